@@ -1,0 +1,47 @@
+"""A model agent: a language model with instructions, tools and types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from ..saga.effect import Effect
+
+OutputT = TypeVar("OutputT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent(Generic[OutputT]):
+    """A named worker of a task, played by a language model.
+
+    Attributes:
+        name: Its name in the bundle.
+        description: What it does, one sentence.
+        instructions: The system prompt.
+        output: The type of its answer: a model, dataclass, JSON type, or a JSON Schema as a dict.
+        input: The type of its input; None for any JSON object.
+        model: A litellm name, or several as a fallback chain; None for the worker's default.
+        tools: The tools it may call, as functions of a bundle or as registered names; no others.
+        max_turns: Most model calls of one run; a run that needs more fails.
+        effect: What its tools together do to the world; None to let the tools speak for themselves.
+        compensate: The compensation of the whole call, run after the undos of its tool calls.
+        temperature: Sampling temperature, or None for the provider's default.
+        many_tools: True to allow more than 15 tools, past which models choose worse.
+        timeout: The longest one model call may take; None for 60 s.
+    """
+
+    name: str
+    description: str
+    instructions: str
+    output: type[OutputT] | Any = str
+    input: Any = None
+    model: str | Sequence[str] | None = None
+    tools: Sequence[Callable[..., Any] | str] = ()
+    max_turns: int = 8
+    effect: Effect | None = None
+    compensate: str | None = None
+    temperature: float | None = None
+    many_tools: bool = False
+    timeout: timedelta | str | None = None

@@ -1,0 +1,109 @@
+"""All bundles of one worker as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..saga.catalog import RETRACT, AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.names import nearest
+from ..saga.effect import Effect
+from ..saga.errors import DefinitionError
+from .bundle import Bundle
+from .function import Function
+
+MAX_TOOLS = 15
+"""Tools one agent may have before it must ask for more: models choose markedly worse past this."""
+
+
+class Registry:
+    """What the bundles of a worker offer together.
+
+    Attributes:
+        functions: The Python functions behind tools, agents, compensations and validators, by full name.
+        workflows: Workflow classes of the bundles.
+        activities: Plain Temporal activities of the bundles.
+    """
+
+    def __init__(self, bundles: Iterable[Bundle], default_models: Sequence[str] = ()) -> None:
+        """Joins bundles.
+
+        Args:
+            bundles: The bundles, each under a name of its own.
+            default_models: The fallback chain of agents that name no model.
+
+        Raises:
+            DefinitionError: Names clash, or something names what is not there; all faults at once.
+        """
+        self.functions: dict[str, Function] = {}
+        self.workflows: list[type] = []
+        self.activities: list[Callable[..., Any]] = []
+        tools: dict[str, ToolEntry] = {}
+        agents: dict[str, AgentEntry] = {}
+        compensations = {RETRACT: CompensationEntry(name=RETRACT, description="Withdraws an agent's output.")}
+        validators: dict[str, ValidatorEntry] = {}
+        tasks = {}
+        names: dict[str, Bundle] = {}
+        for bundle in bundles:
+            if names.setdefault(bundle.name, bundle) is not bundle:
+                raise DefinitionError(f"two bundles are named {bundle.name!r}; a name must be unique on a worker")
+            self.functions |= bundle.functions
+            self.workflows += [cls for cls in bundle.workflows if cls not in self.workflows]
+            self.activities += [fn for fn in bundle.activities if fn not in self.activities]
+            tools |= bundle.tools
+            agents |= bundle.agents
+            compensations |= bundle.compensations
+            validators |= bundle.validators
+            tasks |= bundle.tasks
+        self._catalog = Catalog(
+            tools=tools,
+            agents=agents,
+            compensations=compensations,
+            validators=validators,
+            tasks=tasks,
+            default_models=tuple(default_models),
+        )
+        faults = list(self._faults())
+        if faults:
+            raise DefinitionError("\n".join(faults))
+
+    @property
+    def catalog(self) -> Catalog:
+        """Everything as data."""
+        return self._catalog
+
+    def _faults(self) -> Iterable[str]:
+        catalog = self._catalog
+        for tool in catalog.tools.values():
+            what = f"tool {tool.name}"
+            if tool.compensate is not None and tool.compensate not in catalog.compensations:
+                yield f"{what}: there is no compensation {tool.compensate!r}{nearest(tool.compensate, catalog.compensations)}"
+            if tool.before is not None:
+                yield from self._before_faults(what, tool)
+        for agent in catalog.agents.values():
+            what = f"agent {agent.name}"
+            if agent.compensate not in catalog.compensations:
+                yield (
+                    f"{what}: there is no compensation {agent.compensate!r}"
+                    f"{nearest(agent.compensate, catalog.compensations)}"
+                )
+            if len(agent.tools) > MAX_TOOLS and not agent.many_tools:
+                yield f"{what}: {len(agent.tools)} tools are more than {MAX_TOOLS}; split it, or say many_tools=True"
+            for name in agent.tools:
+                if name not in catalog.tools:
+                    yield f"{what}: there is no tool {name!r}{nearest(name, catalog.tools)}"
+                elif catalog.tools[name].effect is Effect.PIVOT:
+                    yield f"{what}: {name} is a pivot; a pivot is a step of its own, never a choice of an agent"
+
+    def _before_faults(self, what: str, tool: ToolEntry) -> Iterable[str]:
+        before = self._catalog.tools.get(tool.before or "")
+        if before is None:
+            yield f"{what}: before names no tool {tool.before!r}{nearest(tool.before or '', self._catalog.tools)}"
+            return
+        if before.effect is not Effect.READ_ONLY:
+            yield f"{what}: before={before.name} must be read_only, and it is {before.effect}"
+        if before.parameters != tool.parameters:
+            yield f"{what}: before={before.name} must take the same parameters ({', '.join(tool.parameters)})"
+        if tool.compensate is None:
+            yield f"{what}: before is for an undo, and it has no compensate"
+

@@ -1,0 +1,1 @@
+"""The deterministic core: specs, ledger, engine, budgets and errors. No I/O lives here."""

@@ -1,0 +1,180 @@
+"""A task as data: the models behind ``order.yaml``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .budget import Budget
+from .duration import Duration
+from .effect import Effect
+
+STEP_ID = r"^[a-z][a-z0-9_]*$"
+KINDS = ("agent", "tool", "workflow", "group", "approve", "wait")
+
+StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64)]
+
+
+def _as_expression(value: Any) -> Any:
+    """Takes ``when: true`` and ``${{ x }}`` where a bare expression is asked for."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.strip().startswith("${{") and value.strip().endswith("}}"):
+        return value.strip()[3:-2].strip()
+    return value
+
+
+BareExpression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Retry(_Model):
+    """How often a call is tried, and how long between: ``initial * factor**n``, at most `max`."""
+
+    attempts: int = Field(default=4, ge=1, le=100)
+    initial: Duration = timedelta(seconds=1)
+    factor: float = Field(default=2.0, ge=1, le=10)
+    max: Duration = timedelta(minutes=1)
+
+
+class Judge(_Model):
+    """A language model, other than the author's, that scores an output against criteria.
+
+    Attributes:
+        model: A litellm name, or several as a fallback chain.
+        criteria: What a good output is, in words.
+        threshold: The least score from 0 to 1 that passes.
+    """
+
+    model: str | tuple[str, ...]
+    criteria: str = Field(min_length=1)
+    threshold: float = Field(default=0.7, ge=0, le=1)
+
+
+class Validation(_Model):
+    """One independent check of an output: exactly one of `rule`, `check` and `judge`."""
+
+    rule: BareExpression | None = None
+    message: str | None = None
+    check: str | None = None
+    judge: Judge | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Validation:
+        if sum(part is not None for part in (self.rule, self.check, self.judge)) != 1:
+            raise ValueError("say exactly one of rule, check and judge")
+        if self.message is not None and self.rule is None:
+            raise ValueError("message belongs to a rule")
+        return self
+
+
+class Fallback(_Model):
+    """Undo the step, then let another agent do it with the same input."""
+
+    fallback: str
+
+
+OnTrouble = Literal["rollback", "skip"] | Fallback
+
+
+class Group(_Model):
+    """Inline child steps that succeed or are undone together."""
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+    output: Any = None
+
+
+class Step(_Model):
+    """One node of a task; see the specification page for each key."""
+
+    id: StepId
+    needs: tuple[StepId, ...] = ()
+    agent: str | None = None
+    tool: str | None = None
+    group: Group | None = None
+    one_of: tuple[str, ...] = ()
+    input: Any = Field(default_factory=dict)
+    when: BareExpression | None = None
+    for_each: BareExpression | None = None
+    max_parallel: int | None = Field(default=None, ge=1)
+    validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+    compensate: str | None = None
+    effect: Effect | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    task_queue: str | None = Field(default=None, min_length=1)
+    on_failure: OnTrouble = "rollback"
+    on_reject: OnTrouble | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one_call(self) -> Step:
+        kinds = [kind for kind in ("agent", "tool", "group") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
+            raise ValueError(f"a step calls exactly one of agent, tool and group, {found}")
+        if self.group is not None:
+            refused = [key for key in ("compensate", "effect", "retry", "timeout", "task_queue") if getattr(self, key)]
+            if refused:
+                raise ValueError(f"{', '.join(refused)} belong to the steps inside the group")
+        if self.max_parallel is not None and self.for_each is None:
+            raise ValueError("max_parallel needs for_each")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """``agent``, ``tool`` or ``group``."""
+        return "agent" if self.agent is not None else "tool" if self.tool is not None else "group"
+
+    @property
+    def target(self) -> str | None:
+        """The name of the agent or tool as written (it may be an expression); None for a group."""
+        return self.agent if self.agent is not None else self.tool
+
+    @property
+    def on_rejection(self) -> OnTrouble:
+        """What follows a verdict that says no."""
+        return self.on_reject if self.on_reject is not None else self.on_failure
+
+
+class CompensationOrder(_Model):
+    """How undos are ordered: side by side where nothing forbids it, or strictly one by one."""
+
+    order: Literal["parallel", "sequential"] = "parallel"
+
+
+class TaskSpec(_Model):
+    """A whole task as data.
+
+    Attributes:
+        name: The task's name; registered in a bundle it becomes the workflow type ``BUNDLE.NAME``.
+        goal: What the task is for, in one sentence; every model sees it.
+        input: JSON Schema of the task's input.
+        budget: The most the task may spend on models.
+        deadline: The longest the task may run before it is rolled back, undos not counted.
+        compensation: The order of undos.
+        steps: The nodes of the graph.
+        output: Template of the task's output.
+        validate_: Checks of the whole output, before the task ends (``validate`` in the document).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    name: StepId
+    goal: str = ""
+    input: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
+    budget: Budget = Budget()
+    deadline: Duration | None = None
+    compensation: CompensationOrder = CompensationOrder()
+    steps: tuple[Step, ...] = Field(min_length=1)
+    output: Any = None
+    validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+
+
+Group.model_rebuild()

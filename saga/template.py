@@ -1,0 +1,84 @@
+"""JSON values with ``${{ }}`` expressions inside their strings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .errors import ExpressionError
+from .expression import Expression, compile_expression
+
+_HOLE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+
+
+def expressions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Finds every expression in a template.
+
+    Args:
+        value: A JSON value.
+        path: Where `value` stands in its document.
+
+    Yields:
+        Pairs of path and expression source.
+    """
+    if isinstance(value, str):
+        for match in _HOLE.finditer(value):
+            yield path, match.group(1).strip()
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from expressions(part, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from expressions(part, f"{path}[{index}]")
+
+
+def render(value: Any, scope: Mapping[str, Any], path: str = "") -> Any:
+    """Fills the holes of a template.
+
+    Args:
+        value: A JSON value; a string that is one whole ``${{ }}`` keeps the type of its value.
+        scope: The variables, each a JSON value.
+        path: Where `value` stands in its document; errors begin with it.
+
+    Returns:
+        The JSON value without holes.
+
+    Raises:
+        ExpressionError: An expression fails; the message begins with the path.
+    """
+    if isinstance(value, str):
+        return _render_text(value, scope, path)
+    if isinstance(value, Mapping):
+        return {key: render(part, scope, f"{path}.{key}" if path else str(key)) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [render(part, scope, f"{path}[{index}]") for index, part in enumerate(value)]
+    return value
+
+
+def _render_text(text: str, scope: Mapping[str, Any], path: str) -> Any:
+    holes = list(_HOLE.finditer(text))
+    if not holes:
+        return text
+    if len(holes) == 1 and holes[0].group() == text.strip():
+        return _evaluate(holes[0].group(1), scope, path)
+    pieces: list[str] = []
+    end = 0
+    for hole in holes:
+        pieces.append(text[end : hole.start()])
+        pieces.append(_as_text(_evaluate(hole.group(1), scope, path)))
+        end = hole.end()
+    return "".join([*pieces, text[end:]])
+
+
+def _evaluate(source: str, scope: Mapping[str, Any], path: str) -> Any:
+    expression: Expression = compile_expression(source.strip())
+    try:
+        return expression.evaluate(scope)
+    except ExpressionError as error:
+        raise ExpressionError(f"{path}: {error}") from None
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
