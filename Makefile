@@ -1,0 +1,48 @@
+# The same verbs for people and for CI. They need Python 3.11 or later, make and git; the rest goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench clean
+
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/stamp ## install everything into .venv
+
+.venv/stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Counterstep needs Python 3.11 or later; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up .venv; the first time takes a minute or two." >&2
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
+	@mkdir -p .link
+	@ln -sfn .. .link/counterstep
+	@ln -sfn ../examples .link/examples
+	@ln -sfn ../benchmarks .link/benchmarks
+	@touch $@
+
+demo: setup ## run a real task to its end, and once more with a late failure that is undone
+	@$(BIN)/python -m examples.trip.demo $(ARGS)
+
+test: setup ## run all tests; ARGS="-k ledger" picks some
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy -p counterstep -p examples -p benchmarks
+	@$(BIN)/lint-imports
+
+format: setup ## put the sources into shape
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format --quiet
+
+bench: setup ## compare with a hand-written saga
+	@$(BIN)/python -m benchmarks.saga $(ARGS)
+
+clean: ## remove what the other verbs made
+	@rm -rf .venv .link build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
