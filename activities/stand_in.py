@@ -15,6 +15,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from ..saga.model_call import GIVE_UP
+
 _FORMATS = {
     "date": "2000-01-01",
     "date-time": "2000-01-01T00:00:00Z",
@@ -55,13 +57,19 @@ def stand_in_reply(
         output_schema: JSON Schema of the answer; None for text.
 
     Returns:
-        A call of the first tool not called yet; or the answer, when all were called or one reported an error.
+        A call of the first tool not called yet; or the answer, when all were called. Once a tool has
+        reported an error: giving up where that is offered, else the answer.
     """
     called = _called_tools(messages)
     known, failed = _read(messages, called)
+    names = [tool["function"]["name"] for tool in tools]
+    if failed and GIVE_UP.name in names:
+        return StandInReply(None, GIVE_UP.name, {"reason": f"a tool failed: {failed}"})
     if not failed:
         for tool in tools:
             function = tool["function"]
+            if function["name"] == GIVE_UP.name:
+                continue
             if function["name"] not in called.values():
                 arguments = _Filler(function.get("parameters") or {}, known).fill_root()
                 return StandInReply(None, function["name"], arguments if isinstance(arguments, dict) else {})
@@ -79,10 +87,10 @@ def _called_tools(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _read(messages: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> tuple[list[Any], bool]:
-    """Returns what the conversation tells, newest first, and whether a tool reported an error."""
+def _read(messages: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> tuple[list[Any], str]:
+    """Returns what the conversation tells, newest first, and the last error of a tool."""
     known: list[Any] = []
-    failed = False
+    failed = ""
     for message in messages:
         content = message.get("content")
         if not isinstance(content, str):
@@ -91,7 +99,8 @@ def _read(messages: Sequence[Mapping[str, Any]], called: Mapping[str, str]) -> t
             known.extend(_objects(content))
         if message["role"] == "tool":
             result = _parsed(content)
-            failed = failed or (isinstance(result, dict) and bool(result.get("error")))
+            if isinstance(result, dict) and result.get("error"):
+                failed = str(result["error"])
             name = called.get(message.get("tool_call_id") or "", "")
             known.append(result if isinstance(result, dict) else {name: result})
     return known[::-1], failed

@@ -57,6 +57,19 @@ class ToolSchema(_Frozen):
     parameters: dict[str, Any]
 
 
+GIVE_UP = ToolSchema(
+    name="give_up",
+    description="Say that the job cannot be done, and why. Everything done for it will be undone.",
+    parameters={
+        "type": "object",
+        "properties": {"reason": {"type": "string"}},
+        "required": ["reason"],
+        "additionalProperties": False,
+    },
+)
+"""Offered to every agent that has tools: an honest way out."""
+
+
 class ModelRequest(_Frozen):
     """One request to a model, or to the first of several that answers.
 

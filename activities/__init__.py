@@ -1,0 +1,1 @@
+"""Forward activities: call a model, call a tool, validate, resolve."""

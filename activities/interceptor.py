@@ -1,0 +1,94 @@
+"""What every call of a task has on the activity side: its key, heartbeats, a bounded result, jitter."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from ..bundle.current import CURRENT_STEP, CurrentStep
+from ..saga.errors import FailureType
+from ..saga.failure import trim
+from ..saga.wire import HEADER, MAX_PAYLOAD, CallHeader
+
+JITTER = 0.2
+"""Retries wait between 80 % and 120 % of their time, so that calls that failed together do not return together."""
+
+
+class CallInterceptor(ActivityInboundInterceptor):
+    """Prepares and bounds each activity that the engine has scheduled; others pass untouched."""
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        """See the module."""
+        payload = input.headers.get(HEADER)
+        if payload is None:
+            return await super().execute_activity(input)
+        header = CallHeader.model_validate_json(payload.data)
+        info = activity.info()
+        step = CurrentStep(header.key, info.workflow_id or "", header.step, info.attempt)
+        token = CURRENT_STEP.set(step)
+        beating = asyncio.create_task(_heartbeat(info.heartbeat_timeout))
+        try:
+            result = await super().execute_activity(input)
+            _check_size(result, header)
+            return result
+        except ApplicationError as error:
+            raise _jittered(_small(error), header, info.attempt) from error.__cause__
+        except Exception as error:
+            raise _jittered(_as_failure(error), header, info.attempt) from error
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
+            CURRENT_STEP.reset(token)
+
+
+async def _heartbeat(timeout: timedelta | None) -> None:
+    while timeout is not None:
+        activity.heartbeat()
+        await asyncio.sleep(timeout.total_seconds() / 3)
+
+
+def _check_size(result: Any, header: CallHeader) -> None:
+    payloads = activity.payload_converter().to_payloads([result])
+    size = sum(payload.ByteSize() for payload in payloads)
+    limit = min(header.max_result, MAX_PAYLOAD)
+    if size > limit:
+        # Temporal would treat a result that is too large as an ordinary failure, and repeat the effect.
+        message = f"the result of {activity.info().activity_type} has {size} bytes; the most is {limit}"
+        raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
+
+
+def _as_failure(error: Exception) -> ApplicationError:
+    return ApplicationError(trim(str(error) or type(error).__name__), type=type(error).__name__)
+
+
+def _small(error: ApplicationError) -> ApplicationError:
+    details = error.details
+    if sum(p.ByteSize() for p in activity.payload_converter().to_payloads(list(details))) > 10_000:
+        details = ()
+    return ApplicationError(
+        trim(error.message),
+        *details,
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=error.next_retry_delay,
+    )
+
+
+def _jittered(error: ApplicationError, header: CallHeader, attempt: int) -> ApplicationError:
+    retry = header.retry
+    if retry is None or error.non_retryable or error.next_retry_delay is not None:
+        return error
+    longest = retry.max.total_seconds()
+    delay = min(longest, retry.initial.total_seconds() * retry.factor ** min(attempt - 1, 50))
+    delay *= random.uniform(1 - JITTER, 1 + JITTER)
+    return ApplicationError(
+        error.message, *error.details, type=error.type, next_retry_delay=timedelta(seconds=delay)
+    )

@@ -1,0 +1,117 @@
+"""Settles what a task is, and refuses it before anything has run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from ..bundle.registry import Registry
+from ..bundle.spec_file import parse_spec
+from ..saga.catalog import Catalog
+from ..saga.check import check_input, check_spec
+from ..saga.errors import FailureType, Fault, SpecError
+from ..saga.failure import trim
+from ..saga.names import nearest
+from ..saga.snapshot import Question, Snapshot
+from ..saga.spec import Fallback, Step, TaskSpec
+from ..saga.template import expressions
+from ..saga.wire import RESOLVE
+
+
+class Resolver:
+    """Answers from one worker's registry.
+
+    Attributes:
+        search_attributes: Whether the namespace knows Counterstep's search attributes; the worker finds
+            out when it starts.
+    """
+
+    def __init__(self, registry: Registry, *, inline_specs: bool) -> None:
+        """Args: inline_specs: whether callers may bring a spec of their own."""
+        self._registry = registry
+        self._inline_specs = inline_specs
+        self.search_attributes = False
+
+    @activity.defn(name=RESOLVE)
+    async def resolve(self, question: Any) -> Any:
+        """Settles spec and catalog for one task.
+
+        Args:
+            question: A `Question` as JSON.
+
+        Returns:
+            A `Snapshot` as JSON.
+
+        Raises:
+            ApplicationError: The task is unknown, or spec or input have faults (all are named).
+        """
+        asked = Question.model_validate(question)
+        catalog = self._registry.catalog
+        if asked.task is None and asked.spec is None:
+            part = catalog.only(tools=(), agents=asked.agents, validators=())
+            return self._answer(Snapshot(task="", catalog=part, search_attributes=self.search_attributes))
+        spec = self._spec(asked)
+        faults = check_spec(spec, catalog)
+        if faults:
+            raise _refused(FailureType.INVALID_SPEC, faults)
+        faults = check_input(spec.input, asked.input)
+        if faults:
+            raise _refused(FailureType.INVALID_INPUT, faults)
+        snapshot = Snapshot(
+            task=asked.task or spec.name,
+            spec=spec,
+            catalog=_used(spec, catalog),
+            search_attributes=self.search_attributes,
+        )
+        return self._answer(snapshot)
+
+    def _spec(self, asked: Question) -> TaskSpec:
+        if asked.task is not None:
+            tasks = self._registry.catalog.tasks
+            if asked.task not in tasks:
+                message = f"no worker of this queue knows the task {asked.task!r}{nearest(asked.task, tasks)}"
+                raise ApplicationError(message, type=FailureType.UNKNOWN_TASK, non_retryable=True)
+            return tasks[asked.task]
+        if not self._inline_specs:
+            message = (
+                "this worker takes registered tasks only; start one by its name, "
+                "or set COUNTERSTEP_INLINE_SPECS=true on the workers"
+            )
+            raise ApplicationError(message, type=FailureType.INLINE_SPECS_REFUSED, non_retryable=True)
+        try:
+            return parse_spec(asked.spec)
+        except SpecError as error:
+            raise _refused(FailureType.INVALID_SPEC, error.faults) from None
+
+    @staticmethod
+    def _answer(snapshot: Snapshot) -> dict[str, Any]:
+        return snapshot.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
+    steps = list(_all_steps(spec.steps))
+    names = [name for step in steps for name in (step.target, *step.one_of) if name and not any(expressions(name))]
+    troubles = (trouble for step in steps for trouble in (step.on_failure, step.on_reject))
+    names += [trouble.fallback for trouble in troubles if isinstance(trouble, Fallback)]
+    checks = [v.check for owner in (spec, *steps) for v in owner.validate_ if v.check]
+    part = catalog.only(tools=names, agents=names, validators=checks)
+    own = {step.compensate: catalog.compensations[step.compensate] for step in steps if step.compensate}
+    return part.model_copy(update={"compensations": {**part.compensations, **own}})
+
+
+def _all_steps(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        yield from _all_steps(step.group.steps if step.group else ())
+
+
+def _refused(type_: FailureType, faults: Iterable[Fault]) -> ApplicationError:
+    listed = list(faults)
+    details = [{"path": fault.path, "message": fault.message} for fault in listed[:50]]
+    message = trim("\n".join(str(fault) for fault in listed), 4000)
+    return ApplicationError(
+        message, {"faults": details}, type=type_, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    )

@@ -1,0 +1,35 @@
+"""Ends calls of activities that no worker knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from ..saga.errors import FailureType
+
+PATIENCE = timedelta(seconds=30)
+"""How long another worker, of a deployment that is still rolling, may take to show up."""
+
+_PAUSE = timedelta(seconds=8)
+
+
+@activity.defn(dynamic=True)
+async def unknown_activity(args: Sequence[RawValue]) -> None:
+    """Answers for every activity type that this worker does not have.
+
+    Raises:
+        ApplicationError: Always; after 30 s it is not tried again.
+    """
+    info = activity.info()
+    patience_is_over = datetime.now(UTC) - info.scheduled_time >= PATIENCE
+    raise ApplicationError(
+        f"no worker of this queue knows the activity {info.activity_type!r}; give the worker its bundle",
+        {"attempt": info.attempt},
+        type=FailureType.UNKNOWN_ACTIVITY,
+        non_retryable=patience_is_over,
+        next_retry_delay=None if patience_is_over else _PAUSE,
+    )

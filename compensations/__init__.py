@@ -1,0 +1,1 @@
+"""Backward activities: everything that undoes."""

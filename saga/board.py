@@ -1,0 +1,105 @@
+"""The whole state of a task as one value, derived from its book, as JSON and as Markdown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from .ledger import Entry
+from .progress import Progress, StepState
+
+if TYPE_CHECKING:
+    from .book import Book
+
+_MARKS = {
+    StepState.PENDING: "·",
+    StepState.RUNNING: "▶",
+    StepState.COMPLETED: "✔",
+    StepState.SKIPPED: "–",
+    StepState.FAILED: "✘",
+    StepState.REJECTED: "✘",
+    StepState.CANCELLED: "■",
+    StepState.UNDONE: "↩",
+}
+
+
+def board(book: Book) -> dict[str, Any]:
+    """Derives the board.
+
+    Returns:
+        A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``usage``, ``budget``,
+        ``waiting_for``, ``failure`` and ``log``. Together they are the application state (outputs), the
+        operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
+        (arXiv 2503.11951, section 3).
+    """
+    return {
+        "task": book.task,
+        "task_id": book.task_id,
+        "state": book.state.value,
+        "goal": book.goal,
+        "steps": {name: _step(progress) for name, progress in book.steps.items()},
+        "ledger": [_entry(entry) for entry in book.ledger],
+        "usage": book.usage.report(),
+        "budget": book.budget.model_dump(mode="json"),
+        "waiting_for": None,
+        "failure": book.failure.model_dump(mode="json") if book.failure else None,
+        "log": list(book.log),
+    }
+
+
+def markdown(book: Book) -> str:
+    """Renders the board for the Web UI's task details."""
+    lines = [f"**{book.task}** — {book.state.value}", ""]
+    if book.goal:
+        lines += [book.goal, ""]
+    lines += ["| | step | state | by |", "|---|---|---|---|"]
+    for name, progress in book.steps.items():
+        lines.append(f"| {_MARKS[progress.state]} | {name} | {progress.state.value} | {progress.target} |")
+    undone = [entry for entry in book.ledger if entry.attempts]
+    if undone:
+        lines += ["", "| undo of | by | state |", "|---|---|---|"]
+        lines += [f"| {e.step} | {e.compensation} | {e.state.value}{_error(e)} |" for e in undone]
+    if book.failure:
+        lines += ["", f"**First failure:** {book.failure}"]
+    usage = book.usage
+    lines += ["", f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"]
+    if usage.unpriced_calls:
+        models = ", ".join(usage.unpriced_models)
+        lines.append(f"(no price is known for {models}: {usage.unpriced_calls} calls are not in the sum)")
+    return "\n".join(lines)
+
+
+def _step(progress: Progress) -> dict[str, Any]:
+    call = {progress.kind: progress.target} if progress.kind != "group" else {"group": True}
+    return {
+        "state": progress.state.value,
+        **call,
+        "needs": list(progress.needs),
+        "attempts": progress.attempts,
+        "started": _time(progress.started),
+        "finished": _time(progress.finished),
+        "output": progress.output,
+        "error": progress.error,
+        "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
+        "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "step": entry.step,
+        "compensation": entry.compensation,
+        "state": entry.state.value,
+        "attempts": entry.attempts,
+        "error": entry.error,
+        "depends_on": sorted(entry.depends_on),
+    }
+
+
+def _error(entry: Entry) -> str:
+    return f": {entry.error}" if entry.error else ""
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

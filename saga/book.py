@@ -1,0 +1,223 @@
+"""Everything one task remembers; the only writer of ledger, steps, usage and log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .budget import Budget, Usage
+from .errors import FailureType
+from .failure import Failed, Failure, trim
+from .ledger import Entry, EntryState, Ledger
+from .model_call import CallUsage
+from .progress import Progress, StepState
+from .verdict import Verdict
+
+MAX_LOG = 1000
+"""Lines of the log that are kept; the oldest go first."""
+
+
+class TaskState(StrEnum):
+    """The state of a task, as the board and the search attribute ``SagaState`` show it."""
+
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
+
+
+class Book:
+    """The record of one task.
+
+    Attributes:
+        task: The task's name.
+        task_id: The workflow id.
+        state: Where the task is.
+        ledger: What has to be undone.
+        usage: What has been spent.
+        failure: The first failure; later ones do not replace it.
+        steps: Progress by step id.
+        log: Who did what, on which step, why and when; JSON objects, oldest first.
+        undo_order: Ids of ledger entries in the order in which their undos finished.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: str,
+        task_id: str,
+        goal: str,
+        budget: Budget,
+        now: Callable[[], datetime],
+        changed: Callable[[Book], None],
+    ) -> None:
+        """Opens the book.
+
+        Args:
+            now: The task's clock (deterministic).
+            changed: Called after each change of a step's or the task's state.
+        """
+        self.task = task
+        self.task_id = task_id
+        self.goal = goal
+        self.budget = budget
+        self.state = TaskState.RUNNING
+        self.ledger = Ledger()
+        self.usage = Usage()
+        self.failure: Failure | None = None
+        self.steps: dict[str, Progress] = {}
+        self.log: list[dict[str, Any]] = []
+        self.undo_order: list[str] = []
+        self._model_calls_under_way = 0
+        self._now = now
+        self._changed = changed
+
+    # --- the task
+
+    def enter(self, state: TaskState) -> None:
+        """Moves the task to `state`."""
+        self.state = state
+        self.note("counterstep", f"task {state.value}")
+        self._changed(self)
+
+    def blame(self, failure: Failure) -> None:
+        """Records why the task is undone; only the first failure counts."""
+        if self.failure is None:
+            self.failure = failure
+            self.note("counterstep", "failure", failure.step, str(failure))
+
+    def note(self, who: str, what: str, step: str = "", why: str = "") -> None:
+        """Adds one line to the log."""
+        line = {"at": self._now().isoformat(), "who": who, "what": what, "step": step, "why": trim(why, 500)}
+        self.log.append(line)
+        del self.log[:-MAX_LOG]
+
+    # --- steps
+
+    def add_step(self, step_id: str, progress: Progress) -> None:
+        """Adds a step that has not started."""
+        self.steps[step_id] = progress
+
+    def start_step(self, step_id: str) -> None:
+        """Records that a step, or one more call of it, begins."""
+        progress = self.steps[step_id]
+        progress.attempts += 1
+        if progress.state is not StepState.RUNNING:
+            progress.state = StepState.RUNNING
+            progress.started = progress.started or self._now()
+            self.note(progress.target, "start", step_id)
+            self._changed(self)
+
+    def end_step(self, step_id: str, state: StepState, output: Any = None, error: str | None = None) -> None:
+        """Records how a step ended."""
+        progress = self.steps[step_id]
+        progress.state, progress.output, progress.error = state, output, error
+        progress.finished = self._now()
+        self.note(progress.target, state.value, step_id, error or "")
+        self._changed(self)
+
+    def judge(self, step_id: str, verdict: Verdict) -> None:
+        """Records one verdict on a step's output; an empty id is the task's own."""
+        if step_id in self.steps:
+            self.steps[step_id].verdicts.append(verdict)
+        answer = "passed" if verdict.passed else "rejected"
+        self.note(verdict.validator, answer, step_id, "; ".join(verdict.reasons))
+
+    def withdraw(self, step_id: str) -> None:
+        """Takes a step's output out of the shared context: its undos are done."""
+        progress = self.steps.get(step_id)
+        if progress is not None and progress.state is not StepState.UNDONE:
+            progress.output = None
+            progress.state = StepState.UNDONE
+            self._changed(self)
+
+    # --- model calls
+
+    def reserve_model_call(self, step_id: str) -> None:
+        """Takes one call out of the budget before it is made.
+
+        Raises:
+            Failed: The budget does not allow it (type ``BudgetExceeded``).
+        """
+        reason = self.budget.exceeded_by(self.usage, self._model_calls_under_way)
+        if reason is not None:
+            failure = Failure(step=step_id, type=FailureType.BUDGET_EXCEEDED, message=reason)
+            raise Failed(failure, certainly_nothing=True)
+        self._model_calls_under_way += 1
+
+    def release_model_call(self) -> None:
+        """Ends what `reserve_model_call` began."""
+        self._model_calls_under_way -= 1
+
+    def spend(self, step_id: str, model: str, cost: CallUsage) -> None:
+        """Adds what one model call has cost."""
+        self.usage = self.usage.plus(
+            model=model,
+            calls=cost.model_calls,
+            input_tokens=cost.input_tokens,
+            output_tokens=cost.output_tokens,
+            usd=cost.usd,
+        )
+        if cost.usd is None and self.usage.unpriced_calls == cost.model_calls:
+            self.note("counterstep", f"no price is known for {model}; its calls are not in the sum", step_id)
+        progress = self.steps.get(step_id)
+        if progress is not None:
+            progress.model_calls += cost.model_calls
+            progress.tokens += cost.input_tokens + cost.output_tokens
+            progress.usd += cost.usd or 0.0
+
+    # --- the ledger
+
+    def arm(self, entry: Entry) -> None:
+        """Records an undo before its forward call is scheduled."""
+        self.ledger = self.ledger.arm(entry)
+
+    def settle(self, entry_id: str, output: Any = None) -> None:
+        """Records that a forward call has ended."""
+        self.ledger = self.ledger.settle(entry_id, output)
+
+    def void(self, entry_id: str) -> None:
+        """Records that a forward call certainly did not happen."""
+        self.ledger = self.ledger.void(entry_id)
+
+    def begin_undo(self, entry_id: str) -> Entry:
+        """Records that an undo begins; returns its entry."""
+        self.ledger = self.ledger.begin(entry_id)
+        entry = self.ledger[entry_id]
+        self.note(entry.compensation, "undo begins", entry.step)
+        return entry
+
+    def finish_undo(self, entry_id: str) -> None:
+        """Records that an undo has succeeded; a step whose undos are all done is withdrawn."""
+        self.ledger = self.ledger.finish(entry_id)
+        self.undo_order.append(entry_id)
+        entry = self.ledger[entry_id]
+        self.note(entry.compensation, "undone", entry.step)
+        if not any(e.step == entry.step and e.state is not EntryState.UNDONE for e in self._live()):
+            self.withdraw(entry.step)
+        else:
+            self._changed(self)
+
+    def fail_undo(self, entry_id: str, error: str) -> None:
+        """Records that an undo has failed past its retries."""
+        self.ledger = self.ledger.fail(entry_id, trim(error, 500))
+        entry = self.ledger[entry_id]
+        self.note(entry.compensation, "undo failed", entry.step, error)
+        self._changed(self)
+
+    def undone_steps(self) -> list[str]:
+        """Returns the steps whose undos are all done, in the order in which they finished."""
+        missing = set(self.not_undone_steps())
+        last = {self.ledger[entry_id].step: position for position, entry_id in enumerate(self.undo_order)}
+        return [step for step in sorted(last, key=lambda step: last[step]) if step not in missing]
+
+    def not_undone_steps(self) -> list[str]:
+        """Returns the steps of which an undo is missing, newest first."""
+        return list(dict.fromkeys(self.ledger[entry_id].step for entry_id in self.ledger.open()))
+
+    def _live(self) -> list[Entry]:
+        return [entry for entry in self.ledger if entry.state is not EntryState.VOID]

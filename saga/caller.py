@@ -1,0 +1,317 @@
+"""The one door from a task to its activities: each call is recorded, keyed, measured and timed here."""
+
+from __future__ import annotations
+
+from asyncio import Future, sleep
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    TimeoutError,
+    TimeoutType,
+)
+
+from .book import Book
+from .catalog import DEFAULT_TIMEOUT
+from .duration import format_duration
+from .effect import Effect
+from .errors import FailureType
+from .failure import Failed, Failure, Stopped, trim
+from .key import idempotency_key
+from .ledger import Entry
+from .scope import StopScope
+from .spec import Retry
+from .wire import CURRENT_HEADER, GRACE, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
+
+UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
+"""An undo is tried for about five minutes before it counts as stuck."""
+
+NOTHING_HAPPENED = frozenset({FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY})
+"""Failures that a worker reports before it has run the user's code, or that the code vouches for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One forward call.
+
+    Attributes:
+        step: The id of the step that it belongs to.
+        path: Its place in the task, e.g. ``book[2]/tool.1``; with the round it is the activity id.
+        activity: The activity type.
+        args: Its arguments, each a value that the task's data converter takes.
+        effect: What it does to the world.
+        input: The arguments by name, as the undo will see them; JSON.
+        compensation: The activity type that undoes it, or None.
+        before: A read-only activity type to be called first with the same arguments, or None.
+        depends_on: Ids of the ledger entries that it builds on.
+        round: 1, plus 1 for each re-run after an undo.
+        timeout: The longest one attempt may take.
+        retry: How often and how fast it is tried.
+        task_queue: A bulkhead, or None for the task's own queue.
+        interruptible: Whether a stop may interrupt it although it changes something.
+        summary: What the Web UI shows beside the activity type.
+        options: More options of Temporal's, for activities of the user's own.
+    """
+
+    step: str
+    path: str
+    activity: str
+    args: Sequence[Any]
+    effect: Effect
+    input: Any = None
+    compensation: str | None = None
+    before: str | None = None
+    depends_on: frozenset[str] = frozenset()
+    round: int = 1
+    timeout: timedelta = DEFAULT_TIMEOUT
+    retry: Retry = Retry()
+    task_queue: str | None = None
+    interruptible: bool = False
+    summary: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """``PATH#ROUND``: the activity id and the id of the ledger entry."""
+        return f"{self.path}#{self.round}"
+
+    @property
+    def may_be_interrupted(self) -> bool:
+        """True for calls that change nothing, and for those that allow it."""
+        return self.effect is Effect.READ_ONLY or self.interruptible
+
+
+class Caller:
+    """Makes the calls of one task."""
+
+    def __init__(self, book: Book, root_key: str, undo_timeouts: Mapping[str, timedelta]) -> None:
+        """Args: root_key: see `idempotency_key`. undo_timeouts: by compensation; 60 s for others."""
+        self._book = book
+        self._root_key = root_key
+        self._undo_timeouts = undo_timeouts
+
+    async def call(self, call: Call, scope: StopScope) -> RawValue:
+        """Makes one forward call; its undo is in the ledger before it is scheduled.
+
+        Args:
+            call: What to call.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            The result as the data converter's payload.
+
+        Raises:
+            Stopped: The scope is, or was, stopped.
+            Failed: The call failed past its retries, timed out, or is too large.
+        """
+        scope.check(call.step)
+        before = await self._before(call, scope)
+        payloads = workflow.payload_converter().to_payloads(list(call.args))
+        room = self._room(call, payloads, before)
+        key = idempotency_key(self._root_key, call.path, call.round)
+        scope.check(call.step)
+        if call.compensation is not None:
+            self._book.arm(self._entry(call, key, before))
+        header = CallHeader(
+            key=key,
+            step=call.step,
+            effect=call.effect,
+            compensation=call.compensation,
+            max_result=room,
+            retry=call.retry,
+        )
+        future = _start(call, [RawValue(payload) for payload in payloads], header)
+        try:
+            result: RawValue = await (scope.interruptible(future) if call.may_be_interrupted else future)
+        except ActivityError as error:
+            failed = _failed(call, error, scope)
+            await self._settle_failed(call, error, failed)
+            raise failed from error
+        if call.compensation is not None:
+            self._book.settle(call.id, as_json(result))
+        return result
+
+    async def undo(self, entry: Entry, reason: str) -> None:
+        """Calls the compensation of an entry.
+
+        Raises:
+            Failed: It failed past its retries.
+        """
+        undo = {
+            "input": entry.input,
+            "output": entry.output,
+            "before": entry.before,
+            "idempotency_key": entry.key,
+            "reason": trim(reason),
+            "step": entry.step,
+            "task_id": self._book.task_id,
+        }
+        path, _, round_ = entry.id.rpartition("#")
+        call = Call(
+            step=entry.step,
+            path=f"{path}/undo",
+            activity=entry.compensation,
+            args=(undo,),
+            effect=Effect.RETRIABLE,
+            round=int(round_),
+            timeout=self._undo_timeouts.get(entry.compensation, DEFAULT_TIMEOUT),
+            retry=UNDO_RETRY,
+            task_queue=entry.task_queue,
+            summary=f"undo {entry.step}",
+        )
+        header = CallHeader(key=entry.key, step=entry.step, retry=UNDO_RETRY)
+        try:
+            await _start(call, call.args, header)
+        except ActivityError as error:
+            raise _failed(call, error, StopScope()) from error
+
+    async def local(self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str) -> Any:
+        """Runs a short local activity and returns its JSON result; raises temporalio's ActivityError."""
+        return await workflow.execute_local_activity(
+            activity,
+            arg,
+            start_to_close_timeout=timeout,
+            schedule_to_close_timeout=timedelta(minutes=1),
+            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=5),
+            activity_id=activity_id,
+            summary=summary,
+        )
+
+    async def _before(self, call: Call, scope: StopScope) -> Any:
+        if call.before is None:
+            return None
+        reading = Call(
+            step=call.step,
+            path=f"{call.path}/before",
+            activity=call.before,
+            args=call.args,
+            effect=Effect.READ_ONLY,
+            round=call.round,
+            timeout=call.timeout,
+            retry=call.retry,
+            task_queue=call.task_queue,
+            summary=f"read before {call.step}",
+        )
+        return as_json(await self.call(reading, scope))
+
+    def _room(self, call: Call, payloads: Sequence[Payload], before: Any) -> int:
+        """Returns how large the result may be, so that the undo's argument stays within the limit too."""
+        size = sum(payload.ByteSize() for payload in payloads)
+        if call.compensation is None:
+            room = MAX_PAYLOAD
+        else:
+            before_size = 0 if before is None else workflow.payload_converter().to_payload(before).ByteSize()
+            room = MAX_PAYLOAD - size - before_size - UNDO_OVERHEAD
+        if size > MAX_PAYLOAD or room <= 0:
+            message = f"the input of {call.activity} has {size} bytes; calls and their undos carry at most {MAX_PAYLOAD}"
+            failure = Failure(step=call.step, type=FailureType.PAYLOAD_TOO_LARGE, message=message)
+            raise Failed(failure, certainly_nothing=True)
+        return room
+
+    def _entry(self, call: Call, key: str, before: Any) -> Entry:
+        assert call.compensation is not None
+        return Entry(
+            id=call.id,
+            step=call.step,
+            compensation=call.compensation,
+            key=key,
+            depends_on=call.depends_on,
+            input=call.input,
+            before=before,
+            task_queue=call.task_queue,
+        )
+
+    async def _settle_failed(self, call: Call, error: ActivityError, failed: Failed) -> None:
+        if call.compensation is None:
+            return
+        if failed.certainly_nothing:
+            self._book.void(call.id)
+            return
+        wait = _may_land_for(call, error)
+        if wait is not None:
+            await sleep(wait.total_seconds())
+        self._book.settle(call.id)
+
+
+def as_json(result: RawValue) -> Any:
+    """Reads a result without a type."""
+    return workflow.payload_converter().from_payload(result.payload)
+
+
+def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
+    token = CURRENT_HEADER.set(header)
+    retry = call.retry
+    try:
+        return workflow.start_activity(
+            call.activity,
+            args=args,
+            result_type=RawValue,
+            activity_id=call.id,
+            task_queue=call.task_queue,
+            start_to_close_timeout=call.timeout,
+            heartbeat_timeout=min(HEARTBEAT, call.timeout),
+            retry_policy=RetryPolicy(
+                initial_interval=retry.initial,
+                backoff_coefficient=retry.factor,
+                maximum_interval=max(retry.max, retry.initial),
+                maximum_attempts=retry.attempts,
+            ),
+            cancellation_type=(
+                workflow.ActivityCancellationType.TRY_CANCEL
+                if call.effect is Effect.READ_ONLY
+                else workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            ),
+            summary=call.summary,
+            **call.options,
+        )
+    finally:
+        CURRENT_HEADER.reset(token)
+
+
+def _failed(call: Call, error: ActivityError, scope: StopScope) -> Failed:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        stopped = Stopped(call.step, scope.reason or "interrupted")
+        stopped.certainly_nothing = False
+        return stopped
+    if isinstance(cause, TimeoutError):
+        failure = Failure(step=call.step, type=FailureType.TIMEOUT, message=_timeout_message(call, cause))
+        never_started = cause.type == TimeoutType.SCHEDULE_TO_START and cause.cause is None
+        return Failed(failure, certainly_nothing=never_started and not error.started_event_id)
+    if isinstance(cause, ApplicationError):
+        type_ = cause.type or "Error"
+        failure = Failure(step=call.step, type=type_, message=trim(cause.message))
+        # An attempt before this one may have landed; only the first can vouch for the whole call.
+        first = bool(cause.details) and cause.details[0] == {"attempt": 1}
+        return Failed(failure, certainly_nothing=type_ in NOTHING_HAPPENED and first)
+    message = trim(str(cause or error))
+    return Failed(Failure(step=call.step, type=type(cause or error).__name__, message=message))
+
+
+def _timeout_message(call: Call, cause: TimeoutError) -> str:
+    match cause.type:
+        case TimeoutType.START_TO_CLOSE:
+            return f"{call.activity} took longer than {format_duration(call.timeout)}"
+        case TimeoutType.HEARTBEAT:
+            return f"the worker that ran {call.activity} has vanished"
+        case TimeoutType.SCHEDULE_TO_START:
+            return f"no worker has taken {call.activity} from its queue in time"
+        case _:
+            return f"{call.activity} and its retries took too long"
+
+
+def _may_land_for(call: Call, error: ActivityError) -> timedelta | None:
+    """Returns how long the last attempt may still change something although it is given up, or None."""
+    if not isinstance(error.cause, TimeoutError):
+        return None
+    if error.cause.type == TimeoutType.HEARTBEAT:
+        return call.timeout - min(HEARTBEAT, call.timeout) + GRACE
+    return GRACE

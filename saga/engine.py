@@ -1,0 +1,181 @@
+"""Runs one task from its spec: forward to a checked output, or back to where it began."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+
+from .book import Book, TaskState
+from .caller import Caller
+from .conversation import Conversations
+from .duration import format_duration
+from .errors import ExpressionError, FailureType
+from .failure import Failed, Failure, Stopped
+from .graph_run import GraphRun
+from .lifecycle import CancelWatch, Lifecycle, failure_of
+from .model_calls import ModelCalls
+from .scope import StopScope
+from .snapshot import Snapshot
+from .template import render
+from .verdict import Subject
+from .verification import Claim, Verification
+from .wire import MAX_PAYLOAD
+
+_CANCELLED = "the task was cancelled"
+
+
+class TaskResult(BaseModel):
+    """What a completed task returns.
+
+    Attributes:
+        task: The task's name.
+        state: ``completed``.
+        output: What the spec's `output` gave, or each step's output by id.
+        undone: Steps that were undone on the way (skipped, or done by a fallback).
+        usage: What was spent on models.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    state: str
+    output: Any
+    undone: list[str]
+    usage: dict[str, Any]
+
+
+class Engine:
+    """Runs one task.
+
+    Attributes:
+        book: Everything the task remembers.
+        input: The task's input.
+        catalog: The only catalog that it uses.
+        caller: Makes its calls.
+        conversations: Runs its model agents.
+        verification: Checks its outputs.
+    """
+
+    def __init__(self, book: Book, snapshot: Snapshot, task_input: Any) -> None:
+        """Args: snapshot: with a spec. task_input: checked against the spec's schema already."""
+        assert snapshot.spec is not None
+        self._spec = snapshot.spec
+        self.input = task_input
+        self.catalog = snapshot.catalog
+        self.book = book
+        book.goal, book.budget = self._spec.goal, self._spec.budget
+        root_key = workflow.info().first_execution_run_id
+        undo_timeouts = {e.name: e.timeout for e in self.catalog.compensations.values() if e.timeout}
+        self.caller = Caller(self.book, root_key, undo_timeouts)
+        models = ModelCalls(self.book, self.caller)
+        self.conversations = Conversations(self.book, self.caller, models, self.catalog, root_key)
+        self.verification = Verification(self.book, self.caller, models, self.catalog)
+        self._life = Lifecycle(self.book, search_attributes=snapshot.search_attributes)
+        self._scope = StopScope()
+        self._cancel = CancelWatch()
+
+    async def run(self) -> TaskResult:
+        """Runs the task to its end.
+
+        Returns:
+            The result of a task that completed.
+
+        Raises:
+            ApplicationError: It was undone (``SagaRolledBack``) or could not be undone wholly
+                (``SagaRollbackIncomplete``).
+            asyncio.CancelledError: It was cancelled, and everything is undone.
+        """
+        return await self._cancel.outlast(self._run(), lambda: self._scope.stop(_CANCELLED))
+
+    async def _run(self) -> TaskResult:
+        self._life.begin()
+        try:
+            output = await self._forward()
+        except Exception as error:
+            raise await self._backward(error) from None
+        self._life.complete()
+        return TaskResult(
+            task=self.book.task,
+            state=TaskState.COMPLETED.value,
+            output=output,
+            undone=self.book.undone_steps(),
+            usage=self.book.usage.report(),
+        )
+
+    async def _forward(self) -> Any:
+        variables = {"task": self.input, "facts": {}, "steps": {}}
+        graph = GraphRun(
+            self, self._spec.steps, prefix="", scope=self._scope, variables=variables, depends_on=frozenset()
+        )
+        deadline = self._watch_deadline()
+        try:
+            await graph.run()
+            output = self._output(graph)
+            await self._verify(graph, output)
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+        self._scope.check("")
+        return output
+
+    async def _backward(self, error: Exception) -> BaseException:
+        failure = self._cause(error)
+        whole = await self._life.undo(
+            self.caller, failure, sequential=self._spec.compensation.order == "sequential"
+        )
+        cancelled = failure.type == FailureType.CANCELLED
+        return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
+
+    def _cause(self, error: Exception) -> Failure:
+        if self._cancel.requested and self._scope.reason == _CANCELLED:
+            return Failure(step="", type=FailureType.CANCELLED, message=_CANCELLED)
+        if not isinstance(error, Stopped):
+            return failure_of(error)
+        return Failure(step="", type=FailureType.DEADLINE, message=self._scope.reason or error.failure.message)
+
+    def _watch_deadline(self) -> asyncio.Task[None] | None:
+        deadline = self._spec.deadline
+        return None if deadline is None else asyncio.create_task(self._stop_at(deadline))
+
+    async def _stop_at(self, deadline: timedelta) -> None:
+        await workflow.sleep(deadline, summary="deadline")
+        self._scope.stop(f"the deadline of {format_duration(deadline)} has passed")
+
+    def _output(self, graph: GraphRun) -> Any:
+        if self._spec.output is None:
+            output: Any = {name: step["output"] for name, step in graph.own_steps().items()}
+        else:
+            try:
+                output = render(self._spec.output, graph.variables(), "output")
+            except ExpressionError as error:
+                raise Failed(Failure(step="", type=FailureType.EXPRESSION, message=str(error))) from None
+        size = workflow.payload_converter().to_payload(output).ByteSize()
+        if size > MAX_PAYLOAD:
+            message = f"the output of the task has {size} bytes; the most is {MAX_PAYLOAD}"
+            raise Failed(Failure(step="", type=FailureType.PAYLOAD_TOO_LARGE, message=message))
+        return output
+
+    async def _verify(self, graph: GraphRun, output: Any) -> None:
+        variables = graph.variables()
+        claim = Claim(
+            step="",
+            path="task",
+            round=1,
+            schema={},
+            subject=Subject(
+                task_id=self.book.task_id,
+                goal=self.book.goal,
+                task=self.input,
+                author=self.book.task,
+                input=self.input,
+                output=output,
+                steps={name: step["output"] for name, step in variables["steps"].items()},
+            ),
+            scope={**variables, "output": output, "input": self.input},
+        )
+        if self._spec.validate_:
+            await self.verification.verify(claim, self._spec.validate_, self._scope)

@@ -1,0 +1,55 @@
+"""Why a call, a step or a task failed, as data and as an exception on its way up."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from .errors import FailureType
+
+
+class Failure(BaseModel):
+    """Why something failed.
+
+    Attributes:
+        step: The step, or empty where no step is to blame.
+        type: A name from `FailureType`, or the name of the exception that a user's code raised.
+        message: One sentence.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    step: str
+    type: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"step {self.step!r} failed" if self.step else "failed"
+        return f"{where}: {self.type}: {self.message}"
+
+
+class Failed(Exception):
+    """Carries a `Failure` up to the place that decides what follows.
+
+    Attributes:
+        failure: What went wrong.
+        certainly_nothing: True where it is certain that the call changed nothing.
+    """
+
+    def __init__(self, failure: Failure, *, certainly_nothing: bool = False) -> None:
+        """Args: as the attributes."""
+        super().__init__(str(failure))
+        self.failure = failure
+        self.certainly_nothing = certainly_nothing
+
+
+class Stopped(Failed):
+    """A call that was not made, or was interrupted, because its scope has been stopped."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        """Args: step: The step's id. reason: Why the scope was stopped."""
+        super().__init__(Failure(step=step, type=FailureType.CANCELLED, message=reason), certainly_nothing=True)
+
+
+def trim(message: str, limit: int = 2000) -> str:
+    """Cuts a message so that failure details stay small."""
+    return message if len(message) <= limit else f"{message[: limit - 3]}..."

@@ -1,0 +1,181 @@
+"""From the start of a task to its end: state, search attributes, rollback, and the error it ends with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+from .board import board, markdown
+from .book import Book, TaskState
+from .budget import Budget
+from .caller import Caller
+from .errors import FailureType
+from .failure import Failed, Failure, trim
+from .ledger import EntryState
+from .rollback import roll_back
+from .snapshot import Question, Snapshot
+from .wire import RESOLVE
+
+T = TypeVar("T")
+
+SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
+SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
+SAGA_STEP = SearchAttributeKey.for_keyword("SagaStep")
+SAGA_COST = SearchAttributeKey.for_float("SagaCostUsd")
+
+
+async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> Snapshot:
+    """Settles spec and catalog in one local activity.
+
+    Raises:
+        ApplicationError: The task is unknown, or spec or input have faults; nothing has run.
+    """
+    try:
+        answer = await workflow.execute_local_activity(
+            RESOLVE,
+            question.model_dump(mode="json"),
+            start_to_close_timeout=timedelta(seconds=10),
+            activity_id=activity_id,
+            summary="resolve the names that this task uses",
+        )
+    except ActivityError as error:
+        if isinstance(error.cause, ApplicationError):
+            cause = error.cause
+            raise ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True) from None
+        raise
+    return Snapshot.model_validate(answer)
+
+
+def open_book(task: str, goal: str = "", budget: Budget | None = None) -> Book:
+    """Opens the book of this workflow and serves it as the query ``board``."""
+    book = Book(
+        task=task,
+        task_id=workflow.info().workflow_id,
+        goal=goal,
+        budget=budget or Budget(),
+        now=workflow.now,
+        changed=lambda changed: workflow.set_current_details(markdown(changed)),
+    )
+    workflow.set_query_handler("board", lambda: board(book))
+    return book
+
+
+class CancelWatch:
+    """A cancel as state: seen once, tested after every wait, never swallowed by a call that completes.
+
+    Attributes:
+        requested: True once the workflow was asked to cancel.
+    """
+
+    def __init__(self) -> None:
+        """Starts with no cancel seen."""
+        self.requested = False
+
+    async def outlast(self, work: Coroutine[Any, Any, T], on_cancel: Any) -> T:
+        """Awaits work that a cancel must not interrupt.
+
+        Args:
+            work: Runs in a task of its own.
+            on_cancel: Called once, when the workflow is asked to cancel.
+
+        Returns:
+            What the work returns.
+        """
+        task = asyncio.create_task(work)
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                # The server delivers a cancel once. A second one, or one without a reason, is the
+                # eviction of this workflow from the worker's cache, which has to go through.
+                if task.done() or self.requested or workflow.cancellation_reason() is None:
+                    raise
+                self.requested = True
+                on_cancel()
+
+
+class Lifecycle:
+    """Ends one task whole or undone."""
+
+    def __init__(self, book: Book, *, search_attributes: bool) -> None:
+        """Args: search_attributes: whether the namespace knows ours."""
+        self._book = book
+        self._search_attributes = search_attributes
+
+    def begin(self) -> None:
+        """Shows the task as running."""
+        self._show(TaskState.RUNNING, SAGA_TASK.value_set(self._book.task))
+
+    def complete(self) -> None:
+        """Shows the task as completed."""
+        self._show(TaskState.COMPLETED, SAGA_COST.value_set(round(self._book.usage.usd, 6)))
+
+    async def undo(self, caller: Caller, failure: Failure, *, sequential: bool = False) -> bool:
+        """Undoes everything; returns whether it succeeded."""
+        self._book.blame(failure)
+        if self._book.ledger.open():
+            step = [SAGA_STEP.value_set(failure.step)] if failure.step else []
+            self._show(TaskState.COMPENSATING, *step)
+        return await roll_back(self._book, caller, str(failure), sequential=sequential)
+
+    def ended(self, *, whole: bool, cancelled: bool, cause: BaseException | None) -> BaseException:
+        """Shows how the task ended and returns what its workflow must raise.
+
+        Args:
+            whole: Whether every undo succeeded.
+            cancelled: Whether the task ends because it was asked to.
+            cause: What broke it, if anything did; its traceback stays with the failure.
+        """
+        cost = SAGA_COST.value_set(round(self._book.usage.usd, 6))
+        if whole and cancelled:
+            self._show(TaskState.CANCELLED, cost)
+            return asyncio.CancelledError("cancelled and undone")
+        failure = self._book.failure
+        assert failure is not None
+        details: dict[str, Any] = {
+            "failure": failure.model_dump(mode="json"),
+            "undone": self._book.undone_steps(),
+            "not_undone": self._book.not_undone_steps(),
+            "usage": self._book.usage.report(),
+        }
+        if whole:
+            self._show(TaskState.ROLLED_BACK, cost)
+            error = ApplicationError(str(failure), details, type=FailureType.ROLLED_BACK, non_retryable=True)
+        else:
+            self._show(TaskState.ROLLBACK_INCOMPLETE, cost)
+            details["remaining"] = [
+                {"step": e.step, "compensation": e.compensation, "state": e.state.value, "error": e.error}
+                for e in self._book.ledger
+                if e.state not in (EntryState.UNDONE, EntryState.VOID)
+            ]
+            message = f"{failure}; and these steps are not undone: {', '.join(details['not_undone'])}"
+            error = ApplicationError(message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True)
+        error.__cause__ = _small(cause)
+        return error
+
+    def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
+        self._book.enter(state)
+        if self._search_attributes:
+            workflow.upsert_search_attributes([SAGA_STATE.value_set(state.value), *also])
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Says as a `Failure` what an exception means; an ordinary one is a bug and keeps its type's name."""
+    if isinstance(error, Failed):
+        return error.failure
+    if isinstance(error, ApplicationError):
+        return Failure(step="", type=error.type or "ApplicationError", message=trim(error.message))
+    if isinstance(error, FailureError):
+        return Failure(step="", type=type(error).__name__, message=trim(str(error.cause or error)))
+    return Failure(step="", type=type(error).__name__, message=trim(str(error)))
+
+
+def _small(cause: BaseException | None) -> BaseException | None:
+    """Keeps the traceback of a bug; a failed call is in history with its own failure already."""
+    return None if cause is None or isinstance(cause, Failed) else cause

@@ -1,0 +1,55 @@
+"""Stopping a part of a task: what may be interrupted is, the rest runs out, nothing new starts."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from typing import Any
+
+from .failure import Stopped
+
+
+class StopScope:
+    """A part of a task that can be stopped as one; parts nest.
+
+    A stop does not cancel any coroutine. It cancels the calls that may be interrupted, lets the others
+    finish, and refuses new ones, so that every coroutine of the part comes to its end by itself and every
+    outcome is known when the undos begin.
+
+    Attributes:
+        reason: Why it was stopped, or None while it runs.
+    """
+
+    def __init__(self, parent: StopScope | None = None) -> None:
+        """Opens a scope; one inside a stopped `parent` is stopped from the start."""
+        self.reason: str | None = parent.reason if parent else None
+        self._children: list[StopScope] = []
+        self._interruptible: list[Future[Any]] = []
+        if parent is not None:
+            parent._children.append(self)
+
+    @property
+    def stopped(self) -> bool:
+        """True once it, or a scope around it, was stopped."""
+        return self.reason is not None
+
+    def stop(self, reason: str) -> None:
+        """Stops this scope and those inside it; the first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+        for future in list(self._interruptible):
+            future.cancel()
+        for child in self._children:
+            child.stop(reason)
+
+    def check(self, step: str) -> None:
+        """Raises `Stopped` in a stopped scope."""
+        if self.reason is not None:
+            raise Stopped(step, self.reason)
+
+    async def interruptible(self, future: Future[Any]) -> Any:
+        """Awaits a future that a stop cancels; what it raises then is the future's own affair."""
+        self._interruptible.append(future)
+        try:
+            return await future
+        finally:
+            self._interruptible.remove(future)

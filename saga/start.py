@@ -1,0 +1,79 @@
+"""From a workflow's input to a running task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from .book import TaskState
+from .engine import Engine
+from .errors import FailureType
+from .lifecycle import failure_of, open_book, take_snapshot
+from .marking import mark_as_task
+from .names import nearest
+from .snapshot import Question
+
+_KEYS = ("task", "spec", "input")
+
+
+def read_request(request: Any) -> Question:
+    """Reads the input of ``AgentTask``.
+
+    Raises:
+        ApplicationError: It has another shape; nothing has run.
+    """
+    if not isinstance(request, Mapping):
+        raise _refused('the input is {"task": NAME, "input": {...}} or {"spec": {...}, "input": {...}}')
+    for key in request:
+        if key not in _KEYS:
+            raise _refused(f"there is no key {key!r} here{nearest(str(key), _KEYS)}")
+    task, spec = request.get("task"), request.get("spec")
+    if (task is None) == (spec is None):
+        raise _refused("say exactly one of task and spec")
+    if task is not None and not isinstance(task, str):
+        raise _refused("task must be the name of a registered task")
+    return Question(task=task, spec=spec, input=request.get("input", {}))
+
+
+def read_registered(task: str, args: Sequence[RawValue]) -> Question:
+    """Reads the arguments of a registered task.
+
+    Raises:
+        ApplicationError: There is more than one, or it is not JSON; nothing has run.
+    """
+    if len(args) > 1:
+        raise _refused(f"{task} takes one argument, its input, and not {len(args)}")
+    try:
+        value = workflow.payload_converter().from_payload(args[0].payload) if args else {}
+    except Exception as error:
+        raise _refused(f"the input of {task} is not JSON: {error}") from None
+    if isinstance(value, bytes):
+        raise _refused(f"the input of {task} is not JSON but {len(value)} bytes")
+    return Question(task=task, input={} if value is None else value)
+
+
+async def run_task(question: Question) -> Any:
+    """Settles what the task is, runs it to its end and returns a `TaskResult` as JSON."""
+    mark_as_task()
+    book = open_book(question.task or _name_in(question.spec))
+    try:
+        snapshot = await take_snapshot(question)
+    except ApplicationError as error:
+        book.blame(failure_of(error))
+        book.enter(TaskState.ROLLED_BACK)
+        raise
+    result = await Engine(book, snapshot, question.input).run()
+    return result.model_dump(mode="json")
+
+
+def _name_in(spec: Any) -> str:
+    name = spec.get("name") if isinstance(spec, Mapping) else None
+    return name if isinstance(name, str) else "?"
+
+
+def _refused(message: str) -> ApplicationError:
+    return ApplicationError(message, type=FailureType.INVALID_INPUT, non_retryable=True)

@@ -1,0 +1,59 @@
+"""What is recorded in histories beside inputs and outputs: names, headers and the size limit."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from .catalog import FORMAT_VERSION
+from .effect import Effect
+from .spec import Retry
+
+CALL_MODEL = "counterstep.call_model"
+RESOLVE = "counterstep.resolve"
+VERIFY = "counterstep.verify"
+
+HEADER = "counterstep"
+"""Header field of every activity that the engine schedules; it is not encrypted: names and ids only."""
+
+MAX_PAYLOAD = 1_000_000
+"""Bytes of one payload. The server refuses 2 MB, and the SDK then fails workflow tasks for ever."""
+
+UNDO_OVERHEAD = 8_000
+"""Bytes an undo's argument may have beside the forward call's input, output and `before`."""
+
+HEARTBEAT = timedelta(seconds=10)
+"""A worker that sends no heartbeat for this long is taken for dead, and its calls are given to another."""
+
+GRACE = timedelta(seconds=2)
+"""How long after its timeout a call is still expected to land."""
+
+
+class CallHeader(BaseModel):
+    """What travels beside the arguments of a call.
+
+    Attributes:
+        version: Version of this format.
+        key: The idempotency key; an undo carries its forward call's.
+        step: The id of the step.
+        effect: The class of the call; None for an undo.
+        compensation: What undoes the call, or None.
+        max_result: The most bytes that the result may have.
+        retry: How long to wait between attempts; None to leave that to the server.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = FORMAT_VERSION
+    key: str
+    step: str
+    effect: Effect | None = None
+    compensation: str | None = None
+    max_result: int = MAX_PAYLOAD
+    retry: Retry | None = None
+
+
+CURRENT_HEADER: ContextVar[CallHeader | None] = ContextVar("counterstep_call_header", default=None)
+"""Set around the scheduling of one activity; the workflow's outbound interceptor sends it."""

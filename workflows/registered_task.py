@@ -1,0 +1,28 @@
+"""A registered task is a workflow type of its own: one dynamic workflow serves them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from ..saga.start import read_registered, run_task
+
+
+@workflow.defn(dynamic=True)
+class RegisteredTask:
+    """Runs the registered task that the workflow type names; its only argument is the task's input."""
+
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> Any:
+        """Runs the task to its end.
+
+        Args:
+            args: The task's input, or nothing for a task that needs none.
+
+        Returns:
+            A `TaskResult` as JSON.
+        """
+        return await run_task(read_registered(workflow.info().workflow_type, args))
