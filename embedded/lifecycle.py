@@ -1,0 +1,264 @@
+"""Starting, finding and stopping the embedded server of a folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from ..saga.errors import ServerUnavailable
+from .home import Home, try_lock
+from .program import find_program
+from .server import HOST, EmbeddedServer
+
+SEARCH_ATTRIBUTES: Final = {
+    "SagaTask": "Keyword",
+    "SagaState": "Keyword",
+    "SagaStep": "Keyword",
+    "SagaCostUsd": "Double",
+}
+"""What tasks are found by: the name of each search attribute and its Temporal type."""
+
+START_ATTEMPTS: Final = 3
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.02
+TAIL_BYTES: Final = 2000
+
+
+def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) -> EmbeddedServer:
+    """Gives the folder's server, ready for clients; starts it where it does not run.
+
+    Any number of processes may call this at once: one starts the server, the others wait for it. The server
+    outlives its caller, until `stop`. Started again it has its histories, and its ports if they are free.
+    Blocks until the server is ready, normally 0.2 s.
+
+    Args:
+        folder: The folder whose ``.counterstep/`` holds the server's files.
+        port: The port of the Temporal service; a free one where not given.
+        ui_port: The port of the Web UI; a free one where not given.
+
+    Returns:
+        The running server.
+
+    Raises:
+        ServerUnavailable: It cannot be started, or it runs already at other ports than those asked for.
+    """
+    home = Home(folder)
+    home.create()
+    with home.locked():
+        server = running(folder)
+        if server is None:
+            return _start(home, port, ui_port)
+        if port not in (None, server.port) or ui_port not in (None, server.ui_port):
+            raise ServerUnavailable(
+                f"The embedded server of {home.folder} runs already, at {server.address} with its Web UI at "
+                f"{server.ui_url}; to move it, end it first: counterstep server --stop"
+            )
+        _await_ready(home, server, _size(home.log))
+        return server
+
+
+def running(folder: Path) -> EmbeddedServer | None:
+    """Gives the folder's server if it runs.
+
+    Args:
+        folder: The folder whose ``.counterstep/`` holds the server's files.
+
+    Returns:
+        The server, or None where none runs.
+    """
+    home = Home(folder)
+    return home.recorded() if home.is_alive() else None
+
+
+def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
+    """Ends the folder's server; its histories stay.
+
+    Args:
+        folder: The folder whose ``.counterstep/`` holds the server's files.
+        grace: Seconds it has to end in order before it is killed.
+
+    Returns:
+        Whether there was one to end.
+    """
+    home = Home(folder)
+    if not home.exists():
+        return False
+    with home.locked():
+        server = running(folder)
+        if server is None:
+            return False
+        if grace > 0:
+            _signal(server, signal.SIGTERM)
+        if not _within(grace, lambda: not home.is_alive()):
+            _kill(home, server)
+        return True
+
+
+def _start(home: Home, port: int | None, ui_port: int | None) -> EmbeddedServer:
+    program = find_program()
+    last = home.recorded()
+    home.forget()
+    for attempt in range(1, START_ATTEMPTS + 1):
+        chosen = (last.port, last.ui_port, last.api_port) if last and attempt == 1 else _free_ports()
+        ports = (port or chosen[0], ui_port or chosen[1], chosen[2])
+        log_start = _size(home.log)
+        pid = _spawn(home, [str(program), *_arguments(home, *ports)])
+        server = EmbeddedServer(
+            folder=home.folder, pid=pid, port=ports[0], ui_port=ports[1], api_port=ports[2]
+        )
+        home.record(server)
+        try:
+            registered = _await_ready(home, server, log_start)
+        except ServerUnavailable as error:
+            # A remembered port, or one that was free a moment ago, can have been taken since.
+            if attempt < START_ATTEMPTS and "address already in use" in str(error):
+                continue
+            raise
+        _register(program, server, registered)
+        return server
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _arguments(home: Home, port: int, ui_port: int, api_port: int) -> list[str]:
+    options = {
+        "ip": HOST,
+        "port": port,
+        "ui-port": ui_port,
+        "http-port": api_port,
+        "db-filename": home.database,
+        "sqlite-pragma": "journal_mode=WAL",
+        # The limit of a development server, 20 a second, holds up every step by 50 ms.
+        "dynamic-config-value": "history.transferProcessorMaxPollRPS=2000",
+        "log-level": "error",
+    }
+    attributes = [f"--search-attribute={name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()]
+    return ["server", "start-dev", *(f"--{name}={value}" for name, value in options.items()), *attributes]
+
+
+def _spawn(home: Home, command: list[str]) -> int:
+    """Starts the server detached, holding the lock of the living; returns its process id.
+
+    The shell in between ends at once and leaves the server to init: it is nobody's child to be waited for,
+    and no interrupt from the caller's terminal reaches it.
+    """
+    with ExitStack() as stack:
+        alive = stack.enter_context(open(home.alive, "ab"))
+        # Whoever asks whether the server runs holds it for an instant.
+        if not _within(STOP_SECONDS, lambda: try_lock(alive, exclusive=True)):
+            raise ServerUnavailable(
+                f"A server holds {home.alive}, but its server.json is gone; find its process with "
+                f"`fuser {home.alive}`, end it and try again."
+            )
+        log = stack.enter_context(open(home.log, "ab"))
+        launched = subprocess.run(
+            ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            pass_fds=[alive.fileno()],
+            env=_environment(),
+            start_new_session=True,
+            check=True,
+        )
+        return int(launched.stdout)
+
+
+def _environment() -> dict[str, str]:
+    """The caller's environment, less what would point the program at another server."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+    return inherited | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
+
+
+def _await_ready(home: Home, server: EmbeddedServer, log_start: int) -> frozenset[str]:
+    """Waits until the server answers; returns the search attributes it knows."""
+    deadline = time.monotonic() + START_SECONDS
+    while home.is_alive() and time.monotonic() < deadline:
+        registered = _registered_attributes(server)
+        if registered is not None:
+            return registered
+        time.sleep(POLL_SECONDS)
+    reason = f"it did not answer within {START_SECONDS:.0f} s" if home.is_alive() else "it ended at once"
+    _kill(home, server)
+    with open(home.log, "rb") as log:
+        log.seek(max(log_start, _size(home.log) - TAIL_BYTES))
+        tail = log.read().decode(errors="replace").strip() or "(it printed nothing)"
+    raise ServerUnavailable(
+        f"The embedded Temporal server did not start, {reason}:\n{tail}\nIts log is {home.log}"
+    )
+
+
+def _registered_attributes(server: EmbeddedServer) -> frozenset[str] | None:
+    """The search attributes registered at the server, or None while it is not ready to answer."""
+    connection = http.client.HTTPConnection(HOST, server.api_port, timeout=5)
+    try:
+        connection.request("GET", "/api/v1/namespaces/default/search-attributes")
+        response = connection.getresponse()
+        if response.status != 200:
+            return None
+        return frozenset(json.loads(response.read()).get("customAttributes", {}))
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _register(program: Path, server: EmbeddedServer, registered: frozenset[str]) -> None:
+    """Registers what is missing: the server itself does it only in a database that it creates."""
+    missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in registered}
+    if not missing:
+        return
+    names = [f"--name={name}" for name in missing]
+    kinds = [f"--type={kind}" for kind in missing.values()]
+    command = [str(program), "operator", "search-attribute", "create", f"--address={server.address}"]
+    done = subprocess.run(
+        [*command, *names, *kinds], env=_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ServerUnavailable(
+            f"The search attributes {', '.join(missing)} cannot be registered: {done.stderr}"
+        )
+
+
+def _signal(server: EmbeddedServer, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(server.pid, number)
+
+
+def _kill(home: Home, server: EmbeddedServer) -> None:
+    if home.is_alive():
+        _signal(server, signal.SIGKILL)
+        _within(STOP_SECONDS, lambda: not home.is_alive())
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Waits until something holds; False where the time passes without it."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _free_ports() -> tuple[int, int, int]:
+    """Three ports nobody listens at now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        first, second, third = (int(each.getsockname()[1]) for each in sockets)
+        return first, second, third
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

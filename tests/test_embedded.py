@@ -1,0 +1,266 @@
+"""The embedded server, as real processes: shared by a folder, found again, durable, ended for good."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import temporalio.service
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+
+from counterstep.embedded import (
+    SEARCH_ATTRIBUTES,
+    EmbeddedServer,
+    ensure,
+    find_program,
+    lifecycle,
+    program,
+    running,
+    stop,
+)
+from counterstep.saga.errors import ServerUnavailable
+from counterstep.testing.server import temporal_server
+
+ENSURE = "import sys, pathlib, counterstep.embedded as e; print(e.ensure(pathlib.Path(sys.argv[1])).pid)"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    stop(tmp_path, grace=0)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)
+
+
+def kill(server: EmbeddedServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until(lambda: running(server.folder) is None)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process does more than wait to be reaped by init."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return listed.stdout.strip() != "" and not listed.stdout.startswith("Z")
+
+
+async def start_workflow(server: EmbeddedServer, workflow_id: str) -> None:
+    client = await Client.connect(server.address)
+    await client.start_workflow("no_worker_needed", id=workflow_id, task_queue="nobody")
+
+
+async def test_a_folder_has_one_server_and_it_is_ready_at_once(folder: Path) -> None:
+    assert running(folder) is None
+    server = ensure(folder)
+    await start_workflow(server, "first")
+    assert ensure(folder) == server
+    assert running(folder) == server
+    assert running(folder.parent) is None
+
+
+def test_many_processes_at_once_start_one_server(folder: Path) -> None:
+    starters = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, str(folder)], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    pids = {starter.communicate(timeout=60)[0] for starter in starters}
+    server = running(folder)
+    assert server is not None
+    assert pids == {f"{server.pid}\n"}
+
+
+def test_it_outlives_whoever_started_it_and_ignores_an_interrupt_of_its_terminal(folder: Path) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", ENSURE, str(folder)], stdout=subprocess.PIPE)
+    starter.communicate(timeout=60)
+    server = running(folder)
+    assert server is not None
+    assert os.getsid(server.pid) != os.getsid(0)
+    assert ensure(folder) == server
+
+
+async def test_histories_survive_kill_9_and_the_addresses_stay(folder: Path) -> None:
+    server = ensure(folder)
+    await start_workflow(server, "kept")
+    kill(server)
+
+    again = ensure(folder)
+    assert again.pid != server.pid
+    assert (again.address, again.ui_url) == (server.address, server.ui_url)
+    client = await Client.connect(again.address)
+    description = await client.get_workflow_handle("kept").describe()
+    assert description.workflow_type == "no_worker_needed"
+
+
+async def test_histories_survive_an_orderly_stop(folder: Path) -> None:
+    server = ensure(folder)
+    await start_workflow(server, "kept")
+    assert stop(folder)
+    client = await Client.connect(ensure(folder).address)
+    assert (await client.get_workflow_handle("kept").describe()).id == "kept"
+
+
+def test_stop_ends_the_process_and_says_whether_there_was_one(folder: Path) -> None:
+    assert not stop(folder)
+    server = ensure(folder)
+    assert stop(folder)
+    assert running(folder) is None
+    wait_until(lambda: not is_running(server.pid))
+    assert not stop(folder)
+
+
+def test_a_record_that_names_another_process_is_not_believed(folder: Path) -> None:
+    server = ensure(folder)
+    kill(server)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        record = folder / ".counterstep" / "server.json"
+        record.write_text(server.model_copy(update={"pid": bystander.pid}).model_dump_json())
+        assert running(folder) is None
+        assert not stop(folder)
+        assert ensure(folder).pid != bystander.pid
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_record_that_cannot_be_read_is_replaced(folder: Path) -> None:
+    kill(ensure(folder))
+    (folder / ".counterstep" / "server.json").write_text('{"pid": ')
+    assert running(folder) is None
+    assert ensure(folder) == running(folder)
+
+
+def test_a_remembered_port_that_is_taken_by_now_is_given_up(folder: Path) -> None:
+    server = ensure(folder)
+    kill(server)
+    with socket.create_server(("127.0.0.1", server.port)):
+        again = ensure(folder)
+    assert again.port != server.port
+
+
+def test_a_taken_port_that_was_asked_for_is_an_error_with_the_reason(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerUnavailable) as caught:
+            ensure(folder, port=port)
+    assert re.search(rf"port {port}: .*address already in use", str(caught.value))
+    assert str(folder / ".counterstep" / "server.log") in str(caught.value)
+    assert running(folder) is None
+    assert ensure(folder, port=port).port == port
+
+
+def test_other_ports_than_those_of_the_running_server_are_refused(folder: Path) -> None:
+    server = ensure(folder)
+    with pytest.raises(ServerUnavailable, match=r"runs already, at 127\.0\.0\.1:\d+"):
+        ensure(folder, port=server.port + 1)
+    assert ensure(folder, port=server.port, ui_port=server.ui_port) == server
+
+
+def test_a_server_that_does_not_start_is_killed_and_its_last_words_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = folder / "mute"
+    mute.write_text("#!/bin/sh\necho I am not Temporal\nexec sleep 60\n")
+    mute.chmod(0o755)
+    monkeypatch.setattr(lifecycle, "find_program", lambda: mute)
+    monkeypatch.setattr(lifecycle, "START_SECONDS", 0.5)
+    with pytest.raises(ServerUnavailable, match=r"(?s)did not answer within .*I am not Temporal"):
+        ensure(folder)
+    assert running(folder) is None
+
+
+async def registered(server: EmbeddedServer) -> dict[str, str]:
+    client = await Client.connect(server.address)
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace="default")
+    )
+    prefix = "INDEXED_VALUE_TYPE_"
+    return {
+        name: IndexedValueType.Name(kind).removeprefix(prefix).capitalize()
+        for name, kind in answer.custom_attributes.items()
+    }
+
+
+async def test_the_search_attributes_are_registered(server: EmbeddedServer) -> None:
+    assert await registered(server) == SEARCH_ATTRIBUTES
+
+
+async def test_an_older_database_gets_the_search_attributes_it_lacks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(lifecycle, "SEARCH_ATTRIBUTES", {"SagaTask": "Keyword"})
+        assert await registered(ensure(folder)) == {"SagaTask": "Keyword"}
+        stop(folder)
+    assert await registered(ensure(folder)) == SEARCH_ATTRIBUTES
+
+
+def test_the_callers_temporal_settings_do_not_reach_the_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "elsewhere.example:7233")
+    monkeypatch.setenv("TEMPORAL_CONFIG_FILE", "/does/not/exist.toml")
+    monkeypatch.setenv("TEMPORAL_TLS", "true")
+    assert running(folder) is None
+    assert ensure(folder) == running(folder)
+
+
+def test_the_program_comes_from_the_package_then_the_path_then_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = find_program()
+    assert installed.name == "temporal"
+
+    monkeypatch.setattr(program, "_packaged", lambda: None)
+    on_path = tmp_path / "bin" / "temporal"
+    on_path.parent.mkdir()
+    on_path.symlink_to(installed)
+    monkeypatch.setenv("PATH", str(on_path.parent))
+    assert find_program() == on_path
+
+    # What the SDK has downloaded before, it takes from where it put it.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    downloaded = tmp_path / "counterstep" / f"temporal-sdk-python-{temporalio.service.__version__}"
+    downloaded.parent.mkdir()
+    downloaded.symlink_to(installed)
+    assert find_program() == downloaded
+
+
+def test_the_testing_server_is_killed_and_its_folder_removed() -> None:
+    with temporal_server() as server:
+        assert running(server.folder) == server
+    assert not server.folder.exists()
+    wait_until(lambda: not is_running(server.pid))
+
+
+def test_the_testing_server_dies_with_a_killed_test_process() -> None:
+    script = (
+        "import time\n"
+        "from counterstep.testing.server import temporal_server\n"
+        "with temporal_server() as server:\n"
+        "    print(server.pid, server.folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid, folder = process.stdout.readline().split()
+    assert is_running(int(pid))
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not is_running(int(pid)) and not Path(folder).exists())
