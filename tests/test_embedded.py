@@ -52,10 +52,9 @@ def kill(server: EmbeddedServer) -> None:
     wait_until(lambda: running(server.folder) is None)
 
 
-def is_running(pid: int) -> bool:
-    """Whether the process does more than wait to be reaped by init."""
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return listed.stdout.strip() != "" and not listed.stdout.startswith("Z")
+def is_listening(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def start_workflow(server: EmbeddedServer, workflow_id: str) -> None:
@@ -118,7 +117,7 @@ def test_stop_ends_the_process_and_says_whether_there_was_one(folder: Path) -> N
     server = ensure(folder)
     assert stop(folder)
     assert running(folder) is None
-    wait_until(lambda: not is_running(server.pid))
+    assert not is_listening(server.port)
     assert not stop(folder)
 
 
@@ -246,7 +245,7 @@ def test_the_testing_server_is_killed_and_its_folder_removed() -> None:
     with temporal_server() as server:
         assert running(server.folder) == server
     assert not server.folder.exists()
-    wait_until(lambda: not is_running(server.pid))
+    assert not is_listening(server.port)
 
 
 def test_the_testing_server_dies_with_a_killed_test_process() -> None:
@@ -254,13 +253,13 @@ def test_the_testing_server_dies_with_a_killed_test_process() -> None:
         "import time\n"
         "from counterstep.testing.server import temporal_server\n"
         "with temporal_server() as server:\n"
-        "    print(server.pid, server.folder, flush=True)\n"
+        "    print(server.port, server.folder, flush=True)\n"
         "    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    pid, folder = process.stdout.readline().split()
-    assert is_running(int(pid))
+    port, folder = process.stdout.readline().split()
+    assert is_listening(int(port))
     process.kill()
     process.communicate()
-    wait_until(lambda: not is_running(int(pid)) and not Path(folder).exists())
+    wait_until(lambda: not is_listening(int(port)) and not Path(folder).exists())
