@@ -51,7 +51,7 @@ class Resolver:
         asked = Question.model_validate(question)
         catalog = self._registry.catalog
         if asked.task is None and asked.spec is None:
-            part = catalog.only(tools=(), agents=asked.agents, validators=())
+            part = catalog.model_copy(update={"tasks": {}})
             return self._answer(Snapshot(task="", catalog=part, search_attributes=self.search_attributes))
         spec = self._spec(asked)
         faults = check_spec(spec, catalog)

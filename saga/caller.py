@@ -126,7 +126,7 @@ class Caller:
             effect=call.effect,
             compensation=call.compensation,
             max_result=room,
-            retry=call.retry,
+            retry=None if "retry_policy" in call.options else call.retry,
         )
         future = _start(call, [RawValue(payload) for payload in payloads], header)
         try:
@@ -250,27 +250,26 @@ def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
     token = CURRENT_HEADER.set(header)
     retry = call.retry
     try:
-        return workflow.start_activity(
-            call.activity,
-            args=args,
-            result_type=RawValue,
-            activity_id=call.id,
-            task_queue=call.task_queue,
-            start_to_close_timeout=call.timeout,
-            heartbeat_timeout=min(HEARTBEAT, call.timeout),
-            retry_policy=RetryPolicy(
+        options: dict[str, Any] = {
+            "task_queue": call.task_queue,
+            "start_to_close_timeout": call.timeout,
+            "heartbeat_timeout": min(HEARTBEAT, call.timeout),
+            "retry_policy": RetryPolicy(
                 initial_interval=retry.initial,
                 backoff_coefficient=retry.factor,
                 maximum_interval=max(retry.max, retry.initial),
                 maximum_attempts=retry.attempts,
             ),
-            cancellation_type=(
+            "cancellation_type": (
                 workflow.ActivityCancellationType.TRY_CANCEL
                 if call.effect is Effect.READ_ONLY
                 else workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
             ),
-            summary=call.summary,
+            "summary": call.summary,
             **call.options,
+        }
+        return workflow.start_activity(
+            call.activity, args=args, result_type=RawValue, activity_id=call.id, **options
         )
     finally:
         CURRENT_HEADER.reset(token)

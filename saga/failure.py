@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
+from temporalio.exceptions import ApplicationError
 
 from .errors import FailureType
 
@@ -40,6 +41,19 @@ class Failed(Exception):
         super().__init__(str(failure))
         self.failure = failure
         self.certainly_nothing = certainly_nothing
+
+
+class CallFailed(ApplicationError):
+    """What ``Saga.call`` raises when a call has failed; its own undo is done by then.
+
+    Attributes:
+        record: What went wrong.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        """Args: failure: becomes message and type."""
+        super().__init__(str(failure), type=failure.type, non_retryable=True)
+        self.record = failure
 
 
 class Stopped(Failed):

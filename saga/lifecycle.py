@@ -16,7 +16,7 @@ from .book import Book, TaskState
 from .budget import Budget
 from .caller import Caller
 from .errors import FailureType
-from .failure import Failed, Failure, trim
+from .failure import CallFailed, Failed, Failure, trim
 from .ledger import EntryState
 from .rollback import roll_back
 from .snapshot import Question, Snapshot
@@ -169,6 +169,8 @@ def failure_of(error: BaseException) -> Failure:
     """Says as a `Failure` what an exception means; an ordinary one is a bug and keeps its type's name."""
     if isinstance(error, Failed):
         return error.failure
+    if isinstance(error, CallFailed):
+        return error.record
     if isinstance(error, ApplicationError):
         return Failure(step="", type=error.type or "ApplicationError", message=trim(error.message))
     if isinstance(error, FailureError):
@@ -178,4 +180,4 @@ def failure_of(error: BaseException) -> Failure:
 
 def _small(cause: BaseException | None) -> BaseException | None:
     """Keeps the traceback of a bug; a failed call is in history with its own failure already."""
-    return None if cause is None or isinstance(cause, Failed) else cause
+    return None if cause is None or isinstance(cause, Failed | CallFailed) else cause

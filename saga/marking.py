@@ -12,6 +12,13 @@ def mark_as_task() -> None:
     setattr(workflow.instance(), _MARK, True)
 
 
+def free_name(name: str) -> str:
+    """Returns `name`, or with a number behind it where this workflow has used it: paths must be unique."""
+    used: dict[str, int] = vars(workflow.instance()).setdefault("__counterstep_names__", {})
+    used[name] = used.get(name, 0) + 1
+    return name if used[name] == 1 else f"{name}_{used[name]}"
+
+
 def is_task() -> bool:
     """Says whether the running workflow is a task."""
     return getattr(workflow.instance(), _MARK, False)

@@ -29,13 +29,12 @@ class Snapshot(BaseModel):
 
 
 class Question(BaseModel):
-    """What a workflow asks for its snapshot.
+    """What a workflow asks for its snapshot; a hand-written saga asks for nothing and gets the catalog.
 
     Attributes:
         task: Name of a registered task, or None.
         spec: An inline spec as the caller wrote it, or None.
         input: The task's input.
-        agents: Names of agents that a hand-written saga is about to use.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,4 +42,3 @@ class Question(BaseModel):
     task: str | None = None
     spec: object = None
     input: object = None
-    agents: tuple[str, ...] = ()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
+from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.server import temporal_server
+from counterstep.tests.support.desk import VARIABLE, Desk, desk
+from counterstep.tests.support.tasks import Tasks
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,19 @@ async def client(server: EmbeddedServer) -> Client:
 def task_queue(request: pytest.FixtureRequest) -> str:
     """A queue that only this test uses."""
     return f"{request.node.name}-{uuid4()}"
+
+
+@pytest.fixture
+def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The file in which the effects of the bundle `desk` are rows."""
+    path = tmp_path / "desk.sqlite"
+    monkeypatch.setenv(VARIABLE, str(path))
+    return Desk(path)
+
+
+@pytest.fixture
+async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
+    """Runs tasks on a worker of this test's own, in this process."""
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
+    async with Worker(client, task_queue=task_queue):
+        yield Tasks(client, task_queue)

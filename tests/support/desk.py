@@ -1,0 +1,275 @@
+"""A bundle whose effects are rows of an SQLite file, so that tests see what really happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from temporalio.exceptions import ApplicationError
+
+from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, current_step
+
+VARIABLE = "COUNTERSTEP_TEST_DESK"
+"""Names the SQLite file; workers in other processes inherit it."""
+
+desk = Bundle("desk", stand_in=True)
+
+
+class Placed(BaseModel):
+    what: str
+    key: str
+
+
+class Event(BaseModel):
+    """One thing that happened, in the order in which it did."""
+
+    seq: int
+    action: str
+    what: str
+    step: str
+    key: str
+    attempt: int
+    at: float
+    note: str
+
+
+class Desk:
+    """What a test reads from the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _open(path) as db:
+            db.executescript(
+                """
+                create table effects (key text primary key, what text, state text);
+                create table events (
+                    seq integer primary key, action text, what text, step text, key text,
+                    attempt integer, at real, note text
+                );
+                """
+            )
+
+    def effects(self) -> dict[str, str]:
+        """The effects that stand, as `what` -> key."""
+        with _open(self.path) as db:
+            rows = db.execute("select what, key from effects where state = 'done' order by rowid").fetchall()
+        return {what: key for what, key in rows}
+
+    def events(self, *actions: str) -> list[Event]:
+        """What happened; only these actions where any are named."""
+        with _open(self.path) as db:
+            rows = db.execute("select seq, action, what, step, key, attempt, at, note from events order by seq")
+            found = [Event(**dict(zip(Event.model_fields, row, strict=True))) for row in rows.fetchall()]
+        return [event for event in found if not actions or event.action in actions]
+
+    def what(self, *actions: str) -> list[str]:
+        """The `what` of these events in order."""
+        return [event.what for event in self.events(*actions)]
+
+    async def until(self, action: str, what: str, timeout: float = 30) -> Event:
+        """Waits until something has happened."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for event in self.events(action):
+                if event.what == what:
+                    return event
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{action} {what} has not happened; there is {self.events()}")
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[sqlite3.Connection]:
+    db = sqlite3.connect(path, timeout=30)
+    try:
+        with db:
+            yield db
+    finally:
+        db.close()
+
+
+def record(action: str, what: str, note: str = "") -> None:
+    """Writes down that something happened."""
+    step = current_step()
+    with _open(os.environ[VARIABLE]) as db:
+        db.execute(
+            "insert into events (action, what, step, key, attempt, at, note) values (?, ?, ?, ?, ?, ?, ?)",
+            (action, what, step.step, step.idempotency_key, step.attempt, time.time(), note),
+        )
+
+
+def _put(what: str) -> None:
+    """The effect: one row, fenced by its key."""
+    key = current_step().idempotency_key
+    with _open(os.environ[VARIABLE]) as db:
+        state = db.execute("select state from effects where key = ?", (key,)).fetchone()
+        if state is None:
+            db.execute("insert into effects values (?, ?, 'done')", (key, what))
+    if state == ("undone",):
+        record("refused", what)
+        raise NotApplied(f"{what} was taken back already")
+    record("done", what)
+
+
+@desk.tool(compensate="take_back")
+def put(
+    what: str,
+    delay: float = 0,
+    late: float = 0,
+    fail: str = "",
+    undo: str = "",
+    undo_delay: float = 0,
+    size: int = 0,
+) -> Placed:
+    """Puts a thing on the desk.
+
+    Args:
+        delay: Seconds before the effect.
+        late: Seconds between the effect and the answer.
+        fail: before, once (before, in the first attempt only), after, not_applied or garbage.
+        undo: What the undo does: fail (for good) or nothing.
+        undo_delay: Seconds the undo takes.
+        size: Bytes to add to the answer.
+    """
+    record("begin", what)
+    time.sleep(delay)
+    if fail == "not_applied":
+        raise NotApplied(f"no room for {what}")
+    if fail == "before" or (fail == "once" and current_step().attempt == 1):
+        raise RuntimeError(f"{what} failed before")
+    _put(what)
+    time.sleep(late)
+    if fail == "after":
+        raise RuntimeError(f"{what} failed after")
+    if fail == "final":
+        raise ApplicationError(f"{what} failed for good", type="Final", non_retryable=True)
+    if fail == "garbage":
+        return "garbage"  # type: ignore[return-value]
+    return Placed(what=what, key=current_step().idempotency_key + "x" * size)
+
+
+@desk.tool(compensate="take_back")
+async def put_async(what: str, delay: float = 0, late: float = 0) -> Placed:
+    """Puts a thing on the desk, asynchronously."""
+    record("begin", what)
+    await asyncio.sleep(delay)
+    _put(what)
+    await asyncio.sleep(late)
+    return Placed(what=what, key=current_step().idempotency_key)
+
+
+@desk.compensation
+def take_back(undo: Undo[Placed]) -> None:
+    """Takes a thing off the desk and fences its key."""
+    what = str(undo.input["what"])
+    record("undo", what, json.dumps({"output": undo.output is not None, "reason": undo.reason}))
+    time.sleep(float(undo.input.get("undo_delay", 0)))
+    if undo.input.get("undo") == "fail":
+        raise ApplicationError(f"the undo of {what} fails", non_retryable=True)
+    assert undo.idempotency_key == current_step().idempotency_key
+    with _open(os.environ[VARIABLE]) as db:
+        db.execute(
+            "insert into effects values (?, ?, 'undone') on conflict (key) do update set state = 'undone'",
+            (undo.idempotency_key, what),
+        )
+    record("undone", what)
+
+
+@desk.tool(effect=Effect.READ_ONLY)
+def look(what: str = "", delay: float = 0, fail: str = "") -> dict[str, Any]:
+    """Changes nothing."""
+    record("look", what)
+    time.sleep(delay)
+    if fail:
+        raise RuntimeError(f"cannot see {what}")
+    return {"what": what, "count": len(what)}
+
+
+@desk.tool(before="read_label", compensate="restore_label")
+def set_label(name: str, value: str, fail: str = "") -> str:
+    """Changes a value that was there before."""
+    with _open(os.environ[VARIABLE]) as db:
+        db.execute("insert or replace into effects values (?, ?, 'label')", (f"label {name}", value))
+    record("done", f"label {name}={value}")
+    if fail:
+        raise ApplicationError("the label fell off", type="Final", non_retryable=True)
+    return value
+
+
+@desk.tool(effect=Effect.READ_ONLY)
+def read_label(name: str, value: str, fail: str = "") -> str | None:
+    """Reads the value that `set_label` is about to change."""
+    with _open(os.environ[VARIABLE]) as db:
+        row = db.execute("select what from effects where key = ?", (f"label {name}",)).fetchone()
+    record("look", f"label {name}")
+    return None if row is None else str(row[0])
+
+
+@desk.compensation
+def restore_label(undo: Undo[str]) -> None:
+    """Puts the value back that was there before."""
+    name = undo.input["name"]
+    with _open(os.environ[VARIABLE]) as db:
+        if undo.before is None:
+            db.execute("delete from effects where key = ?", (f"label {name}",))
+        else:
+            db.execute("update effects set what = ? where key = ?", (undo.before, f"label {name}"))
+    record("undone", f"label {name}={undo.before}")
+
+
+class Thought(BaseModel):
+    text: str
+    score: float = 0.5
+
+
+@desk.agent(effect=Effect.READ_ONLY)
+def thinker(text: str, score: float = 0.5, fail: str = "") -> Thought:
+    """An agent written in Python."""
+    record("think", text)
+    if fail:
+        raise ApplicationError(f"{text} is unthinkable", type="Final", non_retryable=True)
+    return Thought(text=text, score=score)
+
+
+@desk.validator
+def agree(subject: Subject) -> Verdict:
+    """Says yes."""
+    return Verdict.accept("looks good")
+
+
+@desk.validator
+def refuse(subject: Subject) -> Verdict:
+    """Says no."""
+    return Verdict.reject("looks bad", "smells bad")
+
+
+@desk.validator
+def crash(subject: Subject) -> Verdict:
+    """Breaks down."""
+    raise ApplicationError("the validator broke down", non_retryable=True)
+
+
+@desk.validator
+def nonsense(subject: Subject) -> Any:
+    """Answers with something that is no verdict."""
+    return {"passed": "certainly", "reasons": []}
+
+
+@desk.validator(fast=True)
+def agree_fast(subject: Subject) -> Verdict:
+    """Says yes at once."""
+    return Verdict.accept("quick look")
+
+
+@desk.validator(fast=True)
+async def dawdle(subject: Subject) -> Verdict:
+    """Takes longer than a fast validator may."""
+    await asyncio.sleep(30)
+    return Verdict.accept("at last")
