@@ -34,7 +34,7 @@ check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy -p counterstep -p examples -p benchmarks
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: setup ## put the sources into shape
 	@$(BIN)/ruff check --fix --quiet
