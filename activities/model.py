@@ -23,7 +23,6 @@ from .stand_in import stand_in_reply
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 import litellm
-from litellm.exceptions import UnsupportedParamsError
 from litellm.llms.custom_llm import CustomLLM
 
 CALL_MODEL = "counterstep.call_model"
@@ -108,7 +107,7 @@ async def _ask(model: str, request: ModelRequest) -> litellm.ModelResponse | Mod
     try:
         # litellm's timeout is for each read; a provider that trickles would pass it for ever.
         async with asyncio.timeout(request.timeout):
-            response = await _complete(_arguments(model, request))
+            response = await litellm.acompletion(**_arguments(model, request))
     except TimeoutError:
         return ModelFailure(model, f"no answer within {request.timeout} s", 408, retryable=True)
     except Exception as error:
@@ -122,18 +121,16 @@ async def _ask(model: str, request: ModelRequest) -> litellm.ModelResponse | Mod
     return response
 
 
-async def _complete(arguments: dict[str, Any]) -> litellm.ModelResponse:
-    try:
-        return await litellm.acompletion(**arguments)
-    except UnsupportedParamsError:
-        # Raised before anything is sent. Not set from the start, because then litellm answers a 422 by
-        # sending the request once more.
-        return await litellm.acompletion(**arguments, drop_params=True)
-
-
 def _arguments(model: str, request: ModelRequest) -> dict[str, Any]:
     messages = [_wire_message(message) for message in request.messages]
-    arguments: dict[str, Any] = {"model": model, "messages": messages, "max_retries": 0, "num_retries": 0}
+    # Parameters are dropped for each call: set for all calls, litellm answers a 422 with a second request.
+    arguments: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "max_retries": 0,
+        "num_retries": 0,
+        "drop_params": True,
+    }
     if request.timeout is not None:
         arguments["timeout"] = request.timeout
     if request.temperature is not None:

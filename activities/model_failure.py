@@ -69,9 +69,7 @@ class ModelFailure:
             model=model,
             reason=_WRAPPING.sub("", " ".join(text.split())),
             status=status if isinstance(status, int) and not refused else None,
-            retryable=isinstance(status, int)
-            and not refused
-            and (status in (408, 409, 429) or status >= 500),
+            retryable=isinstance(status, int) and not refused and (status in _RETRYABLE or status >= 500),
             retry_after=_retry_after(error),
         )
 

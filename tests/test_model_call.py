@@ -9,12 +9,13 @@ from typing import Any
 
 import litellm
 import pytest
+from pydantic import BaseModel
+from temporalio.testing import ActivityEnvironment
+
 from counterstep.activities.model import STAND_IN_MODEL, call_model
 from counterstep.saga.model_call import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
 from counterstep.testing.model_behaviour import Behaviour, Call, call
 from counterstep.testing.model_server import ModelServer
-from pydantic import BaseModel
-from temporalio.testing import ActivityEnvironment
 
 MODEL = "openai/test-model"
 TOOLS = (
@@ -249,11 +250,16 @@ async def test_a_model_without_a_known_price_costs_none_not_zero(server: ModelSe
 
 
 async def test_a_cancelled_call_stops_at_once(server: ModelServer) -> None:
-    server.reply(Behaviour.hang(20))
+    arrived = asyncio.Event()
+
+    def hang(body: dict[str, Any]) -> Behaviour:
+        arrived.set()
+        return Behaviour.hang(20)
+
+    server.default = hang
     environment = ActivityEnvironment()
     running = asyncio.create_task(environment.run(call_model, request_to().model_dump(mode="json")))
-    while not server.requests:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(arrived.wait(), 10)
     environment.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -10,13 +11,14 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
 from counterstep.activities.model import call_model
 from counterstep.saga.errors import FailureType
 from counterstep.saga.model_call import Message, ModelReply, ModelRequest
 from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
-from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 MODEL = "openai/test-model"
 KEY = "sk-counterstep-0123456789abcdef"
@@ -31,17 +33,17 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelServer]:
         yield server
 
 
-async def ask(*models: str, timeout: float | None = None) -> ModelReply:
+async def ask(*models: str, within: float | None = None) -> ModelReply:
     messages = (Message(role="user", content="What does A1 cost?"),)
-    asked = ModelRequest(agent="shop.buyer", models=models or (MODEL,), messages=messages, timeout=timeout)
+    asked = ModelRequest(agent="shop.buyer", models=models or (MODEL,), messages=messages, timeout=within)
     return ModelReply.model_validate(
         await ActivityEnvironment().run(call_model, asked.model_dump(mode="json"))
     )
 
 
-async def failure_of(*models: str, timeout: float | None = None) -> ApplicationError:
+async def failure_of(*models: str, within: float | None = None) -> ApplicationError:
     with pytest.raises(ApplicationError) as caught:
-        await ask(*models, timeout=timeout)
+        await ask(*models, within=within)
     assert (caught.value.type == FailureType.MODEL_REFUSED) is caught.value.non_retryable
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     return caught.value
@@ -105,11 +107,35 @@ async def test_a_broken_answer_is_retryable_and_asked_once(server: ModelServer, 
 async def test_a_model_that_hangs_is_given_up_after_the_timeout(server: ModelServer) -> None:
     server.default = Behaviour.hang(20)
     started = time.monotonic()
-    error = await failure_of(timeout=0.3)
+    error = await failure_of(within=0.3)
     assert time.monotonic() - started < 3
     assert error.type == FailureType.MODEL_UNAVAILABLE
     assert "(408)" in error.message
     assert server.count() == 1
+
+
+async def test_a_model_that_trickles_is_given_up_after_the_timeout(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(100):
+            writer.write(b" ")
+            await asyncio.sleep(0.1)
+
+    slow = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}/v1")
+    started = time.monotonic()
+    error = await failure_of(within=0.5)
+    assert time.monotonic() - started < 3
+    assert error.type == FailureType.MODEL_UNAVAILABLE
+    slow.close()
+
+
+async def test_a_long_timeout_reaches_the_providers_client(server: ModelServer) -> None:
+    server.default = Behaviour.text("ok")
+    await ask(within=900.0)
+    assert server.requests[0].headers["x-stainless-read-timeout"] == "900.0"
 
 
 async def test_an_unreachable_provider_is_retryable(
@@ -126,7 +152,7 @@ async def test_an_unknown_provider_and_a_missing_key_are_final(
     monkeypatch.delenv("OPENAI_API_KEY")
     error = await failure_of()
     assert error.type == FailureType.MODEL_REFUSED
-    assert "OPENAI_API_KEY" in error.message
+    assert "OPENAI_API_KEY" in error.message and "(500)" not in error.message
     assert server.count() == 0
 
 
@@ -176,7 +202,7 @@ async def test_retry_after_as_a_date_in_the_near_future(server: ModelServer) -> 
 async def test_any_failure_goes_on_to_the_next_model(server: ModelServer, behaviour: Behaviour) -> None:
     server.for_model("first").default = behaviour
     server.for_model("second").default = Behaviour.text("seven")
-    reply = await ask("openai/first", "openai/second", "openai/third", timeout=1.0)
+    reply = await ask("openai/first", "openai/second", "openai/third", within=1.0)
     assert (reply.model, reply.output, reply.usage.model_calls) == ("openai/second", "seven", 2)
     assert [request.model for request in server.requests] == ["first", "second"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from counterstep.testing.model_behaviour import Behaviour, Call, call
 from counterstep.testing.model_server import ModelServer
 

@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import pytest
-from counterstep.activities.stand_in import StandInReply, stand_in_reply
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
+
+from counterstep.activities.stand_in import StandInReply, stand_in_reply
+from counterstep.saga.model_call import GIVE_UP
 
 
 def user(text: str) -> dict[str, Any]:
@@ -70,6 +72,8 @@ def test_the_newest_value_wins() -> None:
 
 def test_within_one_value_the_outermost_wins() -> None:
     assert answer([user('{"old": {"price": 1}, "price": 2}')], object_of(price=NUMBER)) == {"price": 2}
+    deep = user('{"new": {"price": 2}, "old": {"offer": {"price": 1}}}')
+    assert answer([deep], object_of(price=NUMBER)) == {"price": 2}
 
 
 def test_a_value_of_another_type_is_passed_over() -> None:
@@ -101,6 +105,22 @@ def test_an_error_ends_the_tool_calls() -> None:
     messages += answered(stand_in_reply(messages, tools, None), {"error": "sold out"})
     reply = stand_in_reply(messages, tools, object_of(city=TEXT, price=NUMBER))
     assert json.loads(reply.content or "") == {"city": "Rome", "price": 0}
+
+
+def test_it_gives_up_after_an_error_where_it_may_and_never_otherwise() -> None:
+    tools = [
+        {"type": "function", "function": GIVE_UP.model_dump()},
+        tool("find", city=TEXT),
+        tool("book", city=TEXT),
+    ]
+    messages = [user('{"city": "Rome"}')]
+    first = stand_in_reply(messages, tools, None)
+    assert first.tool == "find"
+    failed = stand_in_reply(messages + answered(first, {"error": "sold out"}), tools, None)
+    assert (failed.tool, failed.arguments) == ("give_up", {"reason": "a tool failed: sold out"})
+    messages += answered(first, {"flight": "AZ1"})
+    messages += answered(stand_in_reply(messages, tools, None), {"booking": "B-7"})
+    assert stand_in_reply(messages, tools, None).content == '{"booking": "B-7"}'
 
 
 def test_an_empty_error_is_none() -> None:
@@ -191,6 +211,17 @@ def test_an_answer_always_satisfies_its_schema(known: dict[str, Any]) -> None:
     made = answer([user(json.dumps(known))], Trip.model_json_schema())
     Draft202012Validator(Trip.model_json_schema()).validate(made)
     Trip.model_validate(made)
+
+
+def test_a_known_list_is_taken_whole_if_it_fits_its_definition() -> None:
+    legs = [{"city": "Rome", "nights": 3}, {"city": "Bari", "nights": 1}]
+    assert answer([user(json.dumps({"rest": legs}))], Trip.model_json_schema())["rest"] == legs
+    assert answer([user(json.dumps({"rest": [{"city": "Rome"}]}))], Trip.model_json_schema())["rest"] == []
+
+
+def test_a_schema_without_end_is_given_up() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["next"]}
+    assert "next" in answer([], {"$defs": {"node": node}, "$ref": "#/$defs/node"})
 
 
 def test_nested_objects_are_filled_by_name() -> None:
