@@ -21,8 +21,8 @@ from .template import expressions
 _SCOPES = {
     "once": ("task", "steps", "facts"),
     "item": ("task", "steps", "facts", "item", "index"),
-    "group": ("task", "steps", "facts", "item", "index"),
-    "rule": ("task", "steps", "facts", "item", "index", "output", "input"),
+    "group": ("task", "steps", "facts"),
+    "rule": ("task", "steps", "facts", "output", "input"),
 }
 
 
@@ -60,6 +60,9 @@ class _Checker:
         self.spec = spec
         self.catalog = catalog
         self.all_ids = [step.id for step in _all_steps(spec.steps)]
+        self.in_items = {
+            child.id for step in _all_steps(spec.steps) if step.group and step.for_each for child in _inside(step)
+        }
         self.task_fields = spec.input.get("properties")
 
     def faults(self) -> Iterator[Fault]:
@@ -215,7 +218,8 @@ class _Checker:
                 yield Fault(where, message)
 
     def _path_fault(self, path: Path, scope: str, visible: dict[str, Step], step: Step | None) -> str | None:
-        allowed = _SCOPES[scope]
+        items = step is not None and (step.id in self.in_items or (step.for_each and scope != "once"))
+        allowed = (*_SCOPES[scope], "item", "index") if items else _SCOPES[scope]
         if path.root not in allowed:
             why = " (only under for_each)" if path.root in ("item", "index") else " (only in a rule)"
             return f"{path} cannot be read here{why}"
@@ -298,6 +302,10 @@ def _all_steps(steps: Iterable[Step]) -> Iterator[Step]:
         yield step
         if step.group is not None:
             yield from _all_steps(step.group.steps)
+
+
+def _inside(step: Step) -> Iterator[Step]:
+    yield from _all_steps(step.group.steps if step.group else ())
 
 
 def _ids(step: Step) -> set[str]:
