@@ -136,7 +136,7 @@ class CounterstepPlugin(SimplePlugin):
 
         own = list(existing or ())
         known = {_activity_name(function) for function in own}
-        ours = [
+        ours: list[Callable[..., Any]] = [
             self._resolver.resolve,
             verify,
             call_model,

@@ -12,7 +12,7 @@ from ..saga.effect import Effect
 OutputT = TypeVar("OutputT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Agent(Generic[OutputT]):
     """A named worker of a task, played by a language model.
 

@@ -16,6 +16,7 @@ from ..saga.catalog import RETRACT, AgentEntry, CompensationEntry, ToolEntry, Va
 from ..saga.duration import parse_duration
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.action import NAME_ATTRIBUTE
 from ..saga.spec import STEP_ID, TaskSpec
 from .agent import Agent
 from .function import Function, is_object_type
@@ -24,8 +25,6 @@ from .spec_file import load_spec, parse_spec
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-NAME_ATTRIBUTE = "__counterstep_name__"
-"""Set on every function that a bundle registers: its full name, ``BUNDLE.FUNCTION``."""
 
 
 class Bundle:
@@ -300,6 +299,7 @@ class Bundle:
     def _add_agent(self, agent: Agent[Any]) -> None:
         name = self._free(agent.name, "agent")
         what = f"agent {name}"
+        object.__setattr__(agent, NAME_ATTRIBUTE, name)
         if agent.max_turns < 1:
             raise DefinitionError(f"{what}: max_turns must be at least 1")
         if agent.input is not None and not isinstance(agent.input, dict) and not is_object_type(agent.input):

@@ -66,8 +66,7 @@ class Action:
 
     def result(self, raw: RawValue) -> Any:
         """Turns the payload of a plain activity's result into the type that it declares."""
-        type_ = return_type(self.target)
-        return workflow.payload_converter().from_payload(raw.payload, None if type_ is Any else type_)
+        return workflow.payload_converter().from_payload(raw.payload, return_type(self.target))
 
     def typed(self, output: Any) -> Any:
         """Turns the JSON result of a bundle's tool or agent into the type that it declares."""
@@ -115,5 +114,3 @@ def _adapter(type_: Any) -> TypeAdapter[Any]:
 
 def _is_agent(target: Any) -> bool:
     return not callable(target) and hasattr(target, NAME_ATTRIBUTE)
-
-

@@ -15,7 +15,7 @@ _MARKS = {
     StepState.PENDING: "·",
     StepState.RUNNING: "▶",
     StepState.COMPLETED: "✔",
-    StepState.SKIPPED: "–",
+    StepState.SKIPPED: "»",
     StepState.FAILED: "✘",
     StepState.REJECTED: "✘",
     StepState.CANCELLED: "■",

@@ -58,6 +58,10 @@ class Book:
         """Opens the book.
 
         Args:
+            task: The task's name.
+            task_id: The workflow id.
+            goal: What the task is for.
+            budget: The most it may spend on models.
             now: The task's clock (deterministic).
             changed: Called after each change of a step's or the task's state.
         """

@@ -125,7 +125,8 @@ class Catalog(BaseModel):
         names = [*tools, *(tool for entry in agent_entries.values() for tool in entry.tools)]
         names += [self.tools[name].before or "" for name in names if name in self.tools]
         tool_entries = {name: self.tools[name] for name in names if name in self.tools}
-        undone_by = {entry.compensate for entry in (*tool_entries.values(), *agent_entries.values())}
+        undone_by = {entry.compensate for entry in tool_entries.values()}
+        undone_by |= {entry.compensate for entry in agent_entries.values()}
         return Catalog(
             tools=tool_entries,
             agents=agent_entries,

@@ -135,7 +135,9 @@ class Engine:
             return Failure(step="", type=FailureType.CANCELLED, message=_CANCELLED)
         if not isinstance(error, Stopped):
             return failure_of(error)
-        return Failure(step="", type=FailureType.DEADLINE, message=self._scope.reason or error.failure.message)
+        return Failure(
+            step="", type=FailureType.DEADLINE, message=self._scope.reason or error.failure.message
+        )
 
     def _watch_deadline(self) -> asyncio.Task[None] | None:
         deadline = self._spec.deadline

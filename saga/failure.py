@@ -61,7 +61,9 @@ class Stopped(Failed):
 
     def __init__(self, step: str, reason: str) -> None:
         """Args: step: The step's id. reason: Why the scope was stopped."""
-        super().__init__(Failure(step=step, type=FailureType.CANCELLED, message=reason), certainly_nothing=True)
+        super().__init__(
+            Failure(step=step, type=FailureType.CANCELLED, message=reason), certainly_nothing=True
+        )
 
 
 def trim(message: str, limit: int = 2000) -> str:

@@ -43,6 +43,10 @@ class GraphRun:
         """Prepares a run.
 
         Args:
+            task: The engine.
+            steps: The steps.
+            prefix: See the attributes.
+            scope: See the attributes.
             variables: What expressions see from outside.
             depends_on: Ledger entries that every step here builds on.
         """
@@ -86,7 +90,9 @@ class GraphRun:
             raise RuntimeError(f"steps {[step.id for step in waiting]} can never start")
 
     def _is_ready(self, step: Step) -> bool:
-        return all(self.task.book.steps[self.name_of(need)].state in _DONE for need in self._graph.needs[step.id])
+        return all(
+            self.task.book.steps[self.name_of(need)].state in _DONE for need in self._graph.needs[step.id]
+        )
 
     def name_of(self, step_id: str) -> str:
         """Returns what the board calls a step: its id, with its item where a group is run several times."""
@@ -134,7 +140,9 @@ class GraphRun:
         paths = [f"{self.prefix}{name}" for name in self._graph.ancestors(step_id)]
         if not paths:
             return self._depends_on
-        return self._depends_on | self.task.book.ledger.of(lambda entry: any(_is_under(entry.id, p) for p in paths))
+        return self._depends_on | self.task.book.ledger.of(
+            lambda entry: any(_is_under(entry.id, p) for p in paths)
+        )
 
     def entries_under(self, path: str) -> frozenset[str]:
         """Returns the ledger entries of one step, item or group."""

@@ -140,7 +140,9 @@ class Saga:
         work: Coroutine[Any, Any, Any]
         if found.entry is not None:
             if undo is not None or effect is not None:
-                raise DefinitionError(f"{found.name} is registered in a bundle, which says its effect and undo")
+                raise DefinitionError(
+                    f"{found.name} is registered in a bundle, which says its effect and undo"
+                )
             work = self._registered(found, name, found.arguments(args, kwargs), checks, scope)
         else:
             work = self._plain(found, name, args, kwargs, _activity_type(undo), effect, checks, scope)
@@ -162,10 +164,10 @@ class Saga:
         scope = StopScope(_SCOPE.get() or self._scope)
         token = _SCOPE.set(scope)
         try:
-            tasks = [asyncio.ensure_future(call) for call in calls]
+            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in calls]
         finally:
             _SCOPE.reset(token)
-        waiting: list[asyncio.Future[Any]] = list(tasks)
+        waiting = list(tasks)
         first: BaseException | None = None
         while waiting:
             try:
@@ -393,5 +395,3 @@ def _validation(item: Any, catalog: Catalog) -> Validation:
     if isinstance(name, str):
         return Validation(check=name) if name in catalog.validators else Validation(rule=name)
     raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
-
-

@@ -183,7 +183,9 @@ class StepRun:
         await self._verify(item, 1, output, None, {}, "", None)
         return output
 
-    async def _call_and_verify(self, item: _Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
+    async def _call_and_verify(
+        self, item: _Item, target: AgentEntry | ToolEntry, value: Any, round_: int
+    ) -> Any:
         if isinstance(target, AgentEntry) and not target.python:
             outcome = await self._converse(item, target, value, round_)
         else:

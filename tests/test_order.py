@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from counterstep.tests.support.desk import Desk
-from counterstep.tests.support.tasks import Tasks
+from counterstep.tests.support.tasks import Tasks, end_of
 
 ONCE = {"attempts": 1}
 
@@ -77,7 +77,9 @@ async def test_a_step_that_failed_is_itself_undone(tasks: Tasks, effects: Desk) 
     assert effects.effects() == {}
 
 
-async def test_a_call_that_timed_out_is_undone_after_its_timeout_and_a_grace(tasks: Tasks, effects: Desk) -> None:
+async def test_a_call_that_timed_out_is_undone_after_its_timeout_and_a_grace(
+    tasks: Tasks, effects: Desk
+) -> None:
     step = {**put("slow", delay=4.5), "timeout": "1s"}
     end = await tasks.run([put("first"), {**step, "needs": ["first"]}])
     assert end.failure["type"] == "Timeout"
@@ -107,10 +109,7 @@ async def test_before_reaches_the_undo_even_when_the_output_is_unknown(tasks: Ta
 
 async def test_the_undo_is_recorded_with_the_call_that_it_undoes(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start([put("a"), put("b", "a", fail="final")])
-    try:
-        await handle.result()
-    except Exception:
-        pass
+    assert (await end_of(handle)).type == "SagaRolledBack"
     scheduled: dict[str, tuple[str, dict[str, Any]]] = {}
     async for event in handle.fetch_history_events():
         attributes = event.activity_task_scheduled_event_attributes

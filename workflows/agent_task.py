@@ -11,7 +11,7 @@ from ..saga.start import read_request, run_task
 
 @workflow.defn(name="AgentTask")
 class AgentTask:
-    """Runs ``{"task": NAME, "input": ...}``, or ``{"spec": ..., "input": ...}`` where the worker allows it."""
+    """Runs ``{"task": NAME, "input": ...}``, or with ``"spec"`` for ``"task"`` where the worker allows it."""
 
     @workflow.run
     async def run(self, request: Any) -> Any:

@@ -66,7 +66,9 @@ class Desk:
     def events(self, *actions: str) -> list[Event]:
         """What happened; only these actions where any are named."""
         with _open(self.path) as db:
-            rows = db.execute("select seq, action, what, step, key, attempt, at, note from events order by seq")
+            rows = db.execute(
+                "select seq, action, what, step, key, attempt, at, note from events order by seq"
+            )
             found = [Event(**dict(zip(Event.model_fields, row, strict=True))) for row in rows.fetchall()]
         return [event for event in found if not actions or event.action in actions]
 
@@ -74,9 +76,9 @@ class Desk:
         """The `what` of these events in order."""
         return [event.what for event in self.events(*actions)]
 
-    async def until(self, action: str, what: str, timeout: float = 30) -> Event:
+    async def until(self, action: str, what: str, seconds: float = 30) -> Event:
         """Waits until something has happened."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for event in self.events(action):
                 if event.what == what:
@@ -236,6 +238,29 @@ def thinker(text: str, score: float = 0.5, fail: str = "") -> Thought:
     if fail:
         raise ApplicationError(f"{text} is unthinkable", type="Final", non_retryable=True)
     return Thought(text=text, score=score)
+
+
+@desk.agent(effect=Effect.READ_ONLY)
+async def second_thinker(text: str, score: float = 0.5, fail: str = "") -> Thought:
+    """Another one."""
+    record("think", f"second {text}")
+    return Thought(text=f"second {text}", score=score)
+
+
+desk.add_task(
+    {
+        "name": "tidy",
+        "goal": "Put one thing where it belongs.",
+        "input": {
+            "type": "object",
+            "required": ["what"],
+            "properties": {"what": {"type": "string"}},
+            "additionalProperties": False,
+        },
+        "steps": [{"id": "place", "tool": "desk.put", "input": {"what": "${{ task.what }}"}}],
+        "output": {"on_desk": "${{ steps.place.output.what }}"},
+    }
+)
 
 
 @desk.validator
