@@ -11,6 +11,7 @@ help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp ## install everything into .venv
+	@:
 
 .venv/stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -31,8 +32,8 @@ test: setup ## run all tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest $(ARGS)
 
 check: setup ## format, lint, types, import contracts
-	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
 	@$(BIN)/mypy -p counterstep -p examples -p benchmarks
 	@$(BIN)/lint-imports --no-logo
 

@@ -7,14 +7,20 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.server import temporal_server
+from counterstep.tests.support.by_hand import ACTIVITIES, SagaByHand
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.tasks import Tasks
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("counterstep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("counterstep")
 
 
 @pytest.fixture(scope="session")
@@ -47,5 +53,5 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
     """Runs tasks on a worker of this test's own, in this process."""
     client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
-    async with Worker(client, task_queue=task_queue):
+    async with Worker(client, task_queue=task_queue, workflows=[SagaByHand], activities=ACTIVITIES):
         yield Tasks(client, task_queue)
