@@ -1,0 +1,1 @@
+"""Users of Counterstep: each folder is an outside package that imports only the public API."""

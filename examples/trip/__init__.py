@@ -1,0 +1,1 @@
+"""Books a trip: flight, hotel and car, or nothing at all."""
