@@ -27,6 +27,7 @@ from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
 from .key import idempotency_key
 from .ledger import Entry
+from .outgoing import Outgoing
 from .scope import StopScope
 from .spec import Retry
 from .wire import CURRENT_HEADER, GRACE, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
@@ -97,6 +98,7 @@ class Caller:
         self._book = book
         self._root_key = root_key
         self._undo_timeouts = undo_timeouts
+        self._outgoing = Outgoing()
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
         """Makes one forward call; its undo is in the ledger before it is scheduled.
@@ -117,6 +119,7 @@ class Caller:
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         room = self._room(call, payloads, before)
         key = idempotency_key(self._root_key, call.path, call.round)
+        await self._outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
         scope.check(call.step)
         if call.compensation is not None:
             self._book.arm(self._entry(call, key, before))
@@ -168,8 +171,10 @@ class Caller:
             summary=f"undo {entry.step}",
         )
         header = CallHeader(key=entry.key, step=entry.step, retry=UNDO_RETRY)
+        payload = workflow.payload_converter().to_payload(undo)
+        await self._outgoing.make_room(payload.ByteSize())
         try:
-            await _start(call, call.args, header)
+            await _start(call, [RawValue(payload)], header)
         except ActivityError as error:
             raise _failed(call, error, StopScope()) from error
 
