@@ -135,7 +135,8 @@ def _arguments(home: Home, port: int, ui_port: int, api_port: int) -> list[str]:
         "port": port,
         "ui-port": ui_port,
         "http-port": api_port,
-        "db-filename": home.database,
+        # Relative to its working directory: the server reads a path as a URI, where `%`, `?` and `#` mislead.
+        "db-filename": home.database.name,
         "sqlite-pragma": "journal_mode=WAL",
         # The limit of a development server, 20 a second, holds up every step by 50 ms.
         "dynamic-config-value": "history.transferProcessorMaxPollRPS=2000",
@@ -166,6 +167,7 @@ def _spawn(home: Home, command: list[str]) -> int:
             stdout=subprocess.PIPE,
             stderr=log,
             pass_fds=[alive.fileno()],
+            cwd=home.database.parent,
             env=_environment(),
             start_new_session=True,
             check=True,

@@ -22,7 +22,7 @@ def find_program() -> Path:
         ServerUnavailable: It is not installed and cannot be downloaded.
     """
     on_path = shutil.which("temporal")
-    return _packaged() or (Path(on_path) if on_path else _downloaded())
+    return _packaged() or (Path(on_path).absolute() if on_path else _downloaded())
 
 
 def _packaged() -> Path | None:

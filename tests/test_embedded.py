@@ -18,6 +18,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from counterstep import plugin
 from counterstep.embedded import (
     SEARCH_ATTRIBUTES,
     EmbeddedServer,
@@ -102,6 +103,17 @@ async def test_histories_survive_kill_9_and_the_addresses_stay(folder: Path) -> 
     client = await Client.connect(again.address)
     description = await client.get_workflow_handle("kept").describe()
     assert description.workflow_type == "no_worker_needed"
+
+
+@pytest.mark.parametrize("name", ["with space", "100%20", "c#", "what?", "Zürich", "-f"])
+def test_any_name_of_a_folder_will_do(folder: Path, name: str) -> None:
+    named = folder / name
+    try:
+        ensure(named)
+        assert (named / ".counterstep" / "temporal.sqlite").exists()
+        assert [path.name for path in folder.iterdir()] == [name]
+    finally:
+        stop(named, grace=0)
 
 
 async def test_histories_survive_an_orderly_stop(folder: Path) -> None:
@@ -197,6 +209,14 @@ async def registered(server: EmbeddedServer) -> dict[str, str]:
 
 async def test_the_search_attributes_are_registered(server: EmbeddedServer) -> None:
     assert await registered(server) == SEARCH_ATTRIBUTES
+
+
+def test_what_the_server_registers_is_what_a_worker_looks_for() -> None:
+    prefix = "INDEXED_VALUE_TYPE_"
+    assert {
+        name: IndexedValueType.Name(kind).removeprefix(prefix).capitalize()
+        for name, kind in plugin.SEARCH_ATTRIBUTES.items()
+    } == SEARCH_ATTRIBUTES
 
 
 async def test_an_older_database_gets_the_search_attributes_it_lacks(
