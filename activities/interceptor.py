@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
@@ -35,9 +36,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         token = CURRENT_STEP.set(step)
         beating = asyncio.create_task(_heartbeat(info.heartbeat_timeout))
         try:
-            result = await super().execute_activity(input)
-            _check_size(result, header)
-            return result
+            return _measured(await super().execute_activity(input), header)
         except ApplicationError as error:
             raise _jittered(_small(error), header, info.attempt) from error.__cause__
         except Exception as error:
@@ -51,18 +50,19 @@ class CallInterceptor(ActivityInboundInterceptor):
 
 async def _heartbeat(timeout: timedelta | None) -> None:
     while timeout is not None:
-        activity.heartbeat()
         await asyncio.sleep(timeout.total_seconds() / 3)
+        activity.heartbeat()
 
 
-def _check_size(result: Any, header: CallHeader) -> None:
-    payloads = activity.payload_converter().to_payloads([result])
-    size = sum(payload.ByteSize() for payload in payloads)
+def _measured(result: Any, header: CallHeader) -> RawValue:
+    payload = activity.payload_converter().to_payload(result)
+    size = payload.ByteSize()
     limit = min(header.max_result, MAX_PAYLOAD)
     if size > limit:
         # Temporal would treat a result that is too large as an ordinary failure, and repeat the effect.
         message = f"the result of {activity.info().activity_type} has {size} bytes; the most is {limit}"
         raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
+    return RawValue(payload)
 
 
 def _as_failure(error: Exception) -> ApplicationError:

@@ -34,6 +34,7 @@ class Resolver:
         self._registry = registry
         self._inline_specs = inline_specs
         self.search_attributes = False
+        self._checked: dict[str, dict[str, Any]] = {}
 
     @activity.defn(name=RESOLVE)
     async def resolve(self, question: Any) -> Any:
@@ -54,19 +55,20 @@ class Resolver:
             part = catalog.model_copy(update={"tasks": {}})
             return self._answer(Snapshot(task="", catalog=part, search_attributes=self.search_attributes))
         spec = self._spec(asked)
-        faults = check_spec(spec, catalog)
-        if faults:
-            raise _refused(FailureType.INVALID_SPEC, faults)
+        snapshot = self._checked.get(asked.task or "") or self._check(asked.task or spec.name, spec)
+        if asked.task is not None:
+            self._checked[asked.task] = snapshot
         faults = check_input(spec.input, asked.input)
         if faults:
             raise _refused(FailureType.INVALID_INPUT, faults)
-        snapshot = Snapshot(
-            task=asked.task or spec.name,
-            spec=spec,
-            catalog=_used(spec, catalog),
-            search_attributes=self.search_attributes,
-        )
-        return self._answer(snapshot)
+        return {**snapshot, "search_attributes": self.search_attributes}
+
+    def _check(self, task: str, spec: TaskSpec) -> dict[str, Any]:
+        catalog = self._registry.catalog
+        faults = check_spec(spec, catalog)
+        if faults:
+            raise _refused(FailureType.INVALID_SPEC, faults)
+        return self._answer(Snapshot(task=task, spec=spec, catalog=_used(spec, catalog)))
 
     def _spec(self, asked: Question) -> TaskSpec:
         if asked.task is not None:

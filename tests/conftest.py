@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.server import temporal_server
-from counterstep.tests.support.by_hand import ACTIVITIES, SagaByHand
+from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.tasks import Tasks
 

@@ -1,4 +1,9 @@
-"""Workflows, one orchestration shape a file."""
+"""Workflows, one orchestration shape a file.
+
+They run outside the SDK's sandbox. It guards code that its users write; the engine's determinism is kept by
+the architecture tests (no clock, random, environment or I/O in ``saga/`` and ``workflows/``) and by replaying
+recorded histories, and the sandbox would cost each task a fifth of its worker's CPU time.
+"""
 
 from .agent_task import AgentTask
 from .registered_task import RegisteredTask

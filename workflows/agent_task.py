@@ -9,7 +9,7 @@ from temporalio import workflow
 from ..saga.start import read_request, run_task
 
 
-@workflow.defn(name="AgentTask")
+@workflow.defn(name="AgentTask", sandboxed=False)
 class AgentTask:
     """Runs ``{"task": NAME, "input": ...}``, or with ``"spec"`` for ``"task"`` where the worker allows it."""
 

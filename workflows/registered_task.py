@@ -11,7 +11,7 @@ from temporalio.common import RawValue
 from ..saga.start import read_registered, run_task
 
 
-@workflow.defn(dynamic=True)
+@workflow.defn(dynamic=True, sandboxed=False)
 class RegisteredTask:
     """Runs the registered task that the workflow type names; its only argument is the task's input."""
 
