@@ -1,0 +1,220 @@
+"""A bundle of model agents that use the desk's tools, and what tests need to drive them over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import litellm
+import pytest
+from pydantic import BaseModel
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from counterstep import Agent, Bundle, Subject, Undo, Verdict
+from counterstep.plugin import CounterstepPlugin
+from counterstep.testing.model_server import ModelServer, Recorded
+from counterstep.tests.support.desk import desk, look, put, record, set_label
+from counterstep.tests.support.tasks import Tasks
+
+KEY = "sk-counterstep-9f1c77secret"
+"""The API key of these tests: long enough to be searched for."""
+
+FAST = {"attempts": 3, "initial": "100ms", "max": "200ms"}
+"""A `retry` that does not make a test wait."""
+
+team = Bundle("team")
+
+
+class Job(BaseModel):
+    """What an agent is asked to do."""
+
+    what: str
+
+
+class Report(BaseModel):
+    """What an agent says that it has done."""
+
+    placed: list[str]
+    note: str = ""
+
+
+clerk = team.add(
+    Agent(
+        name="clerk",
+        description="Puts things on the desk.",
+        instructions="You put things on the desk.",
+        model="openai/clerk",
+        tools=[put, look, set_label],
+        input=Job,
+        output=Report,
+    )
+)
+team.add(
+    Agent(
+        name="helper",
+        description="Does what the clerk does, by another model.",
+        instructions="You help out.",
+        model="openai/helper",
+        tools=[put],
+        output=Report,
+    )
+)
+team.add(
+    Agent(
+        name="writer",
+        description="Writes text.",
+        instructions="You write.",
+        model="openai/writer",
+        output=str,
+    )
+)
+team.add(
+    Agent(
+        name="chain",
+        description="Has a second model for when the first one fails.",
+        instructions="You write.",
+        model=["openai/first", "openai/second"],
+        output=str,
+    )
+)
+team.add(
+    Agent(
+        name="hasty",
+        description="Has two turns.",
+        instructions="You are quick.",
+        model="openai/hasty",
+        tools=[put, look],
+        output=Report,
+        max_turns=2,
+    )
+)
+team.add(
+    Agent(
+        name="guarded",
+        description="Has an undo of its own.",
+        instructions="You are careful.",
+        model="openai/guarded",
+        tools=[put],
+        output=Report,
+        compensate="take_report_back",
+    )
+)
+team.add(
+    Agent(
+        name="priced",
+        description="Its model has a price.",
+        instructions="You write.",
+        model="openai/priced-here",
+        output=str,
+    )
+)
+
+litellm.register_model(
+    {
+        "openai/priced-here": {
+            "litellm_provider": "openai",
+            "mode": "chat",
+            "input_cost_per_token": 0.001,
+            "output_cost_per_token": 0.01,
+        }
+    }
+)
+
+
+@team.compensation
+def take_report_back(undo: Undo[Report]) -> None:
+    """Undoes what the guarded agent did beside its tool calls."""
+    placed = undo.output.placed if undo.output else None
+    record("undone", "report", json.dumps({"input": undo.input, "placed": placed}))
+
+
+@team.validator
+def did_what_it_says(subject: Subject) -> Verdict:
+    """Compares the claim with the tool calls that were executed."""
+    done = [item.arguments["what"] for item in subject.evidence if item.tool == "desk.put" and not item.error]
+    claimed = subject.output["placed"]
+    if sorted(done) == sorted(claimed):
+        return Verdict.accept(f"executed {len(done)} calls")
+    return Verdict.reject(f"claims {claimed}, and executed {done}")
+
+
+@asynccontextmanager
+async def team_at_work(
+    address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **worker: Any
+) -> AsyncIterator[tuple[Tasks, ModelServer]]:
+    """Runs a worker of `desk` and `team`, and the server that its models are at."""
+    async with ModelServer() as models:
+        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
+            monkeypatch.setenv(name, value)
+        plugin = CounterstepPlugin([desk, team], inline_specs=True)
+        client = await Client.connect(address, plugins=[plugin])
+        async with Worker(client, task_queue=task_queue, **worker):
+            yield Tasks(client, task_queue), models
+
+
+def step(agent: str, what: str = "x", **keys: Any) -> dict[str, Any]:
+    """A step of one agent, by the agent's name."""
+    return {"id": agent, "agent": f"team.{agent}", "input": {"what": what}, "retry": FAST, **keys}
+
+
+def told(request: Recorded, role: str) -> list[str]:
+    """What the messages of one role said in a request."""
+    return [message["content"] for message in request.body["messages"] if message["role"] == role]
+
+
+async def board_of(handle: WorkflowHandle[Any, Any]) -> Mapping[str, Any]:
+    """The board of a task."""
+    board: Mapping[str, Any] = await handle.query("board")
+    return board
+
+
+async def until(models: ModelServer, count: int, model: str | None = None, seconds: float = 20) -> None:
+    """Waits until so many requests have arrived."""
+    deadline = time.monotonic() + seconds
+    while models.count(model) < count:
+        assert time.monotonic() < deadline, f"{models.count(model)} of {count} requests have arrived"
+        await asyncio.sleep(0.02)
+
+
+class Happened:
+    """What the history of a task says about its activities.
+
+    Attributes:
+        ids: Activity ids in the order in which they were scheduled.
+        headers: Our header of each, by id.
+        markers: How many local activities left their answer there.
+        text: All of it as JSON, for searching.
+    """
+
+    def __init__(self, events: list[Any]) -> None:
+        self.ids: list[str] = []
+        self.headers: dict[str, dict[str, Any]] = {}
+        self.types: dict[str, str] = {}
+        self.inputs: dict[str, Any] = {}
+        self.markers = 0
+        self.text = ""
+        for event in events:
+            self.text += str(event) + "".join(_payloads(event))
+            scheduled = event.activity_task_scheduled_event_attributes
+            if scheduled.activity_id:
+                self.ids.append(scheduled.activity_id)
+                self.types[scheduled.activity_id] = scheduled.activity_type.name
+                self.headers[scheduled.activity_id] = json.loads(scheduled.header.fields["counterstep"].data)
+                self.inputs[scheduled.activity_id] = json.loads(scheduled.input.payloads[0].data)
+            if event.HasField("marker_recorded_event_attributes"):
+                self.markers += 1
+
+    @classmethod
+    async def in_(cls, handle: WorkflowHandle[Any, Any]) -> Happened:
+        """Reads the whole history of a task."""
+        return cls([event async for event in handle.fetch_history_events()])
+
+
+def _payloads(event: Any) -> Iterator[str]:
+    """Payloads are bytes, which the text form of an event escapes."""
+    yield event.SerializeToString().decode("utf-8", errors="replace")

@@ -1,0 +1,69 @@
+"""Workflows of a user's own, with bugs, and in two versions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from counterstep import Effect, Saga
+    from counterstep.tests.support.desk import look, put
+
+
+@workflow.defn
+class Buggy:
+    """Has a bug on its last line inside the saga, or one outside of it."""
+
+    @workflow.run
+    async def run(self, where: str) -> str:
+        async with Saga() as saga:
+            await saga.call(put, what="a")
+            await saga.call(put, what="b")
+            if where == "inside":
+                raise ZeroDivisionError("a bug on the last line")
+        raise LookupError("a bug after the saga")
+
+
+@workflow.defn(name="Versioned")
+class VersionOne:
+    @workflow.run
+    async def run(self) -> str:
+        async with Saga() as saga:
+            await saga.call(put, what="one")
+            await workflow.sleep(timedelta(seconds=1))
+            await saga.call(look, what="two")
+        return "done"
+
+
+@workflow.defn(name="Versioned")
+class VersionTwo:
+    """A bad deploy: the same workflow with its calls in another order."""
+
+    @workflow.run
+    async def run(self) -> str:
+        async with Saga() as saga:
+            await saga.call(look, what="two")
+            await workflow.sleep(timedelta(seconds=1))
+            await saga.call(put, what="one")
+        return "done"
+
+
+@workflow.defn
+class Strangers:
+    """Has nothing to do with Counterstep, and a bug."""
+
+    @workflow.run
+    async def run(self) -> str:
+        raise ZeroDivisionError("not ours")
+
+
+@workflow.defn
+class CallsUnknown:
+    """Calls an activity that no worker has."""
+
+    @workflow.run
+    async def run(self) -> str:
+        async with Saga() as saga:
+            await saga.call(put, what="a")
+            return str(await saga.call("nobody.knows_this", 1, effect=Effect.RETRIABLE))
