@@ -10,19 +10,17 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 
 from .book import Book, TaskState
-from .caller import Caller
-from .conversation import Conversations
 from .duration import format_duration
 from .errors import ExpressionError, FailureType
 from .failure import Failed, Failure, Stopped
 from .graph_run import GraphRun
 from .lifecycle import CancelWatch, Lifecycle, failure_of
-from .model_calls import ModelCalls
+from .parts import Parts
 from .scope import StopScope
 from .snapshot import Snapshot
 from .template import render
 from .verdict import Subject
-from .verification import Claim, Verification
+from .verification import Claim
 from .wire import MAX_PAYLOAD
 
 _CANCELLED = "the task was cancelled"
@@ -49,32 +47,16 @@ class TaskResult(BaseModel):
 
 
 class Engine:
-    """Runs one task.
-
-    Attributes:
-        book: Everything the task remembers.
-        input: The task's input.
-        catalog: The only catalog that it uses.
-        caller: Makes its calls.
-        conversations: Runs its model agents.
-        verification: Checks its outputs.
-    """
+    """Runs one task."""
 
     def __init__(self, book: Book, snapshot: Snapshot, task_input: Any) -> None:
         """Args: snapshot: with a spec. task_input: checked against the spec's schema already."""
         assert snapshot.spec is not None
         self._spec = snapshot.spec
-        self.input = task_input
-        self.catalog = snapshot.catalog
-        self.book = book
+        self._parts = Parts.assemble(book, snapshot.catalog, task_input)
+        self._book = book
         book.goal, book.budget = self._spec.goal, self._spec.budget
-        root_key = workflow.info().first_execution_run_id
-        undo_timeouts = {e.name: e.timeout for e in self.catalog.compensations.values() if e.timeout}
-        self.caller = Caller(self.book, root_key, undo_timeouts)
-        models = ModelCalls(self.book, self.caller)
-        self.conversations = Conversations(self.book, self.caller, models, self.catalog, root_key)
-        self.verification = Verification(self.book, self.caller, models, self.catalog)
-        self._life = Lifecycle(self.book, search_attributes=snapshot.search_attributes)
+        self._life = Lifecycle(self._book, search_attributes=snapshot.search_attributes)
         self._scope = StopScope()
         self._cancel = CancelWatch()
 
@@ -99,17 +81,22 @@ class Engine:
             raise await self._backward(error) from None
         self._life.complete()
         return TaskResult(
-            task=self.book.task,
+            task=self._book.task,
             state=TaskState.COMPLETED.value,
             output=output,
-            undone=self.book.undone_steps(),
-            usage=self.book.usage.report(),
+            undone=self._book.undone_steps(),
+            usage=self._book.usage.report(),
         )
 
     async def _forward(self) -> Any:
-        variables = {"task": self.input, "facts": {}, "steps": {}}
+        variables = {"task": self._parts.input, "facts": {}, "steps": {}}
         graph = GraphRun(
-            self, self._spec.steps, prefix="", scope=self._scope, variables=variables, depends_on=frozenset()
+            self._parts,
+            self._spec.steps,
+            prefix="",
+            scope=self._scope,
+            variables=variables,
+            depends_on=frozenset(),
         )
         deadline = self._watch_deadline()
         try:
@@ -125,7 +112,7 @@ class Engine:
     async def _backward(self, error: Exception) -> BaseException:
         failure = self._cause(error)
         whole = await self._life.undo(
-            self.caller, failure, sequential=self._spec.compensation.order == "sequential"
+            self._parts.caller, failure, sequential=self._spec.compensation.order == "sequential"
         )
         cancelled = failure.type == FailureType.CANCELLED
         return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
@@ -169,15 +156,15 @@ class Engine:
             round=1,
             schema={},
             subject=Subject(
-                task_id=self.book.task_id,
-                goal=self.book.goal,
-                task=self.input,
-                author=self.book.task,
-                input=self.input,
+                task_id=self._book.task_id,
+                goal=self._book.goal,
+                task=self._parts.input,
+                author=self._book.task,
+                input=self._parts.input,
                 output=output,
                 steps={name: step["output"] for name, step in variables["steps"].items()},
             ),
-            scope={**variables, "output": output, "input": self.input},
+            scope={**variables, "output": output, "input": self._parts.input},
         )
         if self._spec.validate_:
-            await self.verification.verify(claim, self._spec.validate_, self._scope)
+            await self._parts.verification.verify(claim, self._spec.validate_, self._scope)

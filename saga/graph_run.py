@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio import workflow
 
 from .failure import Stopped
 from .graph import Graph
+from .parts import Parts
 from .progress import Progress, StepState
 from .scope import StopScope
 from .spec import Step
 from .step_run import StepRun
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 _DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
@@ -25,14 +23,14 @@ class GraphRun:
     """Runs the steps of a task, or of one group.
 
     Attributes:
-        task: The engine that it belongs to.
+        parts: What the task is run with.
         prefix: Path of the group, with a slash at the end; empty for the task itself.
         scope: What is stopped when one of the steps fails.
     """
 
     def __init__(
         self,
-        task: Engine,
+        parts: Parts,
         steps: Sequence[Step],
         *,
         prefix: str,
@@ -43,14 +41,14 @@ class GraphRun:
         """Prepares a run.
 
         Args:
-            task: The engine.
+            parts: See the attributes.
             steps: The steps.
             prefix: See the attributes.
             scope: See the attributes.
             variables: What expressions see from outside.
             depends_on: Ledger entries that every step here builds on.
         """
-        self.task = task
+        self.parts = parts
         self.prefix = prefix
         self.scope = scope
         self._graph = Graph(steps)
@@ -58,7 +56,9 @@ class GraphRun:
         self._depends_on = depends_on
         for step in steps:
             target = step.target or f"group of {len(step.group.steps) if step.group else 0}"
-            task.book.add_step(self.name_of(step.id), Progress(step.kind, target, self._graph.needs[step.id]))
+            parts.book.add_step(
+                self.name_of(step.id), Progress(step.kind, target, self._graph.needs[step.id])
+            )
 
     async def run(self) -> None:
         """Runs all steps to their ends.
@@ -91,30 +91,27 @@ class GraphRun:
 
     def _is_ready(self, step: Step) -> bool:
         return all(
-            self.task.book.steps[self.name_of(need)].state in _DONE for need in self._graph.needs[step.id]
+            self.parts.book.steps[self.name_of(need)].state in _DONE for need in self._graph.needs[step.id]
         )
 
     def name_of(self, step_id: str) -> str:
         """Returns what the board calls a step: its id, with its item where a group is run several times."""
         return f"{self.prefix}{step_id}" if "[" in self.prefix else step_id
 
-    def inside(
-        self,
-        step_id: str,
-        steps: Sequence[Step],
-        prefix: str,
-        scope: StopScope,
-        variables: Mapping[str, Any],
+    async def run_inside(
+        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
     ) -> GraphRun:
-        """Prepares the run of the steps inside the group `step_id`."""
-        return GraphRun(
-            self.task,
+        """Runs the steps inside the group `step_id` and returns what they ran in; raises what `run` raises."""
+        inner = GraphRun(
+            self.parts,
             steps,
             prefix=prefix,
             scope=StopScope(scope),
             variables=variables,
             depends_on=self.entries_before(step_id),
         )
+        await inner.run()
+        return inner
 
     def variables(self) -> dict[str, Any]:
         """Returns what expressions of these steps see."""
@@ -125,7 +122,7 @@ class GraphRun:
         """Returns state and output of the steps here, by id."""
         found = {}
         for step_id in self._graph.steps:
-            progress = self.task.book.steps[self.name_of(step_id)]
+            progress = self.parts.book.steps[self.name_of(step_id)]
             found[step_id] = {"state": progress.state.value, "output": progress.output}
         return found
 
@@ -140,13 +137,13 @@ class GraphRun:
         paths = [f"{self.prefix}{name}" for name in self._graph.ancestors(step_id)]
         if not paths:
             return self._depends_on
-        return self._depends_on | self.task.book.ledger.of(
+        return self._depends_on | self.parts.book.ledger.of(
             lambda entry: any(_is_under(entry.id, p) for p in paths)
         )
 
     def entries_under(self, path: str) -> frozenset[str]:
         """Returns the ledger entries of one step, item or group."""
-        return self.task.book.ledger.of(lambda entry: _is_under(entry.id, path))
+        return self.parts.book.ledger.of(lambda entry: _is_under(entry.id, path))
 
 
 def _is_under(entry_id: str, path: str) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .caller import Call, as_json
 from .catalog import DEFAULT_TIMEOUT, AgentEntry, ToolEntry
@@ -16,6 +16,7 @@ from .expression import compile_expression
 from .failure import Failed, Failure, Stopped
 from .model_calls import MODEL_RETRY
 from .names import nearest
+from .parts import Parts
 from .progress import StepState
 from .rollback import roll_back
 from .scope import StopScope
@@ -24,8 +25,42 @@ from .template import render
 from .verdict import Subject
 from .verification import Claim
 
-if TYPE_CHECKING:
-    from .graph_run import GraphRun
+
+class Surroundings(Protocol):
+    """The graph that a step runs in.
+
+    Attributes:
+        parts: What the task is run with.
+        prefix: Path of the group around it, with a slash at the end; empty for none.
+        scope: What is stopped when a step of the graph fails.
+    """
+
+    parts: Parts
+    prefix: str
+    scope: StopScope
+
+    def name_of(self, step_id: str) -> str:
+        """Returns what the board calls a step."""
+
+    def variables(self) -> dict[str, Any]:
+        """Returns what expressions see."""
+
+    def entries_before(self, step_id: str) -> frozenset[str]:
+        """Returns the ledger entries that a call of the step builds on."""
+
+    def entries_under(self, path: str) -> frozenset[str]:
+        """Returns the ledger entries of one step, item or group."""
+
+    def outputs_before(self, step_id: str) -> dict[str, Any]:
+        """Returns the outputs of the steps that the step waits for."""
+
+    async def run_inside(
+        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
+    ) -> Surroundings:
+        """Runs the steps inside the group `step_id` and returns what they ran in."""
+
+    def own_steps(self) -> dict[str, dict[str, Any]]:
+        """Returns state and output of the steps here, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +75,11 @@ class _Item:
 class StepRun:
     """Runs one step of a graph to its end."""
 
-    def __init__(self, run: GraphRun, step: Step) -> None:
+    def __init__(self, run: Surroundings, step: Step) -> None:
         """Args: run: the graph that the step belongs to."""
         self._run = run
-        self._task = run.task
-        self._book = run.task.book
+        self._parts = run.parts
+        self._book = run.parts.book
         self._step = step
         self._name = run.name_of(step.id)
         self._path = f"{run.prefix}{step.id}"
@@ -129,7 +164,7 @@ class StepRun:
         return self._entry(str(name))
 
     def _entry(self, name: str) -> AgentEntry | ToolEntry:
-        catalog = self._task.catalog
+        catalog = self._parts.catalog
         known: Mapping[str, AgentEntry | ToolEntry] = catalog.agents if self._step.agent else catalog.tools
         entry = known.get(name) or catalog.agents.get(name)
         if entry is None:
@@ -169,14 +204,15 @@ class StepRun:
 
     async def _take_back(self, item: _Item, failed: Failed) -> None:
         entries = self._run.entries_under(item.path)
-        if not await roll_back(self._book, self._task.caller, str(failed.failure), within=entries):
+        if not await roll_back(self._book, self._parts.caller, str(failed.failure), within=entries):
             raise failed
 
     async def _group(self, item: _Item) -> Any:
         group = self._step.group
         assert group is not None
-        inner = self._run.inside(self._step.id, group.steps, f"{item.path}/", item.scope, item.variables)
-        await inner.run()
+        inner = await self._run.run_inside(
+            self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
+        )
         output = render(group.output, inner.variables(), "output")
         if group.output is None:
             output = {name: value["output"] for name, value in inner.own_steps().items()}
@@ -204,7 +240,7 @@ class StepRun:
             retry=self._step.retry or MODEL_RETRY,
             task_queue=self._step.task_queue,
         )
-        return await self._task.conversations.run(agent, job, item.scope, self._step.timeout)
+        return await self._parts.conversations.run(agent, job, item.scope, self._step.timeout)
 
     async def _call(self, item: _Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
         step = self._step
@@ -227,7 +263,7 @@ class StepRun:
             interruptible=target.interruptible,
             summary=item.path,
         )
-        return as_json(await self._task.caller.call(call, item.scope))
+        return as_json(await self._parts.caller.call(call, item.scope))
 
     async def _verify(
         self,
@@ -247,7 +283,7 @@ class StepRun:
             subject=Subject(
                 task_id=self._book.task_id,
                 goal=self._book.goal,
-                task=self._task.input,
+                task=self._parts.input,
                 step=self._name,
                 author=author,
                 input=value,
@@ -258,7 +294,7 @@ class StepRun:
             scope={**item.variables, "output": output, "input": value},
             authors=frozenset(outcome.models) if outcome else frozenset(),
         )
-        await self._task.verification.verify(claim, self._step.validate_, item.scope)
+        await self._parts.verification.verify(claim, self._step.validate_, item.scope)
 
 
 def _reads_item(source: str) -> bool:
