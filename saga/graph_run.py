@@ -101,7 +101,7 @@ class GraphRun:
     async def run_inside(
         self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
     ) -> GraphRun:
-        """Runs the steps inside the group `step_id` and returns what they ran in; raises what `run` raises."""
+        """Runs the steps inside the group `step_id`, as `run` does, and returns what they ran in."""
         inner = GraphRun(
             self.parts,
             steps,
