@@ -18,7 +18,7 @@ class Budget(BaseModel):
 
     model_calls: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
-    usd: float | None = Field(default=None, ge=0)
+    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     def exceeded_by(self, usage: Usage, calls_under_way: int = 0) -> str | None:
         """Says which limit the next model call would break.
@@ -66,7 +66,9 @@ class Usage(BaseModel):
         """Input plus output tokens."""
         return self.input_tokens + self.output_tokens
 
-    def plus(self, *, model: str, calls: int, input_tokens: int, output_tokens: int, usd: float | None) -> Usage:
+    def plus(
+        self, *, model: str, calls: int, input_tokens: int, output_tokens: int, usd: float | None
+    ) -> Usage:
         """Adds the cost of one activity's model calls; `usd` None means that the model has no price."""
         unpriced = self.unpriced_models
         if usd is None and model not in unpriced:

@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 
+LONGEST = timedelta(days=36_500)
+"""The longest duration: the server counts in 64 bits and refuses what is much longer."""
+
 
 def parse_duration(value: Any) -> timedelta:
     """Reads one duration.
@@ -19,31 +22,35 @@ def parse_duration(value: Any) -> timedelta:
         value: Text such as ``"30s"``, or a `timedelta`, which is returned as it is.
 
     Returns:
-        The duration, more than zero.
+        The duration, at least a microsecond and at most `LONGEST`.
 
     Raises:
-        ValueError: `value` has another shape or is zero.
+        ValueError: `value` has another shape, or is too short or too long.
     """
     if isinstance(value, timedelta):
-        return value
-    match = re.match(_PATTERN, value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"a duration looks like 500ms, 30s, 5m, 2h or 1d, not {value!r}")
-    unit = match.group(2)
-    seconds = float(value.strip().removesuffix(unit)) * _UNIT_SECONDS[unit]
-    if seconds <= 0:
+        duration = value
+    else:
+        match = re.fullmatch(_PATTERN, value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f"a duration looks like 500ms, 30s, 5m, 2h or 1d, not {value!r}")
+        unit = match.group(2)
+        seconds = float(value.strip().removesuffix(unit)) * _UNIT_SECONDS[unit]
+        duration = timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds()))
+    if duration <= timedelta(0):
         raise ValueError("a duration must be more than zero")
-    return timedelta(seconds=seconds)
+    if duration > LONGEST:
+        raise ValueError(f"a duration is at most {LONGEST.days}d")
+    return duration
 
 
 def format_duration(value: timedelta) -> str:
-    """Writes `value` in the largest unit that keeps it whole, e.g. ``90s`` or ``2h``."""
-    milliseconds = round(value / timedelta(milliseconds=1))
-    for unit in ("d", "h", "m", "s"):
-        size = round(_UNIT_SECONDS[unit] * 1000)
-        if milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"
+    """Writes `value` in the largest unit that keeps it whole, e.g. ``90s``, ``2h`` or ``1.5ms``."""
+    microseconds = value // timedelta(microseconds=1)
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = round(_UNIT_SECONDS[unit] * 1_000_000)
+        if microseconds % size == 0 and microseconds:
+            return f"{microseconds // size}{unit}"
+    return f"{microseconds / 1000:.3f}".rstrip("0").rstrip(".") + "ms"
 
 
 Duration = Annotated[

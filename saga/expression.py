@@ -1,57 +1,35 @@
 """CEL expressions over JSON values.
 
 CEL keeps integers and decimals apart, and JSON does not: a client may send ``7`` or ``7.0`` for the same
-price. So an expression that the CEL library refuses for its mixed operands is evaluated once more with every
-number as a decimal, and ``/`` always divides decimals. How: the tokens of the source are rewritten (number
-literals, indexing, ``size`` and ``int``), never its structure; CEL's own parser stays the judge of syntax.
+price. So the library parses and evaluates, and arithmetic inside an expression is ours (`cel_numbers`): the
+source is rewritten (`cel_reading`) so that operators become calls, and ``/`` always divides decimals.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cel
 
+from .cel_numbers import Loops, Refused, calculate, for_cel, from_cel, kind, size
+from .cel_reading import CALCULATE, EACH, SCOPE, SIZE, Path, read
+from .cel_tokens import OPEN, tokenize
 from .errors import ExpressionError
 
-SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback")
-"""The variables that an expression may read; which of them exist depends on where it stands."""
+# The library logs whatever a function of ours refuses, values included; the error that follows says it too.
+logging.getLogger("cel").setLevel(logging.ERROR)
+
+__all__ = ["MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
 
 MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+|//[^\n]*)
-  | (?P<string>[rRbB]{0,2}(?:\"\"\"(?s:.*?)\"\"\"|'''(?s:.*?)'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'))
-  | (?P<number>0[xX][0-9a-fA-F]+u?|(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[uU]?)
-  | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<mark>[=!<>]=|&&|\|\||.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_DECIMAL_FUNCTIONS = {"size": "size_", "int": "int_", "uint": "int_"}
-
-
-class Token(NamedTuple):
-    """One token of CEL source; `kind` is string, number, name or mark."""
-
-    kind: str
-    text: str
-
-
-class Path(NamedTuple):
-    """A value that an expression reads, e.g. ``steps.quote.output.price``."""
-
-    root: str
-    parts: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return ".".join((self.root, *self.parts))
+_UNDEFINED = "Undefined variable or function: "
+_LIBRARY_ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError)
 
 
 class Expression:
@@ -59,30 +37,33 @@ class Expression:
 
     Attributes:
         source: The text it was compiled from.
-        paths: The values it reads from the scope, in order of appearance.
+        paths: The values it reads from the scope, in order of appearance, each once.
     """
 
     def __init__(self, source: str) -> None:
         """Compiles `source`.
 
         Raises:
-            ExpressionError: It does not parse, is too long, or reads a variable that never exists.
+            ExpressionError: It does not parse, is too long, reads a variable or calls a function that never
+                exists.
         """
         if len(source) > MAX_LENGTH:
             raise ExpressionError(f"the expression has {len(source)} characters; the most is {MAX_LENGTH}")
+        if source.startswith(OPEN):
+            raise ExpressionError(f"{_short(source)}: a ${{{{ is not closed by }}}}, or does not belong here")
         self.source = source
         try:
-            self._program = cel.compile(source)
-        except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-            raise ExpressionError(f"{source!r} does not parse: {_syntax_reason(error)}") from None
-        tokens = _tokens(source)
-        self.paths = tuple(_paths(tokens))
-        bound = _bound_names(tokens)
-        for name in self._program.variables():
-            if name not in SCOPE and name not in bound:
-                raise ExpressionError(f"{source!r} reads {name!r}; there is only {', '.join(SCOPE[:5])}")
-        self._decimal_source = _with_decimals(tokens)
-        self._divides = "_/_" in self._program.functions()
+            cel.compile(source)
+        except _LIBRARY_ERRORS as error:
+            raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
+        try:
+            self._reading = read(tokenize(source))
+            self._program = cel.compile(self._reading.source)
+        except ExpressionError as error:
+            raise ExpressionError(f"{_short(source)}: {error}") from None
+        except (*_LIBRARY_ERRORS, RecursionError) as error:
+            raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
+        self.paths = self._reading.paths
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """Evaluates the expression.
@@ -91,50 +72,87 @@ class Expression:
             scope: The variables, each a JSON value.
 
         Returns:
-            A JSON value.
+            A JSON value; the keys of a map that the expression makes are sorted, so that it is the same
+            whenever it is evaluated again.
 
         Raises:
             ExpressionError: A value is missing or null where one is needed, or types do not fit.
         """
-        attempts = (self._decimal, self._native) if self._divides else (self._native, self._decimal)
-        first_error: Exception | None = None
-        for attempt in attempts:
-            try:
-                value = _json(attempt(scope))
-            except (KeyError, IndexError) as error:
-                raise self._explain(error, scope) from None
-            except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-                first_error = first_error or error
-                continue
-            if value is None and self._is_plain_path():
-                raise ExpressionError(f"{self.paths[0]} is null")
-            return value
-        assert first_error is not None
-        raise self._explain(first_error, scope) from None
+        if self._reading.whole is not None:
+            return self._read(self._reading.whole, scope)
+        functions: dict[str, Callable[..., Any]] = {CALCULATE: calculate, EACH: Loops(), SIZE: size}
+        try:
+            context = cel.Context(self._variables(scope), functions)
+            value = from_cel(self._program.execute(context))
+        except Refused as error:
+            raise ExpressionError(f"{_short(self.source)}: {error}") from None
+        except _LIBRARY_ERRORS as error:
+            raise self._explain(error, scope) from None
+        if value is None and not self._reading.says_null:
+            raise ExpressionError(self._null_result(scope))
+        return value
 
-    def _native(self, scope: Mapping[str, Any]) -> Any:
-        return self._program.execute(dict(scope))
+    def _read(self, path: Path, scope: Mapping[str, Any]) -> Any:
+        """Reads a plain path without CEL: large numbers and the order of keys stay as they are."""
+        value, trouble = _follow(path, scope)
+        if trouble is not None:
+            raise ExpressionError(trouble.text)
+        return value
 
-    def _decimal(self, scope: Mapping[str, Any]) -> Any:
-        functions = {"at_": _at, "size_": lambda value: float(len(value)), "int_": _whole}
-        context = cel.Context({name: _decimals(value) for name, value in scope.items()}, functions)
-        return _shortest(cel.evaluate(self._decimal_source, context))
-
-    def _is_plain_path(self) -> bool:
-        return len(self.paths) == 1 and str(self.paths[0]) == self.source.strip()
+    def _variables(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the part of the scope that can be read, which may be far less than all outputs so far."""
+        wanted: dict[str, set[str] | None] = {}
+        for root, parts in self.paths:
+            keys = wanted.setdefault(root, set())
+            if parts and isinstance(parts[0], str) and keys is not None:
+                keys.add(parts[0])
+            else:
+                wanted[root] = None
+        found: dict[str, Any] = {}
+        for root, keys in wanted.items():
+            if root in scope:
+                value = scope[root]
+                if keys is not None and isinstance(value, Mapping):
+                    value = {key: value[key] for key in keys if key in value}
+                found[root] = for_cel(value)
+        return found
 
     def _explain(self, error: Exception, scope: Mapping[str, Any]) -> ExpressionError:
-        missing_key = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
-        for path in self.paths:
-            fault = _missing_or_null(path, scope)
-            if fault is None:
-                continue
-            name, what = fault
-            if missing_key is not None and (what != "missing" or not name.endswith(missing_key)):
-                continue
-            return ExpressionError(f"{name} is {what} (in {self.source!r})")
-        reason = f"no key {missing_key!r}" if missing_key else _first_sentence(str(error))
-        return ExpressionError(f"{self.source!r}: {reason}")
+        troubles = [trouble for path in self._reading.needed if (trouble := _follow(path, scope)[1])]
+        reason = _reason(error)
+        named: list[_Trouble] = []
+        if isinstance(error, LookupError):
+            key = error.args[0] if isinstance(error, KeyError) and error.args else None
+            named = [t for t in troubles if t.what == "missing" and (key is None or t.part == key)]
+        elif isinstance(error, TypeError):
+            # Who writes `null` into an expression has thought of it: then some other value does not fit.
+            named = [t for t in troubles if t.what == "unfit"]
+            named += [t for t in troubles if t.what == "null" and not self._reading.says_null]
+        elif "null" in reason.split():
+            named = [t for t in troubles if t.what == "null"]
+        elif reason.startswith(_UNDEFINED):
+            named = [t for t in troubles if t.what == "missing" and t.part == t.text.split()[0]]
+        if named:
+            return ExpressionError(f"{named[0].text} (in {_short(self.source)})")
+        if reason.startswith(_UNDEFINED):
+            name = reason.removeprefix(_UNDEFINED).strip("'")
+            reason = f"{name}() does not take these values"
+        return ExpressionError(f"{_short(self.source)}: {reason}")
+
+    def _null_result(self, scope: Mapping[str, Any]) -> str:
+        for path in self._reading.needed:
+            trouble = _follow(path, scope)[1]
+            if trouble is not None and trouble.what == "null":
+                return f"{trouble.text} (in {_short(self.source)})"
+        return f"{_short(self.source)} is null"
+
+
+class _Trouble(NamedTuple):
+    """Why a path gives no value: `what` is missing, null or unfit, `part` is where it ends."""
+
+    what: str
+    part: str | int
+    text: str
 
 
 @lru_cache(maxsize=4096)
@@ -143,147 +161,62 @@ def compile_expression(source: str) -> Expression:
     return Expression(source)
 
 
-def _tokens(source: str) -> list[Token]:
-    found = (Token(match.lastgroup or "mark", match.group()) for match in _TOKEN.finditer(source))
-    return [token for token in found if token.kind != "space"]
-
-
-def _paths(tokens: Sequence[Token]) -> Iterator[Path]:
-    bound = _bound_names(tokens)
-    for start, token in enumerate(tokens):
-        if token.kind != "name" or token.text not in SCOPE or token.text in bound:
-            continue
-        if start and tokens[start - 1].text == ".":
-            continue
-        if start + 1 < len(tokens) and tokens[start + 1].text in ("(", ":") and not _is_ternary(tokens, start):
-            continue
-        yield Path(token.text, tuple(_parts(tokens, start + 1)))
-
-
-def _is_ternary(tokens: Sequence[Token], position: int) -> bool:
-    return tokens[position + 1].text == ":" and any(token.text == "?" for token in tokens[:position])
-
-
-def _parts(tokens: Sequence[Token], position: int) -> Iterator[str]:
-    while position + 1 < len(tokens):
-        following = tokens[position + 1]
-        if tokens[position].text == "." and following.kind == "name":
-            if position + 2 < len(tokens) and tokens[position + 2].text == "(":
-                return
-            yield following.text
-            position += 2
-        elif tokens[position].text == "[" and position + 2 < len(tokens) and tokens[position + 2].text == "]":
-            if following.kind not in ("string", "number"):
-                return
-            yield following.text.strip("\"'")
-            position += 3
-        else:
-            return
-
-
-def _bound_names(tokens: Sequence[Token]) -> set[str]:
-    macros = {"all", "exists", "exists_one", "map", "filter"}
-    return {
-        tokens[i + 3].text
-        for i in range(len(tokens) - 3)
-        if tokens[i].text == "." and tokens[i + 1].text in macros and tokens[i + 2].text == "("
-    }
-
-
-def _with_decimals(tokens: Sequence[Token]) -> str:
-    rewritten: list[str] = []
-    closers: list[str] = []
-    for i, token in enumerate(tokens):
-        before = tokens[i - 1] if i else Token("mark", "")
-        text = token.text
-        if token.kind == "number":
-            text = repr(float(int(text.rstrip("uU"), 0))) if re.fullmatch(r"0[xX].*|[0-9]+[uU]?", text) else text
-        elif token.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
-            text = _DECIMAL_FUNCTIONS.get(text, text)
-        elif text == "[":
-            indexes = before.kind in ("name", "string") and before.text != "in" or before.text in (")", "]")
-            closers.append(")" if indexes else "]")
-            text = ".at_(" if indexes else "["
-        elif text == "]" and closers:
-            text = closers.pop()
-        rewritten.append(text)
-    return " ".join(rewritten)
-
-
-def _at(container: Any, key: Any) -> Any:
-    if isinstance(container, list) and isinstance(key, float):
-        return container[int(key)]
-    return container[key]
-
-
-def _whole(value: Any) -> float:
-    return float(math.trunc(float(value)))
-
-
-def _decimals(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {key: _decimals(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_decimals(part) for part in value]
-    return value
-
-
-def _shortest(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _shortest(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_shortest(part) for part in value]
-    return value
-
-
-def _json(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("the result is not a finite number")
-        return value
-    if isinstance(value, list | tuple):
-        return [_json(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): _json(part) for key, part in value.items()}
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if hasattr(value, "total_seconds"):
-        return value.total_seconds()
-    raise ValueError(f"the result is {type(value).__name__}, which is no JSON value")
-
-
-def _missing_or_null(path: Path, scope: Mapping[str, Any]) -> tuple[str, str] | None:
+def _follow(path: Path, scope: Mapping[str, Any]) -> tuple[Any, _Trouble | None]:
     value: Any = scope
     for depth, part in enumerate((path.root, *path.parts)):
-        name = ".".join((path.root, *path.parts)[: depth + 1])
-        if isinstance(value, Mapping):
+        here = Path(path.root, path.parts[:depth])
+        if isinstance(value, Mapping) and isinstance(part, str):
             if part not in value:
-                return name, "missing"
+                return None, _Trouble("missing", part, f"{here} is missing")
             value = value[part]
-        elif isinstance(value, list) and part.isdigit():
-            if int(part) >= len(value):
-                return name, "missing"
-            value = value[int(part)]
+        elif isinstance(value, list | tuple) and isinstance(part, int):
+            if part >= len(value):
+                return None, _Trouble("missing", part, f"{here} is missing")
+            value = value[part]
         else:
-            return None
+            above = Path(path.root, path.parts[: depth - 1])
+            return None, _Trouble("unfit", part, f"{above} is {kind(value)} and has no {part!r}")
         if value is None:
-            return name, "null"
-    return None
+            return None, _Trouble("null", part, f"{here} is null")
+    return value, None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    ours = re.search(r"Python function call failed: \w+: (.*)\. Check function arguments", text, re.DOTALL)
+    if ours is not None:
+        return ours.group(1)
+    if isinstance(error, KeyError):
+        return f"there is no key {error.args[0]!r}" if error.args else "a key is missing"
+    if isinstance(error, ArithmeticError):
+        return "the result is out of range"
+    if text.startswith("Failed to convert variable"):
+        return "a value in it is no JSON value, or too large a number"
+    if isinstance(error, TypeError) and text.startswith("No such overload"):
+        return "an operation does not fit the types of its values"
+    theirs = re.match(r"Function '(\w+)' error: (.*)", text)
+    if theirs is not None:
+        return f"{theirs.group(1)}() refuses its values: {_first_sentence(theirs.group(2)).rstrip(':')}"
+    return _first_sentence(text)
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"\.\s|\n", text.strip(), maxsplit=1)[0]
+    return re.split(r"\.\s|\n", text.strip(), maxsplit=1)[0][:200]
 
 
 def _syntax_reason(error: Exception) -> str:
-    match = re.search(r"<input>:(\d+):(\d+): (.*)", str(error))
+    text = str(error)
+    if isinstance(error, RecursionError) or "Recursion limit" in text or "Incomplete `ExprContext`" in text:
+        return "it is nested too deeply"
+    match = re.search(r"<input>:(\d+):(\d+): (.*)", text)
     if match is None:
-        return _first_sentence(str(error))[:200]
+        return _first_sentence(text)
     line, column, reason = match.groups()
+    if "mismatched input '<EOF>'" in reason:
+        reason = "it ends too early"
+    reason = reason.removeprefix("Syntax error: ").split(" expecting ")[0]
     return f"line {line}, column {column}: {reason[:160]}"
+
+
+def _short(source: str) -> str:
+    return repr(source if len(source) <= 120 else f"{source[:117]}...")

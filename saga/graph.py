@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from .errors import ExpressionError
 from .expression import compile_expression
@@ -17,7 +17,8 @@ class Place(NamedTuple):
     Attributes:
         path: Where it stands below the step, e.g. ``input.sku``.
         source: The expression.
-        scope: ``once`` (before any item), ``item`` (with item and index) or ``rule`` (with output too).
+        scope: ``once`` (before the step's own items), ``item`` (with its item and index), ``group`` (so too,
+            and with the steps inside) or ``rule`` (with output and input).
     """
 
     path: str
@@ -38,7 +39,9 @@ class Graph:
         """Derives the order; steps that exist nowhere in `steps` are left out (a checker names them)."""
         self.steps = {step.id: step for step in steps}
         self.needs = {
-            step.id: tuple(name for name in dict.fromkeys(reads(step)) if name in self.steps and name != step.id)
+            step.id: tuple(
+                name for name in dict.fromkeys(reads(step)) if name in self.steps and name != step.id
+            )
             for step in steps
         }
 
@@ -53,29 +56,47 @@ class Graph:
                 waiting += self.needs[name]
         return frozenset(found)
 
-    def cycle(self) -> list[str] | None:
-        """Returns the steps of one cycle in order, the first one again at the end, or None."""
+    def cycles(self) -> list[list[str]]:
+        """Returns cycles, each as its steps in order with the first one again at the end.
+
+        Every step that waits for itself is, or waits for, a step of one of them.
+        """
+        found: list[list[str]] = []
         done: set[str] = set()
         for start in self.steps:
             trail: list[str] = []
-            found = self._walk(start, trail, done)
-            if found:
-                return found
-        return None
+            branches: list[Iterator[str]] = []
+            name: str | None = start
+            while name is not None or branches:
+                if name is not None and name not in done and name not in trail:
+                    trail.append(name)
+                    branches.append(iter(self.needs[name]))
+                elif name in trail:
+                    found.append([*trail[trail.index(name) :], name])
+                name = next(branches[-1], None) if branches else None
+                if name is None and branches:
+                    branches.pop()
+                    done.add(trail.pop())
+        return found
 
-    def _walk(self, name: str, trail: list[str], done: set[str]) -> list[str] | None:
-        if name in trail:
-            return [*trail[trail.index(name) :], name]
-        if name in done:
-            return None
-        trail.append(name)
-        for need in self.needs[name]:
-            found = self._walk(need, trail, done)
-            if found:
-                return found
-        trail.pop()
-        done.add(name)
-        return None
+
+def every_step(steps: Iterable[Step]) -> Iterator[Step]:
+    """Yields steps and the steps inside them."""
+    for step in steps:
+        yield step
+        if step.group is not None:
+            yield from every_step(step.group.steps)
+
+
+def targets(step: Step) -> Iterator[tuple[str, str]]:
+    """Yields what a step may call, each as the key where it stands and the name of an agent or tool."""
+    if step.target is None:
+        return
+    if not any(expressions(step.target)):
+        yield step.kind, step.target
+        return
+    for index, name in enumerate(step.one_of):
+        yield f"one_of[{index}]", name
 
 
 def reads(step: Step) -> Iterator[str]:
@@ -86,23 +107,22 @@ def reads(step: Step) -> Iterator[str]:
             paths = compile_expression(place.source).paths
         except ExpressionError:
             continue
-        yield from (path.parts[0] for path in paths if path.root == "steps" and path.parts)
+        yield from (str(path.parts[0]) for path in paths if path.root == "steps" and path.parts)
     for child in step.group.steps if step.group else ():
         yield from reads(child)
 
 
 def places(step: Step) -> Iterator[Place]:
     """Yields every expression of a step, those inside its group excepted."""
-    item = "item" if step.for_each else "once"
-    if step.for_each:
+    if step.for_each is not None:
         yield Place("for_each", step.for_each, "once")
-    if step.when:
-        yield Place("when", step.when, item)
+    if step.when is not None:
+        yield Place("when", step.when, "item")
     if step.target is not None:
-        yield from (Place(path, source, item) for path, source in expressions(step.target, step.kind))
-    yield from (Place(path, source, item) for path, source in expressions(step.input, "input"))
+        yield from _template_places(step.target, step.kind, "item")
+    yield from _template_places(step.input, "input", "item")
     if step.group is not None:
-        yield from (Place(path, source, "group") for path, source in expressions(step.group.output, "group.output"))
+        yield from _template_places(step.group.output, "group.output", "group")
     yield from validation_places(step.validate_)
 
 
@@ -112,6 +132,10 @@ def validation_places(validations: Sequence[Validation]) -> Iterator[Place]:
         path = f"validate[{index}]"
         if validation.rule is not None:
             yield Place(f"{path}.rule", validation.rule, "rule")
-            yield from (Place(p, s, "rule") for p, s in expressions(validation.message, f"{path}.message"))
+            yield from _template_places(validation.message, f"{path}.message", "rule")
         if validation.judge is not None:
-            yield from (Place(p, s, "rule") for p, s in expressions(validation.judge.criteria, f"{path}.judge.criteria"))
+            yield from _template_places(validation.judge.criteria, f"{path}.judge.criteria", "rule")
+
+
+def _template_places(value: Any, path: str, scope: str) -> Iterator[Place]:
+    return (Place(where, source, scope) for where, source in expressions(value, path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 
 def idempotency_key(root: str, path: str, round_: int) -> str:
@@ -19,4 +20,4 @@ def idempotency_key(root: str, path: str, round_: int) -> str:
     Returns:
         32 hexadecimal digits: SHA-256 (FIPS 180-4) cut to 128 bits.
     """
-    return hashlib.sha256(f"{root}\n{path}\n{round_}".encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([root, path, round_]).encode()).hexdigest()[:32]

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from .budget import Budget
+from .cel_tokens import holes, is_one_hole
 from .duration import Duration
 from .effect import Effect
 
 STEP_ID = r"^[a-z][a-z0-9_]*$"
-KINDS = ("agent", "tool", "workflow", "group", "approve", "wait")
 
 StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64)]
 
@@ -21,12 +21,15 @@ def _as_expression(value: Any) -> Any:
     """Takes ``when: true`` and ``${{ x }}`` where a bare expression is asked for."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str) and value.strip().startswith("${{") and value.strip().endswith("}}"):
-        return value.strip()[3:-2].strip()
+    if isinstance(value, str) and is_one_hole(value):
+        return next(holes(value)).source
     return value
 
 
 BareExpression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
+
+ModelName = Annotated[str, Field(min_length=1)]
+ModelNames = ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)]
 
 
 class _Model(BaseModel):
@@ -51,7 +54,7 @@ class Judge(_Model):
         threshold: The least score from 0 to 1 that passes.
     """
 
-    model: str | tuple[str, ...]
+    model: ModelNames
     criteria: str = Field(min_length=1)
     threshold: float = Field(default=0.7, ge=0, le=1)
 
@@ -120,9 +123,12 @@ class Step(_Model):
             found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
             raise ValueError(f"a step calls exactly one of agent, tool and group, {found}")
         if self.group is not None:
-            refused = [key for key in ("compensate", "effect", "retry", "timeout", "task_queue") if getattr(self, key)]
+            own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
+            refused = [key for key in own if getattr(self, key)]
             if refused:
-                raise ValueError(f"{', '.join(refused)} belong to the steps inside the group")
+                raise ValueError(
+                    f"a group has no {' and no '.join(refused)}; give them to the steps inside it"
+                )
         if self.max_parallel is not None and self.for_each is None:
             raise ValueError("max_parallel needs for_each")
         return self
@@ -141,6 +147,11 @@ class Step(_Model):
     def on_rejection(self) -> OnTrouble:
         """What follows a verdict that says no."""
         return self.on_reject if self.on_reject is not None else self.on_failure
+
+    @property
+    def troubles(self) -> tuple[OnTrouble, ...]:
+        """What the step says about failures and about rejections."""
+        return (self.on_failure, self.on_rejection)
 
 
 class CompensationOrder(_Model):

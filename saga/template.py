@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .cel_numbers import whole
+from .cel_tokens import holes, is_one_hole
 from .errors import ExpressionError
-from .expression import Expression, compile_expression
-
-_HOLE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+from .expression import compile_expression
 
 
 def expressions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -21,11 +20,11 @@ def expressions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         path: Where `value` stands in its document.
 
     Yields:
-        Pairs of path and expression source.
+        Pairs of path and expression source; what an unclosed ``${{`` begins is a source that does not parse.
     """
     if isinstance(value, str):
-        for match in _HOLE.finditer(value):
-            yield path, match.group(1).strip()
+        for hole in holes(value):
+            yield path, hole.source
     elif isinstance(value, Mapping):
         for key, part in value.items():
             yield from expressions(part, f"{path}.{key}" if path else str(key))
@@ -51,34 +50,32 @@ def render(value: Any, scope: Mapping[str, Any], path: str = "") -> Any:
     if isinstance(value, str):
         return _render_text(value, scope, path)
     if isinstance(value, Mapping):
-        return {key: render(part, scope, f"{path}.{key}" if path else str(key)) for key, part in value.items()}
+        return {
+            key: render(part, scope, f"{path}.{key}" if path else str(key)) for key, part in value.items()
+        }
     if isinstance(value, list | tuple):
         return [render(part, scope, f"{path}[{index}]") for index, part in enumerate(value)]
     return value
 
 
 def _render_text(text: str, scope: Mapping[str, Any], path: str) -> Any:
-    holes = list(_HOLE.finditer(text))
-    if not holes:
-        return text
-    if len(holes) == 1 and holes[0].group() == text.strip():
-        return _evaluate(holes[0].group(1), scope, path)
+    if is_one_hole(text):
+        return _evaluate(next(holes(text)).source, scope, path)
     pieces: list[str] = []
     end = 0
-    for hole in holes:
-        pieces.append(text[end : hole.start()])
-        pieces.append(_as_text(_evaluate(hole.group(1), scope, path)))
-        end = hole.end()
+    for hole in holes(text):
+        pieces.append(text[end : hole.start])
+        pieces.append(_as_text(_evaluate(hole.source, scope, path)))
+        end = hole.end
     return "".join([*pieces, text[end:]])
 
 
 def _evaluate(source: str, scope: Mapping[str, Any], path: str) -> Any:
-    expression: Expression = compile_expression(source.strip())
     try:
-        return expression.evaluate(scope)
+        return compile_expression(source).evaluate(scope)
     except ExpressionError as error:
-        raise ExpressionError(f"{path}: {error}") from None
+        raise ExpressionError(f"{path}: {error}" if path else str(error)) from None
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    return value if isinstance(value, str) else json.dumps(whole(value), ensure_ascii=False)

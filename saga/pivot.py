@@ -1,0 +1,74 @@
+"""The order around a task's point of no return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .catalog import AgentEntry, Catalog
+from .effect import Effect
+from .errors import Fault
+from .graph import Graph, targets
+from .spec import Fallback, Step, TaskSpec
+
+
+def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
+    """Yields what is wrong around the pivot of a task.
+
+    There is one pivot at most, it is not repeated, and whatever can be undone comes before it: what comes
+    later, or may still run beside it, could fail when it is too late to undo the rest.
+    """
+    pivots = list(_pivots(spec.steps, catalog, "steps", looped=False))
+    if not pivots:
+        return
+    first, _ = pivots[0]
+    for step, (path, looped) in pivots:
+        if step is not first:
+            yield Fault(path, f"{first.id!r} is the pivot already; a task has one")
+        if looped:
+            yield Fault(path, "a pivot cannot stand under for_each: it would be several points of no return")
+    yield from _order_faults(spec.steps, first, pivots[0][1][0], catalog)
+
+
+def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
+    """Returns every effect that a step may have, by whatever it may call."""
+    if step.group is not None:
+        return set().union(*(effects_of(inner, catalog) for inner in step.group.steps))
+    found: set[Effect] = set()
+    fallbacks = [trouble.fallback for trouble in step.troubles if isinstance(trouble, Fallback)]
+    for name in [*(name for _, name in targets(step)), *fallbacks]:
+        entry = catalog.agents.get(name) or catalog.tools.get(name)
+        if entry is not None:
+            found.add(step.effect or (Effect.COMPENSATABLE if step.compensate else entry.effect))
+        if isinstance(entry, AgentEntry):
+            found |= {catalog.tools[tool].effect for tool in entry.tools if tool in catalog.tools}
+    return found
+
+
+def _pivots(
+    steps: Sequence[Step], catalog: Catalog, path: str, *, looped: bool
+) -> Iterator[tuple[Step, tuple[str, bool]]]:
+    for index, step in enumerate(steps):
+        here, inside = f"{path}[{index}]", looped or step.for_each is not None
+        if step.group is not None:
+            yield from _pivots(step.group.steps, catalog, f"{here}.group.steps", looped=inside)
+        elif Effect.PIVOT in effects_of(step, catalog):
+            yield step, (here, inside)
+
+
+def _order_faults(steps: Sequence[Step], pivot: Step, path: str, catalog: Catalog) -> Iterator[Fault]:
+    graph = Graph(steps)
+    holder = next(step for step in steps if step is pivot or _holds(step, pivot))
+    before = graph.ancestors(holder.id)
+    for step in steps:
+        if step is holder or step.id in before or Effect.COMPENSATABLE not in effects_of(step, catalog):
+            continue
+        why = "comes after" if holder.id in graph.ancestors(step.id) else "may still run beside"
+        message = f"{step.id!r} can be undone and {why} the pivot {pivot.id!r}; the pivot must need it"
+        yield Fault(path, message)
+    if holder.group is not None:
+        yield from _order_faults(holder.group.steps, pivot, path, catalog)
+
+
+def _holds(step: Step, pivot: Step) -> bool:
+    inner = step.group.steps if step.group is not None else ()
+    return any(child is pivot or _holds(child, pivot) for child in inner)
