@@ -1,0 +1,65 @@
+"""`make demo`: what it shows, and that it notices when the rows are not as promised."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from counterstep.embedded import stop
+from examples.trip import demo
+from examples.trip.store import BOOKED, CANCELLED, BookingRow, Store
+
+
+def test_the_demo_shows_the_rows_of_both_trips(tmp_path: Path) -> None:
+    folder = tmp_path / ".counterstep"
+    own = ("TRIP_DB", "COUNTERSTEP_", "TEMPORAL_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment["PYTHONPATH"] = str(Path(demo.__file__).parents[2])
+    try:
+        played = subprocess.run(
+            [sys.executable, "-m", "examples.trip.demo"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    finally:
+        stop(folder)
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "Traceback" not in played.stdout + played.stderr
+    assert "stand-in" in played.stderr
+    assert "http://127.0.0.1:" in played.stdout + played.stderr
+    for scene in demo.SCENES:
+        assert scene.proof in played.stdout
+    left = Store(str(folder / "trip.sqlite")).left()
+    assert (left["flight AZ573"], left["hotel artemide"], left["car fiat500"]) == (8, 8, 8)
+
+
+def _row(kind: str, state: str) -> BookingRow:
+    return BookingRow(booking_id=1, key=kind, trip="t", kind=kind, offer="x", what="X", price=1, state=state)
+
+
+def test_the_demo_says_what_is_not_as_promised() -> None:
+    success, failure = demo.SCENES
+    shelf = {f"{kind} x": 9 for kind in demo.KINDS}
+    booked = [_row(kind, BOOKED) for kind in demo.KINDS]
+    undone = [_row(kind, CANCELLED) for kind in demo.KINDS]
+    one_less = dict.fromkeys(shelf, 8)
+    assert demo.differences(success, "completed", booked, shelf, one_less) == []
+    assert demo.differences(failure, "rolled_back", undone, shelf, shelf) == []
+    assert demo.differences(failure, "completed", undone, shelf, shelf) == [
+        "the task must end rolled_back, and it is completed"
+    ]
+    assert demo.differences(success, "completed", booked, shelf, shelf) == [
+        f"of {offer} 8 must be left, and 9 are" for offer in shelf
+    ]
+    assert demo.differences(failure, "rolled_back", undone[1:], shelf, shelf) == [
+        f"one {undone[0].kind} must be cancelled; the rows say nothing"
+    ]
+    assert demo.differences(failure, "rolled_back", [*undone, booked[0]], shelf, shelf) == [
+        f"one {booked[0].kind} must be cancelled; the rows say cancelled, booked",
+        f"of {booked[0].kind} x 8 must be left, and 9 are",
+    ]
