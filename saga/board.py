@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from .progress import Progress, StepState
 
 if TYPE_CHECKING:
     from .book import Book
+
+MAX_OUTPUT = 50_000
+"""Bytes of one output on the board: the answer to a query has to fit into one message."""
 
 _MARKS = {
     StepState.PENDING: "·",
@@ -78,7 +82,7 @@ def _step(progress: Progress) -> dict[str, Any]:
         "attempts": progress.attempts,
         "started": _time(progress.started),
         "finished": _time(progress.finished),
-        "output": progress.output,
+        "output": _bounded(progress.output),
         "error": progress.error,
         "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
         "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
@@ -95,6 +99,11 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "error": entry.error,
         "depends_on": sorted(entry.depends_on),
     }
+
+
+def _bounded(output: Any) -> Any:
+    size = len(json.dumps(output, ensure_ascii=False))
+    return output if size <= MAX_OUTPUT else f"{size} bytes: too large for the board, see the history"
 
 
 def _error(entry: Entry) -> str:

@@ -1,0 +1,106 @@
+"""The README's words are true: its first task runs, its snippets parse, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("counterstep ")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "party.py").write_text(blocks("python")[0])
+    (tmp_path / "party.yaml").write_text(blocks("yaml")[0])
+    return tmp_path
+
+
+def counterstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("COUNTERSTEP", "TEMPORAL"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "counterstep.cli", *arguments],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT / ".link")},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_the_first_task_is_short() -> None:
+    lines = blocks("python")[0].splitlines() + blocks("yaml")[0].splitlines()
+    assert len([line for line in lines if line.strip()]) < 40
+
+
+def test_the_first_task_runs_and_is_undone(folder: Path) -> None:
+    check, good, bad = [command[1:] for command in commands() if command[1] in ("check", "run")]
+    try:
+        checked = counterstep(folder, *check)
+        assert checked.returncode == 0, checked.stderr
+        first = counterstep(folder, *good)
+        assert first.returncode == 0, first.stderr
+        assert "stand-in" in first.stderr
+        assert [path.read_text() for path in folder.glob("table-*.txt")] == ["4 guests"]
+        second = counterstep(folder, *bad)
+        assert second.returncode == 1, second.stderr
+        assert "200 is over the budget" in second.stderr.replace("200.0", "200")
+        assert sorted(path.read_text() for path in folder.glob("table-*.txt")) == ["4 guests", "cancelled"]
+    finally:
+        counterstep(folder, "server", "--stop")
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_the_python_of_the_readme_is_accepted(number: int, folder: Path) -> None:
+    code = blocks("python")[number]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / '.link'}:{folder}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_the_map_of_the_house_is_complete() -> None:
+    listed = set(
+        re.findall(r"^([\w.]+?)/?(?:trip/)?\s{2,}", README.split("## The map of the house")[1], re.MULTILINE)
+    )
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {
+        line.split("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")
+    }
+    modules = {line for line in tracked.splitlines() if line.endswith(".py") and "/" not in line} - {
+        "__init__.py"
+    }
+    assert (folders | modules) - listed <= {"tests"}
+    assert listed <= {path.name for path in ROOT.iterdir()} | {"examples"}
