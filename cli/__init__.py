@@ -1,0 +1,5 @@
+"""The client side: the command line, one file a command."""
+
+from .app import main
+
+__all__ = ["main"]

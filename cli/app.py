@@ -1,0 +1,74 @@
+"""The program ``counterstep``: its commands, and the one place where it ends."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ..process import end_process
+from .cancel import cancel
+from .check import check
+from .failure import ExitCode, as_failure
+from .output import keep_stdout_for_data, say
+from .run import run
+from .schema import schema
+from .server import server
+from .status import status
+from .worker import worker
+
+app = typer.Typer(
+    name="counterstep",
+    help="Multi-agent tasks on Temporal that finish with checked output or undo what they did.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (run, status, cancel, check, schema, server, worker):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"counterstep {version('counterstep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_each(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    keep_stdout_for_data()
+
+
+def main() -> NoReturn:
+    """Runs the command line that the process was started with, and ends the process."""
+    end_process(_run())
+
+
+def _run() -> int:
+    try:
+        app(prog_name="counterstep")
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else ExitCode.BAD_USAGE
+    except BaseException as error:
+        failure = as_failure(error)
+        say(str(failure))
+        if failure.code is ExitCode.INTERNAL:
+            say(f"Its traceback is in {_keep_traceback(error)}; please report it.")
+        return failure.code
+    return ExitCode.COMPLETED
+
+
+def _keep_traceback(error: BaseException) -> Path:
+    with tempfile.NamedTemporaryFile("w", prefix="counterstep-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    return Path(file.name)

@@ -1,0 +1,64 @@
+"""Asks a task to cancel, and waits for its undos where that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+
+from ..connection import connect, has_workers
+from .failure import CommandFailed, ExitCode
+from .lookup import find_task
+from .outcome import Outcome, left_running, outcome_of
+from .output import say
+from .signals import Signals
+from .target import Target
+from .view import open_view
+from .watch import Watch, miss_workers, read_board
+
+
+async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:
+    """Cancels a task.
+
+    Args:
+        target: The server.
+        id: The workflow id.
+        wait: Wait for the end of its undos.
+
+    Returns:
+        The outcome; and the error that ended it or its result, None where it runs.
+
+    Raises:
+        CommandFailed: There is no such task, it has ended otherwise, or nobody is there to undo it.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    client = await connect(target.config)
+    handle, found = await find_task(client, id)
+    ids = (id, found.run_id)
+    if found.status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED):
+        name = found.status.name.lower().replace("_", " ") if found.status else "?"
+        raise CommandFailed(f"{id} cannot be cancelled: it has ended already ({name}).", type="TaskEnded")
+    signals = Signals()
+    if found.status is WorkflowExecutionStatus.CANCELED:
+        say(f"{id} has been cancelled before.")
+    else:
+        await handle.cancel()
+        say(f"{id} is asked to cancel; what it did is undone first.")
+    if not wait:
+        if not await has_workers(client, found.task_queue):
+            say(f"No worker polls its queue {found.task_queue!r}: nothing happens until one does.")
+        return left_running(await read_board(handle), ids), None
+
+    def nobody() -> CommandFailed:
+        message = f"No worker polls the queue {found.task_queue!r}; the cancel of {id} waits there for one."
+        return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")
+
+    watch = Watch(handle, open_view(), signals, is_cancelled=True)
+    guard = asyncio.create_task(miss_workers(client, found.task_queue, watch, nobody))
+    seen = await watch.until_end(guard)
+    if not seen.ended:
+        say(f"{id} goes on with its undos; see `counterstep status {id}`.")
+        return left_running(seen.board, ids), None
+    return outcome_of(seen.end, seen.board, ids), seen.end

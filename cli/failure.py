@@ -1,0 +1,85 @@
+"""How a command fails: a sentence, the next step, and an exit code that means something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from temporalio.service import RPCError
+
+from ..saga.errors import CounterstepError, DefinitionError, FailureType, Fault, ServerUnavailable, SpecError
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command."""
+
+    COMPLETED = 0
+    ROLLED_BACK = 1
+    BAD_USAGE = 2
+    INCOMPLETE = 3
+    NO_SERVER = 4
+    INTERNAL = 70
+    CANCELLED = 130
+
+
+class CommandFailed(CounterstepError):
+    """Raised when a command cannot do what it was asked to.
+
+    Attributes:
+        code: The exit code.
+        type: What ``run --json`` calls the failure.
+        faults: The single faults, where there are several.
+        ids: Workflow id and run id of the task that had been started by then, if one was.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ExitCode = ExitCode.BAD_USAGE,
+        type: str = "BadUsage",
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        """Args: message: one sentence and what to do next."""
+        super().__init__(message)
+        self.code = code
+        self.type = type
+        self.faults = tuple(faults)
+        self.ids: tuple[str, str] | None = None
+
+
+def as_failure(error: BaseException) -> CommandFailed:
+    """Says what any exception means to the user of a command."""
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, SpecError):
+        return CommandFailed(str(error), type=FailureType.INVALID_SPEC, faults=error.faults)
+    if isinstance(error, ServerUnavailable):
+        return CommandFailed(str(error), code=ExitCode.NO_SERVER, type="ServerUnavailable")
+    if isinstance(error, DefinitionError):
+        return CommandFailed(_sentence(str(error)), type="DefinitionError")
+    if isinstance(error, CounterstepError):
+        return CommandFailed(str(error), type=type(error).__name__)
+    if isinstance(error, KeyboardInterrupt):
+        return CommandFailed("Interrupted.", code=ExitCode.CANCELLED, type="Interrupted")
+    if isinstance(error, RPCError):
+        return _of_server(error)
+    message = f"This is a fault in Counterstep: {type(error).__name__}: {error}."
+    return CommandFailed(message, code=ExitCode.INTERNAL, type=type(error).__name__)
+
+
+def _of_server(error: RPCError) -> CommandFailed:
+    name = error.status.name
+    if name in ("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "OUT_OF_RANGE"):
+        return CommandFailed(f"The Temporal server refuses: {error.message}.", type="ServerRefused")
+    if name in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
+        message = f"The Temporal server does not let you in: {error.message}. Check TEMPORAL_API_KEY and TLS."
+    else:
+        message = (
+            f"The Temporal server does not answer ({error.message}). Whatever was started is kept there."
+        )
+    return CommandFailed(message, code=ExitCode.NO_SERVER, type="ServerUnavailable")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

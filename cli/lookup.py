@@ -1,0 +1,88 @@
+"""Finds a task and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..connection import connect, has_workers
+from ..saga.book import TaskState
+from .failure import CommandFailed
+from .outcome import end_of, outcome_of
+from .target import Target
+from .watch import ENDED_SECONDS, QUERY_SECONDS, read_board
+
+_SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
+_SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
+
+
+async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], WorkflowExecutionDescription]:
+    """Finds the newest run of a task.
+
+    Raises:
+        CommandFailed: There is none.
+        RPCError: The server does not answer.
+    """
+    handle = client.get_workflow_handle(id)
+    try:
+        return handle, await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        message = f"There is no task {id!r} in the namespace {client.namespace!r}."
+        raise CommandFailed(message, type="UnknownTask") from None
+
+
+async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
+    """Asks for a task's board.
+
+    Returns:
+        The board, and a note where it is not the worker's own.
+
+    Raises:
+        CommandFailed: There is no such task.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    client = await connect(target.config)
+    handle, found = await find_task(client, id)
+    if await has_workers(client, found.task_queue):
+        runs = found.status is WorkflowExecutionStatus.RUNNING
+        board = await read_board(handle, QUERY_SECONDS if runs else ENDED_SECONDS)
+        if board is not None:
+            return board, ""
+        note = f"The workers of the queue {found.task_queue!r} do not answer"
+    else:
+        note = f"No worker polls the queue {found.task_queue!r}"
+    return await _without_workers(handle, found), f"{note}; this is what the server knows."
+
+
+async def _without_workers(
+    handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription
+) -> Mapping[str, Any]:
+    """A board with the little that can be had without a worker; `steps` and `ledger` are empty."""
+    attributes = found.typed_search_attributes
+    board: dict[str, Any] = {
+        "task": attributes.get(_SAGA_TASK) or found.workflow_type,
+        "task_id": found.id,
+        "state": attributes.get(_SAGA_STATE) or TaskState.RUNNING.value,
+        "goal": "",
+        "steps": {},
+        "ledger": [],
+        "usage": None,
+        "budget": None,
+        "waiting_for": None,
+        "failure": None,
+        "log": [],
+    }
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        return board
+    outcome = outcome_of(await end_of(handle), None, (found.id, found.run_id))
+    kept = outcome.model_dump(
+        mode="json", include={"state", "failure", "usage", "output", "undone", "not_undone"}
+    )
+    return {**board, **kept}

@@ -1,0 +1,195 @@
+"""What the user asks to run: a spec file or a registered task, and its input, checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..bundle.document import json_faults, read_document
+from ..bundle.spec_file import load_spec
+from ..saga.catalog import STAND_IN, Catalog
+from ..saga.check import check_input, check_spec
+from ..saga.errors import Fault, SpecError
+from ..saga.names import nearest
+from ..saga.spec import Fallback, Step, TaskSpec
+from ..saga.wire import MAX_PAYLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A task to start.
+
+    Attributes:
+        name: The registered task's name, or the spec's.
+        spec: The spec; None for a registered task that only the workers know.
+        is_registered: Whether it is started by its name.
+        input: The task's input, JSON.
+    """
+
+    name: str
+    spec: TaskSpec | None
+    is_registered: bool
+    input: Any
+
+    def agents(self) -> set[str]:
+        """The names of all agents that may play in it."""
+        return set(_agents(self.spec.steps)) if self.spec else set()
+
+
+def find_spec(source: str, catalog: Catalog | None) -> tuple[TaskSpec | None, bool]:
+    """Finds what SPEC means.
+
+    Args:
+        source: A file, or the name of a registered task.
+        catalog: What the bundles offer; None where only the workers know.
+
+    Returns:
+        The spec (None for a name without a catalog), and whether it is a registered task.
+
+    Raises:
+        SpecError: The file cannot be read or has faults, or nothing has the name.
+    """
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml", ".json") or os.sep in source or path.is_file():
+        return load_spec(path), False
+    if catalog is None:
+        return None, True
+    if source not in catalog.tasks:
+        message = f"there is no file and no registered task {source!r}{nearest(source, catalog.tasks)}"
+        raise SpecError([Fault("", message)])
+    return catalog.tasks[source], True
+
+
+def read_request(
+    source: str, pairs: Sequence[str], input_file: str | None, catalog: Catalog | None
+) -> Request:
+    """Reads and checks a request.
+
+    Args:
+        source: SPEC as `find_spec` takes it.
+        pairs: ``K=V`` from the command line; they go before what the file says.
+        input_file: A JSON or YAML file, ``-`` for stdin, or None.
+        catalog: What the bundles offer; None leaves names to the workers.
+
+    Returns:
+        The request.
+
+    Raises:
+        SpecError: With every fault of the spec and of the input.
+    """
+    faults: list[Fault] = []
+    spec: TaskSpec | None = None
+    task_input: Any = None
+    is_registered = False
+    try:
+        spec, is_registered = find_spec(source, catalog)
+    except SpecError as error:
+        faults += error.faults
+    try:
+        task_input = read_input(pairs, input_file)
+    except SpecError as error:
+        faults += error.faults
+    else:
+        faults += _faults(spec, task_input, catalog) if spec else []
+    if faults:
+        raise SpecError(faults)
+    name = source if is_registered or spec is None else spec.name
+    return Request(name=name, spec=spec, is_registered=is_registered, input=task_input)
+
+
+def read_input(pairs: Sequence[str], input_file: str | None) -> Any:
+    """Reads a task's input: a file first, then ``K=V``, where V is JSON if it parses and text if not.
+
+    Raises:
+        SpecError: With every fault.
+    """
+    faults: list[Fault] = []
+    said: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            faults.append(Fault("--input", f"{pair!r} has another shape than NAME=VALUE"))
+        elif name in said:
+            faults.append(Fault(f"--input {name}", "is given twice"))
+        else:
+            said[name] = _value(text)
+    base: Any = {}
+    if input_file is not None:
+        try:
+            base = _read_file(input_file)
+        except SpecError as error:
+            faults += error.faults
+    if said and not isinstance(base, dict):
+        faults.append(Fault(str(input_file), "is no mapping, so --input cannot add to it"))
+        raise SpecError(faults)
+    value = {**base, **said} if said else base
+    faults += _not_json(value, "input")
+    if faults:
+        raise SpecError(faults)
+    return value
+
+
+def played_by_stand_in(request: Request, catalog: Catalog) -> list[str]:
+    """The model agents of a request that the stand-in model plays, because no model is set."""
+    entries = [catalog.agents[name] for name in sorted(request.agents()) if name in catalog.agents]
+    return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]
+
+
+def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fault]:
+    faults = check_spec(spec, catalog or Catalog())
+    of_schema = [fault for fault in faults if fault.path.startswith("input")]
+    if catalog is None:
+        faults = of_schema  # the others are about names, which only the workers know
+    return faults if of_schema else [*faults, *check_input(spec.input, task_input)]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _read_file(source: str) -> Any:
+    try:
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise SpecError([Fault(source, f"cannot be read: {error.strerror or error}")]) from None
+    if len(raw) > MAX_PAYLOAD:
+        raise SpecError(
+            [Fault(source, f"has {len(raw)} bytes; the input of a task has at most {MAX_PAYLOAD}")]
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError([Fault(source, "is not UTF-8 text; an input is JSON or YAML")]) from None
+    return read_document(text, source)
+
+
+def _not_json(value: Any, path: str) -> list[Fault]:
+    faults = list(json_faults(value, path))
+    if faults:
+        return faults
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > MAX_PAYLOAD:
+        return [Fault(path, f"has {size} bytes; the input of a task has at most {MAX_PAYLOAD}")]
+    return []
+
+
+def _agents(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        if step.agent is not None:
+            yield from (step.agent, *step.one_of)
+        for trouble in (step.on_failure, step.on_reject):
+            if isinstance(trouble, Fallback):
+                yield trouble.fallback
+        yield from _agents(step.group.steps if step.group else ())

@@ -1,0 +1,125 @@
+"""``counterstep run``: one task, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ..bundle.loading import load_bundles
+from ..bundle.registry import Registry
+from ..saga.catalog import Catalog
+from ..settings import Settings, read_settings, split_names
+from .failure import CommandFailed, as_failure
+from .options import Address, Bundles, Json, Namespace, TaskQueue
+from .output import emit
+from .request import Request, played_by_stand_in, read_request
+
+
+def run(
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task.")
+    ],
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=VALUE", help="A part of the input: JSON, or else text; repeatable."
+        ),
+    ] = None,
+    input_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The input as JSON or YAML; - for stdin.")
+    ] = None,
+    bundle: Bundles = None,
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="Run once under this id; used again, it attaches or reports."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="The model, then its fallbacks. Also COUNTERSTEP_MODEL."),
+    ] = None,
+    task_queue: TaskQueue = None,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Run a task to its end; without a server it starts the embedded one.
+
+    Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete, 4 no server or no
+    worker, 130 cancelled or left running.
+    """
+    with _failures_as_json(json):
+        settings = _with_model(read_settings(), model)
+        names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+        bundles = load_bundles(names)
+        catalog = Registry(bundles, settings.model).catalog if bundles else None
+        request = read_request(spec, input or (), input_file, catalog)
+        if id is not None and not id.strip():
+            raise CommandFailed("--id is empty.")
+        # Temporal's client takes its time to load, and a faulty request does not need it.
+        from .runner import Job, run_job
+        from .summary import print_summary
+        from .target import find_target
+
+        target = find_target(address, namespace, start=bool(bundles))
+        if target.is_a_guess:
+            raise CommandFailed(
+                "Nobody would work on this task: name its bundle with --bundle or COUNTERSTEP_BUNDLES, or "
+                "the server of its workers with --address."
+            )
+        job = Job(
+            request=request,
+            workflow_id=id,
+            bundles=bundles,
+            bundle_names=names,
+            task_queue=task_queue
+            or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
+            settings=settings,
+            target=target,
+            notice=_notice(request, catalog),
+        )
+        outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
+    if end is not None:
+        print_summary(outcome, end)
+    if json:
+        emit(outcome.model_dump(mode="json"))
+    elif outcome.state == "completed":
+        emit(outcome.output)
+    raise typer.Exit(outcome.exit_code)
+
+
+@contextmanager
+def _failures_as_json(wanted: bool) -> Iterator[None]:
+    """Prints the one object of ``--json`` also where the command fails."""
+    try:
+        yield
+    except BaseException as error:
+        if wanted:
+            from .outcome import stopped_short
+
+            emit(stopped_short(as_failure(error)).model_dump(mode="json"))
+        raise
+
+
+def _with_model(settings: Settings, model: str | None) -> Settings:
+    if model is None:
+        return settings
+    try:
+        return settings.model_copy(update={"model": split_names(model)})
+    except ValueError as error:
+        raise CommandFailed(f"--model: {error}.") from None
+
+
+def _notice(request: Request, catalog: Catalog | None) -> str:
+    players = played_by_stand_in(request, catalog) if catalog else []
+    if not players:
+        return ""
+    return (
+        f"No model is set (COUNTERSTEP_MODEL): a stand-in plays the model agents. It fills in what "
+        f"{', '.join(players)} must answer, and understands nothing."
+    )

@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM as events that a command awaits, and the question that follows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Final
+
+from .output import printable
+
+ANSWERS: Final = {"c": "cancel", "l": "leave", "g": "go on"}
+
+
+class Signals:
+    """The signals that arrive from now on.
+
+    Attributes:
+        interactive: Whether somebody sits at a terminal and can be asked.
+    """
+
+    def __init__(self) -> None:
+        """Takes SIGINT and SIGTERM over from Python; needs a running event loop."""
+        self.interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        self._arrived: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._arrived.put_nowait, number)
+
+    async def next(self) -> signal.Signals:
+        """Waits for the next signal."""
+        return await self._arrived.get()
+
+
+async def ask(workflow_id: str) -> str:
+    """Asks at the terminal what is to become of a task.
+
+    Returns:
+        One of the values of `ANSWERS`; no answer at all means to go on.
+    """
+    sys.stderr.write(printable(f"\n{workflow_id}: [c]ancel and undo, [l]eave it running, or [g]o on? "))
+    sys.stderr.flush()
+    while True:
+        line = await _read_line()
+        answer = ANSWERS.get(line.strip().lower()[:1] or "g")
+        if answer is not None:
+            return answer
+        sys.stderr.write("Type c, l or g: ")
+        sys.stderr.flush()
+
+
+async def _read_line() -> str:
+    """Reads what the terminal has, a line at a time, without blocking the task that goes on meanwhile."""
+    loop = asyncio.get_running_loop()
+    terminal = sys.stdin.fileno()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        loop.remove_reader(terminal)  # it stays readable until it is read
+        ready.set_result(None)
+
+    loop.add_reader(terminal, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(terminal)
+    with suppress(OSError):
+        return os.read(terminal, 4096).decode(errors="replace")
+    return ""

@@ -1,0 +1,79 @@
+"""Which Temporal server a command means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from temporalio.envconfig import ClientConnectConfig
+
+from ..connection import DEFAULT_ADDRESS, read_connection
+from ..embedded import EmbeddedServer, ensure, running
+from .failure import CommandFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A Temporal server.
+
+    Attributes:
+        config: How to connect.
+        embedded: The embedded server, if it is that of this folder.
+    """
+
+    config: ClientConnectConfig
+    embedded: EmbeddedServer | None = None
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return self.config.get("target_host", DEFAULT_ADDRESS)
+
+    @property
+    def is_a_guess(self) -> bool:
+        """Whether nobody has named a server, and this is only where Temporal's own tools look."""
+        return self.embedded is None and "target_host" not in self.config
+
+    def link(self, workflow_id: str) -> str | None:
+        """The task's page in the Web UI, where its address is known."""
+        if self.embedded is None:
+            return None
+        return f"{self.embedded.ui_url}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
+
+    def options(self) -> list[str]:
+        """The command-line options that lead another command, in this folder, to the same server."""
+        if self.embedded is not None:
+            return []
+        namespace = self.config.get("namespace")
+        return ["--address", self.address, *(["--namespace", namespace] if namespace else [])]
+
+
+def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> Target:
+    """Finds the server: the one that is named or configured, else the embedded one of this folder.
+
+    Args:
+        address: ``--address``.
+        namespace: ``--namespace``.
+        start: Start the embedded server where it does not run; otherwise Temporal's default address counts.
+
+    Returns:
+        The server; whether it answers is not tried.
+
+    Raises:
+        ServerUnavailable: The embedded server cannot be started, or the configuration cannot be read.
+        CommandFailed: The embedded server has no such namespace.
+    """
+    config = read_connection(address, namespace)
+    if "target_host" in config:
+        return Target(config)
+    folder = Path.cwd()
+    embedded = ensure(folder) if start else running(folder)
+    if embedded is None:
+        return Target(config)
+    if config.get("namespace", "default") != "default":
+        raise CommandFailed(
+            f"The embedded server has the namespace 'default' only, and not {config['namespace']!r}; "
+            "name another server with --address."
+        )
+    return Target({"target_host": embedded.address, "namespace": "default"}, embedded)

@@ -1,0 +1,138 @@
+"""Settings -> client -> worker; nothing else. Also runs as ``python worker.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, NoReturn
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConnectConfig
+from temporalio.worker import Worker
+
+from counterstep.bundle.loading import load_bundles
+from counterstep.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
+from counterstep.logs import configure_logs, drop_other_handlers
+from counterstep.plugin import CounterstepPlugin
+from counterstep.process import end_process
+from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable
+from counterstep.settings import Settings, SettingsError, read_settings
+
+OVERTIME: Final = timedelta(seconds=10)
+"""How long calls may take to notice that they are cancelled, once the graceful shutdown is over."""
+
+logger = logging.getLogger("counterstep.worker")
+
+
+async def serve(settings: Settings, config: ClientConnectConfig) -> None:
+    """Runs a worker until SIGTERM or SIGINT, which drain it: no new work, running calls may finish.
+
+    A second signal ends the process at once.
+
+    Args:
+        settings: What to offer, and on which queue.
+        config: Where the Temporal server is.
+
+    Raises:
+        SettingsError: No bundle is named.
+        DefinitionError: A bundle cannot be loaded or served.
+        ServerUnavailable: The server cannot be reached, or has refused the worker for good.
+    """
+    if not settings.bundles:
+        message = "names no bundle; name one as module:attribute, here or with --bundle"
+        raise SettingsError([Fault("COUNTERSTEP_BUNDLES", message)])
+    bundles = load_bundles(settings.bundles)
+    plugin = CounterstepPlugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
+    client = await connect(config, [plugin])
+    worker = make_worker(client, settings.task_queue, settings.graceful_shutdown)
+    stopping = _stop_on_signals()
+    running = asyncio.create_task(worker.run())
+    where = config.get("target_host", DEFAULT_ADDRESS)
+    logger.info(
+        "worker started: %s on queue %r at %s", ", ".join(settings.bundles), settings.task_queue, where
+    )
+    await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        raise ServerUnavailable(f"The worker has stopped: {running.exception()}.")
+    logger.info("draining: no new work; running calls have %s to finish", settings.graceful_shutdown)
+    await stop_worker(worker, running, settings.graceful_shutdown)
+    logger.info("worker stopped")
+
+
+def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -> Worker:
+    """Makes a worker of a client that has the plugin; it does not run yet.
+
+    Args:
+        client: A client with `CounterstepPlugin`.
+        task_queue: The queue to serve.
+        graceful_shutdown: How long running calls may take to finish once it is asked to stop.
+
+    Returns:
+        The worker.
+
+    Raises:
+        DefinitionError: Temporal refuses a workflow or an activity of the bundles.
+    """
+    try:
+        worker = Worker(client, task_queue=task_queue, graceful_shutdown_timeout=graceful_shutdown)
+    except (RuntimeError, ValueError, TypeError) as error:
+        text = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        reason = " ".join(text.partition("Stack backtrace:")[0].split())
+        raise DefinitionError(f"the bundles cannot be served: {reason}") from error
+    drop_other_handlers()
+    return worker
+
+
+async def stop_worker(worker: Worker, running: asyncio.Task[None], graceful_shutdown: timedelta) -> None:
+    """Drains a worker; what has not ended long after the graceful shutdown is given up.
+
+    Another worker repeats such a call, under the same key.
+    """
+    stopped = asyncio.create_task(worker.shutdown())
+    limit = (graceful_shutdown + OVERTIME).total_seconds()
+    _, late = await asyncio.wait({running, stopped}, timeout=limit)
+    if late:
+        logger.warning("some calls did not end in time; another worker will repeat them")
+
+
+def main() -> NoReturn:
+    """Runs the worker that the environment describes; exits with 0 once it is drained."""
+    code = 0
+    try:
+        settings = read_settings()
+        configure_logs(sys.stderr, json=settings.log_format == "json", level=settings.log_level)
+        log_through_python()
+        asyncio.new_event_loop().run_until_complete(serve(settings, read_connection()))
+    except CounterstepError as error:
+        sys.stderr.write(f"{error}\n")
+        code = 4 if isinstance(error, ServerUnavailable) else 2
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    end_process(code)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            end_process(128 + number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):  # Windows has no such handlers
+            loop.add_signal_handler(number, stop, number)
+    return stopping
+
+
+if __name__ == "__main__":
+    # Python looks for modules in a script's own folder first. Here that is the package itself: a user's
+    # `settings` would be ours, and ours would be loaded under a second name.
+    sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+    main()
