@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, create_model
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.errors import PydanticUserError
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticSerializationError
 
 from ..saga.errors import DefinitionError
 
@@ -27,7 +37,10 @@ class Function:
         call: The function itself.
         name: Its Python name.
         description: The first paragraph of its docstring, on one line.
+        is_async: Whether it is a coroutine function.
         parameters: Names of its parameters in order.
+        hints: The annotations of its parameters by name; Any where there is none.
+        result: The annotation of its result; Any where there is none.
         input_schema: JSON Schema of the arguments as one object.
         output_schema: JSON Schema of the result.
     """
@@ -40,36 +53,27 @@ class Function:
             what: How messages name it, e.g. ``tool shop.reserve_stock``.
 
         Raises:
-            DefinitionError: A parameter or the result cannot be written as JSON, or a kind of parameter is
-                used that has no name.
+            DefinitionError: It is no function, a parameter or the result cannot be written as JSON, or a kind
+                of parameter is used that has no name.
         """
         if not callable(call) or inspect.isclass(call):
             raise DefinitionError(f"{what}: {call!r} is not a function")
+        if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+            raise DefinitionError(f"{what}: it yields; return the whole result instead")
         self.call = call
         self.name: str = getattr(call, "__name__", str(call))
         self.description = " ".join((inspect.getdoc(call) or "").split("\n\n")[0].split())
         self.is_async = inspect.iscoroutinefunction(call)
-        try:
-            hints = typing.get_type_hints(call, include_extras=True)
-        except NameError as error:
-            raise DefinitionError(f"{what}: its annotations cannot be resolved: {error}") from None
-        signature = inspect.signature(call)
-        fields: dict[str, Any] = {}
-        for parameter in signature.parameters.values():
-            if parameter.kind in _KINDS_REFUSED:
-                raise DefinitionError(
-                    f"{what}: parameter {parameter.name!r} is {_KINDS_REFUSED[parameter.kind]}; "
-                    "calls travel as JSON objects, so every parameter needs a name"
-                )
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+        hints = _hints(call, what)
+        fields = _fields(call, what, hints)
         self.parameters = tuple(fields)
         self.hints: Mapping[str, Any] = {name: annotation for name, (annotation, _) in fields.items()}
-        self.arguments = self._arguments_model(what, fields)
-        self.returns: TypeAdapter[Any] = self._adapter(what, "result", hints.get("return", Any))
-        self.input_schema = self._schema(what, "parameters", self.arguments.model_json_schema)
-        self.output_schema = self._schema(
-            what, "result", lambda: self.returns.json_schema(mode="serialization")
+        self.result: Any = hints.get("return", Any)
+        self._arguments = _arguments_model(self.name, what, fields)
+        self._returns = adapter(what, "result", self.result)
+        self.input_schema = schema_of(what, "parameters", self._arguments.model_json_schema)
+        self.output_schema = schema_of(
+            what, "result", lambda: self._returns.json_schema(mode="serialization")
         )
 
     def bind(self, arguments: Any) -> dict[str, Any]:
@@ -84,54 +88,41 @@ class Function:
         Raises:
             pydantic.ValidationError: They do not fit the signature.
         """
-        checked = self.arguments.model_validate(arguments)
+        checked = self._arguments.model_validate(arguments)
         return {name: getattr(checked, f"p_{name}") for name in self.parameters}
 
     def dump(self, result: Any) -> Any:
-        """Checks a result against the annotation and turns it into JSON; raises pydantic.ValidationError."""
-        return self.returns.dump_python(self.returns.validate_python(result, from_attributes=True), mode="json")
+        """Checks a result against the annotation and turns it into JSON.
 
-    def positional(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Names positional arguments; raises TypeError as the call itself would."""
-        bound = inspect.signature(self.call).bind(*args, **kwargs)
-        return dict(bound.arguments)
+        Raises:
+            pydantic.ValidationError: It does not fit, or JSON cannot carry it.
+        """
+        checked = self._returns.validate_python(result, from_attributes=True)
+        try:
+            value = self._returns.dump_python(checked, mode="json")
+        except (PydanticSerializationError, UnicodeDecodeError) as error:
+            raise self._no_json(result, str(error)) from None
+        if not _is_finite(value):
+            raise self._no_json(result, "a number in it is not finite")
+        return value
 
     @property
     def takes_one_object(self) -> bool:
         """True where the only parameter is an object: a model, a dataclass, a TypedDict or a mapping."""
-        if len(self.parameters) != 1:
-            return False
-        annotation = next(iter(self.hints.values()))
-        return is_object_type(annotation)
+        return len(self.parameters) == 1 and is_object_type(self.hints[self.parameters[0]])
 
-    def _arguments_model(self, what: str, fields: dict[str, Any]) -> type[BaseModel]:
-        # Fields get a prefix, so that a parameter named `schema` or `_x` cannot hit a name of pydantic's.
-        from pydantic import Field
+    @property
+    def object_schema(self) -> dict[str, Any]:
+        """JSON Schema of that one object."""
+        inner: dict[str, Any] = self.input_schema["properties"][self.parameters[0]]
+        definitions = self.input_schema.get("$defs")
+        return inner if definitions is None else {**inner, "$defs": definitions}
 
-        prefixed: dict[str, Any] = {
-            f"p_{name}": (annotation, Field(alias=name) if default is ... else Field(default=default, alias=name))
-            for name, (annotation, default) in fields.items()
-        }
-        try:
-            return create_model(
-                f"{self.name}_arguments", __config__=ConfigDict(extra="forbid"), **prefixed
-            )
-        except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
-            raise DefinitionError(f"{what}: a parameter cannot travel as JSON: {_reason(error)}") from None
-
-    @staticmethod
-    def _adapter(what: str, part: str, annotation: Any) -> TypeAdapter[Any]:
-        try:
-            return TypeAdapter(annotation)
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
-            raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {_reason(error)}") from None
-
-    @staticmethod
-    def _schema(what: str, part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return make()
-        except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-            raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {_reason(error)}") from None
+    def _no_json(self, result: Any, reason: str) -> ValidationError:
+        problem = PydanticCustomError("not_json", "cannot travel as JSON: {reason}", {"reason": reason})
+        return ValidationError.from_exception_data(
+            self.name, [InitErrorDetails(type=problem, loc=(), input=result)]
+        )
 
 
 def is_object_type(annotation: Any) -> bool:
@@ -139,9 +130,70 @@ def is_object_type(annotation: Any) -> bool:
     origin = typing.get_origin(annotation) or annotation
     if not inspect.isclass(origin):
         return False
-    return (
-        is_dataclass(origin) or issubclass(origin, BaseModel | Mapping) or typing.is_typeddict(origin)
-    )
+    return is_dataclass(origin) or issubclass(origin, BaseModel | Mapping) or typing.is_typeddict(origin)
+
+
+def adapter(what: str, part: str, annotation: Any) -> TypeAdapter[Any]:
+    """Returns what converts values of a type; raises `DefinitionError` where JSON cannot carry them."""
+    try:
+        return TypeAdapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
+        raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {_reason(error)}") from None
+
+
+def schema_of(what: str, part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns the JSON Schema that `make` gives; raises `DefinitionError` where there is none."""
+    try:
+        return make()
+    except PydanticUserError as error:
+        raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {_reason(error)}") from None
+
+
+def _hints(call: Callable[..., Any], what: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(call, include_extras=True)
+    except Exception as error:
+        # Annotations are the user's code: resolving them can raise anything.
+        raise DefinitionError(f"{what}: its annotations cannot be resolved: {error}") from None
+
+
+def _fields(call: Callable[..., Any], what: str, hints: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (ValueError, TypeError):
+        raise DefinitionError(f"{what}: its signature cannot be read; wrap it in a function") from None
+    fields: dict[str, tuple[Any, Any]] = {}
+    for parameter in parameters:
+        if parameter.kind in _KINDS_REFUSED:
+            raise DefinitionError(
+                f"{what}: parameter {parameter.name!r} is {_KINDS_REFUSED[parameter.kind]}; "
+                "calls travel as JSON objects, so every parameter needs a name"
+            )
+        if parameter.name in ("self", "cls"):
+            raise DefinitionError(f"{what}: it is a method; register a function")
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    return fields
+
+
+def _arguments_model(name: str, what: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseModel]:
+    # Fields get a prefix, so that a parameter named `schema` or `_x` cannot hit a name of pydantic's.
+    prefixed: dict[str, Any] = {
+        f"p_{field}": (annotation, Field(default=default, alias=field))
+        for field, (annotation, default) in fields.items()
+    }
+    try:
+        return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **prefixed)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
+        raise DefinitionError(f"{what}: a parameter cannot travel as JSON: {_reason(error)}") from None
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else True
 
 
 def _reason(error: Exception) -> str:

@@ -44,7 +44,9 @@ def load_bundle(reference: str) -> Bundle:
         hint = f"; it has {', '.join(found)}" if found else ""
         raise DefinitionError(f"bundle {reference!r}: {module_name} has no {attribute!r}{hint}") from None
     if not isinstance(bundle, Bundle):
-        raise DefinitionError(f"bundle {reference!r}: it is a {type(bundle).__name__}, not a counterstep.Bundle")
+        raise DefinitionError(
+            f"bundle {reference!r}: it is a {type(bundle).__name__}, not a counterstep.Bundle"
+        )
     return bundle
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..saga.catalog import RETRACT, AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
-from ..saga.names import nearest
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.names import nearest
+from ..saga.spec import TaskSpec
 from .bundle import Bundle
 from .function import Function
 
@@ -35,6 +36,7 @@ class Registry:
         Raises:
             DefinitionError: Names clash, or something names what is not there; all faults at once.
         """
+        found = list(bundles)
         self.functions: dict[str, Function] = {}
         self.workflows: list[type] = []
         self.activities: list[Callable[..., Any]] = []
@@ -42,11 +44,8 @@ class Registry:
         agents: dict[str, AgentEntry] = {}
         compensations = {RETRACT: CompensationEntry(name=RETRACT, description="Withdraws an agent's output.")}
         validators: dict[str, ValidatorEntry] = {}
-        tasks = {}
-        names: dict[str, Bundle] = {}
-        for bundle in bundles:
-            if names.setdefault(bundle.name, bundle) is not bundle:
-                raise DefinitionError(f"two bundles are named {bundle.name!r}; a name must be unique on a worker")
+        tasks: dict[str, TaskSpec] = {}
+        for bundle in found:
             self.functions |= bundle.functions
             self.workflows += [cls for cls in bundle.workflows if cls not in self.workflows]
             self.activities += [fn for fn in bundle.activities if fn not in self.activities]
@@ -63,7 +62,7 @@ class Registry:
             tasks=tasks,
             default_models=tuple(default_models),
         )
-        faults = list(self._faults())
+        faults = [*_clashes(found), *self._faults()]
         if faults:
             raise DefinitionError("\n".join(faults))
 
@@ -72,38 +71,64 @@ class Registry:
         """Everything as data."""
         return self._catalog
 
-    def _faults(self) -> Iterable[str]:
+    def _faults(self) -> Iterator[str]:
         catalog = self._catalog
         for tool in catalog.tools.values():
             what = f"tool {tool.name}"
             if tool.compensate is not None and tool.compensate not in catalog.compensations:
-                yield f"{what}: there is no compensation {tool.compensate!r}{nearest(tool.compensate, catalog.compensations)}"
+                yield f"{what}: {self._unknown('compensation', tool.compensate, catalog.compensations)}"
             if tool.before is not None:
-                yield from self._before_faults(what, tool)
+                yield from self._before_faults(what, tool, tool.before)
         for agent in catalog.agents.values():
             what = f"agent {agent.name}"
             if agent.compensate not in catalog.compensations:
-                yield (
-                    f"{what}: there is no compensation {agent.compensate!r}"
-                    f"{nearest(agent.compensate, catalog.compensations)}"
-                )
+                yield f"{what}: {self._unknown('compensation', agent.compensate, catalog.compensations)}"
             if len(agent.tools) > MAX_TOOLS and not agent.many_tools:
-                yield f"{what}: {len(agent.tools)} tools are more than {MAX_TOOLS}; split it, or say many_tools=True"
+                yield (
+                    f"{what}: {len(agent.tools)} tools are more than {MAX_TOOLS}; "
+                    "split it, or say many_tools=True"
+                )
             for name in agent.tools:
                 if name not in catalog.tools:
-                    yield f"{what}: there is no tool {name!r}{nearest(name, catalog.tools)}"
+                    yield f"{what}: {self._unknown('tool', name, catalog.tools)}"
                 elif catalog.tools[name].effect is Effect.PIVOT:
-                    yield f"{what}: {name} is a pivot; a pivot is a step of its own, never a choice of an agent"
+                    yield (
+                        f"{what}: {name} is a pivot; a pivot is a step of its own, never a choice of an agent"
+                    )
 
-    def _before_faults(self, what: str, tool: ToolEntry) -> Iterable[str]:
-        before = self._catalog.tools.get(tool.before or "")
+    def _before_faults(self, what: str, tool: ToolEntry, name: str) -> Iterator[str]:
+        if tool.compensate is None:
+            yield f"{what}: before is for an undo, and it has no compensate"
+        before = self._catalog.tools.get(name)
         if before is None:
-            yield f"{what}: before names no tool {tool.before!r}{nearest(tool.before or '', self._catalog.tools)}"
+            yield f"{what}: before: {self._unknown('tool', name, self._catalog.tools)}"
             return
         if before.effect is not Effect.READ_ONLY:
             yield f"{what}: before={before.name} must be read_only, and it is {before.effect}"
-        if before.parameters != tool.parameters:
+        if set(before.parameters) != set(tool.parameters):
             yield f"{what}: before={before.name} must take the same parameters ({', '.join(tool.parameters)})"
-        if tool.compensate is None:
-            yield f"{what}: before is for an undo, and it has no compensate"
 
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
+        catalog = self._catalog
+        others: dict[str, Container[str]] = {
+            "a tool": catalog.tools,
+            "an agent": catalog.agents,
+            "a compensation": catalog.compensations,
+            "a validator": catalog.validators,
+        }
+        other = next((what for what, names in others.items() if name in names), None)
+        hint = nearest(name, known) if other is None else f"; it is {other}"
+        return f"there is no {kind} {name!r}{hint}"
+
+
+def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:
+    """Yields names that two things have."""
+    seen: dict[str, Bundle] = {}
+    for bundle in bundles:
+        if seen.setdefault(bundle.name, bundle) is not bundle:
+            yield f"two bundles are named {bundle.name!r}; a name must be unique on a worker"
+    for kind, attribute in (("workflow", "workflows"), ("activity", "activities")):
+        things = dict.fromkeys(thing for bundle in seen.values() for thing in getattr(bundle, attribute))
+        names = [getattr(thing, f"__temporal_{kind}_definition").name for thing in things]
+        for name in dict.fromkeys(name for name in names if name is not None and names.count(name) > 1):
+            yield f"two {attribute} are named {name!r}; a name must be unique on a worker"

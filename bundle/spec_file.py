@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ..saga.budget import Budget
 from ..saga.errors import Fault, SpecError
-from ..saga.spec import Step, TaskSpec
+from ..saga.names import nearest
+from ..saga.spec import (
+    CompensationOrder,
+    Fallback,
+    Group,
+    Judge,
+    Retry,
+    Step,
+    TaskSpec,
+    Validation,
+    step_fault,
+    validation_fault,
+)
+from .document import json_faults, read_document
+
+__all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
 
 MAX_BYTES = 256 * 1024
 """The largest spec that is read: it has to fit into a workflow's history with room to spare."""
 
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that keeps to JSON: dates stay text, a key may stand only once, aliases are refused."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not part of a spec", self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is not text", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "steps": Step,
+    "group": Group,
+    "budget": Budget,
+    "compensation": CompensationOrder,
+    "validate": Validation,
+    "judge": Judge,
+    "retry": Retry,
+    "on_failure": Fallback,
+    "on_reject": Fallback,
 }
+_TROUBLES = ("on_failure", "on_reject")
 
 
 def load_spec(path: Path) -> TaskSpec:
     """Reads a spec from a file.
 
     Args:
-        path: A YAML or JSON file (JSON is YAML).
+        path: A YAML or JSON file.
 
     Returns:
         The spec; names of tools and agents are not looked up yet.
@@ -63,29 +58,17 @@ def load_spec(path: Path) -> TaskSpec:
         SpecError: The file cannot be read, or the document has faults.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise SpecError([Fault(str(path), f"cannot be read: {error.strerror or error}")]) from None
     if len(raw) > MAX_BYTES:
-        raise SpecError([Fault(str(path), f"has {len(raw)} bytes; a spec has at most {MAX_BYTES}")])
+        raise SpecError([Fault(str(path), f"is too large; a spec has at most {MAX_BYTES} bytes")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError([Fault(str(path), "is not UTF-8 text; a spec is YAML or JSON")]) from None
     return parse_spec(read_document(text, str(path)))
-
-
-def read_document(text: str, source: str) -> Any:
-    """Reads one YAML or JSON document; raises SpecError that names `source`, line and column."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise SpecError([Fault(where, f"is not YAML: {error.problem or error.context}")]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0]
-        raise SpecError([Fault(source, f"is not YAML: {reason}")]) from None
 
 
 def parse_spec(document: Any) -> TaskSpec:
@@ -102,76 +85,109 @@ def parse_spec(document: Any) -> TaskSpec:
     """
     if not isinstance(document, Mapping):
         raise SpecError([Fault("", f"a spec is a mapping with name and steps, not {_kind(document)}")])
+    not_json = list(json_faults(document))
+    if not_json:
+        raise SpecError(not_json)
     try:
         return TaskSpec.model_validate(document)
     except ValidationError as error:
-        raise SpecError(_faults(error.errors(include_url=False), document)) from None
+        faults = _faults(error.errors(include_url=False), document)
+        for fault in _together(document, ""):
+            # A key with a typing error explains already why another one seems to be missing.
+            inside = [other for path, other in faults.items() if path.startswith(f"{fault.path}.")]
+            if not any("no key" in other.message for other in inside):
+                faults.setdefault(fault.path, fault)
+        raise SpecError(list(faults.values())) from None
 
 
-def _faults(errors: Sequence[ErrorDetails], document: Any) -> list[Fault]:
+def _faults(errors: Sequence[ErrorDetails], document: Any) -> dict[str, Fault]:
     faults: dict[str, Fault] = {}
     for error in errors:
         if error["type"] == "too_short" and error["input"]:
             continue  # pydantic counts only the items that are good, and has named the bad ones
-        path, parent_keys = _locate(error["loc"], document)
-        faults.setdefault(path, Fault(path, _message(error, parent_keys)))
-    return list(faults.values())
+        if error["type"] == "literal_error" and isinstance(error["input"], Mapping):
+            continue  # what is wrong inside the mapping is named as well
+        path = _path(error, document)
+        faults.setdefault(path, Fault(path, _message(error)))
+    return faults
 
 
-def _locate(loc: tuple[int | str, ...], document: Any) -> tuple[str, set[str]]:
+def _together(document: Any, path: str) -> Iterator[Fault]:
+    """Yields faults of keys that do not go together, which pydantic looks for in good values only."""
+    if not isinstance(document, Mapping):
+        return
+    steps, validations = document.get("steps"), document.get("validate")
+    for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
+        here = f"{path}steps[{index}]"
+        if isinstance(step, Mapping):
+            message = step_fault(step)
+            if message is not None:
+                yield Fault(here, message)
+            yield from _together({"validate": step.get("validate")}, f"{here}.")
+            yield from _together(step.get("group"), f"{here}.group.")
+    for index, validation in enumerate(validations if isinstance(validations, list | tuple) else ()):
+        message = validation_fault(validation) if isinstance(validation, Mapping) else None
+        if message is not None:
+            yield Fault(f"{path}validate[{index}]", message)
+
+
+def _path(error: ErrorDetails, document: Any) -> str:
     """Follows pydantic's location through the document; its names of union members are not part of it."""
     path = ""
     value = document
-    for depth, part in enumerate(loc):
-        last = depth == len(loc) - 1
-        if isinstance(value, Mapping):
-            if part in value or last:
-                path = f"{path}.{part}" if path else str(part)
-                value = value.get(part)
+    for depth, part in enumerate(error["loc"]):
+        absent = depth == len(error["loc"]) - 1 and error["type"] == "missing"
+        if isinstance(value, Mapping) and (part in value or absent):
+            path = f"{path}.{part}" if path else str(part)
+            value = value.get(part)
         elif isinstance(value, list | tuple) and isinstance(part, int):
             path = f"{path}[{part}]"
             value = value[part] if part < len(value) else None
-    return path, set(_known_keys(path))
+    return path
 
 
-def _known_keys(path: str) -> list[str]:
-    model = Step if "steps[" in path else TaskSpec
+def _known_keys(loc: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] = TaskSpec
+    for part in loc[:-1]:
+        model = _MODELS.get(str(part), model)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _message(error: ErrorDetails, known: set[str]) -> str:
-    name = str(error["loc"][-1]) if error["loc"] else ""
+def _message(error: ErrorDetails) -> str:
+    loc, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            return f"there is no key {name!r} here" + (f"; did you mean {near[0]!r}?" if near else "")
+            return f"there is no key {loc[-1]!r} here{nearest(str(loc[-1]), _known_keys(loc))}"
         case "missing":
-            return f"{name!r} is missing"
+            return f"{loc[-1]!r} is missing"
         case "string_pattern_mismatch":
-            return f"{error['input']!r} must match {error['ctx']['pattern']}"
+            return f"{_short(value)} must be lower-case letters, digits and _, and begin with a letter"
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
-        case "literal_error" if _is_trouble(error):
-            return f"{error['input']!r} is none of rollback, skip and {{fallback: AGENT}}"
-        case "literal_error":
-            return f"{error['input']!r} is not one of {error['ctx']['expected']}"
+        case "literal_error" if any(part in _TROUBLES for part in loc):
+            return f"{_short(value)} is none of rollback, skip and {{fallback: AGENT}}"
+        case "literal_error" | "enum":
+            return f"{_short(value)} is not one of {error['ctx']['expected']}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"must be a mapping, not {_kind(error['input'])}"
-        case "too_short":
-            return "must have at least one item"
+            return f"must be a mapping, not {_kind(value)}"
+        case "too_short" | "string_too_short":
+            return "must not be empty"
         case "tuple_type":
-            return f"must be a list, not {_kind(error['input'])}"
+            return f"must be a list, not {_kind(value)}"
+        case "string_type":
+            return f"must be text, not {_short(value)}"
         case _:
-            return f"{error['msg'][0].lower()}{error['msg'][1:]}, not {_short(error['input'])}"
-
-
-def _is_trouble(error: ErrorDetails) -> bool:
-    return any(str(part) in ("on_failure", "on_reject") for part in error["loc"])
+            _, _, wanted = error["msg"].partition(" should ")
+            return f"must {wanted}, not {_short(value)}" if wanted else error["msg"]
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number", bool: "true/false"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true/false"
+    names = {dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number"}
+    return names.get(type(value), type(value).__name__)
 
 
 def _short(value: Any) -> str:

@@ -34,6 +34,7 @@ class EntryState(StrEnum):
 
 
 _ENDED = frozenset({EntryState.VOID, EntryState.UNDONE})
+_BEGUN = frozenset({EntryState.UNDOING, EntryState.STUCK})
 
 
 class LedgerError(RuntimeError):
@@ -49,7 +50,8 @@ class Entry:
         step: The id of the task's step that it belongs to.
         compensation: The activity type that undoes it.
         key: The forward call's idempotency key.
-        depends_on: Ids of the entries whose calls came before this one and may have fed it.
+        depends_on: Ids of the entries whose calls came before this one and may have fed it; the ledger adds
+            what those depend on.
         input: The forward call's arguments, by name.
         before: What the `before` call read, or None.
         output: The forward call's result; None while it is unknown whether it happened.
@@ -92,7 +94,8 @@ class Ledger:
         """Records an undo before its forward call is scheduled.
 
         Raises:
-            LedgerError: The id is taken, or the entry depends on one that is not there.
+            LedgerError: The id is taken, or the entry depends on one that is not there or whose undo has
+                begun: it would come too late to be undone first.
         """
         if entry.id in self.entries:
             raise LedgerError(f"{entry.id} is in the ledger already")
@@ -101,7 +104,12 @@ class Ledger:
             raise LedgerError(f"{entry.id} depends on {sorted(unknown)}, which the ledger does not know")
         if entry.state is not EntryState.ARMED:
             raise LedgerError(f"{entry.id} must be armed first, not {entry.state}")
-        return self._with(entry)
+        # All of them, not the direct ones alone: an entry in between may be void, and the order stays.
+        needs = entry.depends_on.union(*(self.entries[need].depends_on for need in entry.depends_on))
+        begun = [need for need in sorted(needs) if self.entries[need].state in _BEGUN]
+        if begun:
+            raise LedgerError(f"{entry.id} depends on {begun}, whose undo has begun")
+        return self._with(replace(entry, depends_on=needs))
 
     def settle(self, entry_id: str, output: Any = None) -> Ledger:
         """Records that the forward call has ended, with its result or None where it is unknown."""
@@ -118,10 +126,10 @@ class Ledger:
             LedgerError: The call has not settled, its undo has begun before, or an undo ordered before it
                 has not ended.
         """
+        entry = self._known(entry_id)
         blockers = self.blockers(entry_id)
         if blockers:
             raise LedgerError(f"the undo of {entry_id} must wait for {blockers}")
-        entry = self.entries[entry_id]
         return self._move(entry_id, EntryState.SETTLED, EntryState.UNDOING, attempts=entry.attempts + 1)
 
     def finish(self, entry_id: str) -> Ledger:
@@ -149,12 +157,10 @@ class Ledger:
         """
         chosen = self._chosen(within)
         if sequential:
-            for entry in reversed(chosen):
-                if entry.state is EntryState.SETTLED and not self.blockers(entry.id):
-                    return [entry.id]
-                if entry.state in (EntryState.UNDOING, EntryState.ARMED, EntryState.STUCK):
-                    return []
-            return []
+            newest = next((e for e in reversed(chosen) if e.state not in _ENDED), None)
+            if newest is None or newest.state is not EntryState.SETTLED or self.blockers(newest.id):
+                return []
+            return [newest.id]
         held = {name for e in self if e.state not in _ENDED for name in e.depends_on}
         return [e.id for e in reversed(chosen) if e.state is EntryState.SETTLED and e.id not in held]
 
@@ -180,10 +186,14 @@ class Ledger:
         wanted = set(within)
         return [e for e in self if e.id in wanted]
 
-    def _move(self, entry_id: str, source: EntryState, target: EntryState, **changes: Any) -> Ledger:
+    def _known(self, entry_id: str) -> Entry:
         entry = self.entries.get(entry_id)
         if entry is None:
             raise LedgerError(f"{entry_id} is not in the ledger")
+        return entry
+
+    def _move(self, entry_id: str, source: EntryState, target: EntryState, **changes: Any) -> Ledger:
+        entry = self._known(entry_id)
         if entry.state is not source:
             raise LedgerError(f"{entry_id} is {entry.state}; only {source} may become {target}")
         return self._with(replace(entry, state=target, **changes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,32 @@ BareExpression = Annotated[str, BeforeValidator(_as_expression), Field(min_lengt
 
 ModelName = Annotated[str, Field(min_length=1)]
 ModelNames = ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)]
+
+
+def validation_fault(validation: Mapping[str, Any]) -> str | None:
+    """Says which keys of a validation do not go together, or None."""
+    said = {key for key, value in validation.items() if value is not None}
+    if len(said & {"rule", "check", "judge"}) != 1:
+        return "say exactly one of rule, check and judge"
+    if "message" in said and "rule" not in said:
+        return "message belongs to a rule"
+    return None
+
+
+def step_fault(step: Mapping[str, Any]) -> str | None:
+    """Says which keys of a step do not go together, or None."""
+    said = {key for key, value in step.items() if value is not None}
+    kinds = [kind for kind in ("agent", "tool", "group") if kind in said]
+    if len(kinds) != 1:
+        found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
+        return f"a step calls exactly one of agent, tool and group, {found}"
+    own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
+    refused = [key for key in own if key in said and "group" in said]
+    if refused:
+        return f"a group has no {' and no '.join(refused)}; its steps have"
+    if "max_parallel" in said and "for_each" not in said:
+        return "max_parallel needs for_each"
+    return None
 
 
 class _Model(BaseModel):
@@ -68,11 +95,10 @@ class Validation(_Model):
     judge: Judge | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Validation:
-        if sum(part is not None for part in (self.rule, self.check, self.judge)) != 1:
-            raise ValueError("say exactly one of rule, check and judge")
-        if self.message is not None and self.rule is None:
-            raise ValueError("message belongs to a rule")
+    def _keys_go_together(self) -> Validation:
+        message = validation_fault({name: getattr(self, name) for name in self.model_fields_set})
+        if message is not None:
+            raise ValueError(message)
         return self
 
 
@@ -117,20 +143,10 @@ class Step(_Model):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @model_validator(mode="after")
-    def _one_call(self) -> Step:
-        kinds = [kind for kind in ("agent", "tool", "group") if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
-            raise ValueError(f"a step calls exactly one of agent, tool and group, {found}")
-        if self.group is not None:
-            own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
-            refused = [key for key in own if getattr(self, key)]
-            if refused:
-                raise ValueError(
-                    f"a group has no {' and no '.join(refused)}; give them to the steps inside it"
-                )
-        if self.max_parallel is not None and self.for_each is None:
-            raise ValueError("max_parallel needs for_each")
+    def _keys_go_together(self) -> Step:
+        message = step_fault({name: getattr(self, name) for name in self.model_fields_set})
+        if message is not None:
+            raise ValueError(message)
         return self
 
     @property

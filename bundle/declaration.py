@@ -1,0 +1,174 @@
+"""What people say when they declare a tool, an agent, a compensation or a validator, read strictly."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from ..saga.action import NAME_ATTRIBUTE
+from ..saga.catalog import RETRACT, AgentEntry
+from ..saga.duration import parse_duration
+from ..saga.effect import Effect
+from ..saga.errors import DefinitionError
+from ..saga.schema import check_schema
+from ..saga.undo import Undo
+from ..saga.verdict import Subject, Verdict
+from .agent import Agent
+from .function import Function, adapter, is_object_type, schema_of
+
+
+def read_effect(what: str, effect: Effect | str | None, compensate: object, *, retracts: bool) -> Effect:
+    """Settles the effect of a call.
+
+    Args:
+        what: How messages name the call.
+        effect: What is said of it.
+        compensate: The compensation that is named, or None.
+        retracts: Whether it has a compensation even where it names none, as an agent has.
+
+    Raises:
+        DefinitionError: Nothing is said, or two things that contradict each other.
+    """
+    said = None if effect is None else _effect(what, effect)
+    if compensate is not None:
+        if said not in (None, Effect.COMPENSATABLE):
+            raise DefinitionError(
+                f"{what}: it names a compensation, so its effect is compensatable, not {said}"
+            )
+        return Effect.COMPENSATABLE
+    if said is None:
+        raise DefinitionError(
+            f'{what}: its effect is not said; give compensate="..." or effect=Effect.READ_ONLY, '
+            "Effect.RETRIABLE or Effect.PIVOT"
+        )
+    if said is Effect.COMPENSATABLE and not retracts:
+        raise DefinitionError(f'{what}: it is compensatable but names no compensation; give compensate="..."')
+    return said
+
+
+def read_timeout(what: str, timeout: timedelta | str | None) -> timedelta | None:
+    """Reads a timeout; raises `DefinitionError` where it is none."""
+    if timeout is None:
+        return None
+    try:
+        return parse_duration(timeout)
+    except ValueError as error:
+        raise DefinitionError(f"{what}: timeout: {error}") from None
+
+
+def read_target(what: str, target: Any, bundle: str) -> str:
+    """Returns the full name of what a declaration names, by a name or by the function itself.
+
+    Raises:
+        DefinitionError: It is neither a name nor registered yet.
+    """
+    name = target if isinstance(target, str) else getattr(target, NAME_ATTRIBUTE, None)
+    if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)?", name):
+        named = repr(getattr(target, "__name__", target))
+        hint = "is no name" if isinstance(target, str) else "is not registered in a bundle yet"
+        raise DefinitionError(f"{what}: {named} {hint}")
+    return name if "." in name else f"{bundle}.{name}"
+
+
+def expect_undo(what: str, read: Function) -> None:
+    """Raises `DefinitionError` unless the only parameter is an `Undo`."""
+    if _only_hint(read) is not Any and not _is_a(_only_hint(read), Undo):
+        raise DefinitionError(f"{what}: it must take exactly one parameter, (undo: Undo[...])")
+
+
+def expect_verdict(what: str, read: Function) -> None:
+    """Raises `DefinitionError` unless it takes a `Subject` and gives a `Verdict`."""
+    if _only_hint(read) is not Any and not _is_a(_only_hint(read), Subject):
+        raise DefinitionError(f"{what}: it must take exactly one parameter, (subject: Subject)")
+    if read.result is not Any and not _is_a(read.result, Verdict):
+        raise DefinitionError(f"{what}: it must return a Verdict")
+
+
+def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) -> AgentEntry:
+    """Reads the declaration of a model agent.
+
+    Args:
+        name: Its full name.
+        agent: The declaration.
+        bundle: The bundle that it is added to; names without a bundle are looked up there.
+        stand_in: Whether the stand-in model may play it.
+
+    Raises:
+        DefinitionError: Something in it is wrong.
+    """
+    what = f"agent {name}"
+    for part in ("description", "instructions"):
+        if not isinstance(getattr(agent, part), str):
+            raise DefinitionError(f"{what}: its {part} must be text")
+    if isinstance(agent.max_turns, bool) or not isinstance(agent.max_turns, int) or agent.max_turns < 1:
+        raise DefinitionError(f"{what}: max_turns must be at least 1")
+    if agent.input is not None and not isinstance(agent.input, dict) and not is_object_type(agent.input):
+        raise DefinitionError(f"{what}: its input must be an object: a model, a dataclass or a mapping")
+    # The effects of its tools speak for themselves.
+    said = agent.effect or (None if agent.compensate else Effect.READ_ONLY)
+    return AgentEntry(
+        name=name,
+        description=agent.description,
+        effect=read_effect(what, said, agent.compensate, retracts=True),
+        compensate=read_target(what, agent.compensate, bundle) if agent.compensate else RETRACT,
+        models=_models(what, agent.model),
+        instructions=agent.instructions,
+        tools=_tools(what, agent.tools, bundle),
+        max_turns=agent.max_turns,
+        many_tools=agent.many_tools,
+        stand_in=stand_in,
+        temperature=agent.temperature,
+        timeout=read_timeout(what, agent.timeout),
+        input_schema=_schema(what, "input", agent.input, "validation"),
+        output_schema=_schema(what, "output", agent.output, "serialization"),
+    )
+
+
+def _effect(what: str, effect: Effect | str) -> Effect:
+    try:
+        return Effect(effect)
+    except ValueError:
+        raise DefinitionError(f"{what}: {effect!r} is no effect; there are {', '.join(Effect)}") from None
+
+
+def _models(what: str, model: str | Sequence[str] | None) -> tuple[str, ...]:
+    models = (model,) if isinstance(model, str) else tuple(model or ())
+    if not all(isinstance(name, str) and name for name in models):
+        raise DefinitionError(f"{what}: model must be a litellm name or a list of them")
+    return models
+
+
+def _tools(what: str, tools: Any, bundle: str) -> tuple[str, ...]:
+    if isinstance(tools, str) or not isinstance(tools, Sequence):
+        raise DefinitionError(f"{what}: tools must be a list of functions or names")
+    names = tuple(read_target(what, tool, bundle) for tool in tools)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DefinitionError(f"{what}: it names the tool {twice[0]} twice")
+    return names
+
+
+def _schema(
+    what: str, part: str, annotation: Any, mode: Literal["validation", "serialization"]
+) -> dict[str, Any]:
+    if annotation is None:
+        return {"type": "object"}
+    if not isinstance(annotation, dict):
+        return schema_of(what, part, lambda: adapter(what, part, annotation).json_schema(mode=mode))
+    faults = check_schema(annotation, part)
+    if faults:
+        raise DefinitionError("\n".join(f"{what}: {fault}" for fault in faults))
+    return annotation
+
+
+def _only_hint(read: Function) -> Any:
+    return read.hints[read.parameters[0]] if len(read.parameters) == 1 else None
+
+
+def _is_a(annotation: Any, wanted: type) -> bool:
+    origin = typing.get_origin(annotation) or annotation
+    return inspect.isclass(origin) and issubclass(origin, wanted)
