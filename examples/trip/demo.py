@@ -77,6 +77,9 @@ def main() -> int:
                 _say(f"  {difference}")
             return 1
         _say(f"\n{scene.proof}")
+    _say(
+        "\nBoth trips are in the Web UI, at the addresses above; `counterstep server --stop` ends the server."
+    )
     return 0
 
 
