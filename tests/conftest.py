@@ -16,7 +16,7 @@ from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.server import temporal_server
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
-from counterstep.tests.support.own_workflows import CallsUnknown
+from counterstep.tests.support.own_workflows import CallsUnknown, FiveSteps
 from counterstep.tests.support.tasks import Tasks
 
 # How long an example takes says more about the machine's other work than about the code.
@@ -54,5 +54,7 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
     """Runs tasks on a worker of this test's own, in this process."""
     client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
-    async with Worker(client, task_queue=task_queue, workflows=[SagaByHand, CallsUnknown], activities=ACTIVITIES):
+    async with Worker(
+        client, task_queue=task_queue, workflows=[SagaByHand, CallsUnknown, FiveSteps], activities=ACTIVITIES
+    ):
         yield Tasks(client, task_queue)

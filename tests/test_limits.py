@@ -98,11 +98,13 @@ async def test_a_task_costs_four_events_more_than_a_saga_by_hand(
     ]
     by_hand = await tasks.start_workflow("SagaByHand", fails)
     ours = await tasks.start(steps)
+    in_python = await tasks.start_workflow("FiveSteps", fails)
     checked = await tasks.start([{**step, "validate": [{"rule": "output.what != ''"}]} for step in steps])
     with contextlib.suppress(WorkflowFailureError):
         await by_hand.result()
-    for handle in (ours, checked):
+    for handle in (ours, in_python, checked):
         assert (await end_of(handle)).type == ("SagaRolledBack" if fails else "completed")
     baseline = await count(by_hand)
     assert await count(ours) <= baseline + 4
+    assert await count(in_python) <= baseline + 4
     assert await count(checked) <= baseline + 4 + len(names)

@@ -50,6 +50,18 @@ class VersionTwo:
 
 
 @workflow.defn
+class FiveSteps:
+    """The saga of the benchmark in Python; the fifth call fails where asked to."""
+
+    @workflow.run
+    async def run(self, fails: bool) -> str:
+        async with Saga() as saga:
+            for name in "abcde":
+                await saga.call(put, what=name, fail="not_applied" if fails and name == "e" else "")
+        return "done"
+
+
+@workflow.defn
 class Strangers:
     """Has nothing to do with Counterstep, and a bug."""
 
