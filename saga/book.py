@@ -41,7 +41,8 @@ class Book:
         usage: What has been spent.
         failure: The first failure; later ones do not replace it.
         steps: Progress by step id.
-        log: Who did what, on which step, why and when; JSON objects, oldest first.
+        log: Who did what, on which step, why and when; JSON objects, oldest first. ``n`` counts them: a
+            replay may tell another ``at`` by milliseconds, never another ``n``.
         undo_order: Ids of ledger entries in the order in which their undos finished.
     """
 
@@ -76,6 +77,7 @@ class Book:
         self.steps: dict[str, Progress] = {}
         self.log: list[dict[str, Any]] = []
         self.undo_order: list[str] = []
+        self._lines = 0
         self._model_calls_under_way = 0
         self._now = now
         self._changed = changed
@@ -96,8 +98,17 @@ class Book:
 
     def note(self, who: str, what: str, step: str = "", why: str = "") -> None:
         """Adds one line to the log."""
-        line = {"at": self._now().isoformat(), "who": who, "what": what, "step": step, "why": trim(why, 500)}
-        self.log.append(line)
+        self._lines += 1
+        self.log.append(
+            {
+                "n": self._lines,
+                "at": self._now().isoformat(),
+                "who": who,
+                "what": what,
+                "step": step,
+                "why": trim(why, 500),
+            }
+        )
         del self.log[:-MAX_LOG]
 
     # --- steps
