@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from .store import BOOKED, CANCELLED, BookingRow, store
 
 SPEC = Path(__file__).with_name("trip.yaml")
@@ -77,9 +79,8 @@ def main() -> int:
                 _say(f"  {difference}")
             return 1
         _say(f"\n{scene.proof}")
-    _say(
-        "\nBoth trips are in the Web UI, at the addresses above; `counterstep server --stop` ends the server."
-    )
+    _say("\nBoth trips are in the Web UI, at the addresses above. To end the server:\n")
+    _say(f"$ {_program()} server --stop")
     return 0
 
 
@@ -122,7 +123,7 @@ def _run(trip_id: str, budget: int) -> tuple[int, dict[str, Any] | None]:
     inputs = {"origin": "Zurich", "destination": "Rome", "budget": budget}
     words = ["run", os.path.relpath(SPEC), "--bundle", "examples.trip.bundle:trip"]
     words += [word for name, value in inputs.items() for word in ("--input", f"{name}={value}")]
-    _say(f"\n$ counterstep {' '.join(words)}\n")
+    _say(f"\n$ {_program()} {' '.join(words)}\n")
     command = [sys.executable, "-m", "counterstep.cli", *words, "--id", trip_id, "--json"]
     # Ctrl-C is for the run, which asks what to do; a handler, unlike SIG_IGN, is not inherited.
     ours = signal.signal(signal.SIGINT, lambda *_: None)
@@ -135,6 +136,12 @@ def _run(trip_id: str, budget: int) -> tuple[int, dict[str, Any] | None]:
         return run.returncode, json.loads(printed)
     except ValueError:
         return run.returncode, None
+
+
+def _program() -> str:
+    """Returns what a user types for ``counterstep`` in the working directory."""
+    installed = Path(sys.executable).with_name("counterstep")
+    return os.path.relpath(installed) if installed.exists() else "counterstep"
 
 
 def _show(rows: Sequence[BookingRow], before: Mapping[str, int], after: Mapping[str, int]) -> None:
@@ -158,4 +165,8 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        sys.exit(f"The database cannot be used ({reason}); TRIP_DB names it.")
