@@ -13,7 +13,6 @@ from examples.trip.store import BOOKED, CANCELLED, BookingRow, Store
 
 
 def test_the_demo_shows_the_rows_of_both_trips(tmp_path: Path) -> None:
-    folder = tmp_path / ".counterstep"
     own = ("TRIP_DB", "COUNTERSTEP_", "TEMPORAL_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     environment["PYTHONPATH"] = str(Path(demo.__file__).parents[2])
@@ -27,14 +26,15 @@ def test_the_demo_shows_the_rows_of_both_trips(tmp_path: Path) -> None:
             timeout=100,
         )
     finally:
-        stop(folder)
+        stopped = stop(tmp_path)
     assert played.returncode == 0, played.stdout + played.stderr
+    assert stopped
     assert "Traceback" not in played.stdout + played.stderr
     assert "stand-in" in played.stderr
     assert "http://127.0.0.1:" in played.stdout + played.stderr
     for scene in demo.SCENES:
         assert scene.proof in played.stdout
-    left = Store(str(folder / "trip.sqlite")).left()
+    left = Store(str(tmp_path / ".counterstep" / "trip.sqlite")).left()
     assert (left["flight AZ573"], left["hotel artemide"], left["car fiat500"]) == (8, 8, 8)
 
 
