@@ -21,6 +21,9 @@ from .function import Function
 MAX_THREADS = 200
 """Plain functions that run at once in one worker process; the worker's own limit on activities is 100."""
 
+_UNFIT = (StopIteration, SystemExit, KeyboardInterrupt)
+"""What a future cannot carry, or what would end the loop of all users' coroutines."""
+
 
 async def execute(function: Function, arguments: dict[str, Any]) -> Any:
     """Calls a user's function for the running activity.
@@ -53,38 +56,79 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
 
 
 async def _run(function: Function, bound: dict[str, Any]) -> Any:
-    call = partial(function.call, **bound)
-    future = _on_user_loop(call) if function.is_async else _in_thread(call)
-    return await _outcome(future, stoppable=function.is_async)
-
-
-def _in_thread(call: Callable[[], Any]) -> Future[Any]:
-    return _threads().submit(contextvars.copy_context().run, call)
-
-
-def _on_user_loop(call: Callable[[], Coroutine[Any, Any, Any]]) -> Future[Any]:
-    # A loop beside the worker's: a coroutine that blocks must not stop the heartbeats of other calls.
-    return asyncio.run_coroutine_threadsafe(call(), _user_loop())
-
-
-async def _outcome(future: Future[Any], *, stoppable: bool) -> Any:
     """Awaits the function through a cancel: what it did in spite of it is known then, and kept."""
-    waiting = asyncio.wrap_future(future)
+    call = partial(function.call, **bound)
+    running = _OnUserLoop(call) if function.is_async else _InThread(call)
+    waiting = asyncio.wrap_future(running.outcome)
     cancelled: asyncio.CancelledError | None = None
-    while not future.done():
+    while not waiting.done():
         try:
-            await asyncio.shield(waiting)
+            await asyncio.wait([waiting])
         except asyncio.CancelledError as error:
-            if waiting.cancelled():
-                break
             cancelled = error
-            if stoppable:
-                future.cancel()
-        except Exception:
-            break
-    if future.cancelled():
+            running.stop()
+    if waiting.cancelled():
         raise cancelled or asyncio.CancelledError()
-    return future.result()
+    return waiting.result()
+
+
+class _InThread:
+    """A plain function in a thread: it cannot be stopped."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.outcome = _threads().submit(contextvars.copy_context().run, self._run, call)
+
+    def stop(self) -> None:
+        pass
+
+    @staticmethod
+    def _run(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except _UNFIT as error:
+            raise _as_ordinary(error) from error
+
+
+class _OnUserLoop:
+    """A coroutine on a loop beside the worker's: one that blocks does not stop other calls' heartbeats.
+
+    Unlike the future of `asyncio.run_coroutine_threadsafe`, which is done as soon as it is cancelled,
+    `outcome` is done when the coroutine has ended: what it still does must not land after its undo.
+    """
+
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self.outcome: Future[Any] = Future()
+        self._loop = _user_loop()
+        self._loop.call_soon_threadsafe(self._start, call)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _start(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._task = self._loop.create_task(self._run(call))
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+
+    @staticmethod
+    async def _run(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        try:
+            return await call()
+        except _UNFIT as error:
+            raise _as_ordinary(error) from error
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.outcome.cancel()
+        elif error := task.exception():
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
+
+
+def _as_ordinary(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +150,7 @@ def _final(type_: FailureType, message: str) -> ApplicationError:
 
 def _reasons(error: ValidationError) -> str:
     parts = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}" for item in error.errors()[:5]
+        f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}"
+        for item in error.errors()[:5]
     ]
     return "; ".join(parts)

@@ -32,10 +32,14 @@ from .scope import StopScope
 from .spec import Retry
 from .wire import CURRENT_HEADER, GRACE, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
 
+_FORWARD_RETRY = Retry()
+
 UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
 """An undo is tried for about five minutes before it counts as stuck."""
 
-NOTHING_HAPPENED = frozenset({FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY})
+NOTHING_HAPPENED = frozenset(
+    {FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY}
+)
 """Failures that a worker reports before it has run the user's code, or that the code vouches for."""
 
 
@@ -73,7 +77,7 @@ class Call:
     depends_on: frozenset[str] = frozenset()
     round: int = 1
     timeout: timedelta = DEFAULT_TIMEOUT
-    retry: Retry = Retry()
+    retry: Retry = _FORWARD_RETRY
     task_queue: str | None = None
     interruptible: bool = False
     summary: str | None = None
@@ -133,7 +137,14 @@ class Caller:
         )
         future = _start(call, [RawValue(payload) for payload in payloads], header)
         try:
-            result: RawValue = await (scope.interruptible(future) if call.may_be_interrupted else future)
+            result: RawValue = await (
+                scope.interruptible(call.step, future) if call.may_be_interrupted else future
+            )
+        except Stopped as stopped:
+            stopped.certainly_nothing = False
+            if call.compensation is not None:
+                self._book.settle(call.id)
+            raise
         except ActivityError as error:
             failed = _failed(call, error, scope)
             await self._settle_failed(call, error, failed)
@@ -178,7 +189,9 @@ class Caller:
         except ActivityError as error:
             raise _failed(call, error, StopScope()) from error
 
-    async def local(self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str) -> Any:
+    async def local(
+        self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str
+    ) -> Any:
         """Runs a short local activity and returns its JSON result; raises temporalio's ActivityError."""
         return await workflow.execute_local_activity(
             activity,
@@ -216,7 +229,10 @@ class Caller:
             before_size = 0 if before is None else workflow.payload_converter().to_payload(before).ByteSize()
             room = MAX_PAYLOAD - size - before_size - UNDO_OVERHEAD
         if size > MAX_PAYLOAD or room <= 0:
-            message = f"the input of {call.activity} has {size} bytes; calls and their undos carry at most {MAX_PAYLOAD}"
+            message = (
+                f"the input of {call.activity} has {size} bytes; "
+                f"calls and their undos carry at most {MAX_PAYLOAD}"
+            )
             failure = Failure(step=call.step, type=FailureType.PAYLOAD_TOO_LARGE, message=message)
             raise Failed(failure, certainly_nothing=True)
         return room

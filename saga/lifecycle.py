@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -47,7 +48,9 @@ async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> 
     except ActivityError as error:
         if isinstance(error.cause, ApplicationError):
             cause = error.cause
-            raise ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True) from None
+            raise ApplicationError(
+                cause.message, *cause.details, type=cause.type, non_retryable=True
+            ) from None
         raise
     return Snapshot.model_validate(answer)
 
@@ -77,27 +80,25 @@ class CancelWatch:
         """Starts with no cancel seen."""
         self.requested = False
 
-    async def outlast(self, work: Coroutine[Any, Any, T], on_cancel: Any) -> T:
-        """Awaits work that a cancel must not interrupt.
+    async def outlast(self, work: Coroutine[Any, Any, T], on_cancel: Callable[[], None]) -> T:
+        """Awaits work that no cancel may interrupt, neither the workflow's nor one by the code around it.
 
         Args:
             work: Runs in a task of its own.
-            on_cancel: Called once, when the workflow is asked to cancel.
+            on_cancel: Called once, when the workflow is asked to cancel, or was before.
 
         Returns:
             What the work returns.
         """
         task = asyncio.create_task(work)
-        while True:
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                # The server delivers a cancel once. A second one, or one without a reason, is the
-                # eviction of this workflow from the worker's cache, which has to go through.
-                if task.done() or self.requested or workflow.cancellation_reason() is None:
-                    raise
+        while not task.done():
+            if not self.requested and workflow.cancellation_reason() is not None:
                 self.requested = True
                 on_cancel()
+            # An eviction from the worker's cache cancels the work's own task too, and so ends this loop.
+            with suppress(asyncio.CancelledError):
+                await workflow.wait([task])
+        return task.result()
 
 
 class Lifecycle:
@@ -155,7 +156,9 @@ class Lifecycle:
                 if e.state not in (EntryState.UNDONE, EntryState.VOID)
             ]
             message = f"{failure}; and these steps are not undone: {', '.join(details['not_undone'])}"
-            error = ApplicationError(message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True)
+            error = ApplicationError(
+                message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True
+            )
         error.__cause__ = _small(cause)
         return error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import CancelledError, Future, current_task
 from typing import Any
 
 from .failure import Stopped
@@ -46,10 +46,29 @@ class StopScope:
         if self.reason is not None:
             raise Stopped(step, self.reason)
 
-    async def interruptible(self, future: Future[Any]) -> Any:
-        """Awaits a future that a stop cancels; what it raises then is the future's own affair."""
+    async def interruptible(self, step: str, future: Future[Any]) -> Any:
+        """Awaits a future that a stop cancels.
+
+        Args:
+            step: The id of the step that waits.
+            future: Its own error, e.g. that its activity was cancelled, is passed on.
+
+        Raises:
+            Stopped: The stop met the result in one workflow task, and Temporal has
+                dropped the result: what the call did is unknown.
+        """
         self._interruptible.append(future)
         try:
             return await future
+        except CancelledError:
+            if self.reason is None or _is_cancelled_itself():
+                raise
+            raise Stopped(step, self.reason) from None
         finally:
             self._interruptible.remove(future)
+
+
+def _is_cancelled_itself() -> bool:
+    """True where the running task is cancelled, as in an eviction, and not only what it waits for."""
+    task = current_task()
+    return task is not None and task.cancelling() > 0
