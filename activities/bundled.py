@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from ..bundle.execution import execute
 from ..bundle.function import Function
 from ..bundle.registry import Registry
+from ..saga.duration import format_duration
+from ..saga.errors import FailureType
+from ..saga.failure import trim
+from ..saga.verdict import FAST_LIMIT
+
+MAX_VERDICT = 50_000
+"""Bytes of one verdict: twenty reasons of 500 characters, and room for how they are written."""
 
 
 def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:
@@ -20,8 +30,35 @@ def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:
         if agent.python:
             make = _by_object if agent.whole_input else _by_name
             made.append(make(name, registry.functions[name]))
-    made += [_by_object(name, registry.functions[name]) for name in catalog.validators]
+    made += [_validator(n, registry.functions[n], fast=v.fast) for n, v in catalog.validators.items()]
     return made
+
+
+def _validator(name: str, function: Function, *, fast: bool) -> Callable[..., Any]:
+    """An activity with limits of its own: where it is a local one, neither interceptor nor server has any."""
+
+    @activity.defn(name=name)
+    async def call(subject: Any) -> Any:
+        judging = execute(function, {function.parameters[0]: subject})
+        try:
+            answer = await (_quickly(judging) if fast else judging)
+        except Exception as error:
+            raise _small(error).with_traceback(error.__traceback__) from None
+        if len(json.dumps(answer)) > MAX_VERDICT:
+            raise _final(FailureType.PAYLOAD_TOO_LARGE, f"its verdict has more than {MAX_VERDICT} bytes")
+        return answer
+
+    return call
+
+
+async def _quickly(judging: Coroutine[Any, Any, Any]) -> Any:
+    """Awaits a fast validator as long as it may take; a thread cannot be stopped, and is left to itself."""
+    task = asyncio.create_task(judging)
+    done, _ = await asyncio.wait([task], timeout=FAST_LIMIT.total_seconds())
+    if not done:
+        task.cancel()
+        raise _final(FailureType.TIMEOUT, f"took longer than {format_duration(FAST_LIMIT)}")
+    return task.result()
 
 
 def _by_name(name: str, function: Function) -> Callable[..., Any]:
@@ -42,3 +79,13 @@ def _by_object(name: str, function: Function) -> Callable[..., Any]:
         return await execute(function, {function.parameters[0]: argument})
 
     return call
+
+
+def _small(error: Exception) -> ApplicationError:
+    if isinstance(error, ApplicationError):
+        return ApplicationError(trim(error.message), type=error.type, non_retryable=error.non_retryable)
+    return ApplicationError(trim(str(error) or type(error).__name__), type=type(error).__name__)
+
+
+def _final(type_: FailureType, message: str) -> ApplicationError:
+    return ApplicationError(message, type=type_, non_retryable=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from temporalio import activity
@@ -11,13 +11,14 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from ..bundle.registry import Registry
 from ..bundle.spec_file import parse_spec
 from ..saga.catalog import Catalog
-from ..saga.check import check_input, check_spec
+from ..saga.check import check_spec
 from ..saga.errors import FailureType, Fault, SpecError
 from ..saga.failure import trim
+from ..saga.graph import every_step, targets
 from ..saga.names import nearest
+from ..saga.schema import check_input
 from ..saga.snapshot import Question, Snapshot
-from ..saga.spec import Fallback, Step, TaskSpec
-from ..saga.template import expressions
+from ..saga.spec import Fallback, TaskSpec
 from ..saga.wire import RESOLVE
 
 
@@ -94,20 +95,14 @@ class Resolver:
 
 
 def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
-    steps = list(_all_steps(spec.steps))
-    names = [name for step in steps for name in (step.target, *step.one_of) if name and not any(expressions(name))]
-    troubles = (trouble for step in steps for trouble in (step.on_failure, step.on_reject))
-    names += [trouble.fallback for trouble in troubles if isinstance(trouble, Fallback)]
-    checks = [v.check for owner in (spec, *steps) for v in owner.validate_ if v.check]
+    steps = list(every_step(spec.steps))
+    names = [name for step in steps for _, name in targets(step)]
+    names += [t.fallback for step in steps for t in step.troubles if isinstance(t, Fallback)]
+    validations = [*spec.validate_, *(validation for step in steps for validation in step.validate_)]
+    checks = [validation.check for validation in validations if validation.check]
     part = catalog.only(tools=names, agents=names, validators=checks)
     own = {step.compensate: catalog.compensations[step.compensate] for step in steps if step.compensate}
     return part.model_copy(update={"compensations": {**part.compensations, **own}})
-
-
-def _all_steps(steps: Iterable[Step]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        yield from _all_steps(step.group.steps if step.group else ())
 
 
 def _refused(type_: FailureType, faults: Iterable[Fault]) -> ApplicationError:

@@ -6,11 +6,11 @@ from typing import Any
 
 from temporalio import activity
 
-from ..saga.check import check_input
 from ..saga.errors import ExpressionError
 from ..saga.expression import compile_expression
+from ..saga.schema import check_input
 from ..saga.template import render
-from ..saga.verdict import Verdict
+from ..saga.verdict import MATCHES, Verdict
 from ..saga.wire import VERIFY
 
 
@@ -34,8 +34,8 @@ async def verify(question: Any) -> Any:
 def _against_schema(schema: dict[str, Any], output: Any) -> Verdict:
     faults = check_input(schema, output, "output")
     if faults:
-        return Verdict(passed=False, validator="schema", reasons=tuple(str(fault) for fault in faults[:5]))
-    return Verdict(passed=True, validator="schema", reasons=("matches its type",))
+        return Verdict(passed=False, validator="schema", reasons=tuple(str(fault) for fault in faults))
+    return Verdict(passed=True, validator="schema", reasons=(MATCHES,))
 
 
 def _against_rule(rule: str, message: str | None, scope: dict[str, Any]) -> Verdict:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+
+from temporalio import workflow
 
 from .book import Book
 from .caller import Call, Caller, as_json
 from .catalog import DEFAULT_TIMEOUT
 from .effect import Effect
+from .failure import Failed
 from .model_call import ModelReply, ModelRequest
 from .scope import StopScope
 from .spec import Retry
@@ -15,6 +19,9 @@ from .wire import CALL_MODEL
 
 MODEL_RETRY = Retry(attempts=6, initial=timedelta(seconds=1), factor=2, max=timedelta(seconds=30))
 """Providers recover from overload in seconds to a minute; a retry-after of theirs goes first."""
+
+SPENT_ON_MODELS = 0.9
+"""The part of an attempt's time that the models share; the rest is for the worker."""
 
 
 class ModelCalls:
@@ -24,6 +31,8 @@ class ModelCalls:
         """Args: book: holds budget and usage. caller: makes the calls."""
         self._book = book
         self._caller = caller
+        self._spare = 0
+        self._ended = 0
 
     async def ask(
         self,
@@ -41,9 +50,15 @@ class ModelCalls:
         """Makes one model call and counts what it cost.
 
         Args:
+            step: The id of the step.
             path: The call's place in the task.
-            request: What to ask, of whom.
+            round_: 1, plus 1 for each re-run after an undo.
+            request: What to ask, of whom; its models share the time.
+            scope: The part of the task that it belongs to.
+            summary: What the Web UI shows beside the activity type.
             timeout: The longest one attempt may take, all models of the chain together.
+            retry: How often and how fast it is tried; a provider's retry-after goes first.
+            task_queue: A bulkhead, or None for the task's own queue.
 
         Returns:
             The answer.
@@ -52,8 +67,10 @@ class ModelCalls:
             Failed: The budget is used up, or no model has answered.
             Stopped: The scope was stopped.
         """
-        scope.check(step)
-        self._book.reserve_model_call(step)
+        models = await self._reserve(step, request.models, scope)
+        # A model that hangs must fail in time for the next one to be asked in the same attempt.
+        share = SPENT_ON_MODELS * timeout.total_seconds() / len(models)
+        request = request.model_copy(update={"models": models, "timeout": round(share, 3)})
         try:
             call = Call(
                 step=step,
@@ -69,6 +86,38 @@ class ModelCalls:
             )
             reply = ModelReply.model_validate(as_json(await self._caller.call(call, scope)))
         finally:
-            self._book.release_model_call()
+            self._release(len(models))
         self._book.spend(step, reply.model, reply.usage)
         return reply
+
+    async def _reserve(self, step: str, chain: tuple[str, ...], scope: StopScope) -> tuple[str, ...]:
+        """Takes room in the budget; returns as much of a fallback chain as there is room for.
+
+        A chain may leave room that it has taken. Who finds none waits for that, and is refused only then.
+        """
+        while True:
+            scope.check(step)
+            taken = self._take(step, len(chain))
+            if taken:
+                self._spare += taken - 1
+                return chain[:taken]
+            await workflow.wait_condition(partial(self._has_changed, self._ended, scope))
+
+    def _take(self, step: str, wanted: int) -> int:
+        for taken in range(wanted):
+            try:
+                self._book.reserve_model_call(step)
+            except Failed:
+                if not taken and not self._spare:
+                    raise
+                return taken
+        return wanted
+
+    def _has_changed(self, ended: int, scope: StopScope) -> bool:
+        return self._ended != ended or scope.stopped
+
+    def _release(self, taken: int) -> None:
+        for _ in range(taken):
+            self._book.release_model_call()
+        self._spare -= taken - 1
+        self._ended += 1

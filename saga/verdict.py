@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MOST_REASONS = 20
+LONGEST_REASON = 500
+
+FAST_LIMIT = timedelta(seconds=1)
+"""The longest a fast validator may take: a slow local activity delays all that runs beside it."""
+
+MATCHES = "matches its type"
+"""The reason of a schema that lets an output pass."""
+
+
+def _cut(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 3]}..."
+        for reason in reasons[:MOST_REASONS]
+    )
 
 
 class Verdict(BaseModel):
@@ -12,7 +29,8 @@ class Verdict(BaseModel):
 
     Attributes:
         passed: Whether the output may be committed.
-        reasons: Why, one sentence each; they reach the board and, on a rejection, the failure.
+        reasons: Why, one sentence each, at most 20 of 500 characters; they reach the board and, on a
+            rejection, the failure.
         score: From 0 to 1 where the validator scores, or None.
         validator: Who says so; filled in by the engine.
     """
@@ -20,7 +38,7 @@ class Verdict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     passed: bool = Field(strict=True)
-    reasons: tuple[str, ...] = ()
+    reasons: Annotated[tuple[str, ...], AfterValidator(_cut)] = ()
     score: float | None = Field(default=None, ge=0, le=1)
     validator: str = ""
 

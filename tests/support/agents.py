@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import litellm
 import pytest
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from counterstep import Agent, Bundle, Subject, Undo, Verdict
@@ -43,7 +44,7 @@ class Report(BaseModel):
     note: str = ""
 
 
-clerk = team.add(
+team.add(
     Agent(
         name="clerk",
         description="Puts things on the desk.",
@@ -143,6 +144,57 @@ def did_what_it_says(subject: Subject) -> Verdict:
     return Verdict.reject(f"claims {claimed}, and executed {done}")
 
 
+@team.validator
+def silent(subject: Subject) -> Any:
+    """Says nothing."""
+
+
+@team.validator
+def yes(subject: Subject) -> Any:
+    """Says yes, but not as a verdict."""
+    return "yes"
+
+
+@team.validator
+def seen(subject: Subject) -> Verdict:
+    """Leaves a trace."""
+    record("check", "seen")
+    return Verdict(passed=True)
+
+
+@team.validator
+async def slow(subject: Subject) -> Verdict:
+    """Takes long."""
+    record("check", "slow")
+    await asyncio.sleep(30)
+    return Verdict.accept("at last")
+
+
+@team.validator(fast=True)
+def crash_fast(subject: Subject) -> Verdict:
+    """Breaks down at once."""
+    raise ApplicationError("no idea", type="Broken", non_retryable=True)
+
+
+@team.validator(fast=True)
+def blocks(subject: Subject) -> Verdict:
+    """Is said to be fast, and is not."""
+    time.sleep(4)
+    return Verdict.accept("at last")
+
+
+@team.validator
+def wordy(subject: Subject) -> Verdict:
+    """Has much to say."""
+    return Verdict.reject(*["no " * 1000] * 300)
+
+
+@team.validator(fast=True)
+def wordy_fast(subject: Subject) -> Verdict:
+    """Has even more to say, which no interceptor measures."""
+    return Verdict.reject("no " * 1_000_000)
+
+
 @asynccontextmanager
 async def team_at_work(
     address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **worker: Any
@@ -186,9 +238,12 @@ class Happened:
 
     Attributes:
         ids: Activity ids in the order in which they were scheduled.
+        types: The activity type of each, by id.
         headers: Our header of each, by id.
+        inputs: The first argument of each, by id.
+        count: How many events there are.
         markers: How many local activities left their answer there.
-        text: All of it as JSON, for searching.
+        text: All of it, for searching.
     """
 
     def __init__(self, events: list[Any]) -> None:
@@ -196,10 +251,11 @@ class Happened:
         self.headers: dict[str, dict[str, Any]] = {}
         self.types: dict[str, str] = {}
         self.inputs: dict[str, Any] = {}
+        self.count = len(events)
         self.markers = 0
         self.text = ""
         for event in events:
-            self.text += str(event) + "".join(_payloads(event))
+            self.text += event.SerializeToString().decode("utf-8", errors="replace")
             scheduled = event.activity_task_scheduled_event_attributes
             if scheduled.activity_id:
                 self.ids.append(scheduled.activity_id)
@@ -213,8 +269,3 @@ class Happened:
     async def in_(cls, handle: WorkflowHandle[Any, Any]) -> Happened:
         """Reads the whole history of a task."""
         return cls([event async for event in handle.fetch_history_events()])
-
-
-def _payloads(event: Any) -> Iterator[str]:
-    """Payloads are bytes, which the text form of an event escapes."""
-    yield event.SerializeToString().decode("utf-8", errors="replace")

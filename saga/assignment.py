@@ -1,0 +1,39 @@
+"""One job for a model agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .model_calls import MODEL_RETRY
+from .spec import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One job for a model agent.
+
+    Attributes:
+        step: The id of the step.
+        path: Its place in the task.
+        round: 1, plus 1 for each re-run after an undo.
+        input: The agent's input; JSON.
+        depends_on: Ids of the ledger entries that it builds on.
+        compensation: What undoes the whole call.
+        retry: How its model calls are retried.
+        task_queue: A bulkhead for all its calls, or None for the task's own queue.
+    """
+
+    step: str
+    path: str
+    round: int
+    input: Any
+    depends_on: frozenset[str]
+    compensation: str
+    retry: Retry = MODEL_RETRY
+    task_queue: str | None = None
+
+    @property
+    def id(self) -> str:
+        """``PATH#ROUND``: the id of its own ledger entry."""
+        return f"{self.path}#{self.round}"

@@ -1,0 +1,162 @@
+"""The tools of one run of an agent: each call an activity of its own, with its own undo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any
+
+from .assignment import Assignment
+from .book import Book
+from .caller import Call, Caller, as_json
+from .catalog import DEFAULT_TIMEOUT, ToolEntry
+from .errors import FailureType
+from .failure import Failed, Stopped
+from .model_call import GIVE_UP, ToolCall, ToolSchema
+from .names import nearest
+from .rollback import roll_back
+from .scope import StopScope
+from .verdict import Evidence
+
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model is told about one of its tool calls.
+
+    Attributes:
+        text: The result as JSON, or an object with the key ``error``.
+        fault: Why there is no result; None where there is one.
+        evidence: What was executed; None where nothing was.
+    """
+
+    text: str
+    fault: str | None = None
+    evidence: Evidence | None = None
+
+
+class Toolbox:
+    """The tools that an agent may call in one run, and no others.
+
+    Attributes:
+        evidence: The calls that were executed, in the order in which they were asked for.
+    """
+
+    def __init__(
+        self, agent: str, tools: Iterable[ToolEntry], job: Assignment, book: Book, caller: Caller
+    ) -> None:
+        """Args: agent: the agent's name, for summaries. job: what the tools are used for."""
+        self.evidence: list[Evidence] = []
+        self._agent = agent
+        self._tools = _by_model_name(tools)
+        self._job = job
+        self._book = book
+        self._caller = caller
+        self._calls = 0
+        self._built_on = job.depends_on | {job.id}
+
+    def offered(self) -> tuple[ToolSchema, ...]:
+        """Returns what the model is shown: the tools and a way to give up; nothing where it has no tools."""
+        tools = [
+            ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
+            for name, tool in self._tools.items()
+        ]
+        return (*tools, GIVE_UP) if tools else ()
+
+    async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[Answer]:
+        """Makes the tool calls of one turn side by side.
+
+        Args:
+            wanted: What the model asks for.
+            scope: The part of the task that the calls belong to.
+
+        Returns:
+            One answer for each call, in order.
+
+        Raises:
+            Failed: A call failed and cannot be undone; all others have ended by then.
+            Stopped: The scope was stopped.
+        """
+        built_on = self._built_on
+        calls = [asyncio.ensure_future(self._use(call, built_on, scope)) for call in wanted]
+        answers: list[Answer] = []
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            answers.append(outcome)
+        self.evidence += [answer.evidence for answer in answers if answer.evidence is not None]
+        return answers
+
+    async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> Answer:
+        tool = self._tools.get(wanted.name)
+        if tool is None:
+            return _fault(wanted, f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
+        if wanted.arguments is None:
+            return _fault(wanted, wanted.invalid or "the arguments are no JSON object")
+        call = self._call(tool, wanted.arguments, built_on)
+        try:
+            result = as_json(await self._caller.call(call, scope))
+        except Stopped:
+            raise
+        except Failed as failed:
+            await self._take_back(call, failed)
+            failure = failed.failure
+            evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
+            reason = f"{failure.type}: {failure.message}"
+            return _fault(wanted, reason, None if _never_ran(failed) else evidence)
+        if call.compensation is not None:
+            self._built_on |= {call.id}
+        evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
+        return Answer(json.dumps(result, ensure_ascii=False), evidence=evidence)
+
+    def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
+        self._calls += 1
+        return Call(
+            step=self._job.step,
+            path=f"{self._job.path}/tool.{self._calls}",
+            activity=tool.name,
+            args=(arguments,),
+            effect=tool.effect,
+            input=arguments,
+            compensation=tool.compensate,
+            before=tool.before,
+            depends_on=built_on,
+            round=self._job.round,
+            timeout=tool.timeout or DEFAULT_TIMEOUT,
+            task_queue=self._job.task_queue,
+            interruptible=tool.interruptible,
+            summary=f"{self._agent} uses {tool.name}",
+        )
+
+    async def _take_back(self, call: Call, failed: Failed) -> None:
+        """Undoes a failed call at once: the model goes on, and nothing else would."""
+        if call.id not in self._book.ledger or failed.certainly_nothing:
+            return
+        if not await roll_back(self._book, self._caller, str(failed.failure), within=[call.id]):
+            raise failed
+
+
+def _fault(wanted: ToolCall, reason: str, evidence: Evidence | None = None) -> Answer:
+    text = json.dumps({"error": reason}, ensure_ascii=False)
+    return Answer(text, f"{wanted.name}: {reason}", evidence)
+
+
+def _never_ran(failed: Failed) -> bool:
+    return failed.certainly_nothing and failed.failure.type == FailureType.INVALID_INPUT
+
+
+def _by_model_name(tools: Iterable[ToolEntry]) -> dict[str, ToolEntry]:
+    """Names tools as providers allow: the function's name, or with its bundle where two are alike."""
+    named: dict[str, ToolEntry] = {}
+    for tool in tools:
+        full = re.sub(r"[^A-Za-z0-9_-]", "__", tool.name)[-_LONGEST_NAME:]
+        short = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name.rpartition(".")[2])[-_LONGEST_NAME:]
+        numbered = (f"tool_{number}" for number in count(1))
+        name = next(n for n in chain((short, full), numbered) if n not in named and n != GIVE_UP.name)
+        named[name] = tool
+    return named
