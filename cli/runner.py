@@ -182,7 +182,7 @@ class _Run:
         ids = (self._id, started.run_id)
         if seen.ended:
             return outcome_of(seen.end, seen.board, ids), seen.end
-        say(f"{self._id} is left as it is, not cancelled.")
+        say(f"{self._id} {'goes on with its undos' if seen.is_cancelled else 'is left running'}.")
         if works:
             say(f"This carries it on, in this folder: {self._worker_command()}")
         return left_running(seen.board, ids), None

@@ -39,12 +39,14 @@ class Watched:
         end: Its result or error, from `end_of`.
         board: The last board; None where no worker has ever answered.
         at_once: Whether somebody wants to leave without waiting for anything.
+        is_cancelled: Whether the task was asked to cancel.
     """
 
     ended: bool
     end: Any
     board: Mapping[str, Any] | None
     at_once: bool = False
+    is_cancelled: bool = False
 
 
 async def read_board(
@@ -110,7 +112,13 @@ class Watch:
         try:
             at_once = await self._wait({self._ended, boards, *guards})
             if not self._ended.done():
-                return Watched(ended=False, end=None, board=self._board, at_once=at_once)
+                return Watched(
+                    ended=False,
+                    end=None,
+                    board=self._board,
+                    at_once=at_once,
+                    is_cancelled=self._is_cancelled,
+                )
             last = await read_board(self._handle) if has_workers else None
             if last is not None:
                 self._show(last)
