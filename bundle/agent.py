@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, cast
+
+from typing_extensions import TypeVar
 
 from ..saga.effect import Effect
 
-OutputT = TypeVar("OutputT")
+OutputT = TypeVar("OutputT", default=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Agent(Generic[OutputT]):
     name: str
     description: str
     instructions: str
-    output: type[OutputT] | Any = str
+    output: type[OutputT] | dict[str, Any] = cast(Any, str)
     input: Any = None
     model: str | Sequence[str] | None = None
     tools: Sequence[Callable[..., Any] | str] = ()

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -20,6 +20,17 @@ from .names import nearest
 
 NAME_ATTRIBUTE = "__counterstep_name__"
 """Set on all that a bundle registers: its full name, ``BUNDLE.FUNCTION``."""
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Answering(Protocol[T_co]):
+    """What has a declared output: a model agent."""
+
+    @property
+    def output(self) -> type[T_co] | dict[str, Any]:
+        """The type of the answer, or its JSON Schema."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 from temporalio import workflow
 
-from .action import read_action
+from .action import Answering, read_action
 from .book import Book
 from .budget import Budget
 from .effect import Effect
@@ -88,6 +88,8 @@ class Saga:
     async def call(self, action: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T: ...
     @overload
     async def call(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T: ...
+    @overload
+    async def call(self, action: Answering[T], *args: Any, **kwargs: Any) -> T: ...
     @overload
     async def call(self, action: Any, *args: Any, **kwargs: Any) -> Any: ...
     async def call(
