@@ -146,10 +146,15 @@ class _Reader:
             sums, signs = [self._unary()], ""
 
     def _unary(self) -> str:
-        prefix = ""
+        signs = ""
         while self._text() in ("!", "-"):
-            prefix += self._next().text
-        return prefix + self._member()
+            signs += self._next().text
+        text = self._member()
+        for sign in reversed(signs):
+            # The library's own minus overflows in silence.
+            plain = sign == "!" or text.isdigit()
+            text = f"{sign}{text}" if plain else _calculation("-", ["0", text])
+        return text
 
     def _member(self) -> str:
         start = self._at

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 200
+_SHOWN = 8
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns ``; did you mean 'x'?`` for the nearest known name, else what there is."""
-    options = sorted(known)
-    near = get_close_matches(name, options, n=1, cutoff=0.5)
+    options = sorted(set(known))
+    near = get_close_matches(name[:_LONGEST], options, n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(options[:8])}" if options else "; there are none"
+    if len(options) < 2:
+        return f"; there is only {options[0]}" if options else "; there are none"
+    more = f" and {len(options) - _SHOWN} more" if len(options) > _SHOWN else ""
+    return f"; there are {', '.join(options[:_SHOWN])}{more}"
