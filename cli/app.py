@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -28,8 +30,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Keeps what a user's code raises from passing for the end of the command itself."""
+
+    @wraps(command)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise as_failure(error) from error
+
+    return guarded
+
+
 for command in (run, status, cancel, check, schema, server, worker):
-    app.command()(command)
+    app.command()(_guarded(command))
 
 
 def _print_version(wanted: bool) -> None:
@@ -59,7 +76,7 @@ def _run() -> int:
         app(prog_name="counterstep")
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else ExitCode.BAD_USAGE
-    except BaseException as error:
+    except Exception as error:
         failure = as_failure(error)
         say(str(failure))
         if failure.code is ExitCode.INTERNAL:

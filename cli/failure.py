@@ -61,7 +61,14 @@ def as_failure(error: BaseException) -> CommandFailed:
     if isinstance(error, CounterstepError):
         return CommandFailed(str(error), type=type(error).__name__)
     if isinstance(error, KeyboardInterrupt):
-        return CommandFailed("Interrupted.", code=ExitCode.CANCELLED, type="Interrupted")
+        # From the start of a task on, signals are no exceptions any more.
+        message = "Interrupted; nothing was started."
+        return CommandFailed(message, code=ExitCode.CANCELLED, type="Interrupted")
+    if isinstance(error, SystemExit):
+        message = f"A bundle's code ended the program when it was loaded (exit code {error.code})."
+        return CommandFailed(message, type="SystemExit")
+    if isinstance(error, OSError) and error.filename is not None:
+        return CommandFailed(f"{error.filename}: {error.strerror}.", type=type(error).__name__)
     if isinstance(error, RPCError):
         return _of_server(error)
     message = f"This is a fault in Counterstep: {type(error).__name__}: {error}."

@@ -147,7 +147,8 @@ def render(board: Board) -> RenderableType:
 
 def usage_line(usage: Mapping[str, Any]) -> str:
     """Says what was spent on models, in a few words."""
-    line = f"{usage['model_calls']} model calls, {usage['tokens']} tokens, ${usage['usd']:.4f}"
+    calls = usage["model_calls"]
+    line = f"{calls} model call{'' if calls == 1 else 's'}, {usage['tokens']} tokens, ${usage['usd']:.4f}"
     unpriced = usage.get("unpriced_models")
     return f"{line} (without {', '.join(unpriced)}: no price is known)" if unpriced else line
 

@@ -156,6 +156,7 @@ REFUSED = {
     ("run", "order.yaml", "--input", "sku"): "'sku' has another shape than NAME=VALUE",
     ("run", "order.yaml", "--input-file", "garbage.yaml"): "garbage.yaml:1:",
     ("run", "order.yaml", "--bundle", "shop:shp"): "has no 'shp'; it has shop",
+    ("run", "order.yaml", "--bundle", "leaves:shop"): "A bundle's code ended the program",
 }
 
 
@@ -164,6 +165,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], 
     """What becomes of bad input, all in one folder."""
     shop = Shop.open(tmp_path_factory.mktemp("refusals"))
     (shop.folder / "garbage.yaml").write_text("{name: [")
+    (shop.folder / "leaves.py").write_text("raise SystemExit(0)")
     ended = shop.run_together(*[(*arguments, *BUNDLE) for arguments in REFUSED])
     assert_nothing_started(shop)
     return dict(zip(REFUSED, ended, strict=True))

@@ -1,0 +1,149 @@
+"""Parts of the command line by themselves: how an end is told, and how a board becomes lines."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+
+from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
+from counterstep.cli.outcome import Outcome, outcome_of
+from counterstep.cli.output import printable
+from counterstep.cli.view import Lines, print_board, usage_line
+from counterstep.cli.watch import Watch, miss_workers
+from counterstep.connection import has_workers
+from counterstep.saga.errors import FailureType, Fault, SpecError
+
+IDS = ("order-1", "run-1")
+USAGE = {"model_calls": 1, "tokens": 5, "usd": 0.25, "unpriced_models": []}
+DETAILS = {
+    "failure": {"step": "b", "type": "Bang", "message": "no"},
+    "undone": ["b", "a"],
+    "not_undone": [],
+    "usage": USAGE,
+}
+
+
+def line(what: str, step: str = "", who: str = "shop.tool", why: str = "", at: int = 0) -> dict[str, str]:
+    return {"at": f"2026-01-01T00:00:{at:02}+00:00", "who": who, "what": what, "step": step, "why": why}
+
+
+def entry(step: str, state: str) -> dict[str, Any]:
+    return {"step": step, "state": state, "compensation": "shop.undo", "attempts": 1, "error": None}
+
+
+def failed(type_: str, details: dict[str, Any] | None = None) -> ApplicationError:
+    return ApplicationError("it failed", *([details] if details else []), type=type_)
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "code"),
+    [
+        ({"state": "completed", "output": 1, "undone": [], "usage": USAGE}, "completed", ExitCode.COMPLETED),
+        ({"anything": "else"}, "completed", ExitCode.COMPLETED),
+        (failed(FailureType.ROLLED_BACK, DETAILS), "rolled_back", ExitCode.ROLLED_BACK),
+        (failed(FailureType.ROLLBACK_INCOMPLETE, DETAILS), "rollback_incomplete", ExitCode.INCOMPLETE),
+        (failed(FailureType.INVALID_SPEC), "rolled_back", ExitCode.BAD_USAGE),
+        (failed(FailureType.INVALID_INPUT), "rolled_back", ExitCode.BAD_USAGE),
+        (failed(FailureType.UNKNOWN_TASK), "rolled_back", ExitCode.BAD_USAGE),
+        (failed(FailureType.INLINE_SPECS_REFUSED), "rolled_back", ExitCode.BAD_USAGE),
+        (CancelledError("cancelled"), "cancelled", ExitCode.CANCELLED),
+        (TerminatedError("by somebody"), "rollback_incomplete", ExitCode.INCOMPLETE),
+        (failed("ValueError"), "rollback_incomplete", ExitCode.INCOMPLETE),
+    ],
+)
+def test_every_end_has_a_state_and_an_exit_code(end: Any, state: str, code: ExitCode) -> None:
+    outcome = outcome_of(end, None, IDS)
+    assert (outcome.state, outcome.exit_code) == (state, code)
+    assert (outcome.workflow_id, outcome.run_id) == IDS
+
+
+def test_a_failure_tells_what_its_details_say() -> None:
+    outcome = outcome_of(failed(FailureType.ROLLED_BACK, DETAILS), None, IDS)
+    assert outcome.failure == DETAILS["failure"]
+    assert (outcome.undone, outcome.not_undone, outcome.usage) == (("b", "a"), (), USAGE)
+
+
+def test_what_a_cancelled_task_has_undone_is_read_from_its_board() -> None:
+    """In the order in which their last undos finished; a step with an undo missing is not undone."""
+    board = {
+        "state": "cancelled",
+        "failure": {"step": "", "type": "Cancelled", "message": "the task was cancelled"},
+        "usage": USAGE,
+        "ledger": [
+            entry("a", "undone"),
+            entry("b", "undone"),
+            entry("b", "undone"),
+            entry("c", "stuck"),
+            entry("c", "undone"),
+            entry("d", "void"),
+        ],
+        "log": [line("undone", step) for step in ("b", "c", "b", "a")],
+    }
+    outcome = outcome_of(CancelledError("cancelled"), board, IDS)
+    assert (outcome.undone, outcome.not_undone) == (("b", "a"), ("c",))
+    assert outcome.usage == USAGE
+    assert outcome.failure == board["failure"]
+
+
+def test_without_anybody_to_ask_nothing_is_made_up() -> None:
+    outcome = outcome_of(CancelledError("cancelled"), None, IDS)
+    assert (outcome.undone, outcome.usage) == ((), None)
+    assert outcome.failure == {"step": "", "type": "Cancelled", "message": "cancelled"}
+
+
+def test_a_task_left_running_counts_as_interrupted() -> None:
+    assert Outcome(workflow_id="a", run_id="b", state="compensating").exit_code is ExitCode.CANCELLED
+    assert Outcome().exit_code is ExitCode.BAD_USAGE
+
+
+def test_an_unexpected_error_does_not_pass_for_the_end_of_a_task() -> None:
+    failure = as_failure(KeyError("x"))
+    assert failure.code not in (0, 1, 2, 3, 4, 130)
+    assert as_failure(SpecError([Fault("a", "b")])).faults == (Fault("a", "b"),)
+
+
+def test_lines_come_once_each_though_the_log_drops_its_oldest(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    log = [line("start", "a"), line("passed", "a"), line("completed", "a", at=1), line("start", "b", at=2)]
+    lines.show({"log": log[:2]})
+    lines.show({"log": log[:3]})
+    lines.pause()
+    lines.show({"log": log[2:]})
+    assert "b: started" not in capsys.readouterr().err.replace("a: started", "")
+    lines.resume()
+    lines.show({"log": log[3:]})
+    assert capsys.readouterr().err == "[   2.0s] b: started (shop.tool)\n"
+
+
+def test_text_of_models_and_tools_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable("a\x1b[2Jb\u202ec\r\nä✔") == "a\\x1b[2Jb\\x202ec\\x0d\nä✔"
+    step = {
+        "state": "failed",
+        "tool": "\x1b]0;x\x07",
+        "error": "\x1b[31mred",
+        "started": None,
+        "finished": None,
+    }
+    failure = {"step": "a", "type": "Bang", "message": "[bold]\x9b31m"}
+    print_board({"task": "\x1bc", "state": "failed", "steps": {"a": step}, "failure": failure})
+    shown = capsys.readouterr().err
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+    assert "[bold]" in shown
+
+
+def test_a_model_without_a_price_is_named_beside_the_sum() -> None:
+    line = usage_line({**USAGE, "unpriced_models": ["ollama/x"]})
+    assert line == "1 model call, 5 tokens, $0.2500 (without ollama/x: no price is known)"
+
+
+async def test_a_task_whose_workers_have_gone_is_not_watched_for_ever(client: Client) -> None:
+    assert not await has_workers(client, "nobody-here")
+    silent = SimpleNamespace(unanswered=asyncio.get_running_loop().time() - 60)
+    with pytest.raises(CommandFailed, match="nobody"):
+        async with asyncio.timeout(10):
+            await miss_workers(client, "nobody-here", cast(Watch, silent), lambda: CommandFailed("nobody"))
