@@ -51,7 +51,7 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
         found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
         return f"a step calls exactly one of agent, tool and group, {found}"
     own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
-    refused = [key for key in own if key in said and "group" in said]
+    refused = [key for key in own if "group" in said and step.get(key)]
     if refused:
         return f"a group has no {' and no '.join(refused)}; its steps have"
     if "max_parallel" in said and "for_each" not in said:
