@@ -27,7 +27,7 @@ from .request import Request
 from .signals import Signals
 from .target import Target
 from .view import open_view
-from .watch import Watch, Watched, miss_workers
+from .watch import ENDED_SECONDS, Watch, Watched, miss_workers
 
 LOG_BYTES: Final = 5_000_000
 
@@ -168,7 +168,8 @@ class _Run:
             return self._no_workers(f" any more; {self._id} waits there. Start one")
 
         guard = asyncio.create_task(miss_workers(self._client, self._queue, watch, nobody))
-        return await watch.until_end(guard, has_workers=await has_workers(self._client, self._queue))
+        somebody = await has_workers(self._client, self._queue)
+        return await watch.until_end(guard, last=ENDED_SECONDS if somebody else 0)
 
     def _after_start(self, failure: CommandFailed, started: Started) -> CommandFailed:
         message = str(failure)

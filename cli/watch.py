@@ -21,7 +21,7 @@ QUERY_SECONDS: Final = 3.0
 """How long a worker may take to answer what a task's board is."""
 
 ENDED_SECONDS: Final = 1.0
-"""The same for a task that has ended: most often its worker has too, and the server does not know yet."""
+"""The same where a task has ended: its worker may have too, and the server does not know yet."""
 
 PATIENCE: Final = 5.0
 """Seconds without an answer from a task before its queue is looked at for workers."""
@@ -96,13 +96,13 @@ class Watch:
         self._is_cancelled = is_cancelled
         self.unanswered: float | None = None
 
-    async def until_end(self, *guards: asyncio.Task[Any], has_workers: bool = True) -> Watched:
+    async def until_end(self, *guards: asyncio.Task[Any], last: float = QUERY_SECONDS) -> Watched:
         """Waits for the end of the task.
 
         Args:
             guards: Tasks that only ever end with an exception, which ends the watch too. They are cancelled
                 with it.
-            has_workers: Whether it is worth asking for a last board.
+            last: Seconds to wait for the board as it is at the end; 0 to do without.
 
         Returns:
             What there was to see.
@@ -119,9 +119,9 @@ class Watch:
                     at_once=at_once,
                     is_cancelled=self._is_cancelled,
                 )
-            last = await read_board(self._handle) if has_workers else None
-            if last is not None:
-                self._show(last)
+            board = await read_board(self._handle, last) if last else None
+            if board is not None:
+                self._show(board)
             return Watched(ended=True, end=self._ended.result(), board=self._board)
         finally:
             for task in (boards, *guards):
