@@ -89,7 +89,7 @@ def read_document(text: str, source: str) -> Any:
     Raises:
         SpecError: It is neither; names `source`, line and column.
     """
-    if text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[", '"'):
         # Most JSON is YAML too, but not its tabs and surrogate pairs.
         try:
             return json.loads(text, object_pairs_hook=_unique)

@@ -314,7 +314,7 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
                         "id": "g",
                         "group": {"steps": [{"id": "a", "tool": "b.c"}]},
                         "timeout": "1s",
-                        "input": {},
+                        "input": {"a": 1},
                     }
                 ],
             },
