@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from .budget import Budget
 from .cel_tokens import holes, is_one_hole
@@ -15,7 +15,14 @@ from .effect import Effect
 
 STEP_ID = r"^[a-z][a-z0-9_]*$"
 
-StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64)]
+
+def _not_reserved(value: str) -> str:
+    if value in ("in", "true", "false", "null"):
+        raise ValueError(f"{value!r} is a word of expressions, which could not read it by this name")
+    return value
+
+
+StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64), AfterValidator(_not_reserved)]
 
 
 def _as_expression(value: Any) -> Any:

@@ -231,6 +231,10 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
             step(id="A"),
             {"steps[0].id": "'A' must be lower-case letters, digits and _, and begin with a letter"},
         ),
+        (
+            step(id="in"),
+            {"steps[0].id": "'in' is a word of expressions, which could not read it by this name"},
+        ),
         (step(needs="b"), {"steps[0].needs": "must be a list, not text"}),
         (step(needs=["b", 3]), {"steps[0].needs[1]": "must be text, not 3"}),
         (step(tol="b"), {"steps[0].tol": "there is no key 'tol' here; did you mean 'tool'?"}),
