@@ -57,7 +57,6 @@ class Saga:
         self._order = order
         self._scope = StopScope()
         self._running: dict[asyncio.Task[Any], str] = {}
-        self._abandoned: set[str] = set()
 
     async def __aenter__(self) -> Self:
         mark_as_task()
@@ -186,8 +185,7 @@ class Saga:
         except asyncio.CancelledError:
             if workflow.cancellation_reason() is not None:
                 self._scope.stop("the workflow was cancelled")
-            if not task.done():
-                self._abandoned.add(name)
+            self._calls.give_up(name)
             raise
         except Stopped as stopped:
             raise asyncio.CancelledError(str(stopped)) from None
@@ -218,13 +216,13 @@ class Saga:
 
     async def _end_well(self) -> BaseException | None:
         """Keeps everything but what the workflow has turned its back on."""
-        left = self._calls.unfinished().union(*map(self._calls.entries, self._abandoned))
+        left = self._calls.left_behind()
         if not await roll_back(
             self._book, self._parts.caller, "the workflow went on without it", within=left
         ):
             failure = Failure(step="", type="Abandoned", message="a call that was given up cannot be undone")
-            await self._life.undo(self._parts.caller, failure)
-            return self._life.ended(whole=False, cancelled=False, cause=None)
+            whole = await self._life.undo(self._parts.caller, failure)
+            return self._life.ended(whole=whole, cancelled=False, cause=None)
         self._life.complete()
         return None
 

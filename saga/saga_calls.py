@@ -12,6 +12,7 @@ from .conversation import Assignment, Outcome
 from .effect import Effect
 from .errors import DefinitionError, FailureType
 from .failure import Failed, Stopped
+from .ledger import Entry
 from .parts import Parts
 from .progress import Progress, StepState
 from .rollback import roll_back
@@ -29,6 +30,7 @@ class SagaCalls:
         self._parts = parts
         self._book = parts.book
         self._done: frozenset[str] = frozenset()
+        self._given_up: set[str] = set()
 
     def add(self, name: str, action: Action) -> None:
         """Puts a call on the board."""
@@ -138,11 +140,20 @@ class SagaCalls:
         assert raw is not None
         return action.result(raw)
 
-    def unfinished(self) -> frozenset[str]:
-        """Returns the ledger entries of calls that have not ended well."""
-        return self._book.ledger.of(
-            lambda entry: self._book.steps[entry.step].state is not StepState.COMPLETED
-        )
+    def give_up(self, name: str) -> None:
+        """Says that the workflow has turned its back on a call: nothing builds on what comes of it."""
+        self._given_up.add(name)
+        self._done -= self.entries(name)
+
+    def left_behind(self) -> frozenset[str]:
+        """Returns the ledger entries of calls that were given up or have not ended well."""
+
+        def is_left(entry: Entry) -> bool:
+            return (
+                entry.step in self._given_up or self._book.steps[entry.step].state is not StepState.COMPLETED
+            )
+
+        return self._book.ledger.of(is_left)
 
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
@@ -175,7 +186,8 @@ class SagaCalls:
                 reason = str(failed.failure)
                 await roll_back(self._book, self._parts.caller, reason, within=self.entries(name))
             raise
-        self._done |= self.entries(name)
+        if name not in self._given_up:
+            self._done |= self.entries(name)
         self._book.end_step(name, StepState.COMPLETED, outcome.output)
         return outcome
 
