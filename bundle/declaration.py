@@ -136,7 +136,7 @@ def _effect(what: str, effect: Effect | str) -> Effect:
 
 
 def _models(what: str, model: str | Sequence[str] | None) -> tuple[str, ...]:
-    models = (model,) if isinstance(model, str) else tuple(model or ())
+    models = (model,) if model and isinstance(model, str) else tuple(model or ())
     if not all(isinstance(name, str) and name for name in models):
         raise DefinitionError(f"{what}: model must be a litellm name or a list of them")
     return models

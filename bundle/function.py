@@ -102,7 +102,7 @@ class Function:
             value = self._returns.dump_python(checked, mode="json")
         except (PydanticSerializationError, UnicodeDecodeError) as error:
             raise self._no_json(result, str(error)) from None
-        if not _is_finite(value):
+        if not _is_finite(checked) or not _is_finite(value):
             raise self._no_json(result, "a number in it is not finite")
         return value
 
@@ -193,7 +193,7 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
-    return all(map(_is_finite, value)) if isinstance(value, list) else True
+    return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
 
 
 def _reason(error: Exception) -> str:

@@ -33,19 +33,19 @@ def load_bundle(reference: str) -> Bundle:
         module = importlib.import_module(module_name)
     except DefinitionError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DefinitionError(
             f"bundle {reference!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
     try:
         bundle = getattr(module, attribute)
     except AttributeError:
-        found = [name for name, value in vars(module).items() if isinstance(value, Bundle)]
+        found = sorted(name for name, value in vars(module).items() if isinstance(value, Bundle))
         hint = f"; it has {', '.join(found)}" if found else ""
         raise DefinitionError(f"bundle {reference!r}: {module_name} has no {attribute!r}{hint}") from None
     if not isinstance(bundle, Bundle):
         raise DefinitionError(
-            f"bundle {reference!r}: it is a {type(bundle).__name__}, not a counterstep.Bundle"
+            f"bundle {reference!r}: it is of type {type(bundle).__name__}, not a counterstep.Bundle"
         )
     return bundle
 

@@ -83,9 +83,9 @@ INPUT = {
 
 
 def faults(document: dict[str, Any] | str, catalog: Catalog = CATALOG) -> list[str]:
-    if isinstance(document, str):
-        document = read_document(document, "spec.yaml")
-    return [str(fault) for fault in check_spec(parse_spec({"name": "x", "input": INPUT} | document), catalog)]
+    read: dict[str, Any] = read_document(document, "spec.yaml") if isinstance(document, str) else document
+    spec = parse_spec({"name": "x", "input": INPUT} | read)
+    return [str(fault) for fault in check_spec(spec, catalog)]
 
 
 def steps(*found: dict[str, Any], **more: Any) -> list[str]:
