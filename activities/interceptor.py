@@ -79,6 +79,7 @@ def _small(error: ApplicationError) -> ApplicationError:
         type=error.type,
         non_retryable=error.non_retryable,
         next_retry_delay=error.next_retry_delay,
+        category=error.category,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ..saga.errors import FailureType, NotApplied
 from ..saga.failure import trim
@@ -145,7 +145,9 @@ def _user_loop() -> asyncio.AbstractEventLoop:
 
 def _final(type_: FailureType, message: str) -> ApplicationError:
     attempt = {"attempt": activity.info().attempt}
-    return ApplicationError(trim(message), attempt, type=type_, non_retryable=True)
+    return ApplicationError(
+        trim(message), attempt, type=type_, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    )
 
 
 def _reasons(error: ValidationError) -> str:

@@ -60,7 +60,7 @@ class Lines:
 
     def __init__(self) -> None:
         """Starts with nothing shown."""
-        self._last: Mapping[str, Any] | None = None
+        self._last = 0
         self._begin: datetime | None = None
         self._board: Board = {}
         self._is_paused = False
@@ -71,7 +71,7 @@ class Lines:
         if self._is_paused:
             return
         for line in self._new(board.get("log", ())):
-            self._last = line
+            self._last = line["n"]
             at = datetime.fromisoformat(line["at"])
             self._begin = self._begin or at
             text = _sentence(line)
@@ -89,8 +89,7 @@ class Lines:
 
     def _new(self, log: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """The lines after the last one shown; the log drops its oldest."""
-        shown = [index for index, line in enumerate(log) if line == self._last]
-        return log[shown[-1] + 1 :] if shown else log
+        return [line for line in log if line["n"] > self._last]
 
 
 class LiveBoard:

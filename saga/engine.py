@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from operator import methodcaller
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +20,7 @@ from .lifecycle import CancelWatch, Lifecycle, failure_of
 from .parts import Parts
 from .scope import StopScope
 from .snapshot import Snapshot
+from .spec import Step
 from .template import render
 from .verdict import Subject
 from .verification import Claim
@@ -114,8 +117,20 @@ class Engine:
         whole = await self._life.undo(
             self._parts.caller, failure, sequential=self._spec.compensation.order == "sequential"
         )
+        self._withdraw_groups(self._spec.steps, "")
         cancelled = failure.type == FailureType.CANCELLED
         return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
+
+    def _withdraw_groups(self, steps: Sequence[Step], prefix: str) -> None:
+        """Takes the outputs of groups back whose steps are all undone; steps do it for themselves."""
+        for step in steps:
+            if step.group is None:
+                continue
+            path = f"{prefix}{step.id}"
+            inside = self._book.ledger.of(methodcaller("is_under", path))
+            if inside and not self._book.ledger.open(within=inside):
+                self._book.withdraw(step.id)
+            self._withdraw_groups(step.group.steps, f"{path}/")
 
     def _cause(self, error: Exception) -> Failure:
         if self._cancel.requested and self._scope.reason == _CANCELLED:

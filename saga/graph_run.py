@@ -138,14 +138,9 @@ class GraphRun:
         if not paths:
             return self._depends_on
         return self._depends_on | self.parts.book.ledger.of(
-            lambda entry: any(_is_under(entry.id, p) for p in paths)
+            lambda entry: any(entry.is_under(p) for p in paths)
         )
 
     def entries_under(self, path: str) -> frozenset[str]:
         """Returns the ledger entries of one step, item or group."""
-        return self.parts.book.ledger.of(lambda entry: _is_under(entry.id, path))
-
-
-def _is_under(entry_id: str, path: str) -> bool:
-    place = entry_id.rpartition("#")[0]
-    return place == path or place.startswith((f"{path}/", f"{path}["))
+        return self.parts.book.ledger.of(lambda entry: entry.is_under(path))

@@ -74,6 +74,11 @@ class Entry:
     error: str | None = None
     task_queue: str | None = None
 
+    def is_under(self, path: str) -> bool:
+        """Says whether the call is the one at `path`, an item of it, or inside of it."""
+        place = self.id.rpartition("#")[0]
+        return place == path or place.startswith((f"{path}/", f"{path}["))
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:

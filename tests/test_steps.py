@@ -169,9 +169,12 @@ async def test_a_group_is_undone_together_and_alone(tasks: Tasks, effects: Desk)
 async def test_a_group_of_a_task_that_rolls_back_is_undone_inside_out(tasks: Tasks, effects: Desk) -> None:
     group = {"steps": [put("x"), put("y", "x")]}
     steps = [put("a"), {"id": "g", "needs": ["a"], "group": group}, put("b", "g", fail="final")]
-    end = await tasks.run(steps)
-    assert end.type == "SagaRolledBack"
+    handle = await tasks.start(steps)
+    assert (await end_of(handle)).type == "SagaRolledBack"
     assert effects.what("undone") == ["b", "y", "x", "a"]
+    board = await handle.query("board")
+    assert {step["state"] for step in board["steps"].values()} == {"undone"}
+    assert {step["output"] for step in board["steps"].values()} == {None}
 
 
 async def test_a_group_runs_once_for_each_item(tasks: Tasks, effects: Desk) -> None:
