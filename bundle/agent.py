@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, cast
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
 from ..saga.effect import Effect
 
 OutputT = TypeVar("OutputT", default=Any)
+
+_TEXT: Any = str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Agent(Generic[OutputT]):
     name: str
     description: str
     instructions: str
-    output: type[OutputT] | dict[str, Any] = cast(Any, str)
+    output: type[OutputT] | dict[str, Any] = _TEXT
     input: Any = None
     model: str | Sequence[str] | None = None
     tools: Sequence[Callable[..., Any] | str] = ()

@@ -293,18 +293,18 @@ class Bundle:
 
     def _free(self, name: str, kind: str) -> str:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise DefinitionError(f"bundle {self.name}: {name!r} is no name for a {kind}")
+            raise DefinitionError(f"bundle {self.name}: {name!r} is no {kind} name")
         full = f"{self.name}.{name}"
         groups: dict[str, Mapping[str, object]] = {
-            "tool": self.tools,
-            "agent": self.agents,
-            "compensation": self.compensations,
-            "validator": self.validators,
-            "task": self.tasks,
+            "a tool": self.tools,
+            "an agent": self.agents,
+            "a compensation": self.compensations,
+            "a validator": self.validators,
+            "a task": self.tasks,
         }
         for other, group in groups.items():
             if full in group:
-                raise DefinitionError(f"{kind} {full}: the name is taken by a {other}")
+                raise DefinitionError(f"{kind} {full}: the name is taken by {other}")
         return full
 
     def _keep(self, name: str, what: str, read: Function, function: F) -> F:

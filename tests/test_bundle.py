@@ -378,16 +378,16 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
             "agent b.a_tool: it names a compensation",
         ),
         # names
-        (lambda b: b.tool(**READ)(lambda x: x), "bundle b: '<lambda>' is no name for a tool"),
-        (lambda b: b.tool(**READ)(functools.partial(a_tool, "x")), "is no name for a tool"),
-        (lambda b: b.tool(**READ)(Desk()), "is no name for a tool"),
+        (lambda b: b.tool(**READ)(lambda x: x), "bundle b: '<lambda>' is no tool name"),
+        (lambda b: b.tool(**READ)(functools.partial(a_tool, "x")), "is no tool name"),
+        (lambda b: b.tool(**READ)(Desk()), "is no tool name"),
         (
             lambda b: [b.tool(**READ)(a_tool), b.validator(a_tool)],
             "validator b.a_tool: the name is taken by a tool",
         ),
         (
             lambda b: [b.agent(**READ)(a_tool), b.tool(**READ)(a_tool)],
-            "tool b.a_tool: the name is taken by a agent",
+            "tool b.a_tool: the name is taken by an agent",
         ),
         (
             lambda b: b.tool(compensate=stray)(a_tool),
@@ -401,7 +401,7 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         ),
         # what is no function
         (lambda b: b.tool(**READ)(Desk), "tool b.Desk: <class"),
-        (lambda b: b.tool(**READ)(5), "bundle b: '5' is no name for a tool"),
+        (lambda b: b.tool(**READ)(5), "bundle b: '5' is no tool name"),
         (lambda b: b.tool(**READ)(yields), "tool b.yields: it yields; return the whole result instead"),
         (lambda b: b.agent(**READ)(async_yields), "agent b.async_yields: it yields"),
         (lambda b: b.tool(**READ)(Desk.method), "tool b.method: it is a method; register a function"),
@@ -439,10 +439,10 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
             "compensation b.stray: it must take exactly one parameter",
         ),
         # agents
-        (lambda b: b.add(agent(name="a b")), "bundle b: 'a b' is no name for a agent"),
-        (lambda b: b.add(agent(name="a\n")), "is no name for a agent"),
-        (lambda b: b.add(agent(name=5)), "bundle b: 5 is no name for a agent"),
-        (lambda b: [b.add(agent()), b.add(agent())], "agent b.a: the name is taken by a agent"),
+        (lambda b: b.add(agent(name="a b")), "bundle b: 'a b' is no agent name"),
+        (lambda b: b.add(agent(name="a\n")), "is no agent name"),
+        (lambda b: b.add(agent(name=5)), "bundle b: 5 is no agent name"),
+        (lambda b: [b.add(agent()), b.add(agent())], "agent b.a: the name is taken by an agent"),
         (lambda b: b.add(agent(max_turns=0)), "agent b.a: max_turns must be at least 1"),
         (lambda b: b.add(agent(max_turns="8")), "agent b.a: max_turns must be at least 1"),
         (lambda b: b.add(agent(description=None)), "agent b.a: its description must be text"),
