@@ -18,8 +18,8 @@ from ..saga.errors import FailureType
 from ..saga.failure import trim
 from ..saga.verdict import FAST_LIMIT
 
-MAX_VERDICT = 50_000
-"""Bytes of one verdict: twenty reasons of 500 characters, and room for how they are written."""
+MAX_VERDICT = 200_000
+"""Bytes of one verdict: twenty reasons of 500 characters, and room for how JSON writes them."""
 
 
 def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:

@@ -20,16 +20,22 @@ from .model_call import GIVE_UP, Message, ModelReply, ModelRequest, ToolCall
 from .model_calls import ModelCalls
 from .schema import check_input
 from .scope import StopScope
-from .toolbox import Toolbox
+from .toolbox import Toolbox, refusal
 from .verdict import Evidence
 
 __all__ = ["Assignment", "Conversations", "Outcome"]
 
 MAX_CORRECTIONS = 3
-"""How often one run may be told that its answer or a tool call was unusable."""
+"""How often one run may be told that its answer, or a tool call of its turn, was unusable."""
+
+MAX_CALLS = 20
+"""Tool calls of one turn: the server takes a limited number of pending activities."""
+
+MAX_TURNS = 20
+"""Turns of one conversation: it is sent again with each, so history grows with the square of its length."""
 
 MAX_CONVERSATION = 200_000
-"""Bytes of one conversation: it is sent again with every turn, so history grows with its square."""
+"""Bytes of one conversation, for the same reason."""
 
 _TEXT = {"type": "string"}
 
@@ -96,14 +102,18 @@ class Conversations:
         self._book.arm(self._own_entry(job))
         try:
             await talk.run(scope)
-        except Failed as failed:
-            if failed.certainly_nothing and not talk.outcome.models:
-                self._book.void(job.id)  # no model has been asked
-            else:
-                self._book.settle(job.id)
+        except BaseException as error:
+            self._give_up(job, talk.outcome, error)
             raise
         self._book.settle(job.id, talk.outcome.output)
         return talk.outcome
+
+    def _give_up(self, job: Assignment, outcome: Outcome, error: BaseException) -> None:
+        nobody_was_asked = isinstance(error, Failed) and error.certainly_nothing and not outcome.models
+        if nobody_was_asked:
+            self._book.void(job.id)
+        else:
+            self._book.settle(job.id)
 
     def _own_entry(self, job: Assignment) -> Entry:
         return Entry(
@@ -160,6 +170,9 @@ class _Conversation:
     async def run(self, scope: StopScope) -> None:
         """Takes turns until there is an answer; raises as `Conversations.run` does."""
         for turn in range(1, self._agent.max_turns + 1):
+            if turn > MAX_TURNS:
+                message = f"{self._agent.name} has taken {MAX_TURNS} turns, the most that a history can hold"
+                raise self._failed(FailureType.CONVERSATION_TOO_LONG, message)
             self._check_size()
             reply = await self._ask(turn, scope)
             self.outcome.models.add(reply.model)
@@ -204,10 +217,15 @@ class _Conversation:
             if call.name == GIVE_UP.name:
                 reason = (call.arguments or {}).get("reason", "no reason given")
                 raise self._failed(FailureType.GAVE_UP, f"{self._agent.name} gave up: {reason}")
-        answers = await self._toolbox.use(wanted, scope)
+        if len(wanted) > MAX_CALLS:
+            reason = f"{len(wanted)} tool calls in one turn; the most is {MAX_CALLS}, and none was made"
+            answers = [refusal(reason)] * len(wanted)
+        else:
+            answers = await self._toolbox.use(wanted, scope)
+        faults = dict.fromkeys(answer.fault for answer in answers if answer.fault is not None)
+        if faults:
+            self._correct(FailureType.TOOL_FAILED, "; ".join(faults))
         for call, answer in zip(wanted, answers, strict=True):
-            if answer.fault is not None:
-                self._correct(FailureType.TOOL_FAILED, answer.fault)
             self._messages.append(Message(role="tool", content=answer.text, tool_call_id=call.id))
 
     def _correct(self, type_: FailureType, reason: str) -> None:

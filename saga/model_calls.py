@@ -6,12 +6,14 @@ from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 from .book import Book
 from .caller import Call, Caller, as_json
 from .catalog import DEFAULT_TIMEOUT
 from .effect import Effect
-from .failure import Failed
+from .errors import FailureType
+from .failure import Failed, Failure, trim
 from .model_call import ModelReply, ModelRequest
 from .scope import StopScope
 from .spec import Retry
@@ -84,7 +86,7 @@ class ModelCalls:
                 task_queue=task_queue,
                 summary=summary,
             )
-            reply = ModelReply.model_validate(as_json(await self._caller.call(call, scope)))
+            reply = _read(step, await self._caller.call(call, scope))
         finally:
             self._release(len(models))
         self._book.spend(step, reply.model, reply.usage)
@@ -121,3 +123,12 @@ class ModelCalls:
             self._book.release_model_call()
         self._spare -= taken - 1
         self._ended += 1
+
+
+def _read(step: str, answer: RawValue) -> ModelReply:
+    try:
+        return ModelReply.model_validate(as_json(answer))
+    except (ValueError, RuntimeError) as error:
+        # JSON may be nested more deeply than the converter reads, though it has written it.
+        message = trim(f"the model's answer cannot be read: {error}", 500)
+        raise Failed(Failure(step=step, type=FailureType.INVALID_OUTPUT, message=message)) from None

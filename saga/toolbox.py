@@ -95,9 +95,9 @@ class Toolbox:
     async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> Answer:
         tool = self._tools.get(wanted.name)
         if tool is None:
-            return _fault(wanted, f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
+            return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
         if wanted.arguments is None:
-            return _fault(wanted, wanted.invalid or "the arguments are no JSON object")
+            return refusal(wanted.invalid or "the arguments are no JSON object")
         call = self._call(tool, wanted.arguments, built_on)
         try:
             result = as_json(await self._caller.call(call, scope))
@@ -107,8 +107,7 @@ class Toolbox:
             await self._take_back(call, failed)
             failure = failed.failure
             evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
-            reason = f"{failure.type}: {failure.message}"
-            return _fault(wanted, reason, None if _never_ran(failed) else evidence)
+            return refusal(f"{failure.type}: {failure.message}", None if _never_ran(failed) else evidence)
         if call.compensation is not None:
             self._built_on |= {call.id}
         evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
@@ -141,9 +140,9 @@ class Toolbox:
             raise failed
 
 
-def _fault(wanted: ToolCall, reason: str, evidence: Evidence | None = None) -> Answer:
-    text = json.dumps({"error": reason}, ensure_ascii=False)
-    return Answer(text, f"{wanted.name}: {reason}", evidence)
+def refusal(reason: str, evidence: Evidence | None = None) -> Answer:
+    """Returns what a model is told about a call that gave no result."""
+    return Answer(json.dumps({"error": reason}, ensure_ascii=False), reason, evidence)
 
 
 def _never_ran(failed: Failed) -> bool:

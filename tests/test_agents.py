@@ -139,15 +139,14 @@ async def test_a_tool_outside_the_allow_list_is_refused_and_never_executed(team:
     models.for_model("helper").reply(
         Behaviour.calls(call("look", what="x"), call("desk.set_label", name="a", value="b")),
         Behaviour.calls(call("desk__look"), call("desk.put", what="by its full name")),
-        Behaviour.calls(call("putt", what="x")),
+        Behaviour.calls(call("counterstep.call_model")),
         Behaviour.json({"placed": []}),
     )
     handle = await tasks.start([step("helper")])
-    end = await end_of(handle)
-    assert end.failure["type"] == "ToolFailed", "the fourth correction is one too many"
+    assert (await end_of(handle)).type == "completed"
     assert effects.events() == []
     assert "there is no tool 'look'" in told(models.requests[1], "tool")[0]
-    assert (await Happened.in_(handle)).ids[:2] == ["helper/model.1#1", "helper/model.2#1"]
+    assert (await Happened.in_(handle)).ids == [f"helper/model.{turn}#1" for turn in (1, 2, 3, 4)]
 
 
 async def test_a_misspelt_tool_is_told_the_nearest_one(team: Team, effects: Desk) -> None:
@@ -253,13 +252,14 @@ async def test_a_failed_call_that_cannot_be_undone_ends_the_agent(team: Team, ef
 async def test_corrections_are_bounded(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("clerk").reply(Behaviour.calls(call("put", what="kept")))
-    models.for_model("clerk").default = Behaviour.calls(call("put", what="no", fail="not_applied"))
+    refused = call("put", what="no", fail="not_applied")
+    models.for_model("clerk").default = Behaviour.calls(refused, refused, call("look", what="x"))
     end = await tasks.run([step("clerk")])
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "ToolFailed"
     assert "corrected 3 times" in end.failure["message"]
     assert "no room for no" in end.failure["message"]
-    assert models.count() == 5
+    assert models.count() == 1 + 3 + 1, "what is wrong in one turn is one correction"
     assert effects.effects() == {}
     assert effects.what("undone") == ["kept"]
 
@@ -296,6 +296,26 @@ async def test_max_turns(team: Team, effects: Desk) -> None:
     assert models.count() == 2
     assert len(effects.what("done")) == 2
     assert effects.effects() == {}
+
+
+async def test_a_turn_with_too_many_tool_calls_is_refused_as_a_whole(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    models.for_model("clerk").reply(
+        Behaviour.calls(*[call("put", what="x")] * 21), Behaviour.json({"placed": []})
+    )
+    assert (await tasks.run([step("clerk")])).type == "completed"
+    answers = told(models.requests[1], "tool")
+    assert len(answers) == 21
+    assert "21 tool calls in one turn; the most is 20" in answers[20]
+    assert effects.events() == []
+
+
+async def test_more_turns_than_a_history_takes_fail_typed(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    models.for_model("tireless").default = Behaviour.calls(call("look", what="x"))
+    end = await tasks.run([step("tireless")])
+    assert end.failure["type"] == "ConversationTooLong"
+    assert models.count() == 20
 
 
 async def test_give_up_executes_nothing_more_and_is_undone(team: Team, effects: Desk) -> None:
@@ -338,6 +358,18 @@ async def test_an_input_that_breaks_the_agents_type_never_reaches_a_model(team: 
     assert end.failure["type"] == "InvalidInput"
     assert "what" in end.failure["message"]
     assert models.count() == 0
+
+
+async def test_an_answer_that_the_workflow_cannot_read_is_undone(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    nested = "[" * 250 + "]" * 250
+    models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="x")), Behaviour.calls(Call("put", f'{{"what": {nested}}}'))
+    )
+    end = await tasks.run([step("clerk")])
+    assert end.type == "SagaRolledBack"
+    assert end.failure["type"] == "InvalidOutput"
+    assert effects.effects() == {}
 
 
 # --- models that fail
@@ -435,9 +467,12 @@ async def test_when_all_of_the_chain_fail_the_reasons_of_all_are_told(team: Team
 # --- cancel, retraction, replay
 
 
-async def test_a_hanging_model_call_does_not_delay_a_cancel(team: Team, effects: Desk) -> None:
+@pytest.mark.parametrize("second", [Behaviour.hang(60), Behaviour.error(429, retry_after="50")])
+async def test_a_model_call_under_way_does_not_delay_a_cancel(
+    team: Team, effects: Desk, second: Behaviour
+) -> None:
     tasks, models = team
-    models.for_model("clerk").reply(Behaviour.calls(call("put", what="kept")), Behaviour.hang(60))
+    models.for_model("clerk").reply(Behaviour.calls(call("put", what="kept")), second)
     handle = await tasks.start([step("clerk")])
     await until(models, 2)
     began = time.monotonic()

@@ -264,7 +264,8 @@ async def test_a_check_sees_claim_and_evidence(team: Team, effects: Desk) -> Non
     assert end.failure["type"] == "Rejected"
     assert "claims ['cup', 'pen'], and executed ['cup']" in end.failure["message"]
     assert effects.effects() == {}
-    models.for_model("clerk").reply(lies[0], Behaviour.json({"placed": ["cup"]}))
+    unfit = Behaviour.calls(call("put", wat="never executed"))
+    models.for_model("clerk").reply(unfit, lies[0], Behaviour.json({"placed": ["cup"]}))
     handle = await tasks.start(
         [put("before"), step("clerk", validate=[check], needs=["before"])], goal="Tidy."
     )
@@ -273,7 +274,7 @@ async def test_a_check_sees_claim_and_evidence(team: Team, effects: Desk) -> Non
     assert subject["goal"] == "Tidy."
     assert subject["author"] == "team.clerk"
     assert subject["input"] == {"what": "x"}
-    assert subject["output"] == {"placed": ["cup"], "note": ""} or subject["output"] == {"placed": ["cup"]}
+    assert subject["output"] == {"placed": ["cup"]}
     assert subject["steps"]["before"]["what"] == "before"
     assert [(item["tool"], item["arguments"]["what"], item["error"]) for item in subject["evidence"]] == [
         ("desk.put", "cup", None),

@@ -96,6 +96,17 @@ team.add(
 )
 team.add(
     Agent(
+        name="tireless",
+        description="Has more turns than a task's history takes.",
+        instructions="You go on and on.",
+        model="openai/tireless",
+        tools=[look],
+        output=Report,
+        max_turns=100,
+    )
+)
+team.add(
+    Agent(
         name="guarded",
         description="Has an undo of its own.",
         instructions="You are careful.",
@@ -179,7 +190,7 @@ def crash_fast(subject: Subject) -> Verdict:
 @team.validator(fast=True)
 def blocks(subject: Subject) -> Verdict:
     """Is said to be fast, and is not."""
-    time.sleep(4)
+    time.sleep(2)
     return Verdict.accept("at last")
 
 
@@ -197,7 +208,7 @@ def wordy_fast(subject: Subject) -> Verdict:
 
 @asynccontextmanager
 async def team_at_work(
-    address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **worker: Any
+    address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> AsyncIterator[tuple[Tasks, ModelServer]]:
     """Runs a worker of `desk` and `team`, and the server that its models are at."""
     async with ModelServer() as models:
@@ -205,7 +216,7 @@ async def team_at_work(
             monkeypatch.setenv(name, value)
         plugin = CounterstepPlugin([desk, team], inline_specs=True)
         client = await Client.connect(address, plugins=[plugin])
-        async with Worker(client, task_queue=task_queue, **worker):
+        async with Worker(client, task_queue=task_queue, **options):
             yield Tasks(client, task_queue), models
 
 
