@@ -93,6 +93,11 @@ class Call:
         """True for calls that change nothing, and for those that allow it."""
         return self.effect is Effect.READ_ONLY or self.interruptible
 
+    @property
+    def heartbeat(self) -> timedelta:
+        """After how long without a heartbeat the worker that runs it is taken for dead."""
+        return self.options.get("heartbeat_timeout") or min(HEARTBEAT, self.timeout)
+
 
 class Caller:
     """Makes the calls of one task."""
@@ -274,7 +279,7 @@ def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
         options: dict[str, Any] = {
             "task_queue": call.task_queue,
             "start_to_close_timeout": call.timeout,
-            "heartbeat_timeout": min(HEARTBEAT, call.timeout),
+            "heartbeat_timeout": call.heartbeat,
             "retry_policy": RetryPolicy(
                 initial_interval=retry.initial,
                 backoff_coefficient=retry.factor,
@@ -333,5 +338,5 @@ def _may_land_for(call: Call, error: ActivityError) -> timedelta | None:
     if not isinstance(error.cause, TimeoutError):
         return None
     if error.cause.type == TimeoutType.HEARTBEAT:
-        return call.timeout - min(HEARTBEAT, call.timeout) + GRACE
+        return max(call.timeout - call.heartbeat, timedelta()) + GRACE
     return GRACE

@@ -1,0 +1,83 @@
+"""Workers of `desk` and `errands`: whole ones, and in halves, so that a test decides what comes together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from counterstep.activities.bundled import bundled_activities
+from counterstep.compensations.bundled import bundled_compensations
+from counterstep.plugin import CounterstepInterceptor, CounterstepPlugin
+from counterstep.tests.support.desk import desk
+from counterstep.tests.support.sagas import Errand, HastyErrand, errands
+from counterstep.tests.support.tasks import Tasks
+
+WORKFLOWS: list[type] = [Errand, HastyErrand]
+
+
+def plugin() -> CounterstepPlugin:
+    """The plugin of all workers here."""
+    return CounterstepPlugin([desk, errands], inline_specs=True)
+
+
+@asynccontextmanager
+async def errand_worker(address: str, task_queue: str, **options: Any) -> AsyncIterator[Tasks]:
+    """Runs a worker with these options of Temporal's."""
+    client = await Client.connect(address, plugins=[plugin()])
+    async with Worker(client, task_queue=task_queue, workflows=WORKFLOWS, **options):
+        yield Tasks(client, task_queue)
+
+
+class HalfWorkers:
+    """Runs activities all the time, and workflows only when it is told to.
+
+    Attributes:
+        tasks: Starts tasks on the queue of both halves.
+    """
+
+    def __init__(self, tasks: Tasks) -> None:
+        self.tasks = tasks
+
+    def workflows(self) -> Worker:
+        """A worker that runs workflows and local activities; an async context manager."""
+        return Worker(
+            self.tasks.client,
+            task_queue=self.tasks.task_queue,
+            workflows=WORKFLOWS,
+            no_remote_activities=True,
+        )
+
+
+@asynccontextmanager
+async def half_workers(address: str, task_queue: str) -> AsyncIterator[HalfWorkers]:
+    """Starts the half that runs activities."""
+    ours = plugin()
+    registry = ours.registry
+    client = await Client.connect(address)
+    async with Worker(
+        client,
+        task_queue=task_queue,
+        activities=[*bundled_activities(registry), *bundled_compensations(registry), *registry.activities],
+        interceptors=[CounterstepInterceptor()],
+    ):
+        yield HalfWorkers(Tasks(await Client.connect(address, plugins=[ours]), task_queue))
+
+
+async def idle(handle: WorkflowHandle[Any, Any], seconds: float = 20) -> None:
+    """Waits until no activity of a workflow is pending."""
+    for _ in range(int(seconds / 0.02)):
+        if not (await handle.describe()).raw_description.pending_activities:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("activities are still pending")
+
+
+def is_trouble(record: logging.LogRecord) -> bool:
+    """Says whether a log line tells of a failed workflow task or a failed eviction."""
+    return record.levelno >= logging.WARNING and record.name.startswith(("temporalio.worker", "asyncio"))

@@ -1,0 +1,440 @@
+"""G2, G3, G5, G8, G11 when workers die: what was done is known, and what has to be done is done once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+
+from counterstep.embedded import EmbeddedServer
+from counterstep.saga import caller
+from counterstep.saga.wire import GRACE, HEARTBEAT
+from counterstep.testing.model_behaviour import Behaviour, call
+from counterstep.testing.model_server import ModelServer
+from counterstep.tests.support.desk import VARIABLE, Desk, Event
+from counterstep.tests.support.tasks import End, Tasks, end_of
+from counterstep.tests.support.work import act, labelled, put, step
+from counterstep.tests.support.worker_process import worker_process
+from counterstep.tests.support.workers import errand_worker, is_trouble
+
+# --- one night, in which the only worker is killed
+
+
+class Work(NamedTuple):
+    """Steps of a task, or acts of a saga; the kill waits until `what` has been seen to do `action`."""
+
+    work: list[dict[str, Any]]
+    action: str
+    what: str = "a"
+
+
+def hanging(id_: str, *needs: str, **arguments: Any) -> dict[str, Any]:
+    return {**step(id_, "errands.put_hanging", *needs, **arguments), "retry": {"attempts": 2}}
+
+
+def elsewhere(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one, "task_queue": "ELSEWHERE"}
+
+
+IN_TASKS = {
+    "after the effect": Work([hanging("a", hang="after"), put("next", "a")], "hang"),
+    "before the effect": Work([hanging("a", hang="before"), put("next", "a")], "hang"),
+    "one of three items": Work(
+        [
+            {
+                **hanging("each", what="i${{ index }}", hang="${{ index == 1 ? 'after' : 'nowhere' }}"),
+                "for_each": "[1, 2, 3]",
+            },
+            put("next", "each"),
+        ],
+        "hang",
+        "i1",
+    ),
+    "between attempts": Work(
+        [
+            {**put("a", fail="once"), "retry": {"attempts": 2, "initial": "4s", "max": "4s"}},
+            put("next", "a"),
+        ],
+        "begin",
+    ),
+    "the only attempt": Work(
+        [
+            put("first"),
+            {**hanging("a", "first", hang="after"), "timeout": "12s", "retry": {"attempts": 1}},
+        ],
+        "hang",
+    ),
+    "before the effect of an undo": Work(
+        [hanging("a", hang="undo_before"), put("b", "a"), put("c", "b", fail="final")], "hang"
+    ),
+    "after the effect of an undo": Work(
+        [hanging("a", hang="undo_after"), put("b", "a"), put("c", "b", fail="final")], "hang"
+    ),
+    "between two calls": Work([elsewhere(put("a", late=3)), put("next", "a")], "done"),
+    "between two undos": Work(
+        [
+            elsewhere(put("first")),
+            elsewhere(put("a", "first", undo_delay=3)),
+            elsewhere(put("c", "a", fail="final")),
+        ],
+        "undo",
+    ),
+    "a model's tool call": Work(
+        [{"id": "m", "agent": "errands.clerk", "input": {"what": "a"}}, put("next", "m")], "hang"
+    ),
+    "a model call": Work(
+        [{"id": "m", "agent": "errands.clerk", "input": {"what": "a"}}, put("next", "m")], "ask"
+    ),
+}
+
+IN_SAGAS = {
+    "a saga after the effect": Work([act("put_hanging", "a", hang="after"), act("put", "next")], "hang"),
+    "a saga asleep": Work([act("put", "a"), {"sleep": 5}, act("put", "next")], "done"),
+    "a saga in an undo": Work(
+        [act("put_hanging", "a", hang="undo_before"), act("put", "b"), {"fail": "a bug"}], "hang"
+    ),
+    "a saga's only attempt": Work(
+        [act("put", "first"), act("plain", "a", late=60, heartbeat=3, timeout=9)], "done"
+    ),
+}
+
+ROLLED_BACK = {
+    "the only attempt",
+    "before the effect of an undo",
+    "after the effect of an undo",
+    "between two undos",
+    "a saga in an undo",
+    "a saga's only attempt",
+}
+
+
+class Night(NamedTuple):
+    """What was left of the night.
+
+    Attributes:
+        ends: How each task ended.
+        desk: What happened.
+        killed: When the worker was killed, as the desk's clock has it.
+        asked: The requests that reached the model, each as text.
+        troubles: What the log of the second worker says about failed workflow tasks.
+    """
+
+    ends: Mapping[str, End]
+    desk: Desk
+    killed: float
+    asked: list[str]
+    troubles: list[str]
+
+    def events(self, label: str, what: str, *actions: str) -> list[Event]:
+        return [event for event in self.desk.events(*actions) if event.what == f"{label}: {what}"]
+
+    def attempts(self, label: str, what: str, action: str) -> list[int]:
+        return [event.attempt for event in self.events(label, what, action)]
+
+    def left(self, label: str) -> list[str]:
+        """The things of one task that are on the desk."""
+        here = [what.partition(": ") for what in self.desk.effects()]
+        return [what for found, _, what in here if found == label]
+
+
+@pytest.fixture(scope="module")
+def night(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    path = tmp_path_factory.mktemp("night") / "desk.sqlite"
+    with pytest.MonkeyPatch.context() as patch, ModelServer.in_thread() as models:
+        for name, value in {**models.environment, VARIABLE: str(path)}.items():
+            patch.setenv(name, value)
+        yield asyncio.run(_night(server.address, Desk(path), models))
+
+
+async def _night(address: str, desk: Desk, models: ModelServer) -> Night:
+    models.for_model("clerk").default = lambda body: _clerk(body, models)
+    queue = f"night-{uuid4()}"
+    tasks = Tasks(await Client.connect(address), queue)
+    with worker_process(address, queue) as process:
+        async with errand_worker(address, f"{queue}-elsewhere"):
+            handles = {}
+            for label, work in IN_TASKS.items():
+                steps = labelled(work.work, label)
+                for one in steps:
+                    one |= {"task_queue": f"{queue}-elsewhere"} if "task_queue" in one else {}
+                handles[label] = await tasks.start(steps)
+            for label, work in IN_SAGAS.items():
+                handles[label] = await tasks.start_workflow("Errand", labelled(work.work, label))
+            for label, work in {**IN_TASKS, **IN_SAGAS}.items():
+                if work.action == "ask":
+                    await _asked(models, f"{label}: {work.what}")
+                else:
+                    await desk.until(work.action, f"{label}: {work.what}")
+            process.kill()
+            killed = time.time()
+            process.wait()
+            await desk.until("undone", "between two undos: a")
+            await desk.until("done", "between two calls: a")
+            await asyncio.sleep(0.5)
+            with _logged() as troubles:
+                async with errand_worker(address, queue, max_cached_workflows=0):
+                    ends = await asyncio.gather(*map(end_of, handles.values()))
+    asked = [json.dumps(request.body) for request in models.requests]
+    return Night(dict(zip(handles, ends, strict=True)), desk, killed, asked, troubles)
+
+
+def _clerk(body: dict[str, Any], models: ModelServer) -> Behaviour:
+    """Puts one thing on the desk; of two tasks, the second one's first request is never answered."""
+    said = json.dumps(body["messages"])
+    if "a model call: a" in said:
+        asked = sum("a model call: a" in json.dumps(request.body) for request in models.requests)
+        return Behaviour.hang(60) if asked == 1 else Behaviour.text("done")
+    if any(message["role"] == "tool" for message in body["messages"]):
+        return Behaviour.text("done")
+    return Behaviour.calls(call("put_hanging", what="a model's tool call: a", hang="after"))
+
+
+async def _asked(models: ModelServer, what: str) -> None:
+    for _ in range(1500):
+        if any(what in json.dumps(request.body) for request in models.requests):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"no model was asked about {what}")
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collects the troubles that are logged meanwhile."""
+    troubles: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if is_trouble(record):
+                troubles.append(record.getMessage())
+
+    collector = Collector()
+    logging.getLogger().addHandler(collector)
+    try:
+        yield troubles
+    finally:
+        logging.getLogger().removeHandler(collector)
+
+
+def test_another_worker_takes_every_task_to_its_end(night: Night) -> None:
+    for label, end in night.ends.items():
+        assert end.type == ("SagaRolledBack" if label in ROLLED_BACK else "completed"), f"{label}: {end}"
+        if label in ROLLED_BACK:
+            assert night.left(label) == [], label
+            assert end.details["not_undone"] == [], label
+    assert night.troubles == [], "workflow tasks failed, or workflows could not be evicted"
+
+
+@pytest.mark.parametrize("label", ["after the effect", "a saga after the effect"])
+def test_a_call_killed_after_its_effect_runs_again_under_its_key(night: Night, label: str) -> None:
+    first, second = night.events(label, "a", "done")
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert first.at < night.killed < second.at
+    assert first.key == second.key
+    assert night.left(label) == ["a", "next"], "the effect is there once"
+
+
+def test_a_call_killed_before_its_effect_runs_again(night: Night) -> None:
+    assert night.attempts("before the effect", "a", "hang") == [1]
+    assert night.attempts("before the effect", "a", "done") == [2]
+    assert night.left("before the effect") == ["a", "next"]
+
+
+def test_the_next_step_starts_soon_after_a_kill(night: Night) -> None:
+    waits = {}
+    for label in ("after the effect", "before the effect", "a saga after the effect"):
+        (started,) = night.events(label, "next", "begin")
+        waits[label] = round(started.at - night.killed, 2)
+    print(f"seconds from kill -9 to the next step's start: {waits}")
+    assert max(waits.values()) < HEARTBEAT.total_seconds() + 5
+
+
+def test_of_three_items_only_the_one_that_was_killed_runs_again(night: Night) -> None:
+    attempts = {what: night.attempts("one of three items", what, "done") for what in ("i0", "i1", "i2")}
+    assert attempts == {"i0": [1], "i1": [1, 2], "i2": [1]}
+    keys = {
+        event.key for event in night.desk.events("done") if event.what.startswith("one of three items: i")
+    }
+    assert len(keys) == 3
+
+
+def test_waiting_goes_on_with_another_worker(night: Night) -> None:
+    (_, second) = night.events("between attempts", "a", "begin")
+    assert second.attempt == 2
+    assert second.at > night.killed
+    (woken,) = night.events("a saga asleep", "next", "begin")
+    assert woken.at > night.killed
+    assert night.attempts("a saga asleep", "a", "done") == [1]
+
+
+def test_what_ended_while_no_worker_ran_workflows_is_not_repeated(night: Night) -> None:
+    (call_,) = night.events("between two calls", "a", "begin")
+    assert call_.at < night.killed
+    assert night.left("between two calls") == ["a", "next"]
+    (undo,) = night.events("between two undos", "a", "undo")
+    (undone,) = night.events("between two undos", "a", "undone")
+    assert undo.at < night.killed < undone.at
+    assert night.attempts("between two undos", "c", "undo") == [1]
+    (first,) = night.events("between two undos", "first", "undo")
+    assert first.at > undone.at
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_undo_that_was_killed_runs_again_and_finished_ones_do_not(night: Night, when: str) -> None:
+    label = f"{when} the effect of an undo"
+    for what in ("b", "c"):
+        assert night.attempts(label, what, "undo") == [1]
+        (undone,) = night.events(label, what, "undone")
+        assert undone.at < night.killed
+    undone_in = [2] if when == "before" else [1, 2]
+    assert night.attempts(label, "a", "undone") == undone_in
+    assert len({event.key for event in night.events(label, "a")}) == 1
+
+
+def test_a_saga_in_an_undo_goes_on(night: Night) -> None:
+    assert night.attempts("a saga in an undo", "b", "undo") == [1]
+    assert night.attempts("a saga in an undo", "a", "undone") == [2]
+    assert night.ends["a saga in an undo"].failure["message"] == "a bug"
+
+
+@pytest.mark.parametrize(("label", "timeout"), [("the only attempt", 12), ("a saga's only attempt", 9)])
+def test_a_call_that_vanished_is_undone_when_it_can_no_longer_land(
+    night: Night, label: str, timeout: int
+) -> None:
+    """The server takes the call for dead after a heartbeat; its worker might only have been cut off."""
+    begin = night.events(label, "a", "begin", "hang")[0]
+    (undo,) = night.events(label, "a", "undo")
+    assert undo.at - begin.at >= timeout + GRACE.total_seconds()
+    assert json.loads(undo.note)["output"] is False
+    assert night.ends[label].failure["type"] == "Timeout"
+
+
+def test_an_answer_that_reached_history_is_not_paid_for_again(night: Night) -> None:
+    asked = [text for text in night.asked if "a model's tool call: a" in text]
+    assert len(asked) == 2, "one request a turn"
+    assert night.attempts("a model's tool call", "a", "done") == [1, 2]
+    assert night.left("a model's tool call") == ["a", "next"]
+    usage = night.ends["a model's tool call"].details["usage"]
+    assert usage["model_calls"] == 2
+
+
+def test_a_model_call_without_an_answer_is_made_again(night: Night) -> None:
+    assert sum("a model call: a" in text for text in night.asked) == 2
+    assert night.ends["a model call"].details["usage"]["model_calls"] == 1
+
+
+# --- other ways in which a worker fails a call
+
+
+async def test_a_worker_that_stops_in_order_lets_its_calls_finish(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    steps = [put("a", late=0.8), {**put("b", late=0.8), "tool": "desk.put_async"}, put("c", "a", "b")]
+    grace = timedelta(seconds=10)
+    async with errand_worker(server.address, task_queue, graceful_shutdown_timeout=grace) as tasks:
+        handle = await tasks.start(steps)
+        for what in ("a", "b"):
+            await effects.until("done", what)
+    async with errand_worker(server.address, task_queue):
+        end = await end_of(handle)
+    assert end.type == "completed"
+    assert sorted(effects.what("begin")) == ["a", "b", "c"], "nothing ran twice"
+
+
+async def test_a_call_that_outlives_its_timeout_lands_before_its_undo_or_not_at_all(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    retried = {"attempts": 2, "initial": "500ms", "max": "500ms"}
+    slow = {**put("slow", "a", delay=4), "timeout": "1s", "retry": retried}
+    async with errand_worker(server.address, task_queue) as tasks:
+        end = await tasks.run([put("a"), slow])
+        await effects.until("refused", "slow")
+    assert end.type == "SagaRolledBack"
+    last = [event for event in effects.events("begin") if event.what == "slow"][1]
+    undo = await effects.until("undo", "slow")
+    assert undo.at - last.at >= 1 + GRACE.total_seconds()
+    assert effects.effects() == {}
+
+
+async def test_code_that_blocks_its_loop_does_not_cost_other_calls_their_heartbeats(
+    server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=3))
+    steps = [
+        step("blocks", "errands.block", seconds=5),
+        put("waits", late=4.5),
+        {**put("waits_too", late=2), "tool": "desk.put_async"},
+    ]
+    async with errand_worker(server.address, task_queue) as tasks:
+        end = await tasks.run(steps)
+    assert end.type == "completed", end
+    assert sorted(effects.what("begin")) == ["waits", "waits_too"], "nothing ran twice"
+
+
+# --- a worker that remembers nothing
+
+CHECKED = [{"rule": "output.what != ''"}, {"check": "desk.agree"}, {"check": "desk.agree_fast"}]
+
+SHAPES: dict[str, tuple[list[dict[str, Any]], str, set[str]]] = {
+    "task": (
+        [
+            {**put("a"), "validate": CHECKED},
+            {**put("b", "a", what="b${{ index }}"), "for_each": "[1, 2, 3]", "max_parallel": 2},
+            {"id": "g", "needs": ["b"], "group": {"steps": [put("c"), put("d", "c")]}},
+            {**put("e", "g", fail="after"), "on_failure": "skip"},
+            {**put("f", "e", fail="after"), "on_failure": {"fallback": "errands.put_instead"}},
+        ],
+        "completed",
+        {"a", "b0", "b1", "b2", "c", "d", "f"},
+    ),
+    "task that fails": (
+        [put("a"), put("b", "a"), put("c", "a", delay=0.3), put("d", "b", "c", fail="final")],
+        "SagaRolledBack",
+        set(),
+    ),
+    "saga": (
+        [
+            act("put", "a"),
+            {"sleep": 0.1},
+            {"gather": [act("put", "b"), act("put_async", "c", delay=0.3), act("plain", "d")]},
+            {"catch": act("put", "e", fail="garbage")},
+            {"within": 0.1, "do": act("put", "f", delay=1.5)},
+        ],
+        "completed",
+        {"a", "b", "c", "d"},
+    ),
+    "saga that fails": (
+        [
+            act("put", "a"),
+            {"gather": [act("put", "b"), act("put", "c", delay=0.5), act("put", "d", fail="final")]},
+        ],
+        "SagaRolledBack",
+        set(),
+    ),
+    "saga with a bug": ([act("put", "a"), act("put", "b"), {"fail": "a bug"}], "SagaRolledBack", set()),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_task_does_the_same_without_a_cache(
+    server: EmbeddedServer, task_queue: str, effects: Desk, caplog: pytest.LogCaptureFixture, shape: str
+) -> None:
+    """The workflow is evicted after each of its workflow tasks, and replayed for the next one."""
+    work, expected, left = SHAPES[shape]
+    async with errand_worker(server.address, task_queue, max_cached_workflows=0) as tasks:
+        start = tasks.start(work) if shape.startswith("task") else tasks.start_workflow("Errand", work)
+        end = await end_of(await start)
+    assert end.type == expected, end
+    assert set(effects.effects()) == left
+    for action in ("begin", "undo"):
+        keys = [event.key for event in effects.events(action)]
+        assert len(set(keys)) == len(keys), "every call and every undo ran once"
+    assert [record.getMessage() for record in caplog.records if is_trouble(record)] == []
