@@ -28,8 +28,9 @@ setup: .venv/stamp ## install everything into .venv
 demo: setup ## run a real task to its end, and once more with a late failure that is undone
 	@$(BIN)/python -m examples.trip.demo $(ARGS)
 
+# Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run all tests; ARGS="-k ledger" picks some
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check

@@ -156,7 +156,7 @@ REFUSED = {
     ("run", "order.yaml", "--input", "sku"): "'sku' has another shape than NAME=VALUE",
     ("run", "order.yaml", "--input-file", "garbage.yaml"): "garbage.yaml:1:",
     ("run", "order.yaml", "--bundle", "shop:shp"): "has no 'shp'; it has shop",
-    ("run", "order.yaml", "--bundle", "leaves:shop"): "A bundle's code ended the program",
+    ("run", "order.yaml", "--bundle", "leaves:shop"): "leaves cannot be imported: SystemExit",
 }
 
 

@@ -168,6 +168,7 @@ async def test_an_unknown_provider_and_a_missing_key_are_final(
         (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60, 60),
         (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), None, None),
     ],
+    ids=["seconds", "half a second", "an hour", "inf", "zero", "soon", "tomorrow", "yesterday"],
 )
 async def test_retry_after_sets_the_next_attempt(
     server: ModelServer, header: str, least: float | None, most: float | None
