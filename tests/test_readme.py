@@ -104,3 +104,15 @@ def test_the_map_of_the_house_is_complete() -> None:
     }
     assert (folders | modules) - listed <= {"tests"}
     assert listed <= {path.name for path in ROOT.iterdir()} | {"examples"}
+
+
+def test_the_promises_name_tests_that_exist() -> None:
+    rows = (ROOT / "docs" / "promises.md").read_text().split("## The tests")[1].splitlines()
+    named = 0
+    for row in rows:
+        for file, tests in re.findall(r"\]\(\.\./(tests/\w+\.py)\):? ?((?:`\w+`(?:, )?)*)", row):
+            source = (ROOT / file).read_text()
+            for test in re.findall(r"`(\w+)`", tests):
+                assert f"def {test}(" in source, f"{file} has no {test}"
+                named += 1
+    assert named > 40
