@@ -169,7 +169,13 @@ class Lifecycle:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Says as a `Failure` what an exception means; an ordinary one is a bug and keeps its type's name."""
+    """Says as a `Failure` what an exception means.
+
+    An ordinary one is a bug and keeps its type's name. Of a group, as a ``TaskGroup`` raises it, the first
+    one counts.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return failure_of(error.exceptions[0])
     if isinstance(error, Failed):
         return error.failure
     if isinstance(error, CallFailed):

@@ -143,7 +143,7 @@ _TOOLS: Mapping[str, Any] = {
 
 @workflow.defn
 class Errand:
-    """One saga around a list of acts, one after the other; a ``gather`` has a list of its own."""
+    """One saga around a list of acts, one after the other, or side by side."""
 
     @workflow.run
     async def run(self, acts: list[dict[str, Any]]) -> list[Any]:
@@ -169,6 +169,12 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
             return await saga.call(_TOOLS[tool], **arguments)
         case {"gather": acts}:
             return await saga.gather(*(_do(saga, inner) for inner in acts))
+        case {"asyncio.gather": acts}:
+            return await asyncio.gather(*(_do(saga, inner) for inner in acts))
+        case {"asyncio.TaskGroup": acts}:
+            async with asyncio.TaskGroup() as group:
+                for inner in acts:
+                    group.create_task(_do(saga, inner))
         case {"sleep": seconds}:
             await workflow.sleep(seconds)
         case {"within": seconds, "do": inner}:
