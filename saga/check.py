@@ -70,7 +70,7 @@ class _Checker:
             where = f"{here}.needs[{index}]"
             if name == step.id:
                 yield Fault(where, "a step cannot wait for itself")
-            elif name not in known and (name in room.steps or name in room.groups):
+            elif name not in known and name in room.steps:
                 message = f"{name!r} is outside the group {room.groups[-1]!r}; let the group need it"
                 yield Fault(where, message)
             elif name not in known:

@@ -122,8 +122,8 @@ class Expression:
         reason = _reason(error)
         named: list[_Trouble] = []
         if isinstance(error, LookupError):
-            key = error.args[0] if isinstance(error, KeyError) and error.args else None
-            named = [t for t in troubles if t.what == "missing" and (key is None or t.part == key)]
+            key = error.args[0] if isinstance(error, KeyError) else reason.rpartition(" ")[2]
+            named = [t for t in troubles if t.what == "missing" and str(t.part) == key]
         elif isinstance(error, TypeError):
             # Who writes `null` into an expression has thought of it: then some other value does not fit.
             named = [t for t in troubles if t.what == "unfit"]

@@ -33,11 +33,10 @@ class Room:
     groups: tuple[str, ...] = ()
 
     def inside(self, group: Step) -> Room:
-        """Returns the room of the steps inside `group`, which itself has no output yet."""
+        """Returns the room of the steps inside `group`."""
         assert group.group is not None
-        seen = {name: step for name, step in self.steps.items() if name != group.id}
         return Room(
-            steps={**seen, **{step.id: step for step in group.group.steps}},
+            steps={**self.steps, **{step.id: step for step in group.group.steps}},
             items=self.items or group.for_each is not None,
             groups=(*self.groups, group.id),
         )
