@@ -19,7 +19,7 @@ from ..saga.failure import trim
 from ..saga.wire import HEADER, MAX_PAYLOAD, CallHeader
 
 JITTER = 0.2
-"""Retries wait between 80 % and 120 % of their time, so that calls that failed together do not return together."""
+"""Retries wait between 80 % and 120 % of their time: calls that failed together do not return together."""
 
 
 class CallInterceptor(ActivityInboundInterceptor):

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -114,7 +114,7 @@ def report(ours: Side, hand: Side) -> Table:
     table = Table(title=f"5 steps, a fault at the fifth, 4 undos; {len(ours.rates)} rounds in turns, medians")
     for heading in ("", ours.name, hand.name, "ratio"):
         table.add_column(heading, justify="left" if not heading else "right")
-    rows = [
+    rows: list[tuple[str, Sequence[float], Sequence[float], str]] = [
         ("latency, ms", [1000 * x for x in ours.latencies], [1000 * x for x in hand.latencies], ".1f"),
         (f"sagas a second, {AT_ONCE} at once", ours.rates, hand.rates, ".1f"),
         ("worker CPU a saga, ms", [1000 * x for x in ours.cpu], [1000 * x for x in hand.cpu], ".2f"),

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.server import temporal_server
-from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.own_workflows import CallsUnknown, FiveSteps
 from counterstep.tests.support.tasks import Tasks
