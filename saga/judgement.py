@@ -53,7 +53,7 @@ def question_for(models: tuple[str, ...], criteria: str, subject: Subject) -> Mo
 def read_judgement(reply: ModelReply, threshold: float) -> Verdict:
     """Returns the verdict of a judge; an answer that is none has rejected the output."""
     name = f"judge {reply.model}"
-    if reply.invalid is not None or not isinstance(reply.output, dict):
+    if not isinstance(reply.output, dict):
         reason = f"answered nonsense: {reply.invalid or 'no verdict'}"
         return Verdict(passed=False, validator=name, reasons=(reason,))
     score = float(reply.output["score"])

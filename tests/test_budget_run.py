@@ -35,33 +35,36 @@ async def team(
 
 async def test_usage_is_on_the_board_in_the_result_and_with_each_step(team: Team, effects: Desk) -> None:
     tasks, models = team
-    models.for_model("priced-here").default = Behaviour.text("words").with_(usage=(100, 20))
-    judge = {"judge": {"model": "openai/priced-here", "criteria": "All is well."}}
+    judge = {"judge": {"model": "openai/gpt-4o-mini", "criteria": "All is well."}}
     models.for_model("clerk").reply(
         Behaviour.calls(call("put", what="x")).with_(usage=(7, 3)), DONE.with_(usage=(11, 4))
     )
-    models.for_model("priced-here").reply(
-        Behaviour.text("words").with_(usage=(100, 20)), JUDGED.with_(usage=(50, 10))
+    models.for_model("gpt-4o-mini").reply(
+        Behaviour.text("words").with_(usage=(1_000_000, 20)), JUDGED.with_(usage=(2_000_000, 10))
     )
     handle = await tasks.start([step("priced"), step("clerk", needs=["priced"], validate=[judge]), PUT_FIRST])
     end = await end_of(handle)
     assert end.type == "completed"
     expected = {
         "model_calls": 4,
-        "input_tokens": 168,
+        "input_tokens": 3_000_018,
         "output_tokens": 37,
-        "tokens": 205,
-        "usd": pytest.approx(0.3 + 0.15),
+        "tokens": 3_000_055,
+        "usd": pytest.approx(0.450018),
         "unpriced_calls": 2,
         "unpriced_models": ["openai/clerk"],
     }
     board = await board_of(handle)
     assert end.details["usage"] == expected
     assert board["usage"] == expected
-    assert board["steps"]["priced"]["usage"] == {"model_calls": 1, "tokens": 120, "usd": pytest.approx(0.3)}
+    assert board["steps"]["priced"]["usage"] == {
+        "model_calls": 1,
+        "tokens": 1_000_020,
+        "usd": pytest.approx(0.150012),
+    }
     clerk = board["steps"]["clerk"]["usage"]
-    assert (clerk["model_calls"], clerk["tokens"]) == (3, 85), "its judge included"
-    assert clerk["usd"] == pytest.approx(0.15)
+    assert (clerk["model_calls"], clerk["tokens"]) == (3, 2_000_035), "its judge included"
+    assert clerk["usd"] == pytest.approx(0.300006)
     assert board["steps"]["first"]["usage"]["model_calls"] == 0
 
 
@@ -78,7 +81,7 @@ async def test_an_unpriced_model_is_said(team: Team, effects: Desk) -> None:
 
 async def test_what_an_undone_task_has_spent_is_in_its_failure(team: Team, effects: Desk) -> None:
     tasks, models = team
-    models.for_model("priced-here").default = Behaviour.text("words").with_(usage=(100, 20))
+    models.for_model("gpt-4o-mini").default = Behaviour.text("words").with_(usage=(1_000_000, 1))
     breaks = {
         "id": "breaks",
         "needs": ["priced"],
@@ -86,8 +89,8 @@ async def test_what_an_undone_task_has_spent_is_in_its_failure(team: Team, effec
         "input": {"what": "x", "fail": "not_applied"},
     }
     end = await tasks.run([step("priced"), breaks])
-    assert end.details["usage"]["tokens"] == 120
-    assert end.details["usage"]["usd"] == pytest.approx(0.3)
+    assert end.details["usage"]["tokens"] == 1_000_001
+    assert end.details["usage"]["usd"] == pytest.approx(0.1500006)
 
 
 # --- what is kept
@@ -143,7 +146,7 @@ async def test_agents_side_by_side_never_make_more_calls_than_the_budget(
 @pytest.mark.parametrize(
     ("budget", "says"),
     [
-        ({"tokens": 25}, "the budget of 25 tokens is used up (30 spent)"),
+        ({"tokens": 750_000}, "the budget of 750000 tokens is used up (800002 spent)"),
         ({"usd": 0.11}, "the budget of $0.11 is used up ($0.1200 spent)"),
         ({"model_calls": 0}, "the budget of 0 model calls is used up"),
     ],
@@ -152,7 +155,7 @@ async def test_tokens_and_usd_are_checked_before_each_call(
     team: Team, effects: Desk, budget: dict[str, Any], says: str
 ) -> None:
     tasks, models = team
-    models.for_model("priced-here").default = Behaviour.text("words").with_(usage=(10, 5))
+    models.for_model("gpt-4o-mini").default = Behaviour.text("words").with_(usage=(400_000, 1))
     steps = [{**step("priced"), "id": f"s{n}", "needs": [f"s{n - 1}"] if n else []} for n in range(4)]
     end = await tasks.run(steps, budget=budget)
     assert end.type == "SagaRolledBack"
@@ -194,7 +197,7 @@ async def test_a_group_does_not_eat_it_either(team: Team, effects: Desk) -> None
 async def test_a_call_that_failed_frees_its_place_in_the_budget(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("writer").default = Behaviour.error(400, "no such model")
-    models.for_model("priced-here").default = Behaviour.text("words")
+    models.for_model("gpt-4o-mini").default = Behaviour.text("words")
     steps = [step("writer", on_failure="skip"), step("priced", needs=["writer"])]
     end = await tasks.run(steps, budget={"model_calls": 1})
     assert end.type == "completed"

@@ -128,7 +128,7 @@ async def test_every_committed_output_has_a_verdict_with_a_reason(team: Team, ef
     steps: list[dict[str, Any]] = [
         put("bare"),
         put("ruled", {"rule": "true"}),
-        put("seen", {"check": "desk.agree"}, {"check": "desk.agree_fast"}, judge()),
+        put("seen", {"check": "team.seen"}, {"check": "desk.agree_fast"}, judge()),
         {**put("each"), "input": {"what": "e${{ index }}"}, "for_each": "[1, 2]"},
         {"id": "grouped", "group": {"steps": [put("inner")]}},
         {"id": "think", "agent": "desk.thinker", "input": {"text": "deep"}},
@@ -146,7 +146,7 @@ async def test_every_committed_output_has_a_verdict_with_a_reason(team: Team, ef
     assert len(board["steps"]["each"]["verdicts"]) == 2
     assert [v["validator"] for v in board["steps"]["seen"]["verdicts"]] == [
         "schema",
-        "desk.agree",
+        "team.seen",
         "desk.agree_fast",
         "judge openai/judge",
     ]

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import litellm
 import pytest
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
@@ -119,22 +118,11 @@ team.add(
 team.add(
     Agent(
         name="priced",
-        description="Its model has a price.",
+        description="Its model has a price: $0.15 for a million tokens in, $0.60 for a million out.",
         instructions="You write.",
-        model="openai/priced-here",
+        model="openai/gpt-4o-mini",
         output=str,
     )
-)
-
-litellm.register_model(
-    {
-        "openai/priced-here": {
-            "litellm_provider": "openai",
-            "mode": "chat",
-            "input_cost_per_token": 0.001,
-            "output_cost_per_token": 0.01,
-        }
-    }
 )
 
 
