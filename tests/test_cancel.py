@@ -286,7 +286,7 @@ async def test_cancel_at_any_moment_leaves_all_or_nothing(tasks: Tasks, effects:
         assert (end, left) in [("completed", names), ("cancelled", [])], f"{kind}, after {seconds} s"
         return end
 
-    moments = [*(0.05 * i for i in range(12)), 1, 2, 6]
+    moments = [*(0.05 * i for i in range(12)), 1, 2, 4]
     ends = await asyncio.gather(*(one(moment, kind) for moment in moments for kind in ("task", "saga")))
     assert set(ends) == {"cancelled", "completed"}, "the moments reach from the start to the end"
 
@@ -388,10 +388,8 @@ async def test_a_cancel_during_a_rollback_leaves_the_first_failure_the_cause(
     await handle.cancel()
     end = await end_of(handle)
     assert end.type == "SagaRolledBack"
-    assert (end.failure["step"].rpartition(".")[2], end.failure["type"]) in [
-        ("c", "Final"),
-        ("put_3", "Final"),
-    ]
+    assert end.failure["type"] == "Final"
+    assert end.failure["step"] == ("c" if kind == "task" else "put_3")
     assert end.details["not_undone"] == []
     assert effects.what("undone") == ["c", "b", "a"]
     assert_undone_once(effects, "a", "b", "c")

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import caller
 from counterstep.saga.wire import GRACE, HEARTBEAT
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
@@ -42,7 +41,7 @@ def hanging(id_: str, *needs: str, **arguments: Any) -> dict[str, Any]:
 
 
 def elsewhere(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "task_queue": "ELSEWHERE"}
+    return {**one, "task_queue": "elsewhere"}
 
 
 IN_TASKS = {
@@ -107,7 +106,26 @@ IN_SAGAS = {
     ),
 }
 
+WORK = {**IN_TASKS, **IN_SAGAS}
+
+WITH_THE_NEXT_WORKER = {
+    "a call that outlives its timeout": [
+        put("a"),
+        {
+            **put("slow", "a", delay=4),
+            "timeout": "1s",
+            "retry": {"attempts": 2, "initial": "500ms", "max": "500ms"},
+        },
+    ],
+    "calls beside one that blocks": [
+        step("blocks", "errands.block", seconds=12),
+        put("waits", late=12),
+        {**put("waits_too", late=2), "tool": "desk.put_async"},
+    ],
+}
+
 ROLLED_BACK = {
+    "a call that outlives its timeout",
     "the only attempt",
     "before the effect of an undo",
     "after the effect of an undo",
@@ -162,18 +180,16 @@ async def _night(address: str, desk: Desk, models: ModelServer) -> Night:
     with worker_process(address, queue) as process:
         async with errand_worker(address, f"{queue}-elsewhere"):
             handles = {}
-            for label, work in IN_TASKS.items():
-                steps = labelled(work.work, label)
-                for one in steps:
-                    one |= {"task_queue": f"{queue}-elsewhere"} if "task_queue" in one else {}
-                handles[label] = await tasks.start(steps)
-            for label, work in IN_SAGAS.items():
-                handles[label] = await tasks.start_workflow("Errand", labelled(work.work, label))
-            for label, work in {**IN_TASKS, **IN_SAGAS}.items():
-                if work.action == "ask":
-                    await _asked(models, f"{label}: {work.what}")
-                else:
-                    await desk.until(work.action, f"{label}: {work.what}")
+            # Those that hang do so for a minute; the others have seconds, and so come last.
+            for hangs in (True, False):
+                chosen = {k: w for k, w in WORK.items() if (w.action in ("hang", "ask")) is hangs}
+                for label, work in chosen.items():
+                    handles[label] = await _start(tasks, label, work)
+                for label, work in chosen.items():
+                    if work.action == "ask":
+                        await _asked(models, f"{label}: {work.what}")
+                    else:
+                        await desk.until(work.action, f"{label}: {work.what}")
             process.kill()
             killed = time.time()
             process.wait()
@@ -182,9 +198,21 @@ async def _night(address: str, desk: Desk, models: ModelServer) -> Night:
             await asyncio.sleep(0.5)
             with _logged() as troubles:
                 async with errand_worker(address, queue, max_cached_workflows=0):
+                    for label, steps in WITH_THE_NEXT_WORKER.items():
+                        handles[label] = await tasks.start(labelled(steps, label))
                     ends = await asyncio.gather(*map(end_of, handles.values()))
     asked = [json.dumps(request.body) for request in models.requests]
     return Night(dict(zip(handles, ends, strict=True)), desk, killed, asked, troubles)
+
+
+async def _start(tasks: Tasks, label: str, work: Work) -> WorkflowHandle[Any, Any]:
+    document = labelled(work.work, label)
+    if label in IN_SAGAS:
+        return await tasks.start_workflow("Errand", document)
+    for one in document:
+        if "task_queue" in one:
+            one["task_queue"] = f"{tasks.task_queue}-elsewhere"
+    return await tasks.start(document)
 
 
 def _clerk(body: dict[str, Any], models: ModelServer) -> Behaviour:
@@ -331,7 +359,25 @@ def test_a_model_call_without_an_answer_is_made_again(night: Night) -> None:
     assert night.ends["a model call"].details["usage"]["model_calls"] == 1
 
 
-# --- other ways in which a worker fails a call
+def test_a_call_that_outlives_its_timeout_lands_before_its_undo_or_not_at_all(night: Night) -> None:
+    label = "a call that outlives its timeout"
+    begins = night.events(label, "slow", "begin")
+    assert [event.attempt for event in begins] == [1, 2]
+    (undo,) = night.events(label, "slow", "undo")
+    assert undo.at - begins[-1].at >= 1 + GRACE.total_seconds()
+    assert night.attempts(label, "slow", "refused") == [2]
+
+
+def test_code_that_blocks_its_loop_does_not_cost_other_calls_their_heartbeats(night: Night) -> None:
+    label = "calls beside one that blocks"
+    (blocked,) = night.events(label, "blocks", "block")
+    for what in ("waits", "waits_too"):
+        assert night.attempts(label, what, "begin") == [1]
+    (waited,) = night.events(label, "waits", "begin")
+    assert abs(waited.at - blocked.at) < 5, "they ran side by side"
+
+
+# --- a worker that stops in order
 
 
 async def test_a_worker_that_stops_in_order_lets_its_calls_finish(
@@ -347,36 +393,6 @@ async def test_a_worker_that_stops_in_order_lets_its_calls_finish(
         end = await end_of(handle)
     assert end.type == "completed"
     assert sorted(effects.what("begin")) == ["a", "b", "c"], "nothing ran twice"
-
-
-async def test_a_call_that_outlives_its_timeout_lands_before_its_undo_or_not_at_all(
-    server: EmbeddedServer, task_queue: str, effects: Desk
-) -> None:
-    retried = {"attempts": 2, "initial": "500ms", "max": "500ms"}
-    slow = {**put("slow", "a", delay=4), "timeout": "1s", "retry": retried}
-    async with errand_worker(server.address, task_queue) as tasks:
-        end = await tasks.run([put("a"), slow])
-        await effects.until("refused", "slow")
-    assert end.type == "SagaRolledBack"
-    last = [event for event in effects.events("begin") if event.what == "slow"][1]
-    undo = await effects.until("undo", "slow")
-    assert undo.at - last.at >= 1 + GRACE.total_seconds()
-    assert effects.effects() == {}
-
-
-async def test_code_that_blocks_its_loop_does_not_cost_other_calls_their_heartbeats(
-    server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=3))
-    steps = [
-        step("blocks", "errands.block", seconds=5),
-        put("waits", late=4.5),
-        {**put("waits_too", late=2), "tool": "desk.put_async"},
-    ]
-    async with errand_worker(server.address, task_queue) as tasks:
-        end = await tasks.run(steps)
-    assert end.type == "completed", end
-    assert sorted(effects.what("begin")) == ["waits", "waits_too"], "nothing ran twice"
 
 
 # --- a worker that remembers nothing
