@@ -103,12 +103,12 @@ class Conversations:
         try:
             await talk.run(scope)
         except BaseException as error:
-            self._give_up(job, talk.outcome, error)
+            self._settle_failed(job, talk.outcome, error)
             raise
         self._book.settle(job.id, talk.outcome.output)
         return talk.outcome
 
-    def _give_up(self, job: Assignment, outcome: Outcome, error: BaseException) -> None:
+    def _settle_failed(self, job: Assignment, outcome: Outcome, error: BaseException) -> None:
         nobody_was_asked = isinstance(error, Failed) and error.certainly_nothing and not outcome.models
         if nobody_was_asked:
             self._book.void(job.id)

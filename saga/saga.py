@@ -205,26 +205,21 @@ class Saga:
         if error is not None:
             self._scope.stop(str(error) or type(error).__name__)
         await self._drain()
-        cancelled = workflow.cancellation_reason() is not None and (
-            error is None or isinstance(error, asyncio.CancelledError)
-        )
-        if error is None and not cancelled:
-            return await self._end_well()
-        failure = _failure(error, cancelled)
+        failure = None if error is None else failure_of(error)
+        if error is None and not _is_cancelled():
+            # What the workflow has turned its back on is undone; the rest stays.
+            left = self._calls.left_behind()
+            reason = "the workflow went on without it"
+            if not await roll_back(self._book, self._parts.caller, reason, within=left):
+                failure = Failure(step="", type="Abandoned", message="a call that was given up stays")
+            elif not _is_cancelled():
+                self._life.complete()
+                return None
+        cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
+        if cancelled or failure is None:
+            failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
         whole = await self._life.undo(self._parts.caller, failure, sequential=self._order == "sequential")
         return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
-
-    async def _end_well(self) -> BaseException | None:
-        """Keeps everything but what the workflow has turned its back on."""
-        left = self._calls.left_behind()
-        if not await roll_back(
-            self._book, self._parts.caller, "the workflow went on without it", within=left
-        ):
-            failure = Failure(step="", type="Abandoned", message="a call that was given up cannot be undone")
-            whole = await self._life.undo(self._parts.caller, failure)
-            return self._life.ended(whole=whole, cancelled=False, cause=None)
-        self._life.complete()
-        return None
 
     async def _drain(self) -> None:
         while self._running:
@@ -235,7 +230,5 @@ class Saga:
                     task.exception()
 
 
-def _failure(error: BaseException | None, cancelled: bool) -> Failure:
-    if cancelled or error is None:
-        return Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
-    return failure_of(error)
+def _is_cancelled() -> bool:
+    return workflow.cancellation_reason() is not None

@@ -450,7 +450,6 @@ async def test_a_call_given_up_in_the_very_moment_of_its_answer_is_undone(
     assert list(effects.effects()) == ([] if end.output == ["too late"] else ["late"])
 
 
-@pytest.mark.xfail(strict=True, reason="a cancel during the undo of what was given up is swallowed")
 async def test_a_cancel_while_a_call_that_was_given_up_is_undone(tasks: Tasks, effects: Desk) -> None:
     given_up = {"within": 0.3, "do": act("put", "late", delay=1.6, undo_delay=1)}
     handle = await tasks.start_workflow("Errand", [act("put", "a"), given_up])
