@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -11,7 +13,11 @@ from typing import Any
 from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+)
 
 from ..bundle.current import CURRENT_STEP, CurrentStep
 from ..saga.errors import FailureType
@@ -25,6 +31,11 @@ JITTER = 0.2
 class CallInterceptor(ActivityInboundInterceptor):
     """Prepares and bounds each activity that the engine has scheduled; others pass untouched."""
 
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        """See base class."""
+        self._heartbeats = _Heartbeats(outbound)
+        super().init(self._heartbeats)
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """See the module."""
         payload = input.headers.get(HEADER)
@@ -34,7 +45,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         info = activity.info()
         step = CurrentStep(header.key, info.workflow_id or "", header.step, info.attempt)
         token = CURRENT_STEP.set(step)
-        beating = asyncio.create_task(_heartbeat(info.heartbeat_timeout))
+        beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
         try:
             return _measured(await super().execute_activity(input), header)
         except ApplicationError as error:
@@ -48,10 +59,30 @@ class CallInterceptor(ActivityInboundInterceptor):
             CURRENT_STEP.reset(token)
 
 
-async def _heartbeat(timeout: timedelta | None) -> None:
-    while timeout is not None:
-        await asyncio.sleep(timeout.total_seconds() / 3)
-        activity.heartbeat()
+class _Heartbeats(ActivityOutboundInterceptor):
+    """Sends heartbeats: those of the user's code from any thread, and ours, which repeat its last details."""
+
+    def __init__(self, next: ActivityOutboundInterceptor) -> None:
+        super().__init__(next)
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._details: Sequence[Any] = next.info().heartbeat_details
+
+    def heartbeat(self, *details: Any) -> None:
+        self._details = details
+        if threading.get_ident() == self._loop_thread:
+            self._send()
+        else:
+            self._loop.call_soon_threadsafe(self._send)
+
+    async def keep_sending(self, timeout: timedelta | None) -> None:
+        while timeout is not None:
+            await asyncio.sleep(timeout.total_seconds() / 3)
+            self._send()
+
+    def _send(self) -> None:
+        # Not activity.heartbeat(): for a plain activity in a thread that waits for this loop, and stops it.
+        self.next.heartbeat(*self._details)
 
 
 def _measured(result: Any, header: CallHeader) -> RawValue:

@@ -16,6 +16,7 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.saga import caller
 from counterstep.saga.wire import GRACE, HEARTBEAT
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
@@ -375,6 +376,34 @@ def test_code_that_blocks_its_loop_does_not_cost_other_calls_their_heartbeats(ni
         assert night.attempts(label, what, "begin") == [1]
     (waited,) = night.events(label, "waits", "begin")
     assert abs(waited.at - blocked.at) < 5, "they ran side by side"
+
+
+# --- heartbeats
+
+
+async def test_a_plain_activity_in_a_thread_has_heartbeats_and_stops_nobody_elses(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    calls = [
+        act("plain", "a", late=3, heartbeat=1.5, thread=True),
+        act("plain", "b", late=3, heartbeat=1.5),
+    ]
+    async with errand_worker(server.address, task_queue) as tasks:
+        end = await end_of(await tasks.start_workflow("Errand", [{"gather": calls}]))
+    assert end.type == "completed", end
+    assert sorted(effects.what("begin")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("seconds", [0, 1.5])
+async def test_a_tool_may_send_heartbeats_of_its_own(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Its details reach the next attempt, though ours are sent after them."""
+    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=3))
+    counting = {**step("c", "errands.count", seconds=seconds), "retry": {"attempts": 2, "initial": "100ms"}}
+    async with errand_worker(server.address, task_queue) as tasks:
+        end = await tasks.run([counting])
+    assert end.output == {"c": ["c"]}, end
 
 
 # --- a worker that stops in order

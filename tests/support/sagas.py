@@ -86,6 +86,16 @@ async def block(what: str, seconds: float) -> str:
     return what
 
 
+@errands.tool(effect=Effect.READ_ONLY)
+def count(what: str, seconds: float) -> list[Any]:
+    """Sends a heartbeat of its own and fails; the second attempt tells what it has found of it."""
+    if current_step().attempt > 1:
+        return list(activity.info().heartbeat_details)
+    activity.heartbeat(what)
+    time.sleep(seconds)
+    raise RuntimeError(f"{what} was not counted")
+
+
 @errands.tool(compensate="desk.take_back")
 async def tell_step(what: str) -> dict[str, Any]:
     """Tells what it knows of itself."""
@@ -123,12 +133,20 @@ async def put_plainly(what: str, delay: float, late: float) -> Placed:
     return await put_async(what, delay, late)
 
 
+@activity.defn
+def put_plainly_in_thread(what: str, delay: float, late: float) -> Placed:
+    """Another one, that is not async."""
+    return put(what, delay, late)
+
+
 errands.add(put_plainly)
+errands.add(put_plainly_in_thread)
 
 _TOOLS: Mapping[str, Any] = {
     tool.__name__: tool
     for tool in (
         block,
+        count,
         look,
         put,
         put_async,
@@ -206,9 +224,10 @@ async def _call_plainly(
     attempts: int = 1,
     timeout: float = 60,
     heartbeat: float = 10,
+    thread: bool = False,
 ) -> Any:
     return await saga.call(
-        put_plainly,
+        put_plainly_in_thread if thread else put_plainly,
         what,
         delay,
         late,

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, so that a test can really kill it."""
+"""An errand worker in a process of its own, so that a test can really kill it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from temporalio.client import Client
-from temporalio.worker import Worker
-
-from counterstep.plugin import CounterstepPlugin
-from counterstep.tests.support.desk import desk
-from counterstep.tests.support.sagas import Errand, errands
+from counterstep.tests.support.workers import errand_worker
 
 READY = "ready"
 
 
 @contextmanager
 def worker_process(address: str, task_queue: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts a worker of `desk` and `errands` and waits until it works, which takes about 3 s.
+    """Starts a worker and waits until it works, which takes about 3 s.
 
     Args:
         address: The Temporal server.
@@ -47,8 +42,7 @@ def worker_process(address: str, task_queue: str) -> Iterator[subprocess.Popen[s
 
 
 async def _serve(address: str, task_queue: str) -> None:
-    client = await Client.connect(address, plugins=[CounterstepPlugin([desk, errands], inline_specs=True)])
-    async with Worker(client, task_queue=task_queue, workflows=[Errand]):
+    async with errand_worker(address, task_queue):
         sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)  # ends with the process that has started this one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +21,9 @@ from counterstep.tests.support.tasks import Tasks
 
 WORKFLOWS: list[type] = [Errand, HastyErrand]
 
+THREADS = ThreadPoolExecutor(10)
+"""For plain activities; tools have threads already."""
+
 
 def plugin() -> CounterstepPlugin:
     """The plugin of all workers here."""
@@ -30,7 +34,9 @@ def plugin() -> CounterstepPlugin:
 async def errand_worker(address: str, task_queue: str, **options: Any) -> AsyncIterator[Tasks]:
     """Runs a worker with these options of Temporal's."""
     client = await Client.connect(address, plugins=[plugin()])
-    async with Worker(client, task_queue=task_queue, workflows=WORKFLOWS, **options):
+    async with Worker(
+        client, task_queue=task_queue, workflows=WORKFLOWS, activity_executor=THREADS, **options
+    ):
         yield Tasks(client, task_queue)
 
 
@@ -50,6 +56,7 @@ class HalfWorkers:
             self.tasks.client,
             task_queue=self.tasks.task_queue,
             workflows=WORKFLOWS,
+            activity_executor=THREADS,
             no_remote_activities=True,
         )
 
@@ -65,6 +72,7 @@ async def half_workers(address: str, task_queue: str) -> AsyncIterator[HalfWorke
         task_queue=task_queue,
         activities=[*bundled_activities(registry), *bundled_compensations(registry), *registry.activities],
         interceptors=[CounterstepInterceptor()],
+        activity_executor=THREADS,
     ):
         yield HalfWorkers(Tasks(await Client.connect(address, plugins=[ours]), task_queue))
 
