@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from pydantic_core import from_json
 
 _FENCE = re.compile(r"^```[\w-]*\s*\n(.*?)\n?\s*```$", re.DOTALL)
 _MOST_FAULTS = 5
@@ -33,11 +33,11 @@ def parse_json(text: str) -> Any:
         The value.
 
     Raises:
-        ValueError: It is not JSON, or uses NaN or Infinity, which are none.
+        ValueError: It is not JSON, uses NaN or Infinity, which are none, or is nested deeper than travels.
     """
     text = text.strip()
     fence = _FENCE.match(text)
-    return json.loads(fence.group(1) if fence else text, parse_constant=_no_constant)
+    return from_json(fence.group(1) if fence else text, allow_inf_nan=False)
 
 
 def parse_answer(content: str | None, schema: Mapping[str, Any] | None) -> tuple[Any, str | None]:
@@ -147,7 +147,3 @@ def _meant(error: ValidationError) -> ValidationError:
             break
         error = faults[0]
     return error
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON value")

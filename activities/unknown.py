@@ -14,7 +14,7 @@ from ..saga.errors import FailureType
 PATIENCE = timedelta(seconds=30)
 """How long another worker, of a deployment that is still rolling, may take to show up."""
 
-_PAUSE = timedelta(seconds=8)
+_PAUSE = timedelta(seconds=10)
 
 
 @activity.defn(dynamic=True)
@@ -25,10 +25,14 @@ async def unknown_activity(args: Sequence[RawValue]) -> None:
         ApplicationError: Always; after 30 s it is not tried again.
     """
     info = activity.info()
+    # Attempts leave their number behind: where all of them came here, certainly nothing has run.
+    never_known = info.attempt == 1 or list(info.heartbeat_details) == [info.attempt - 1]
+    if never_known:
+        activity.heartbeat(info.attempt)
     patience_is_over = datetime.now(UTC) - info.scheduled_time >= PATIENCE
     raise ApplicationError(
         f"no worker of this queue knows the activity {info.activity_type!r}; give the worker its bundle",
-        {"attempt": info.attempt},
+        {"attempt": 1 if never_known else info.attempt},
         type=FailureType.UNKNOWN_ACTIVITY,
         non_retryable=patience_is_over,
         next_retry_delay=None if patience_is_over else _PAUSE,

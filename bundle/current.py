@@ -30,7 +30,7 @@ def current_step() -> CurrentStep:
     """Returns the call that is running.
 
     Raises:
-        RuntimeError: Called outside a tool, agent, validator or compensation that a task has called.
+        RuntimeError: Called outside a tool, agent or compensation that a task has called.
     """
     try:
         return CURRENT_STEP.get()

@@ -9,6 +9,7 @@ from .cel_tokens import is_one_hole
 from .effect import Effect
 from .errors import Fault
 from .graph import Graph, Place, every_step, places, targets, validation_places
+from .model_name import plain_model
 from .names import nearest
 from .pivot import pivot_faults
 from .readable import Readable, Room
@@ -182,7 +183,8 @@ class _Checker:
                 yield Fault(f"{path}.check", f"there is no validator {validation.check!r}{hint}")
             if validation.judge is not None:
                 model = validation.judge.model
-                same = self._models(made_by) & ({model} if isinstance(model, str) else set(model))
+                judges = {plain_model(name) for name in ((model,) if isinstance(model, str) else model)}
+                same = {name for name in self._models(made_by) if plain_model(name) in judges}
                 if same:
                     message = f"{min(same)} is the author's model too; a judge must differ"
                     yield Fault(f"{path}.judge.model", message)

@@ -20,12 +20,13 @@ from .snapshot import Question
 _KEYS = ("task", "spec", "input")
 
 
-def read_request(request: Any) -> Question:
+def read_request(argument: RawValue) -> Question:
     """Reads the input of ``AgentTask``.
 
     Raises:
         ApplicationError: It has another shape; nothing has run.
     """
+    request = _only_argument("AgentTask", [argument])
     if not isinstance(request, Mapping):
         raise _refused('the input is {"task": NAME, "input": {...}} or {"spec": {...}, "input": {...}}')
     for key in request:
@@ -45,14 +46,7 @@ def read_registered(task: str, args: Sequence[RawValue]) -> Question:
     Raises:
         ApplicationError: There is more than one, or it is not JSON; nothing has run.
     """
-    if len(args) > 1:
-        raise _refused(f"{task} takes one argument, its input, and not {len(args)}")
-    try:
-        value = workflow.payload_converter().from_payload(args[0].payload) if args else {}
-    except Exception as error:
-        raise _refused(f"the input of {task} is not JSON: {error}") from None
-    if isinstance(value, bytes):
-        raise _refused(f"the input of {task} is not JSON but {len(value)} bytes")
+    value = _only_argument(task, args)
     return Question(task=task, input={} if value is None else value)
 
 
@@ -68,6 +62,18 @@ async def run_task(question: Question) -> Any:
         raise
     result = await Engine(book, snapshot, question.input).run()
     return result.model_dump(mode="json")
+
+
+def _only_argument(task: str, args: Sequence[RawValue]) -> Any:
+    if len(args) > 1:
+        raise _refused(f"{task} takes one argument, its input, and not {len(args)}")
+    try:
+        value = workflow.payload_converter().from_payload(args[0].payload) if args else None
+    except Exception as error:
+        raise _refused(f"the input of {task} is not JSON: {error}") from None
+    if isinstance(value, bytes):
+        raise _refused(f"the input of {task} is not JSON but {len(value)} bytes")
+    return value
 
 
 def _name_in(spec: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 
 from counterstep.tests.support.desk import Desk
 from counterstep.tests.support.tasks import Tasks, end_of
@@ -296,4 +298,18 @@ async def test_a_registered_task_is_a_workflow_type_and_checks_its_input(tasks: 
         assert end.type == "InvalidInput", wrong
     end = await end_of(await tasks.start_workflow("desk.tidy", {"what": "a"}, {"what": "b"}))
     assert end.type == "InvalidInput"
+    deep: Any = 1
+    for _ in range(240):
+        deep = [deep]
+    surrogate = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b'{"task": "\\ud800"}'))
+    requests: list[list[Any]] = [[], [None], [1], [b"\x00"], [{"task": "desk.tidy"}, {}], [{}], [{"tsk": 1}]]
+    requests += [
+        [{"task": "a", "spec": {}}],
+        [{"task": 3}],
+        [surrogate],
+        [{"task": "desk.tidy", "input": deep}],
+    ]
+    for wrong_request in requests:
+        end = await end_of(await tasks.start_workflow("AgentTask", *wrong_request))
+        assert end.type == ("TypeError" if len(wrong_request) > 1 else "InvalidInput"), wrong_request
     assert list(effects.effects()) == ["cup", "pen"]

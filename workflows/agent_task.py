@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 
 from ..saga.start import read_request, run_task
+
+_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
 @workflow.defn(name="AgentTask", sandboxed=False)
 class AgentTask:
     """Runs ``{"task": NAME, "input": ...}``, or with ``"spec"`` for ``"task"`` where the worker allows it."""
 
+    __counterstep_task__ = True
+
     @workflow.run
-    async def run(self, request: Any) -> Any:
+    async def run(self, request: RawValue = _NOTHING) -> Any:
         """Runs the task to its end.
 
         Args:
-            request: As above; `input` may be left out for a task that needs none.
+            request: As above; `input` may be left out for a task that needs none. It is taken raw: what the
+                SDK cannot decode would leave the workflow running for ever.
 
         Returns:
             A `TaskResult` as JSON.

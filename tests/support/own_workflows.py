@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from counterstep import Effect, Saga
+    from counterstep import Saga
     from counterstep.tests.support.desk import look, put
 
 
@@ -78,4 +78,4 @@ class CallsUnknown:
     async def run(self) -> str:
         async with Saga() as saga:
             await saga.call(put, what="a")
-            return str(await saga.call("nobody.knows_this", 1, effect=Effect.RETRIABLE))
+            return str(await saga.call("nobody.knows_this", 1, undo="nobody.undoes_this"))
