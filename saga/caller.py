@@ -11,17 +11,11 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    CancelledError,
-    TimeoutError,
-    TimeoutType,
-)
+from temporalio.exceptions import ActivityError
 
 from .book import Book
+from .call_failure import may_land_for, read_failure
 from .catalog import DEFAULT_TIMEOUT
-from .duration import format_duration
 from .effect import Effect
 from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
@@ -30,17 +24,12 @@ from .ledger import Entry
 from .outgoing import Outgoing
 from .scope import StopScope
 from .spec import Retry
-from .wire import CURRENT_HEADER, GRACE, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
+from .wire import CURRENT_HEADER, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
 
 _FORWARD_RETRY = Retry()
 
 UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
 """An undo is tried for about five minutes before it counts as stuck."""
-
-NOTHING_HAPPENED = frozenset(
-    {FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY}
-)
-"""Failures that a worker reports before it has run the user's code, or that the code vouches for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +140,7 @@ class Caller:
                 self._book.settle(call.id)
             raise
         except ActivityError as error:
-            failed = _failed(call, error, scope)
+            failed = read_failure(call, error, scope.reason)
             await self._settle_failed(call, error, failed)
             raise failed from error
         if call.compensation is not None:
@@ -192,7 +181,7 @@ class Caller:
         try:
             await _start(call, [RawValue(payload)], header)
         except ActivityError as error:
-            raise _failed(call, error, StopScope()) from error
+            raise read_failure(call, error, None) from error
 
     async def local(
         self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str
@@ -261,7 +250,7 @@ class Caller:
         if failed.certainly_nothing:
             self._book.void(call.id)
             return
-        wait = _may_land_for(call, error)
+        wait = may_land_for(call, error)
         if wait is not None:
             await sleep(wait.total_seconds())
         self._book.settle(call.id)
@@ -299,44 +288,3 @@ def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
         )
     finally:
         CURRENT_HEADER.reset(token)
-
-
-def _failed(call: Call, error: ActivityError, scope: StopScope) -> Failed:
-    cause = error.cause
-    if isinstance(cause, CancelledError):
-        stopped = Stopped(call.step, scope.reason or "interrupted")
-        stopped.certainly_nothing = False
-        return stopped
-    if isinstance(cause, TimeoutError):
-        failure = Failure(step=call.step, type=FailureType.TIMEOUT, message=_timeout_message(call, cause))
-        never_started = cause.type == TimeoutType.SCHEDULE_TO_START and cause.cause is None
-        return Failed(failure, certainly_nothing=never_started and not error.started_event_id)
-    if isinstance(cause, ApplicationError):
-        type_ = cause.type or "Error"
-        failure = Failure(step=call.step, type=type_, message=trim(cause.message))
-        # An attempt before this one may have landed; only the first can vouch for the whole call.
-        first = bool(cause.details) and cause.details[0] == {"attempt": 1}
-        return Failed(failure, certainly_nothing=type_ in NOTHING_HAPPENED and first)
-    message = trim(str(cause or error))
-    return Failed(Failure(step=call.step, type=type(cause or error).__name__, message=message))
-
-
-def _timeout_message(call: Call, cause: TimeoutError) -> str:
-    match cause.type:
-        case TimeoutType.START_TO_CLOSE:
-            return f"{call.activity} took longer than {format_duration(call.timeout)}"
-        case TimeoutType.HEARTBEAT:
-            return f"the worker that ran {call.activity} has vanished"
-        case TimeoutType.SCHEDULE_TO_START:
-            return f"no worker has taken {call.activity} from its queue in time"
-        case _:
-            return f"{call.activity} and its retries took too long"
-
-
-def _may_land_for(call: Call, error: ActivityError) -> timedelta | None:
-    """Returns how long the last attempt may still change something although it is given up, or None."""
-    if not isinstance(error.cause, TimeoutError):
-        return None
-    if error.cause.type == TimeoutType.HEARTBEAT:
-        return max(call.timeout - call.heartbeat, timedelta()) + GRACE
-    return GRACE
