@@ -144,7 +144,7 @@ class Caller:
             await self._settle_failed(call, error, failed)
             raise failed from error
         if call.compensation is not None:
-            self._book.settle(call.id, as_json(result))
+            self._settle(call, result)
         return result
 
     async def undo(self, entry: Entry, reason: str) -> None:
@@ -243,6 +243,16 @@ class Caller:
             before=before,
             task_queue=call.task_queue,
         )
+
+    def _settle(self, call: Call, result: RawValue) -> None:
+        try:
+            output = as_json(result)
+        except Exception as error:
+            self._book.settle(call.id)
+            message = trim(f"the result of {call.activity} cannot be read: {error}")
+            failure = Failure(step=call.step, type=FailureType.INVALID_OUTPUT, message=message)
+            raise Failed(failure) from error
+        self._book.settle(call.id, output)
 
     async def _settle_failed(self, call: Call, error: ActivityError, failed: Failed) -> None:
         if call.compensation is None:

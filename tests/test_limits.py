@@ -27,6 +27,15 @@ async def test_a_result_that_is_too_large_fails_once_and_is_undone(tasks: Tasks,
     assert effects.effects() == {}
 
 
+async def test_a_result_that_cannot_be_read_is_undone(tasks: Tasks, effects: Desk) -> None:
+    step = {"id": "deep", "tool": "desk.put_deep", "input": {"what": "deep", "depth": 240}}
+    end = await tasks.run([step])
+    assert end.type == "SagaRolledBack"
+    assert end.failure["type"] == "InvalidOutput"
+    assert effects.what("done", "undone") == ["deep", "deep"]
+    assert effects.effects() == {}
+
+
 async def test_input_and_output_together_leave_room_for_the_undo(tasks: Tasks, effects: Desk) -> None:
     text = "x" * 300_000
     end = await tasks.run(

@@ -167,6 +167,16 @@ async def put_async(what: str, delay: float = 0, late: float = 0) -> Placed:
     return Placed(what=what, key=current_step().idempotency_key)
 
 
+@desk.tool(compensate="take_back")
+def put_deep(what: str, depth: int) -> Any:
+    """Puts a thing on the desk and answers with lists in lists."""
+    _put(what)
+    answer: Any = what
+    for _ in range(depth):
+        answer = [answer]
+    return answer
+
+
 @desk.compensation
 def take_back(undo: Undo[Placed]) -> None:
     """Takes a thing off the desk and fences its key."""
