@@ -361,16 +361,18 @@ async def test_an_input_that_breaks_the_agents_type_never_reaches_a_model(team: 
     assert models.count() == 0
 
 
-async def test_an_answer_that_the_workflow_cannot_read_is_undone(team: Team, effects: Desk) -> None:
+async def test_what_is_nested_too_deeply_goes_back_as_unusable(team: Team, effects: Desk) -> None:
     tasks, models = team
     nested = "[" * 250 + "]" * 250
-    models.for_model("clerk").reply(
-        Behaviour.calls(call("put", what="x")), Behaviour.calls(Call("put", f'{{"what": {nested}}}'))
-    )
+    clerk = models.for_model("clerk")
+    clerk.reply(Behaviour.calls(call("put", what="x")))
+    clerk.reply(*[Behaviour.calls(Call("put", f'{{"what": {nested}}}'))] * 4)
     end = await tasks.run([step("clerk")])
     assert end.type == "SagaRolledBack"
-    assert end.failure["type"] == "InvalidOutput"
-    assert effects.effects() == {}
+    assert end.failure["type"] == "ToolFailed"
+    assert "recursion limit" in end.failure["message"]
+    assert effects.what("done", "undone") == ["x", "x"]
+    assert models.count("clerk") == 5, "the answer is paid for once, and corrected a bounded number of times"
 
 
 # --- models that fail
