@@ -349,13 +349,13 @@ async def test_a_cancel_and_an_answer_that_arrive_together(
 async def test_a_second_and_a_third_cancel_change_nothing(tasks: Tasks, effects: Desk, kind: str) -> None:
     if kind == "task":
         steps = [
-            put("a", undo_delay=0.4),
-            put("b", "a", undo_delay=0.4),
-            put("c", "b", late=1, undo_delay=0.4),
+            put("a", undo_delay=0.3),
+            put("b", "a", undo_delay=0.3),
+            put("c", "b", late=0.4, undo_delay=0.3),
         ]
         handle = await tasks.start(steps)
     else:
-        acts = [act("put", name, undo_delay=0.4, late=int(name == "c")) for name in "abc"]
+        acts = [act("put", name, undo_delay=0.3, late=0.4 * (name == "c")) for name in "abc"]
         handle = await tasks.start_workflow("Errand", acts)
     await effects.until("done", "c")
     await handle.cancel()
@@ -398,10 +398,10 @@ async def test_a_cancel_during_a_rollback_leaves_the_first_failure_the_cause(
 @pytest.mark.parametrize("kind", ["task", "saga"])
 async def test_a_cancel_whose_undo_fails_is_no_cancelled_task(tasks: Tasks, effects: Desk, kind: str) -> None:
     if kind == "task":
-        steps = [put("a"), step("b", "errands.put_for_good"), put("c", "a", "b", late=1)]
+        steps = [put("a"), step("b", "errands.put_for_good"), put("c", "a", "b", late=0.4)]
         handle = await tasks.start(steps)
     else:
-        acts = [act("put_for_good", "b"), act("put", "c", late=1)]
+        acts = [act("put_for_good", "b"), act("put", "c", late=0.4)]
         handle = await tasks.start_workflow("Errand", acts)
     await effects.until("done", "c")
     end = await cancel(handle)
