@@ -98,7 +98,7 @@ IN_A_TASK = {
         [
             put("a"),
             {
-                **put("each", "a", what="i${{ index }}", delay=0.8),
+                **put("each", "a", what="i${{ index }}", delay=2),
                 "for_each": "[1, 2, 3, 4, 5, 6]",
                 "max_parallel": 2,
             },
@@ -206,7 +206,8 @@ async def check_cancelled(
     handle: WorkflowHandle[Any, Any], effects: Desk, label: str, moment: Moment
 ) -> None:
     await effects.until(moment.action, f"{label}: {moment.what}")
-    await asyncio.sleep(0.1)
+    for what in moment.undone:
+        await effects.until("begin", f"{label}: {what}")
     end = await cancel(handle)
     assert end.type == "cancelled", end
     assert_undone_once(effects, *(f"{label}: {what}" for what in moment.undone), label=label)
