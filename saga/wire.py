@@ -31,6 +31,24 @@ GRACE = timedelta(seconds=2)
 """How long after its timeout a call is still expected to land."""
 
 
+class CallOwner(BaseModel):
+    """The ledger entry of an agent, named by each of its model calls: it has no activity of its own.
+
+    The agent's input is the first message of the role ``user`` in its first request.
+
+    Attributes:
+        id: The entry's id.
+        key: Its idempotency key.
+        compensation: What undoes it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    key: str
+    compensation: str
+
+
 class CallHeader(BaseModel):
     """What travels beside the arguments of a call.
 
@@ -42,6 +60,8 @@ class CallHeader(BaseModel):
         compensation: What undoes the call, or None.
         max_result: The most bytes that the result may have.
         retry: How long to wait between attempts; None to leave that to the server.
+        names: The names by which the undo sees the arguments; None where the only argument has them.
+        owner: The agent whose call it is, or None.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +73,8 @@ class CallHeader(BaseModel):
     compensation: str | None = None
     max_result: int = MAX_PAYLOAD
     retry: Retry | None = None
+    names: tuple[str, ...] | None = None
+    owner: CallOwner | None = None
 
 
 CURRENT_HEADER: ContextVar[CallHeader | None] = ContextVar("counterstep_call_header", default=None)
