@@ -16,7 +16,15 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError, Fault, SpecError
 from ..saga.spec import STEP_ID, TaskSpec
 from .agent import Agent
-from .declaration import agent_entry, expect_undo, expect_verdict, read_effect, read_target, read_timeout
+from .declaration import (
+    agent_entry,
+    expect_undo,
+    expect_verdict,
+    read_effect,
+    read_retry,
+    read_target,
+    read_timeout,
+)
 from .function import Function
 from .spec_file import load_spec, parse_spec
 
@@ -166,9 +174,15 @@ class Bundle:
     @overload
     def compensation(self, function: F) -> F: ...
     @overload
-    def compensation(self, *, timeout: timedelta | str | None = None) -> Callable[[F], F]: ...
     def compensation(
-        self, function: F | None = None, *, timeout: timedelta | str | None = None
+        self, *, timeout: timedelta | str | None = None, retry: Mapping[str, Any] | None = None
+    ) -> Callable[[F], F]: ...
+    def compensation(
+        self,
+        function: F | None = None,
+        *,
+        timeout: timedelta | str | None = None,
+        retry: Mapping[str, Any] | None = None,
     ) -> F | Callable[[F], F]:
         """Registers a function that undoes a call; its only parameter is an `Undo`.
 
@@ -177,12 +191,15 @@ class Bundle:
         Args:
             function: The function, where the decorator stands without parentheses.
             timeout: The longest one attempt may take; None for 60 s.
+            retry: How it is tried before it counts as stuck and somebody has to `resolve` it, as in a spec:
+                ``{"attempts": 4, "initial": "1s", "factor": 2, "max": "1m"}``; None for ten attempts in about
+                five minutes.
 
         Returns:
             The function itself.
 
         Raises:
-            DefinitionError: It takes anything but one `Undo`, or the name is taken.
+            DefinitionError: It takes anything but one `Undo`, a value is wrong, or the name is taken.
         """
 
         def register(function: F) -> F:
@@ -190,7 +207,10 @@ class Bundle:
             read = Function(function, what)
             expect_undo(what, read)
             self.compensations[name] = CompensationEntry(
-                name=name, description=read.description, timeout=read_timeout(what, timeout)
+                name=name,
+                description=read.description,
+                timeout=read_timeout(what, timeout),
+                retry=read_retry(what, retry),
             )
             return self._keep(name, what, read, function)
 

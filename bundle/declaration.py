@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from ..saga.action import NAME_ATTRIBUTE
 from ..saga.catalog import RETRACT, AgentEntry
@@ -15,6 +17,7 @@ from ..saga.duration import parse_duration
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.schema import check_schema
+from ..saga.spec import Retry
 from ..saga.undo import Undo
 from ..saga.verdict import Subject, Verdict
 from .agent import Agent
@@ -58,6 +61,17 @@ def read_timeout(what: str, timeout: timedelta | str | None) -> timedelta | None
         return parse_duration(timeout)
     except ValueError as error:
         raise DefinitionError(f"{what}: timeout: {error}") from None
+
+
+def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
+    """Reads a retry policy as a spec writes it; raises `DefinitionError` where it is none."""
+    if retry is None:
+        return None
+    try:
+        return Retry.model_validate(retry)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'retry'}: {e['msg']}" for e in error.errors()]
+        raise DefinitionError(f"{what}: retry: {'; '.join(faults)}") from None
 
 
 def read_target(what: str, target: Any, bundle: str) -> str:

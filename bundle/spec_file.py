@@ -13,7 +13,7 @@ from ..saga.budget import Budget
 from ..saga.errors import Fault, SpecError
 from ..saga.names import nearest
 from ..saga.spec import (
-    CompensationOrder,
+    Compensation,
     Fallback,
     Group,
     Judge,
@@ -35,7 +35,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "steps": Step,
     "group": Group,
     "budget": Budget,
-    "compensation": CompensationOrder,
+    "compensation": Compensation,
     "validate": Validation,
     "judge": Judge,
     "retry": Retry,

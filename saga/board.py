@@ -18,6 +18,7 @@ MAX_OUTPUT = 50_000
 _MARKS = {
     StepState.PENDING: "·",
     StepState.RUNNING: "▶",
+    StepState.WAITING: "?",
     StepState.COMPLETED: "✔",
     StepState.SKIPPED: "»",
     StepState.FAILED: "✘",
@@ -45,7 +46,7 @@ def board(book: Book) -> dict[str, Any]:
         "ledger": [_entry(entry) for entry in book.ledger],
         "usage": book.usage.report(),
         "budget": book.budget.model_dump(mode="json"),
-        "waiting_for": None,
+        "waiting_for": book.waiting_for(),
         "failure": book.failure.model_dump(mode="json") if book.failure else None,
         "log": list(book.log),
     }

@@ -23,7 +23,9 @@ class TaskState(StrEnum):
     """The state of a task, as the board and the search attribute ``SagaState`` show it."""
 
     RUNNING = "running"
+    WAITING = "waiting"
     COMPENSATING = "compensating"
+    NEEDS_ATTENTION = "needs_attention"
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
     CANCELLED = "cancelled"
@@ -44,6 +46,7 @@ class Book:
         log: Who did what, on which step, why and when; JSON objects, oldest first. ``n`` counts them: a
             replay may tell another ``at`` by milliseconds, never another ``n``.
         undo_order: Ids of ledger entries in the order in which their undos finished.
+        waiting_for: Returns what people are asked, as JSON.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class Book:
         self.steps: dict[str, Progress] = {}
         self.log: list[dict[str, Any]] = []
         self.undo_order: list[str] = []
+        self.waiting_for: Callable[[], list[dict[str, Any]]] = list
+        self._stuck_since: dict[str, datetime] = {}
         self._lines = 0
         self._model_calls_under_way = 0
         self._now = now
@@ -209,9 +214,12 @@ class Book:
     def finish_undo(self, entry_id: str) -> None:
         """Records that an undo has succeeded; a step whose undos are all done is withdrawn."""
         self.ledger = self.ledger.finish(entry_id)
+        self.note(self.ledger[entry_id].compensation, "undone", self.ledger[entry_id].step)
+        self._after_undo(entry_id)
+
+    def _after_undo(self, entry_id: str) -> None:
         self.undo_order.append(entry_id)
         entry = self.ledger[entry_id]
-        self.note(entry.compensation, "undone", entry.step)
         if not any(e.step == entry.step and e.state is not EntryState.UNDONE for e in self._live()):
             self.withdraw(entry.step)
         else:
@@ -220,8 +228,36 @@ class Book:
     def fail_undo(self, entry_id: str, error: str) -> None:
         """Records that an undo has failed past its retries."""
         self.ledger = self.ledger.fail(entry_id, trim(error, 500))
+        self._stuck_since[entry_id] = self._now()
         entry = self.ledger[entry_id]
         self.note(entry.compensation, "undo failed", entry.step, error)
+        self._changed(self)
+
+    def stuck(self, name: str) -> list[Entry]:
+        """Returns the entries of a step, or the one of this id, whose undos are stuck."""
+        return [e for e in self.ledger if name in (e.step, e.id) and e.state is EntryState.STUCK]
+
+    def all_stuck(self) -> list[tuple[Entry, datetime]]:
+        """Returns the entries whose undos are stuck, each with the time since when."""
+        return [(e, self._stuck_since[e.id]) for e in self.ledger if e.state is EntryState.STUCK]
+
+    def stuck_since(self) -> datetime | None:
+        """Returns when the last of the stuck undos has failed; None where none is stuck."""
+        return max((since for _, since in self.all_stuck()), default=None)
+
+    def retry_undo(self, entry_id: str) -> None:
+        """Records that a stuck undo is to be run again."""
+        self.ledger = self.ledger.retry(entry_id)
+        self._changed(self)
+
+    def done_by_hand(self, entry_id: str) -> None:
+        """Records that somebody has undone what was stuck."""
+        self.ledger = self.ledger.done(entry_id)
+        self._after_undo(entry_id)
+
+    def skip_undo(self, entry_id: str) -> None:
+        """Records that what was stuck stays as it is."""
+        self.ledger = self.ledger.skip(entry_id)
         self._changed(self)
 
     def undone_steps(self) -> list[str]:
@@ -232,7 +268,11 @@ class Book:
 
     def not_undone_steps(self) -> list[str]:
         """Returns the steps of which an undo is missing, newest first."""
-        return list(dict.fromkeys(self.ledger[entry_id].step for entry_id in self.ledger.open()))
+        return list(dict.fromkeys(entry.step for entry in reversed(self.remaining())))
+
+    def remaining(self) -> list[Entry]:
+        """Returns the entries whose effects stand, oldest first."""
+        return [entry for entry in self._live() if entry.state is not EntryState.UNDONE]
 
     def _live(self) -> list[Entry]:
         return [entry for entry in self.ledger if entry.state is not EntryState.VOID]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
 
@@ -12,16 +12,33 @@ from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
 from .wire import GRACE
 
-if TYPE_CHECKING:
-    from .caller import Call
-
 NOTHING_HAPPENED = frozenset(
     {FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY}
 )
 """Failures that a worker reports before it has run the user's code, or that the code vouches for."""
 
 
-def read_failure(call: Call, error: ActivityError, stopped: str | None) -> Failed:
+class Attempted(Protocol):
+    """A call, as it is made or as a history tells of it.
+
+    Attributes:
+        step: The id of the step that it belongs to.
+        activity: The activity type.
+        timeout: The longest one attempt may take.
+        heartbeat: After how long without a heartbeat the worker that runs it is taken for dead.
+    """
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def activity(self) -> str: ...
+    @property
+    def timeout(self) -> timedelta: ...
+    @property
+    def heartbeat(self) -> timedelta: ...
+
+
+def read_failure(call: Attempted, error: ActivityError, stopped: str | None) -> Failed:
     """Says what the failure of an activity means for its call.
 
     Args:
@@ -52,7 +69,7 @@ def read_failure(call: Call, error: ActivityError, stopped: str | None) -> Faile
     return Failed(Failure(step=call.step, type=type(cause or error).__name__, message=message))
 
 
-def may_land_for(call: Call, error: ActivityError) -> timedelta | None:
+def may_land_for(call: Attempted, error: ActivityError) -> timedelta | None:
     """Returns how long the last attempt may still change something although it is given up, or None."""
     if not isinstance(error.cause, TimeoutError):
         return None
@@ -61,7 +78,7 @@ def may_land_for(call: Call, error: ActivityError) -> timedelta | None:
     return GRACE
 
 
-def _timeout_message(call: Call, cause: TimeoutError) -> str:
+def _timeout_message(call: Attempted, cause: TimeoutError) -> str:
     match cause.type:
         case TimeoutType.START_TO_CLOSE:
             return f"{call.activity} took longer than {format_duration(call.timeout)}"

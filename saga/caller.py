@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError
 
 from .book import Book
 from .call_failure import may_land_for, read_failure
-from .catalog import DEFAULT_TIMEOUT
+from .catalog import DEFAULT_TIMEOUT, CompensationEntry
 from .effect import Effect
 from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
@@ -24,12 +24,12 @@ from .ledger import Entry
 from .outgoing import Outgoing
 from .scope import StopScope
 from .spec import Retry
-from .wire import CURRENT_HEADER, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader
+from .wire import CURRENT_HEADER, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader, CallOwner
 
 _FORWARD_RETRY = Retry()
 
 UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
-"""An undo is tried for about five minutes before it counts as stuck."""
+"""An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Call:
         interruptible: Whether a stop may interrupt it although it changes something.
         summary: What the Web UI shows beside the activity type.
         options: More options of Temporal's, for activities of the user's own.
+        owner: The agent whose call it is, or None.
     """
 
     step: str
@@ -71,6 +72,7 @@ class Call:
     interruptible: bool = False
     summary: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    owner: CallOwner | None = None
 
     @property
     def id(self) -> str:
@@ -91,11 +93,11 @@ class Call:
 class Caller:
     """Makes the calls of one task."""
 
-    def __init__(self, book: Book, root_key: str, undo_timeouts: Mapping[str, timedelta]) -> None:
-        """Args: root_key: see `idempotency_key`. undo_timeouts: by compensation; 60 s for others."""
+    def __init__(self, book: Book, root_key: str, compensations: Mapping[str, CompensationEntry]) -> None:
+        """Args: root_key: see `idempotency_key`. compensations: those of bundles, by name."""
         self._book = book
         self._root_key = root_key
-        self._undo_timeouts = undo_timeouts
+        self._compensations = compensations
         self._outgoing = Outgoing()
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
@@ -128,6 +130,8 @@ class Caller:
             compensation=call.compensation,
             max_result=room,
             retry=None if "retry_policy" in call.options else call.retry,
+            names=_names(call),
+            owner=call.owner,
         )
         future = _start(call, [RawValue(payload) for payload in payloads], header)
         try:
@@ -163,6 +167,8 @@ class Caller:
             "task_id": self._book.task_id,
         }
         path, _, round_ = entry.id.rpartition("#")
+        declared = self._compensations.get(entry.compensation, CompensationEntry(name=entry.compensation))
+        retry = declared.retry or UNDO_RETRY
         call = Call(
             step=entry.step,
             path=f"{path}/undo",
@@ -170,12 +176,12 @@ class Caller:
             args=(undo,),
             effect=Effect.RETRIABLE,
             round=int(round_),
-            timeout=self._undo_timeouts.get(entry.compensation, DEFAULT_TIMEOUT),
-            retry=UNDO_RETRY,
+            timeout=declared.timeout or DEFAULT_TIMEOUT,
+            retry=retry,
             task_queue=entry.task_queue,
             summary=f"undo {entry.step}",
         )
-        header = CallHeader(key=entry.key, step=entry.step, retry=UNDO_RETRY)
+        header = CallHeader(key=entry.key, step=entry.step, retry=retry)
         payload = workflow.payload_converter().to_payload(undo)
         await self._outgoing.make_room(payload.ByteSize())
         try:
@@ -269,6 +275,11 @@ class Caller:
 def as_json(result: RawValue) -> Any:
     """Reads a result without a type."""
     return workflow.payload_converter().from_payload(result.payload)
+
+
+def _names(call: Call) -> tuple[str, ...] | None:
+    by_name = len(call.args) == 1 and call.args[0] is call.input
+    return None if by_name or call.compensation is None else tuple(call.input)
 
 
 def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .duration import Duration
 from .effect import Effect
-from .spec import TaskSpec
+from .spec import Retry, TaskSpec
 
 FORMAT_VERSION = 1
 """Version of what is recorded in histories: headers, activity ids, the snapshot."""
@@ -94,9 +94,15 @@ class ValidatorEntry(_Entry):
 
 
 class CompensationEntry(_Entry):
-    """One compensation; `timeout` is the longest one attempt may take, None for the default."""
+    """One compensation.
+
+    Attributes:
+        timeout: The longest one attempt may take; None for the default.
+        retry: How often and how fast it is tried before it counts as stuck; None for the default.
+    """
 
     timeout: Duration | None = None
+    retry: Retry | None = None
 
 
 class Catalog(BaseModel):

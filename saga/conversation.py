@@ -18,10 +18,12 @@ from .key import idempotency_key
 from .ledger import Entry
 from .model_call import GIVE_UP, Message, ModelReply, ModelRequest, ToolCall
 from .model_calls import ModelCalls
+from .rollback import Rollback
 from .schema import check_input
 from .scope import StopScope
 from .toolbox import Toolbox, refusal
 from .verdict import Evidence
+from .wire import CallOwner
 
 __all__ = ["Assignment", "Conversations", "Outcome"]
 
@@ -59,11 +61,18 @@ class Conversations:
     """Runs the model agents of one task."""
 
     def __init__(
-        self, book: Book, caller: Caller, models: ModelCalls, catalog: Catalog, root_key: str
+        self,
+        book: Book,
+        caller: Caller,
+        rollback: Rollback,
+        models: ModelCalls,
+        catalog: Catalog,
+        root_key: str,
     ) -> None:
         """Args: catalog: the task's snapshot. root_key: see `idempotency_key`."""
         self._book = book
         self._caller = caller
+        self._rollback = rollback
         self._models = models
         self._catalog = catalog
         self._root_key = root_key
@@ -89,17 +98,19 @@ class Conversations:
         """
         scope.check(job.step)
         tools = [self._catalog.tools[name] for name in agent.tools]
+        entry = self._own_entry(job)
         talk = _Conversation(
             agent=agent,
             job=job,
             asked=self._catalog.models_of(agent),
             models=self._models,
-            toolbox=Toolbox(agent.name, tools, job, self._book, self._caller),
+            toolbox=Toolbox(agent.name, tools, job, self._book, self._caller, self._rollback),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             goal=self._book.goal,
+            owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
         )
         talk.check()
-        self._book.arm(self._own_entry(job))
+        self._book.arm(entry)
         try:
             await talk.run(scope)
         except BaseException as error:
@@ -144,6 +155,7 @@ class _Conversation:
         toolbox: Toolbox,
         timeout: timedelta,
         goal: str,
+        owner: CallOwner,
     ) -> None:
         self.outcome = Outcome(evidence=toolbox.evidence)
         self._agent = agent
@@ -152,6 +164,7 @@ class _Conversation:
         self._models = models
         self._toolbox = toolbox
         self._timeout = timeout
+        self._owner = owner
         self._corrections = 0
         self._messages = list(_opening(agent, goal, job.input))
 
@@ -210,6 +223,7 @@ class _Conversation:
             timeout=self._timeout,
             retry=job.retry,
             task_queue=job.task_queue,
+            owner=self._owner,
         )
 
     async def _use_tools(self, wanted: Sequence[ToolCall], scope: StopScope) -> None:

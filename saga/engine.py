@@ -56,10 +56,13 @@ class Engine:
         """Args: snapshot: with a spec. task_input: checked against the spec's schema already."""
         assert snapshot.spec is not None
         self._spec = snapshot.spec
-        self._parts = Parts.assemble(book, snapshot.catalog, task_input)
         self._book = book
         book.goal, book.budget = self._spec.goal, self._spec.budget
-        self._life = Lifecycle(self._book, search_attributes=snapshot.search_attributes)
+        undos = self._spec.compensation
+        self._parts = Parts.assemble(
+            book, snapshot, task_input, sequential=undos.order == "sequential", give_up=undos.give_up
+        )
+        self._life = Lifecycle(self._parts)
         self._scope = StopScope()
         self._cancel = CancelWatch()
 
@@ -114,12 +117,10 @@ class Engine:
 
     async def _backward(self, error: Exception) -> BaseException:
         failure = self._cause(error)
-        whole = await self._life.undo(
-            self._parts.caller, failure, sequential=self._spec.compensation.order == "sequential"
-        )
+        await self._life.undo(failure)
         self._withdraw_groups(self._spec.steps, "")
         cancelled = failure.type == FailureType.CANCELLED
-        return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
+        return self._life.ended(cancelled=cancelled, cause=error)
 
     def _withdraw_groups(self, steps: Sequence[Step], prefix: str) -> None:
         """Takes the outputs of groups back whose steps are all undone; steps do it for themselves."""

@@ -95,3 +95,6 @@ class FailureType(StrEnum):
     MODEL_UNAVAILABLE = "ModelUnavailable"
     TIMEOUT = "Timeout"
     CANCELLED = "Cancelled"
+    REFUSED = "Refused"
+    PRECONDITION = "PreconditionFailed"
+    ABANDONED = "Abandoned"

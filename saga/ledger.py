@@ -7,10 +7,13 @@ stands for one forward call that may have changed something. Its life::
       │ settle               (no undo)
       ▼
     settled ── begin ──► undoing ── finish ──► undone
-                            │
-                            └────── fail ───► stuck
+      ▲                     │                    ▲
+      │                     └────── fail ───► stuck ── skip ──► skipped
+      └──────────────────── retry ───────────────┘ done
 
-Only these arrows exist; any other is an error of the engine, raised as `LedgerError`.
+A stuck undo is left by what a person says: `retry` runs it again, `done` counts it as undone by hand, and
+`skip` leaves the effect standing. Only these arrows exist; any other is an error of the engine, raised as
+`LedgerError`.
 """
 
 from __future__ import annotations
@@ -31,9 +34,10 @@ class EntryState(StrEnum):
     UNDOING = "undoing"
     UNDONE = "undone"
     STUCK = "stuck"
+    SKIPPED = "skipped"
 
 
-_ENDED = frozenset({EntryState.VOID, EntryState.UNDONE})
+_ENDED = frozenset({EntryState.VOID, EntryState.UNDONE, EntryState.SKIPPED})
 _BEGUN = frozenset({EntryState.UNDOING, EntryState.STUCK})
 
 
@@ -144,6 +148,18 @@ class Ledger:
     def fail(self, entry_id: str, error: str) -> Ledger:
         """Records that the undo has failed past its retries."""
         return self._move(entry_id, EntryState.UNDOING, EntryState.STUCK, error=error)
+
+    def retry(self, entry_id: str) -> Ledger:
+        """Records that a stuck undo is to be run again."""
+        return self._move(entry_id, EntryState.STUCK, EntryState.SETTLED, error=None)
+
+    def done(self, entry_id: str) -> Ledger:
+        """Records that somebody has undone by hand what was stuck."""
+        return self._move(entry_id, EntryState.STUCK, EntryState.UNDONE)
+
+    def skip(self, entry_id: str) -> Ledger:
+        """Records that what was stuck stays as it is; it holds back nothing any more."""
+        return self._move(entry_id, EntryState.STUCK, EntryState.SKIPPED)
 
     def blockers(self, entry_id: str) -> list[str]:
         """Names the entries that came after this one, built on it, and are not undone yet."""

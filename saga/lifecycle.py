@@ -9,26 +9,18 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from .board import board, markdown
 from .book import Book, TaskState
 from .budget import Budget
-from .caller import Caller
 from .errors import FailureType
 from .failure import CallFailed, Failed, Failure, trim
-from .ledger import EntryState
-from .rollback import roll_back
+from .parts import Parts
 from .snapshot import Question, Snapshot
 from .wire import RESOLVE
 
 T = TypeVar("T")
-
-SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
-SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
-SAGA_STEP = SearchAttributeKey.for_keyword("SagaStep")
-SAGA_COST = SearchAttributeKey.for_float("SagaCostUsd")
 
 
 async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> Snapshot:
@@ -104,38 +96,37 @@ class CancelWatch:
 class Lifecycle:
     """Ends one task whole or undone."""
 
-    def __init__(self, book: Book, *, search_attributes: bool) -> None:
-        """Args: search_attributes: whether the namespace knows ours."""
-        self._book = book
-        self._search_attributes = search_attributes
+    def __init__(self, parts: Parts) -> None:
+        """Args: parts: what the task is run with."""
+        self._book = parts.book
+        self._status = parts.status
+        self._rollback = parts.rollback
 
     def begin(self) -> None:
         """Shows the task as running."""
-        self._show(TaskState.RUNNING, SAGA_TASK.value_set(self._book.task))
+        self._status.begin()
 
     def complete(self) -> None:
         """Shows the task as completed."""
-        self._show(TaskState.COMPLETED, SAGA_COST.value_set(round(self._book.usage.usd, 6)))
+        self._status.enter(TaskState.COMPLETED)
 
-    async def undo(self, caller: Caller, failure: Failure, *, sequential: bool = False) -> bool:
-        """Undoes everything; returns whether it succeeded."""
+    async def undo(self, failure: Failure) -> None:
+        """Undoes everything; what still stands afterwards, nobody has resolved in time."""
         self._book.blame(failure)
         if self._book.ledger.open():
-            step = [SAGA_STEP.value_set(failure.step)] if failure.step else []
-            self._show(TaskState.COMPENSATING, *step)
-        return await roll_back(self._book, caller, str(failure), sequential=sequential)
+            self._status.enter(TaskState.COMPENSATING, failure.step)
+        await self._rollback.run(str(failure))
 
-    def ended(self, *, whole: bool, cancelled: bool, cause: BaseException | None) -> BaseException:
+    def ended(self, *, cancelled: bool, cause: BaseException | None) -> BaseException:
         """Shows how the task ended and returns what its workflow must raise.
 
         Args:
-            whole: Whether every undo succeeded.
             cancelled: Whether the task ends because it was asked to.
             cause: What broke it, if anything did; its traceback stays with the failure.
         """
-        cost = SAGA_COST.value_set(round(self._book.usage.usd, 6))
-        if whole and cancelled:
-            self._show(TaskState.CANCELLED, cost)
+        remaining = self._book.remaining()
+        if cancelled and not remaining:
+            self._status.enter(TaskState.CANCELLED)
             return asyncio.CancelledError("cancelled and undone")
         failure = self._book.failure
         assert failure is not None
@@ -145,15 +136,20 @@ class Lifecycle:
             "not_undone": self._book.not_undone_steps(),
             "usage": self._book.usage.report(),
         }
-        if whole:
-            self._show(TaskState.ROLLED_BACK, cost)
+        if not remaining:
+            self._status.enter(TaskState.ROLLED_BACK)
             error = ApplicationError(str(failure), details, type=FailureType.ROLLED_BACK, non_retryable=True)
         else:
-            self._show(TaskState.ROLLBACK_INCOMPLETE, cost)
+            self._status.enter(TaskState.ROLLBACK_INCOMPLETE)
             details["remaining"] = [
-                {"step": e.step, "compensation": e.compensation, "state": e.state.value, "error": e.error}
-                for e in self._book.ledger
-                if e.state not in (EntryState.UNDONE, EntryState.VOID)
+                {
+                    "id": e.id,
+                    "step": e.step,
+                    "compensation": e.compensation,
+                    "state": e.state.value,
+                    "error": e.error,
+                }
+                for e in remaining
             ]
             message = f"{failure}; and these steps are not undone: {', '.join(details['not_undone'])}"
             error = ApplicationError(
@@ -161,11 +157,6 @@ class Lifecycle:
             )
         error.__cause__ = _small(cause)
         return error
-
-    def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
-        self._book.enter(state)
-        if self._search_attributes:
-            workflow.upsert_search_attributes([SAGA_STATE.value_set(state.value), *also])
 
 
 def failure_of(error: BaseException) -> Failure:

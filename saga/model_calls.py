@@ -17,7 +17,7 @@ from .failure import Failed, Failure, trim
 from .model_call import ModelReply, ModelRequest
 from .scope import StopScope
 from .spec import Retry
-from .wire import CALL_MODEL
+from .wire import CALL_MODEL, CallOwner
 
 MODEL_RETRY = Retry(attempts=6, initial=timedelta(seconds=1), factor=2, max=timedelta(seconds=30))
 """Providers recover from overload in seconds to a minute; a retry-after of theirs goes first."""
@@ -48,6 +48,7 @@ class ModelCalls:
         timeout: timedelta = DEFAULT_TIMEOUT,
         retry: Retry = MODEL_RETRY,
         task_queue: str | None = None,
+        owner: CallOwner | None = None,
     ) -> ModelReply:
         """Makes one model call and counts what it cost.
 
@@ -61,6 +62,7 @@ class ModelCalls:
             timeout: The longest one attempt may take, all models of the chain together.
             retry: How often and how fast it is tried; a provider's retry-after goes first.
             task_queue: A bulkhead, or None for the task's own queue.
+            owner: The ledger entry of the agent that asks, or None.
 
         Returns:
             The answer.
@@ -85,6 +87,7 @@ class ModelCalls:
                 retry=retry,
                 task_queue=task_queue,
                 summary=summary,
+                owner=owner,
             )
             reply = _read(step, await self._caller.call(call, scope))
         finally:

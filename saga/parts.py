@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 
 from temporalio import workflow
@@ -12,6 +13,10 @@ from .caller import Caller
 from .catalog import Catalog
 from .conversation import Conversations
 from .model_calls import ModelCalls
+from .people import People
+from .rollback import Rollback
+from .snapshot import Snapshot
+from .status import Status
 from .verification import Verification
 
 
@@ -21,29 +26,52 @@ class Parts:
 
     Attributes:
         book: Everything the task remembers.
+        status: Shows where it is.
         input: The task's input; None where it comes from a workflow of one's own.
         catalog: The only catalog that it uses.
         caller: Makes its calls.
+        rollback: Undoes them.
+        people: Asks people.
         conversations: Runs its model agents.
         verification: Checks its outputs.
     """
 
     book: Book
+    status: Status
     input: Any
     catalog: Catalog
     caller: Caller
+    rollback: Rollback
+    people: People
     conversations: Conversations
     verification: Verification
 
     @classmethod
-    def assemble(cls, book: Book, catalog: Catalog, task_input: Any = None) -> Self:
-        """Puts the parts of the running workflow together."""
+    def assemble(
+        cls,
+        book: Book,
+        snapshot: Snapshot,
+        task_input: Any = None,
+        *,
+        sequential: bool = False,
+        give_up: timedelta | None = None,
+    ) -> Self:
+        """Puts the parts of the running workflow together.
+
+        Args:
+            book: Everything the task remembers.
+            snapshot: The only spec and catalog that it uses.
+            task_input: See the attributes.
+            sequential: Undo strictly one by one.
+            give_up: How long a stuck undo waits for a person; None for as long as it takes.
+        """
+        catalog = snapshot.catalog
         root_key = workflow.info().first_execution_run_id
-        undo_timeouts = {
-            entry.name: entry.timeout for entry in catalog.compensations.values() if entry.timeout
-        }
-        caller = Caller(book, root_key, undo_timeouts)
+        status = Status(book, search_attributes=snapshot.search_attributes)
+        caller = Caller(book, root_key, catalog.compensations)
+        rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
+        people = People(book, status)
         models = ModelCalls(book, caller)
-        conversations = Conversations(book, caller, models, catalog, root_key)
+        conversations = Conversations(book, caller, rollback, models, catalog, root_key)
         verification = Verification(book, caller, models, catalog)
-        return cls(book, task_input, catalog, caller, conversations, verification)
+        return cls(book, status, task_input, catalog, caller, rollback, people, conversations, verification)

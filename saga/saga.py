@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -19,7 +20,6 @@ from .failure import CallFailed, Failed, Failure, Stopped
 from .lifecycle import CancelWatch, Lifecycle, failure_of, open_book, take_snapshot
 from .marking import free_name, mark_as_task
 from .parts import Parts
-from .rollback import roll_back
 from .saga_calls import SagaCalls, activity_type, validation_of
 from .scope import StopScope
 from .snapshot import Question
@@ -44,6 +44,7 @@ class Saga:
         budget: Budget | None = None,
         goal: str = "",
         order: Literal["parallel", "sequential"] = "parallel",
+        give_up: timedelta | None = None,
     ) -> None:
         """Prepares a saga.
 
@@ -51,10 +52,13 @@ class Saga:
             budget: The most it may spend on models.
             goal: What it is for; every model sees it.
             order: Undos side by side where nothing forbids it, or strictly one by one.
+            give_up: How long an undo that stays stuck waits for a person (the update ``resolve``) before the
+                workflow fails as ``SagaRollbackIncomplete``; None for as long as it takes.
         """
         self._budget = budget
         self._goal = goal
         self._order = order
+        self._give_up = give_up
         self._scope = StopScope()
         self._running: dict[asyncio.Task[Any], str] = {}
 
@@ -63,9 +67,11 @@ class Saga:
         name = workflow.info().workflow_type
         self._book: Book = open_book(name, self._goal, self._budget)
         snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
-        self._parts = Parts.assemble(self._book, snapshot.catalog)
+        self._parts = Parts.assemble(
+            self._book, snapshot, sequential=self._order == "sequential", give_up=self._give_up
+        )
         self._calls = SagaCalls(self._parts)
-        self._life = Lifecycle(self._book, search_attributes=snapshot.search_attributes)
+        self._life = Lifecycle(self._parts)
         self._life.begin()
         return self
 
@@ -210,16 +216,17 @@ class Saga:
             # What the workflow has turned its back on is undone; the rest stays.
             left = self._calls.left_behind()
             reason = "the workflow went on without it"
-            if not await roll_back(self._book, self._parts.caller, reason, within=left):
-                failure = Failure(step="", type="Abandoned", message="a call that was given up stays")
+            if not await self._parts.rollback.run(reason, within=left):
+                message = "a call that was given up stays"
+                failure = Failure(step="", type=FailureType.ABANDONED, message=message)
             elif not _is_cancelled():
                 self._life.complete()
                 return None
         cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
         if cancelled or failure is None:
             failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
-        whole = await self._life.undo(self._parts.caller, failure, sequential=self._order == "sequential")
-        return self._life.ended(whole=whole, cancelled=cancelled, cause=error)
+        await self._life.undo(failure)
+        return self._life.ended(cancelled=cancelled, cause=error)
 
     async def _drain(self) -> None:
         while self._running:

@@ -15,7 +15,6 @@ from .failure import Failed, Stopped
 from .ledger import Entry
 from .parts import Parts
 from .progress import Progress, StepState
-from .rollback import roll_back
 from .scope import StopScope
 from .spec import Validation
 from .verdict import Subject
@@ -184,7 +183,7 @@ class SagaCalls:
             if not scope.stopped:
                 # At once: the workflow may catch the failure and go another way.
                 reason = str(failed.failure)
-                await roll_back(self._book, self._parts.caller, reason, within=self.entries(name))
+                await self._parts.rollback.run(reason, within=self.entries(name), scope=scope)
             raise
         if name not in self._given_up:
             self._done |= self.entries(name)

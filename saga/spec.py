@@ -177,10 +177,16 @@ class Step(_Model):
         return (self.on_failure, self.on_rejection)
 
 
-class CompensationOrder(_Model):
-    """How undos are ordered: side by side where nothing forbids it, or strictly one by one."""
+class Compensation(_Model):
+    """How undos are run.
+
+    Attributes:
+        order: Side by side where nothing forbids it, or strictly one by one.
+        give_up: How long an undo that stays stuck waits for a person; None for as long as it takes.
+    """
 
     order: Literal["parallel", "sequential"] = "parallel"
+    give_up: Duration | None = None
 
 
 class TaskSpec(_Model):
@@ -192,7 +198,7 @@ class TaskSpec(_Model):
         input: JSON Schema of the task's input.
         budget: The most the task may spend on models.
         deadline: The longest the task may run before it is rolled back, undos not counted.
-        compensation: The order of undos.
+        compensation: How undos are run.
         steps: The nodes of the graph.
         output: Template of the task's output.
         validate_: Checks of the whole output, before the task ends (``validate`` in the document).
@@ -205,7 +211,7 @@ class TaskSpec(_Model):
     input: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
     budget: Budget = Budget()
     deadline: Duration | None = None
-    compensation: CompensationOrder = CompensationOrder()
+    compensation: Compensation = Compensation()
     steps: tuple[Step, ...] = Field(min_length=1)
     output: Any = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")

@@ -18,7 +18,6 @@ from .model_calls import MODEL_RETRY
 from .names import nearest
 from .parts import Parts
 from .progress import StepState
-from .rollback import roll_back
 from .scope import StopScope
 from .spec import Fallback, OnTrouble, Retry, Step
 from .template import render
@@ -204,7 +203,7 @@ class StepRun:
 
     async def _take_back(self, item: _Item, failed: Failed) -> None:
         entries = self._run.entries_under(item.path)
-        if not await roll_back(self._book, self._parts.caller, str(failed.failure), within=entries):
+        if not await self._parts.rollback.run(str(failed.failure), within=entries, scope=item.scope):
             raise failed
 
     async def _group(self, item: _Item) -> Any:

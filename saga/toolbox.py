@@ -18,7 +18,7 @@ from .errors import FailureType
 from .failure import Failed, Stopped
 from .model_call import GIVE_UP, ToolCall, ToolSchema
 from .names import nearest
-from .rollback import roll_back
+from .rollback import Rollback
 from .scope import StopScope
 from .verdict import Evidence
 
@@ -48,7 +48,13 @@ class Toolbox:
     """
 
     def __init__(
-        self, agent: str, tools: Iterable[ToolEntry], job: Assignment, book: Book, caller: Caller
+        self,
+        agent: str,
+        tools: Iterable[ToolEntry],
+        job: Assignment,
+        book: Book,
+        caller: Caller,
+        rollback: Rollback,
     ) -> None:
         """Args: agent: the agent's name, for summaries. job: what the tools are used for."""
         self.evidence: list[Evidence] = []
@@ -57,6 +63,7 @@ class Toolbox:
         self._job = job
         self._book = book
         self._caller = caller
+        self._rollback = rollback
         self._calls = 0
         self._built_on = job.depends_on | {job.id}
 
@@ -104,7 +111,7 @@ class Toolbox:
         except Stopped:
             raise
         except Failed as failed:
-            await self._take_back(call, failed)
+            await self._take_back(call, failed, scope)
             failure = failed.failure
             evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
             return refusal(f"{failure.type}: {failure.message}", None if _never_ran(failed) else evidence)
@@ -132,11 +139,11 @@ class Toolbox:
             summary=f"{self._agent} uses {tool.name}",
         )
 
-    async def _take_back(self, call: Call, failed: Failed) -> None:
+    async def _take_back(self, call: Call, failed: Failed, scope: StopScope) -> None:
         """Undoes a failed call at once: the model goes on, and nothing else would."""
         if call.id not in self._book.ledger or failed.certainly_nothing:
             return
-        if not await roll_back(self._book, self._caller, str(failed.failure), within=[call.id]):
+        if not await self._rollback.run(str(failed.failure), within=[call.id], scope=scope):
             raise failed
 
 

@@ -239,7 +239,7 @@ async def test_a_failed_call_that_cannot_be_undone_ends_the_agent(team: Team, ef
         Behaviour.calls(call("put", what="stuck", fail="final", undo="fail")),
         DONE,
     )
-    end = await tasks.run([step("clerk")])
+    end = await tasks.run([step("clerk")], compensation={"give_up": "100ms"})
     assert end.type == "SagaRollbackIncomplete"
     assert end.failure["type"] == "Final"
     assert models.count() == 2, "the model is not asked again"

@@ -60,7 +60,7 @@ async def test_sequential_order_is_newest_start_first_one_by_one(tasks: Tasks, e
 
 async def test_a_stuck_undo_holds_back_only_those_ordered_after_it(tasks: Tasks, effects: Desk) -> None:
     steps = [put("a"), put("b", "a", undo="fail"), put("c"), put("d", "b", "c", fail="final")]
-    end = await tasks.run(steps)
+    end = await tasks.run(steps, compensation={"give_up": "100ms"})
     assert end.type == "SagaRollbackIncomplete"
     assert set(effects.what("undone")) == {"c", "d"}
     assert set(effects.effects()) == {"a", "b"}

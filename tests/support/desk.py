@@ -76,6 +76,15 @@ class Desk:
         """The `what` of these events in order."""
         return [event.what for event in self.events(*actions)]
 
+    def repair(self, what: str) -> None:
+        """Lets the undo of a thing that was put down with ``undo=broken`` succeed from now on."""
+        with _open(self.path) as db:
+            db.execute(
+                "insert into events (action, what, step, key, attempt, at, note) "
+                "values ('repaired', ?, '', '', 0, 0, '')",
+                (what,),
+            )
+
     async def until(self, action: str, what: str, seconds: float = 30) -> Event:
         """Waits until something has happened."""
         deadline = time.monotonic() + seconds
@@ -136,7 +145,7 @@ def put(
         delay: Seconds before the effect.
         late: Seconds between the effect and the answer.
         fail: before, once (before, in the first attempt only), after, not_applied or garbage.
-        undo: What the undo does: fail (for good) or nothing.
+        undo: What the undo does: fail (for good), broken (fail until it is repaired) or nothing.
         undo_delay: Seconds the undo takes.
         size: Bytes to add to the answer.
     """
@@ -183,7 +192,7 @@ def take_back(undo: Undo[Placed]) -> None:
     what = str(undo.input["what"])
     record("undo", what, json.dumps({"output": undo.output is not None, "reason": undo.reason}))
     time.sleep(float(undo.input.get("undo_delay", 0)))
-    if undo.input.get("undo") == "fail":
+    if undo.input.get("undo") == "fail" or (undo.input.get("undo") == "broken" and not _is_repaired(what)):
         raise ApplicationError(f"the undo of {what} fails", non_retryable=True)
     assert undo.idempotency_key == current_step().idempotency_key
     with _open(os.environ[VARIABLE]) as db:
@@ -192,6 +201,12 @@ def take_back(undo: Undo[Placed]) -> None:
             (undo.idempotency_key, what),
         )
     record("undone", what)
+
+
+def _is_repaired(what: str) -> bool:
+    with _open(os.environ[VARIABLE]) as db:
+        row = db.execute("select 1 from events where action = 'repaired' and what = ?", (what,))
+        return row.fetchone() is not None
 
 
 @desk.tool(effect=Effect.READ_ONLY)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 
@@ -72,3 +75,30 @@ async def end_of(handle: WorkflowHandle[Any, Any]) -> End:
         return End(error.cause.type or "", None, details, error.cause.message, error.cause)
     output = result["output"] if isinstance(result, dict) and "output" in result else result
     return End("completed", output, result if isinstance(result, dict) else {}, "")
+
+
+async def tell(handle: WorkflowHandle[Any, Any], update: str, **message: Any) -> Any:
+    """Sends an update as ``ann``, and returns its answer."""
+    return await handle.execute_update(update, {"by": "ann", **message})
+
+
+async def refusal_of(handle: WorkflowHandle[Any, Any], update: str, **message: Any) -> str:
+    """Sends an update that is refused; returns why, and makes sure that history has nothing of it."""
+    before = len((await handle.fetch_history()).events)
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        await tell(handle, update, **message)
+    assert isinstance(caught.value.cause, ApplicationError), caught.value.cause
+    events = (await handle.fetch_history()).events[before:]
+    assert not [event for event in events if "update" in str(event.WhichOneof("attributes"))], events
+    return caught.value.cause.message
+
+
+async def until_state(handle: WorkflowHandle[Any, Any], state: str, seconds: float = 30) -> dict[str, Any]:
+    """Waits until the board shows a state, and returns the board."""
+    deadline = time.monotonic() + seconds
+    while True:
+        board: dict[str, Any] = await handle.query("board")
+        if board["state"] == state:
+            return board
+        assert time.monotonic() < deadline, f"it is {board['state']} and not {state}"
+        await asyncio.sleep(0.05)

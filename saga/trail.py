@@ -1,0 +1,294 @@
+"""What the history of one run tells about its calls; read from its events alone, without the code that ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from .effect import Effect
+from .wire import HEADER, RESOLVE, CallHeader
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One activity that carries our header.
+
+    Attributes:
+        id: Its activity id, ``PATH#ROUND``.
+        activity: The activity type.
+        header: What travelled beside its arguments.
+        task_queue: Where it was sent.
+        input: Its arguments; empty where nothing needs them.
+        timeout: The longest one attempt may take.
+        heartbeat: After how long without a heartbeat its worker is taken for dead.
+        scheduled: When it was scheduled.
+        started_event: The event of its last start; 0 while there is none.
+        ended: When it ended; None where the history does not tell.
+        result: What it returned; None where it did not.
+        failure: Why it failed.
+        error: `failure` as the workflow saw it, once somebody has decoded it.
+    """
+
+    id: str
+    activity: str
+    header: CallHeader
+    task_queue: str
+    input: list[Payload]
+    timeout: timedelta
+    heartbeat: timedelta
+    scheduled: datetime
+    started_event: int = 0
+    ended: datetime | None = None
+    result: Payload | None = None
+    succeeded: bool = False
+    failure: Failure | None = None
+    error: BaseException | None = None
+
+    @property
+    def step(self) -> str:
+        """The id of the step."""
+        return self.header.step
+
+    @property
+    def forward_id(self) -> str:
+        """The id of the call that this one undoes, or reads for."""
+        path, _, round_ = self.id.rpartition("#")
+        return f"{path.rpartition('/')[0]}#{round_}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a person has said about stuck undos, or about a pivot.
+
+    Attributes:
+        at: When.
+        answer: What the update ``resolve`` has answered.
+    """
+
+    at: datetime
+    answer: Payload
+
+
+@dataclass(slots=True)
+class Trail:
+    """What one run has done.
+
+    Attributes:
+        workflow_id: The workflow id.
+        run_id: The run.
+        superseded: Whether a reset has replaced it.
+        task: The task's name, as far as it is known.
+        task_queue: The queue on which it ran.
+        others: Other runs of its chain that its events name.
+        is_ours: Whether any of it is Counterstep's.
+        closed: When it ended; None while it runs.
+        ending: Why it ended, where it did not return.
+        forward: Its calls that have an undo, and its pivots, by activity id; of those that ran twice the last.
+        by_agent: The model calls of each agent, by the id of the agent's entry.
+        before: What was read before a call, by the call's activity id.
+        undos: The undos, in the order in which they were scheduled.
+        resolutions: What people have said.
+        kept: When a saga ended well: what it did until then stays.
+        snapshot: What the task settled first.
+    """
+
+    workflow_id: str
+    run_id: str
+    superseded: bool = False
+    task: str = ""
+    task_queue: str = ""
+    others: set[str] = field(default_factory=set)
+    is_ours: bool = False
+    closed: datetime | None = None
+    ending: str = ""
+    forward: dict[str, Recorded] = field(default_factory=dict)
+    by_agent: dict[str, list[Recorded]] = field(default_factory=dict)
+    before: dict[str, Recorded] = field(default_factory=dict)
+    undos: list[Recorded] = field(default_factory=list)
+    resolutions: list[Resolution] = field(default_factory=list)
+    kept: list[datetime] = field(default_factory=list)
+    snapshot: Payload | None = None
+    _by_event: dict[int, Recorded] = field(default_factory=dict)
+    _resolving: set[int] = field(default_factory=set)
+
+    def add(self, event: HistoryEvent) -> None:
+        """Takes in the next event of the history."""
+        read = _READERS.get(event.event_type)
+        if read is not None:
+            read(self, event)
+
+    def failed(self) -> list[Recorded]:
+        """Returns the calls whose failures decide something."""
+        models = [call for calls in self.by_agent.values() for call in calls]
+        calls = [*self.forward.values(), *models, *self.undos]
+        return [call for call in calls if call.failure is not None]
+
+    # --- events
+
+    def _on_started(self, event: HistoryEvent) -> None:
+        started = event.workflow_execution_started_event_attributes
+        self.task = self.task or started.workflow_type.name
+        self.task_queue = started.task_queue.name
+        # A continued run that carries its ledger says so in its first argument: it is to be read here.
+        self._name(started.continued_execution_run_id, started.first_execution_run_id)
+
+    def _on_closed(self, event: HistoryEvent) -> None:
+        self.closed = _time(event.event_time)
+        match event.WhichOneof("attributes"):
+            case "workflow_execution_terminated_event_attributes":
+                reason = event.workflow_execution_terminated_event_attributes.reason
+                self.ending = f"terminated: {reason}" if reason else "terminated"
+            case "workflow_execution_timed_out_event_attributes":
+                self.ending = "its execution took too long"
+                self._name(event.workflow_execution_timed_out_event_attributes.new_execution_run_id)
+            case "workflow_execution_failed_event_attributes":
+                failed = event.workflow_execution_failed_event_attributes
+                self.ending = failed.failure.application_failure_info.type or "failed"
+                self._name(failed.new_execution_run_id)
+            case "workflow_execution_continued_as_new_event_attributes":
+                continued = event.workflow_execution_continued_as_new_event_attributes
+                self._name(continued.new_execution_run_id)
+
+    def _on_task_failed(self, event: HistoryEvent) -> None:
+        failed = event.workflow_task_failed_event_attributes
+        self._name(failed.base_run_id, failed.new_run_id)
+
+    def _on_marker(self, event: HistoryEvent) -> None:
+        details = event.marker_recorded_event_attributes.details
+        if "data" not in details or "result" not in details:
+            return
+        # The SDK's core writes `data` itself, in the clear.
+        about = json.loads(details["data"].payloads[0].data)
+        if about.get("activity_type") == RESOLVE and self.snapshot is None:
+            self.is_ours = True
+            self.snapshot = details["result"].payloads[0]
+
+    def _on_search_attributes(self, event: HistoryEvent) -> None:
+        fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+        self.is_ours = self.is_ours or "SagaState" in fields
+        if "SagaTask" in fields:
+            self.task = json.loads(fields["SagaTask"].data)
+        if "SagaState" in fields and json.loads(fields["SagaState"].data) == "completed":
+            self.kept.append(_time(event.event_time))
+
+    def _on_scheduled(self, event: HistoryEvent) -> None:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if HEADER not in scheduled.header.fields:
+            return
+        self.is_ours = True
+        call = Recorded(
+            id=scheduled.activity_id,
+            activity=scheduled.activity_type.name,
+            header=CallHeader.model_validate_json(scheduled.header.fields[HEADER].data),
+            task_queue=scheduled.task_queue.name,
+            input=list(scheduled.input.payloads),
+            timeout=_span(scheduled.start_to_close_timeout) or _span(scheduled.schedule_to_close_timeout),
+            heartbeat=_span(scheduled.heartbeat_timeout),
+            scheduled=_time(event.event_time),
+        )
+        self._by_event[event.event_id] = call
+        self._file(call)
+
+    def _file(self, call: Recorded) -> None:
+        """Puts a call where it belongs; of all others only the end is of no interest either."""
+        header, place = call.header, call.id.rpartition("#")[0]
+        if header.owner is not None:
+            calls = self.by_agent.setdefault(header.owner.id, [])
+            if calls:
+                call.input = []  # only the first request says what the agent was asked
+            calls.append(call)
+        elif header.effect is None and place.endswith("/undo"):
+            self.undos.append(call)
+        elif header.compensation is not None or header.effect is Effect.PIVOT:
+            self.forward[call.id] = call
+        elif place.endswith("/before"):
+            call.input = []
+            self.before[call.forward_id] = call
+
+    def _on_activity_started(self, event: HistoryEvent) -> None:
+        started = event.activity_task_started_event_attributes
+        if started.scheduled_event_id in self._by_event:
+            self._by_event[started.scheduled_event_id].started_event = event.event_id
+
+    def _on_completed(self, event: HistoryEvent) -> None:
+        completed = event.activity_task_completed_event_attributes
+        call = self._end(completed.scheduled_event_id, event)
+        if call is not None:
+            call.succeeded = True
+            call.result = completed.result.payloads[0] if completed.result.payloads else None
+
+    def _on_failed(self, event: HistoryEvent) -> None:
+        failed = event.activity_task_failed_event_attributes
+        call = self._end(failed.scheduled_event_id, event)
+        if call is not None:
+            call.failure = failed.failure
+
+    def _on_timed_out(self, event: HistoryEvent) -> None:
+        timed_out = event.activity_task_timed_out_event_attributes
+        call = self._end(timed_out.scheduled_event_id, event)
+        if call is not None:
+            call.failure = timed_out.failure
+
+    def _on_canceled(self, event: HistoryEvent) -> None:
+        self._end(event.activity_task_canceled_event_attributes.scheduled_event_id, event)
+
+    def _end(self, scheduled_event: int, event: HistoryEvent) -> Recorded | None:
+        call = self._by_event.pop(scheduled_event, None)
+        if call is not None:
+            call.ended = _time(event.event_time)
+        return call
+
+    def _on_update_accepted(self, event: HistoryEvent) -> None:
+        accepted = event.workflow_execution_update_accepted_event_attributes
+        if accepted.accepted_request.input.name == "resolve":
+            self._resolving.add(event.event_id)
+
+    def _on_update_completed(self, event: HistoryEvent) -> None:
+        completed = event.workflow_execution_update_completed_event_attributes
+        if completed.accepted_event_id in self._resolving and completed.outcome.success.payloads:
+            answer = completed.outcome.success.payloads[0]
+            self.resolutions.append(Resolution(_time(event.event_time), answer))
+
+    def _name(self, *run_ids: str) -> None:
+        self.others.update(run_id for run_id in run_ids if run_id and run_id != self.run_id)
+
+
+# A child's result that carries its ledger (ChildWorkflowExecutionCompleted) is to be read by one more of these.
+_READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: Trail._on_started,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: Trail._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: Trail._on_task_failed,
+    EventType.EVENT_TYPE_MARKER_RECORDED: Trail._on_marker,
+    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: Trail._on_search_attributes,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: Trail._on_scheduled,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: Trail._on_activity_started,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: Trail._on_completed,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: Trail._on_failed,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: Trail._on_timed_out,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: Trail._on_canceled,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: Trail._on_update_accepted,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: Trail._on_update_completed,
+}
+
+
+def _time(value: Timestamp) -> datetime:
+    return value.ToDatetime(tzinfo=UTC)
+
+
+def _span(value: Duration) -> timedelta:
+    return value.ToTimedelta()
