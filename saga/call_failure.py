@@ -29,13 +29,20 @@ class Attempted(Protocol):
     """
 
     @property
-    def step(self) -> str: ...
+    def step(self) -> str:
+        """See the class."""
+
     @property
-    def activity(self) -> str: ...
+    def activity(self) -> str:
+        """See the class."""
+
     @property
-    def timeout(self) -> timedelta: ...
+    def timeout(self) -> timedelta:
+        """See the class."""
+
     @property
-    def heartbeat(self) -> timedelta: ...
+    def heartbeat(self) -> timedelta:
+        """See the class."""
 
 
 def read_failure(call: Attempted, error: ActivityError, stopped: str | None) -> Failed:

@@ -1,4 +1,4 @@
-"""What the history of one run tells about its calls; read from its events alone, without the code that ran."""
+"""What the history of one run tells about its calls: read from events alone, without the code that ran."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
@@ -17,6 +15,8 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from .effect import Effect
 from .wire import HEADER, RESOLVE, CallHeader
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Trail:
         is_ours: Whether any of it is Counterstep's.
         closed: When it ended; None while it runs.
         ending: Why it ended, where it did not return.
-        forward: Its calls that have an undo, and its pivots, by activity id; of those that ran twice the last.
+        forward: Its calls that have an undo, and its pivots, by activity id.
         by_agent: The model calls of each agent, by the id of the agent's entry.
         before: What was read before a call, by the call's activity id.
         undos: The undos, in the order in which they were scheduled.
@@ -118,11 +118,14 @@ class Trail:
     resolutions: list[Resolution] = field(default_factory=list)
     kept: list[datetime] = field(default_factory=list)
     snapshot: Payload | None = None
+    _now: datetime = _BEGINNING
     _by_event: dict[int, Recorded] = field(default_factory=dict)
     _resolving: set[int] = field(default_factory=set)
 
     def add(self, event: HistoryEvent) -> None:
         """Takes in the next event of the history."""
+        # Events are in order even where the clocks of the server's hosts are not.
+        self._now = max(self._now, event.event_time.ToDatetime(tzinfo=UTC))
         read = _READERS.get(event.event_type)
         if read is not None:
             read(self, event)
@@ -143,7 +146,7 @@ class Trail:
         self._name(started.continued_execution_run_id, started.first_execution_run_id)
 
     def _on_closed(self, event: HistoryEvent) -> None:
-        self.closed = _time(event.event_time)
+        self.closed = self._now
         match event.WhichOneof("attributes"):
             case "workflow_execution_terminated_event_attributes":
                 reason = event.workflow_execution_terminated_event_attributes.reason
@@ -179,7 +182,7 @@ class Trail:
         if "SagaTask" in fields:
             self.task = json.loads(fields["SagaTask"].data)
         if "SagaState" in fields and json.loads(fields["SagaState"].data) == "completed":
-            self.kept.append(_time(event.event_time))
+            self.kept.append(self._now)
 
     def _on_scheduled(self, event: HistoryEvent) -> None:
         scheduled = event.activity_task_scheduled_event_attributes
@@ -194,7 +197,7 @@ class Trail:
             input=list(scheduled.input.payloads),
             timeout=_span(scheduled.start_to_close_timeout) or _span(scheduled.schedule_to_close_timeout),
             heartbeat=_span(scheduled.heartbeat_timeout),
-            scheduled=_time(event.event_time),
+            scheduled=self._now,
         )
         self._by_event[event.event_id] = call
         self._file(call)
@@ -222,30 +225,30 @@ class Trail:
 
     def _on_completed(self, event: HistoryEvent) -> None:
         completed = event.activity_task_completed_event_attributes
-        call = self._end(completed.scheduled_event_id, event)
+        call = self._end(completed.scheduled_event_id)
         if call is not None:
             call.succeeded = True
             call.result = completed.result.payloads[0] if completed.result.payloads else None
 
     def _on_failed(self, event: HistoryEvent) -> None:
         failed = event.activity_task_failed_event_attributes
-        call = self._end(failed.scheduled_event_id, event)
+        call = self._end(failed.scheduled_event_id)
         if call is not None:
             call.failure = failed.failure
 
     def _on_timed_out(self, event: HistoryEvent) -> None:
         timed_out = event.activity_task_timed_out_event_attributes
-        call = self._end(timed_out.scheduled_event_id, event)
+        call = self._end(timed_out.scheduled_event_id)
         if call is not None:
             call.failure = timed_out.failure
 
     def _on_canceled(self, event: HistoryEvent) -> None:
-        self._end(event.activity_task_canceled_event_attributes.scheduled_event_id, event)
+        self._end(event.activity_task_canceled_event_attributes.scheduled_event_id)
 
-    def _end(self, scheduled_event: int, event: HistoryEvent) -> Recorded | None:
+    def _end(self, scheduled_event: int) -> Recorded | None:
         call = self._by_event.pop(scheduled_event, None)
         if call is not None:
-            call.ended = _time(event.event_time)
+            call.ended = self._now
         return call
 
     def _on_update_accepted(self, event: HistoryEvent) -> None:
@@ -257,13 +260,13 @@ class Trail:
         completed = event.workflow_execution_update_completed_event_attributes
         if completed.accepted_event_id in self._resolving and completed.outcome.success.payloads:
             answer = completed.outcome.success.payloads[0]
-            self.resolutions.append(Resolution(_time(event.event_time), answer))
+            self.resolutions.append(Resolution(self._now, answer))
 
     def _name(self, *run_ids: str) -> None:
         self.others.update(run_id for run_id in run_ids if run_id and run_id != self.run_id)
 
 
-# A child's result that carries its ledger (ChildWorkflowExecutionCompleted) is to be read by one more of these.
+# A child's result that carries its ledger (ChildWorkflowExecutionCompleted) is to be read by one of these.
 _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: Trail._on_started,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: Trail._on_closed,
@@ -284,10 +287,6 @@ _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: Trail._on_update_accepted,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: Trail._on_update_completed,
 }
-
-
-def _time(value: Timestamp) -> datetime:
-    return value.ToDatetime(tzinfo=UTC)
 
 
 def _span(value: Duration) -> timedelta:
