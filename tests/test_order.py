@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from counterstep.tests.support.agents import Happened
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.history import events_of, seconds_to_undo
 from counterstep.tests.support.tasks import Tasks, end_of
 
 ONCE = {"attempts": 1}
@@ -22,17 +23,21 @@ def put(step: str, *needs: str, **arguments: Any) -> dict[str, Any]:
     }
 
 
-def diamond(**last: Any) -> list[dict[str, Any]]:
+def diamond(undo_delay: float) -> list[dict[str, Any]]:
     return [
         put("a"),
-        put("b", "a", undo_delay=0.4),
-        put("c", "a", undo_delay=0.4),
-        put("d", "b", "c", **last),
+        put("b", "a", undo_delay=undo_delay),
+        put("c", "a", undo_delay=undo_delay),
+        put("d", "b", "c", fail="final"),
     ]
 
 
 async def test_undos_run_in_reverse_dependency_order_and_side_by_side(tasks: Tasks, effects: Desk) -> None:
-    end = await tasks.run(diamond(fail="final"))
+    handle = await tasks.start(diamond(undo_delay=HELD))
+    for what in ("b", "c"):
+        await effects.until("undo", what)
+    effects.release("undo b", "undo c")
+    end = await end_of(handle)
     assert end.type == "SagaRolledBack"
     assert effects.effects() == {}
     undos = [(event.action, event.what) for event in effects.events("undo", "undone")]
@@ -46,7 +51,7 @@ async def test_undos_run_in_reverse_dependency_order_and_side_by_side(tasks: Tas
 
 
 async def test_sequential_order_is_newest_start_first_one_by_one(tasks: Tasks, effects: Desk) -> None:
-    handle = await tasks.start(diamond(fail="final"), compensation={"order": "sequential"})
+    handle = await tasks.start(diamond(undo_delay=0.4), compensation={"order": "sequential"})
     end = await end_of(handle)
     assert end.type == "SagaRolledBack"
     # Of b and c, which are scheduled together, either may begin first.
@@ -85,12 +90,12 @@ async def test_a_step_that_failed_is_itself_undone(tasks: Tasks, effects: Desk) 
 async def test_a_call_that_timed_out_is_undone_after_its_timeout_and_a_grace(
     tasks: Tasks, effects: Desk
 ) -> None:
-    step = {**put("slow", delay=4.5), "timeout": "1s"}
-    end = await tasks.run([put("first"), {**step, "needs": ["first"]}])
+    step = {**put("slow", delay=HELD), "timeout": "1s"}
+    handle = await tasks.start([put("first"), {**step, "needs": ["first"]}])
+    end = await end_of(handle)
     assert end.failure["type"] == "Timeout"
-    undo = await effects.until("undo", "slow")
-    begin = await effects.until("begin", "slow")
-    assert undo.at - begin.at >= 1 + 2
+    assert seconds_to_undo(await events_of(handle), "slow") >= 1 + 2
+    effects.release("slow")
     await effects.until("refused", "slow")
     assert effects.effects() == {}, "a call that lands after its undo must refuse"
 

@@ -20,6 +20,9 @@ from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, curr
 VARIABLE = "COUNTERSTEP_TEST_DESK"
 """Names the SQLite file; workers in other processes inherit it."""
 
+HELD = -1.0
+"""As a tool's seconds: until the test releases the thing, see `Desk.release`."""
+
 desk = Bundle("desk", stand_in=True)
 
 
@@ -85,7 +88,12 @@ class Desk:
                 (what,),
             )
 
-    async def until(self, action: str, what: str, seconds: float = 30) -> Event:
+    def release(self, *whats: str) -> None:
+        """Lets calls go on that are held; an undo is held as ``undo WHAT``."""
+        for what in whats:
+            _sign(self.path, what).touch()
+
+    async def until(self, action: str, what: str, seconds: float = 60) -> Event:
         """Waits until something has happened."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -104,6 +112,30 @@ def _open(path: Path | str) -> Iterator[sqlite3.Connection]:
             yield db
     finally:
         db.close()
+
+
+def _sign(path: Path, what: str) -> Path:
+    """The file that says, to workers in other processes too, that something is released."""
+    return path.with_name(f"released {what}")
+
+
+def is_held(what: str, seconds: float) -> bool:
+    """Says whether something whose seconds are `HELD` has not been released yet."""
+    return seconds == HELD and not _sign(Path(os.environ[VARIABLE]), what).exists()
+
+
+def pause(what: str, seconds: float) -> None:
+    """Waits for some seconds, or until the test releases the thing."""
+    time.sleep(max(0, seconds))
+    while is_held(what, seconds):
+        time.sleep(0.02)
+
+
+async def pause_async(what: str, seconds: float) -> None:
+    """Does the same and blocks nothing."""
+    await asyncio.sleep(max(0, seconds))
+    while is_held(what, seconds):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 def record(action: str, what: str, note: str = "") -> None:
@@ -142,21 +174,23 @@ def put(
     """Puts a thing on the desk.
 
     Args:
-        delay: Seconds before the effect.
-        late: Seconds between the effect and the answer.
-        fail: before, once (before, in the first attempt only), after, not_applied or garbage.
+        delay: Seconds before the effect, or `HELD`.
+        late: Seconds between the effect and the answer, or `HELD`.
+        fail: before, once (at once, in the first attempt only), after, not_applied, garbage or final.
         undo: What the undo does: fail (for good), broken (fail until it is repaired) or nothing.
-        undo_delay: Seconds the undo takes.
+        undo_delay: Seconds the undo takes, or `HELD`.
         size: Bytes to add to the answer.
     """
     record("begin", what)
-    time.sleep(delay)
+    if fail == "once" and current_step().attempt == 1:
+        raise RuntimeError(f"{what} failed once")
+    pause(what, delay)
     if fail == "not_applied":
         raise NotApplied(f"no room for {what}")
-    if fail == "before" or (fail == "once" and current_step().attempt == 1):
+    if fail == "before":
         raise RuntimeError(f"{what} failed before")
     _put(what)
-    time.sleep(late)
+    pause(what, late)
     if fail == "after":
         raise RuntimeError(f"{what} failed after")
     if fail == "final":
@@ -170,9 +204,9 @@ def put(
 async def put_async(what: str, delay: float = 0, late: float = 0) -> Placed:
     """Puts a thing on the desk, asynchronously."""
     record("begin", what)
-    await asyncio.sleep(delay)
+    await pause_async(what, delay)
     _put(what)
-    await asyncio.sleep(late)
+    await pause_async(what, late)
     return Placed(what=what, key=current_step().idempotency_key)
 
 
@@ -191,7 +225,7 @@ def take_back(undo: Undo[Placed]) -> None:
     """Takes a thing off the desk and fences its key."""
     what = str(undo.input["what"])
     record("undo", what, json.dumps({"output": undo.output is not None, "reason": undo.reason}))
-    time.sleep(float(undo.input.get("undo_delay", 0)))
+    pause(f"undo {what}", float(undo.input.get("undo_delay", 0)))
     if undo.input.get("undo") == "fail" or (undo.input.get("undo") == "broken" and not _is_repaired(what)):
         raise ApplicationError(f"the undo of {what} fails", non_retryable=True)
     assert undo.idempotency_key == current_step().idempotency_key
@@ -213,7 +247,7 @@ def _is_repaired(what: str) -> bool:
 def look(what: str = "", delay: float = 0, fail: str = "") -> dict[str, Any]:
     """Changes nothing."""
     record("look", what)
-    time.sleep(delay)
+    pause(what, delay)
     if fail:
         raise RuntimeError(f"cannot see {what}")
     return {"what": what, "count": len(what)}

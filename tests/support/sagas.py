@@ -57,6 +57,7 @@ async def put_interruptible(what: str, delay: float = 0, late: float = 0) -> Pla
 @errands.tool(compensate="desk.take_back", interruptible=True)
 async def put_stubbornly(what: str, delay: float = 0) -> Placed:
     """Is interrupted, and puts the thing on the desk all the same, some time later."""
+    record("begin", what)
     try:
         await asyncio.sleep(delay)
     finally:
@@ -171,12 +172,19 @@ class Errand:
 
 @workflow.defn
 class HastyErrand:
-    """An errand that its own workflow gives up after some seconds, its rollback included."""
+    """An errand that its own workflow gives up when it is told to hurry, its rollback included."""
+
+    def __init__(self) -> None:
+        self._limit = asyncio.timeout(None)
 
     @workflow.run
-    async def run(self, acts: list[dict[str, Any]], seconds: float) -> list[Any]:
-        async with asyncio.timeout(seconds):
+    async def run(self, acts: list[dict[str, Any]]) -> list[Any]:
+        async with self._limit:
             return await Errand().run(acts)
+
+    @workflow.signal
+    def hurry(self) -> None:
+        self._limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:

@@ -93,7 +93,7 @@ async def refusal_of(handle: WorkflowHandle[Any, Any], update: str, **message: A
     return caught.value.cause.message
 
 
-async def until_state(handle: WorkflowHandle[Any, Any], state: str, seconds: float = 30) -> dict[str, Any]:
+async def until_state(handle: WorkflowHandle[Any, Any], state: str, seconds: float = 60) -> dict[str, Any]:
     """Waits until the board shows a state, and returns the board."""
     deadline = time.monotonic() + seconds
     while True:

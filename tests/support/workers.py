@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.worker import Worker
 
 from counterstep.activities.bundled import bundled_activities
@@ -75,15 +74,6 @@ async def half_workers(address: str, task_queue: str) -> AsyncIterator[HalfWorke
         activity_executor=THREADS,
     ):
         yield HalfWorkers(Tasks(await Client.connect(address, plugins=[ours]), task_queue))
-
-
-async def idle(handle: WorkflowHandle[Any, Any], seconds: float = 20) -> None:
-    """Waits until no activity of a workflow is pending."""
-    for _ in range(int(seconds / 0.02)):
-        if not (await handle.describe()).raw_description.pending_activities:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("activities are still pending")
 
 
 def is_trouble(record: logging.LogRecord) -> bool:

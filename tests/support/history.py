@@ -1,0 +1,92 @@
+"""A workflow's history: what the server says of it, however slow the workers' machine is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHandle
+
+CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
+TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
+CALL_COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+TURN_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+TURN_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+
+_PAUSE = 0.03
+
+
+async def events_of(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
+    """Reads the whole history."""
+    return [event async for event in handle.fetch_history_events()]
+
+
+async def until_event(
+    handle: WorkflowHandle[Any, Any], *kinds: EventType.ValueType, seconds: float = 60
+) -> None:
+    """Waits until there are events of these kinds, in this order."""
+    deadline = time.monotonic() + seconds
+    while True:
+        missing = list(kinds)
+        for event in await events_of(handle):
+            if missing and event.event_type == missing[0]:
+                missing.pop(0)
+        if not missing:
+            return
+        names = [EventType.Name(kind) for kind in missing]
+        assert time.monotonic() < deadline, f"{names} are missing in the history of {handle.id}"
+        await asyncio.sleep(_PAUSE)
+
+
+async def until_heard(handle: WorkflowHandle[Any, Any]) -> None:
+    """Waits until the workflow has run after a cancel."""
+    await until_event(handle, CANCEL_REQUESTED, TURN_COMPLETED)
+
+
+async def until_asleep(handle: WorkflowHandle[Any, Any]) -> None:
+    """Waits until a workflow has started a timer."""
+    await until_event(handle, TIMER_STARTED)
+
+
+async def until_retry(handle: WorkflowHandle[Any, Any], seconds: float = 60) -> None:
+    """Waits until an attempt of a call has failed, and another one is to come."""
+    deadline = time.monotonic() + seconds
+    while all(one.attempt == 1 for one in (await handle.describe()).raw_description.pending_activities):
+        assert time.monotonic() < deadline, "no attempt has failed"
+        await asyncio.sleep(_PAUSE)
+
+
+async def idle(handle: WorkflowHandle[Any, Any], seconds: float = 60) -> None:
+    """Waits until no call of a workflow is pending."""
+    deadline = time.monotonic() + seconds
+    while (await handle.describe()).raw_description.pending_activities:
+        assert time.monotonic() < deadline, "calls are still pending"
+        await asyncio.sleep(_PAUSE)
+
+
+def seconds_to_undo(history: Sequence[HistoryEvent], path: str) -> float:
+    """How long after the last start of a call its undo was scheduled, both by the server's clock.
+
+    Args:
+        history: The whole history.
+        path: The path of the call; its round is the first.
+    """
+    scheduled = {
+        event.activity_task_scheduled_event_attributes.activity_id: event
+        for event in history
+        if event.HasField("activity_task_scheduled_event_attributes")
+    }
+    (started,) = (
+        event
+        for event in history
+        if event.HasField("activity_task_started_event_attributes")
+        and event.activity_task_started_event_attributes.scheduled_event_id == scheduled[f"{path}#1"].event_id
+    )
+    undo = scheduled[f"{path}/undo#1"].event_time.ToNanoseconds()
+    return (undo - started.event_time.ToNanoseconds()) / 1e9
