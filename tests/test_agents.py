@@ -24,7 +24,7 @@ from counterstep.tests.support.agents import (
     told,
     until,
 )
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.tasks import Tasks, end_of
 
 Team = tuple[Tasks, ModelServer]
@@ -94,15 +94,19 @@ async def test_tool_calls_of_one_turn_run_side_by_side_and_all_answers_go_back(
     tasks, models = team
     models.for_model("clerk").reply(
         Behaviour.calls(
-            call("put", what="slow", delay=1.2), call("put", what="fast", delay=0.6), call("look", what="it")
+            call("put", what="slow", delay=HELD),
+            call("put", what="fast", delay=HELD),
+            call("look", what="it"),
         ),
         Behaviour.json({"placed": ["slow", "fast"]}),
     )
     handle = await tasks.start([step("clerk"), {**BREAKS, "needs": ["clerk"]}])
+    for what in ("slow", "fast"):
+        await effects.until("begin", what)
+    for what in ("fast", "slow"):  # neither waits for the other
+        effects.release(what)
+        await effects.until("done", what)
     assert (await end_of(handle)).type == "SagaRolledBack"
-    happened = [(event.action, event.what) for event in effects.events("begin", "done")]
-    assert {what for _, what in happened[:2]} == {"slow", "fast"}
-    assert happened[2:4] == [("done", "fast"), ("done", "slow")], "neither waits for the other"
     answers = models.requests[1].body["messages"][-3:]
     assert [message["tool_call_id"] for message in answers] == ["call_0", "call_1", "call_2"]
     assert [json.loads(message["content"])["what"] for message in answers] == ["slow", "fast", "it"]
@@ -347,7 +351,7 @@ async def test_a_conversation_that_grows_too_long_fails_typed(team: Team, effect
 async def test_an_input_too_large_for_its_own_undo_never_starts(team: Team, effects: Desk) -> None:
     tasks, models = team
     large = {**step("helper"), "input": {name: "${{ task.text }}" for name in ("what", "a", "b", "c")}}
-    end = await asyncio.wait_for(tasks.run([large], {"text": "x" * 900_000}), 30)
+    end = await asyncio.wait_for(tasks.run([large], {"text": "x" * 900_000}), 60)
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "ConversationTooLong"
     assert models.count() == 0
@@ -415,7 +419,7 @@ async def test_a_rate_limit_is_waited_out_as_long_as_the_provider_says(team: Tea
     end = await tasks.run([step("writer")])
     assert end.output == {"writer": "ok"}
     assert len(times) == 2, "one request an attempt"
-    assert 1.2 <= times[1] - times[0] < 5, "the retry policy would have said 100 ms"
+    assert 1.2 <= times[1] - times[0] < 30, "the retry policy would have said 100 ms"
 
 
 async def test_a_server_error_is_retried_with_one_request_an_attempt(team: Team, effects: Desk) -> None:
@@ -432,25 +436,28 @@ async def test_a_server_error_is_retried_with_one_request_an_attempt(team: Team,
 
 async def test_a_model_that_hangs_past_the_timeout_is_asked_again(team: Team, effects: Desk) -> None:
     tasks, models = team
-    models.for_model("writer").reply(Behaviour.hang(30), Behaviour.text("awake"))
-    began = time.monotonic()
-    assert (await tasks.run([step("writer", timeout="1s")])).output == {"writer": "awake"}
-    assert time.monotonic() - began < 8
-    models.for_model("writer").default = Behaviour.hang(30)
-    end = await tasks.run([step("writer", timeout="500ms", retry={"attempts": 1})])
-    assert end.failure["type"] == "ModelUnavailable"
-    assert "no answer within 0.45 s" in end.failure["message"]
-    assert models.count() == 3
+    models.for_model("writer").reply(Behaviour.hang(60)).default = Behaviour.text("awake")
+    models.for_model("gpt-4o-mini").default = Behaviour.hang(60)
+    async with asyncio.timeout(40):
+        again, once = await asyncio.gather(
+            tasks.run([step("writer", timeout="3s")]),
+            tasks.run([step("priced", timeout="5s", retry={"attempts": 1})]),
+        )
+    assert again.output == {"writer": "awake"}
+    assert models.count("writer") >= 2
+    assert once.failure["type"] == "ModelUnavailable"
+    assert "no answer within 4.5 s" in once.failure["message"]
+    assert models.count("gpt-4o-mini") == 1
 
 
-@pytest.mark.parametrize("first", [Behaviour.error(500), Behaviour.refused_key(KEY), Behaviour.hang(30)])
+@pytest.mark.parametrize("first", [Behaviour.error(500), Behaviour.refused_key(KEY), Behaviour.hang(60)])
 async def test_the_next_model_of_the_chain_answers_when_the_first_fails(
     team: Team, effects: Desk, first: Behaviour
 ) -> None:
     tasks, models = team
     models.for_model("first").default = first
     models.for_model("second").default = Behaviour.text("from the second")
-    handle = await tasks.start([step("chain", timeout="3s")])
+    handle = await tasks.start([step("chain", timeout="10s")])
     end = await end_of(handle)
     assert end.output == {"chain": "from the second"}
     assert (models.count("first"), models.count("second")) == (1, 1)
@@ -482,7 +489,7 @@ async def test_a_model_call_under_way_does_not_delay_a_cancel(
     began = time.monotonic()
     await handle.cancel()
     assert (await end_of(handle)).type == "cancelled"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert effects.effects() == {}
     assert effects.what("undone") == ["kept"]
 
@@ -493,18 +500,19 @@ async def test_a_failing_sibling_interrupts_a_model_call(team: Team, effects: De
     began = time.monotonic()
     end = await tasks.run([step("writer"), BREAKS])
     assert end.failure["step"] == "breaks"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 async def test_the_retraction_withdraws_the_output_after_the_undos_of_the_tools(
     team: Team, effects: Desk
 ) -> None:
     tasks, models = team
-    models.for_model("clerk").reply(Behaviour.calls(call("put", what="x", undo_delay=1)), DONE)
+    models.for_model("clerk").reply(Behaviour.calls(call("put", what="x", undo_delay=HELD)), DONE)
     handle = await tasks.start([step("clerk"), {**BREAKS, "needs": ["clerk"]}])
     await effects.until("undo", "x")
     board = await board_of(handle)
     assert board["steps"]["clerk"]["state"] == "completed", "not yet undone"
+    effects.release("undo x")
     assert (await end_of(handle)).details["undone"] == ["clerk"]
     board = await board_of(handle)
     assert board["steps"]["clerk"]["state"] == "undone"

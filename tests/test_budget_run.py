@@ -224,7 +224,7 @@ async def test_room_that_a_chain_does_not_need_is_left_to_others(team: Team, eff
     end = await tasks.run([{**step("chain"), "for_each": "[1, 2, 3]"}], budget={"model_calls": 3})
     assert end.type == "completed", "the chains of two models need three calls, not six"
     assert end.details["usage"]["model_calls"] == 3
-    models.for_model("first").default = Behaviour.hang(30)
+    models.for_model("first").default = Behaviour.hang(60)
     handle = await tasks.start([{**step("chain"), "for_each": "[1, 2]"}], budget={"model_calls": 2})
     await until(models, 4)
     await handle.cancel()

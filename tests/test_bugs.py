@@ -14,6 +14,13 @@ from counterstep.activities import unknown
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.desk import Desk, desk
+from counterstep.tests.support.history import (
+    CALL_COMPLETED,
+    SIGNALED,
+    TURN_COMPLETED,
+    TURN_FAILED,
+    until_event,
+)
 from counterstep.tests.support.own_workflows import Buggy, Strangers, VersionOne, VersionTwo
 from counterstep.tests.support.tasks import Tasks, end_of
 
@@ -50,7 +57,7 @@ async def test_a_bug_outside_the_saga_fails_the_workflow(
 async def test_a_strangers_workflow_is_left_alone(client: Client, task_queue: str) -> None:
     async with Worker(client, task_queue=task_queue, workflows=[Strangers]):
         handle = await Tasks(client, task_queue).start_workflow("Strangers")
-        await asyncio.sleep(1)
+        await until_event(handle, TURN_FAILED)
         assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     await handle.terminate()
 
@@ -61,9 +68,10 @@ async def test_a_bad_deploy_stays_running_until_good_code_returns(
     tasks = Tasks(client, task_queue)
     async with Worker(client, task_queue=task_queue, workflows=[VersionOne], max_cached_workflows=0):
         handle = await tasks.start_workflow("Versioned")
-        await effects.until("done", "one")
+        await until_event(handle, CALL_COMPLETED, TURN_COMPLETED)
+    await handle.signal("go_on")
     async with Worker(client, task_queue=task_queue, workflows=[VersionTwo], max_cached_workflows=0):
-        await asyncio.sleep(2)
+        await until_event(handle, SIGNALED, TURN_FAILED)
         assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
         assert effects.what("undo") == [], "nothing is undone by code that does not fit the history"
     async with Worker(client, task_queue=task_queue, workflows=[VersionOne], max_cached_workflows=0):

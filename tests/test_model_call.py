@@ -254,15 +254,15 @@ async def test_a_cancelled_call_stops_at_once(server: ModelServer) -> None:
 
     def hang(body: dict[str, Any]) -> Behaviour:
         arrived.set()
-        return Behaviour.hang(20)
+        return Behaviour.hang(60)
 
     server.default = hang
     environment = ActivityEnvironment()
     running = asyncio.create_task(environment.run(call_model, request_to().model_dump(mode="json")))
-    await asyncio.wait_for(arrived.wait(), 10)
+    await asyncio.wait_for(arrived.wait(), 60)
     environment.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(running, 2)
+        await asyncio.wait_for(running, 30)
 
 
 async def test_the_stand_in_plays_through_litellm_for_nothing() -> None:

@@ -105,10 +105,10 @@ async def test_a_broken_answer_is_retryable_and_asked_once(server: ModelServer, 
 
 
 async def test_a_model_that_hangs_is_given_up_after_the_timeout(server: ModelServer) -> None:
-    server.default = Behaviour.hang(20)
+    server.default = Behaviour.hang(60)
     started = time.monotonic()
-    error = await failure_of(within=0.3)
-    assert time.monotonic() - started < 3
+    error = await failure_of(within=1.0)
+    assert time.monotonic() - started < 30
     assert error.type == FailureType.MODEL_UNAVAILABLE
     assert "(408)" in error.message
     assert server.count() == 1
@@ -119,7 +119,7 @@ async def test_a_model_that_trickles_is_given_up_after_the_timeout(
 ) -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n")
-        for _ in range(100):
+        for _ in range(600):
             writer.write(b" ")
             await asyncio.sleep(0.1)
 
@@ -127,7 +127,7 @@ async def test_a_model_that_trickles_is_given_up_after_the_timeout(
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}/v1")
     started = time.monotonic()
     error = await failure_of(within=0.5)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert error.type == FailureType.MODEL_UNAVAILABLE
     slow.close()
 
@@ -182,10 +182,10 @@ async def test_retry_after_sets_the_next_attempt(
 
 
 async def test_retry_after_as_a_date_in_the_near_future(server: ModelServer) -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
     server.reply(Behaviour.error(503, "restarting", retry_after=date))
     delay = (await failure_of()).next_retry_delay
-    assert delay is not None and 15 < delay.total_seconds() <= 20
+    assert delay is not None and 20 < delay.total_seconds() <= 50
 
 
 @pytest.mark.parametrize(

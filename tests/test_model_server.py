@@ -154,10 +154,10 @@ async def test_it_answers_without_choices(server: ModelServer, client: openai.As
 async def test_it_hangs_and_closes_without_waiting(client: openai.AsyncOpenAI) -> None:
     started = time.monotonic()
     async with ModelServer() as server:
-        server.reply(Behaviour.hang(30))
+        server.reply(Behaviour.hang(60))
         with pytest.raises(openai.APITimeoutError):
             await ask(client.with_options(base_url=server.base_url, timeout=0.2))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_in_a_thread_it_serves_other_processes() -> None:

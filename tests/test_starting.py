@@ -115,7 +115,7 @@ async def test_a_later_run_of_the_same_task_still_has_its_first_input(
 ) -> None:
     first = await start_once(client, "shop.chain", {"sku": "A"}, id=id, task_queue=task_queue)
     async with Worker(client, task_queue=task_queue, workflows=[Chain]):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await newest_run(client, id) == first.run_id:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         again = await start_once(client, "shop.chain", {"sku": "A"}, id=id, task_queue=task_queue)

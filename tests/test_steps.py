@@ -8,7 +8,7 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.tasks import Tasks, end_of
 
 ONCE = {"attempts": 1}
@@ -43,12 +43,16 @@ async def test_outputs_flow_by_expressions_and_reading_a_step_implies_needs(
 
 async def test_steps_start_as_soon_as_their_needs_are_met(tasks: Tasks, effects: Desk) -> None:
     steps = [
-        put("slow", delay=2),
+        put("slow", delay=HELD),
         put("fast"),
         put("after_fast", "fast"),
         put("after_all", "slow", "after_fast"),
     ]
-    assert (await tasks.run(steps)).type == "completed"
+    handle = await tasks.start(steps)
+    await effects.until("begin", "slow")
+    await effects.until("done", "after_fast")
+    effects.release("slow")
+    assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ["fast", "after_fast", "slow", "after_all"]
 
 
@@ -71,16 +75,25 @@ async def test_for_each_gives_a_list_in_item_order_with_null_where_skipped(
         "for_each": "task.items",
         "when": "item.name != 'skip'",
     }
-    items = [{"name": "a", "wait": 0.5}, {"name": "skip", "wait": 0}, {"name": "b", "wait": 0}]
-    end = await tasks.run([step], {"items": items})
+    items = [{"name": "a", "wait": HELD}, {"name": "skip", "wait": 0}, {"name": "b", "wait": 0}]
+    handle = await tasks.start([step], {"items": items})
+    await effects.until("done", "b-2")
+    effects.release("a-0")
+    end = await end_of(handle)
     assert [found and found["what"] for found in end.output["each"]] == ["a-0", None, "b-2"]
     assert effects.what("done") == ["b-2", "a-0"]
     assert (await tasks.run([step], {"items": []})).output["each"] == []
 
 
 async def test_max_parallel_bounds_the_items_that_run_at_once(tasks: Tasks, effects: Desk) -> None:
-    step = {**put("each", what="i${{ index }}", delay=0.2), "for_each": "[1, 2, 3, 4, 5]", "max_parallel": 2}
-    assert (await tasks.run([step])).type == "completed"
+    step = {**put("each", what="i${{ index }}", delay=HELD), "for_each": "[1, 2, 3, 4, 5]", "max_parallel": 2}
+    handle = await tasks.start([step])
+    await effects.until("begin", "i0")
+    for number in range(5):
+        if number < 4:
+            await effects.until("begin", f"i{number + 1}")
+        effects.release(f"i{number}")
+    assert (await end_of(handle)).type == "completed"
     running = most = 0
     for event in effects.events("begin", "done"):
         running += 1 if event.action == "begin" else -1
@@ -214,10 +227,11 @@ async def test_names_may_be_expressions_within_one_of(tasks: Tasks, effects: Des
 async def test_a_deadline_rolls_back(tasks: Tasks, effects: Desk) -> None:
     steps = [
         put("a"),
-        {"id": "wait", "needs": ["a"], "tool": "desk.look", "input": {"delay": 8}},
+        {"id": "wait", "needs": ["a"], "tool": "desk.look", "input": {"what": "b", "delay": HELD}},
         put("b", "wait"),
     ]
-    end = await tasks.run(steps, deadline="1500ms")
+    end = await tasks.run(steps, deadline="4s")
+    effects.release("b")
     assert end.failure["type"] == "DeadlineExceeded"
     assert effects.effects() == {}
     assert effects.what("done", "undone") == ["a", "a"]

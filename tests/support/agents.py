@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 from counterstep import Agent, Bundle, Subject, Undo, Verdict
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_server import ModelServer, Recorded
-from counterstep.tests.support.desk import desk, look, put, record, set_label
+from counterstep.tests.support.desk import HELD, desk, look, pause, put, record, set_label
 from counterstep.tests.support.tasks import Tasks
 
 KEY = "sk-counterstep-9f1c77secret"
@@ -177,8 +177,8 @@ def crash_fast(subject: Subject) -> Verdict:
 
 @team.validator(fast=True)
 def blocks(subject: Subject) -> Verdict:
-    """Is said to be fast, and is not."""
-    time.sleep(2)
+    """Is said to be fast, and is not: it is held."""
+    pause("blocks", HELD)
     return Verdict.accept("at last")
 
 
@@ -224,7 +224,7 @@ async def board_of(handle: WorkflowHandle[Any, Any]) -> Mapping[str, Any]:
     return board
 
 
-async def until(models: ModelServer, count: int, model: str | None = None, seconds: float = 20) -> None:
+async def until(models: ModelServer, count: int, model: str | None = None, seconds: float = 60) -> None:
     """Waits until so many requests have arrived."""
     deadline = time.monotonic() + seconds
     while models.count(model) < count:

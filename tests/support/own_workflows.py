@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -25,26 +23,37 @@ class Buggy:
         raise LookupError("a bug after the saga")
 
 
+class Patient:
+    """Waits in its middle until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.may_go_on = False
+
+    @workflow.signal
+    def go_on(self) -> None:
+        self.may_go_on = True
+
+
 @workflow.defn(name="Versioned")
-class VersionOne:
+class VersionOne(Patient):
     @workflow.run
     async def run(self) -> str:
         async with Saga() as saga:
             await saga.call(put, what="one")
-            await workflow.sleep(timedelta(seconds=1))
+            await workflow.wait_condition(lambda: self.may_go_on)
             await saga.call(look, what="two")
         return "done"
 
 
 @workflow.defn(name="Versioned")
-class VersionTwo:
+class VersionTwo(Patient):
     """A bad deploy: the same workflow with its calls in another order."""
 
     @workflow.run
     async def run(self) -> str:
         async with Saga() as saga:
             await saga.call(look, what="two")
-            await workflow.sleep(timedelta(seconds=1))
+            await workflow.wait_condition(lambda: self.may_go_on)
             await saga.call(put, what="one")
         return "done"
 

@@ -46,7 +46,7 @@ def postgresql() -> Iterator[str]:
         yield address
     finally:
         server.send_signal(signal.SIGINT)  # it waits for no client
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -72,7 +72,8 @@ def _programs() -> Path:
 
 def _await(address: str) -> None:
     engine = create_engine(address)
-    for _ in range(100):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         try:
             engine.connect().close()
         except OperationalError:
