@@ -12,14 +12,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ..process import end_process
+from .amend import amend
 from .cancel import cancel
 from .check import check
+from .decide import approve, decide, reject
 from .failure import ExitCode, as_failure
 from .output import keep_stdout_for_data, say
+from .recover import recover
+from .resolve import resolve
 from .run import run
 from .schema import schema
 from .server import server
 from .status import status
+from .sweep import sweep
 from .worker import worker
 
 app = typer.Typer(
@@ -47,6 +52,10 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 for command in (run, status, cancel, check, schema, server, worker):
     app.command()(_guarded(command))
+for decision in (resolve, decide, approve, reject, amend):
+    app.command()(_guarded(decision))
+for rescue in (recover, sweep):
+    app.command()(_guarded(rescue))
 
 
 def _print_version(wanted: bool) -> None:

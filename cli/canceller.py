@@ -55,10 +55,11 @@ async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
         message = f"No worker polls the queue {found.task_queue!r}; the cancel of {id} waits there for one."
         return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")
 
-    watch = Watch(handle, open_view(), signals, is_cancelled=True)
+    watch = Watch(handle, open_view(target.options()), signals, is_cancelled=True)
     guard = asyncio.create_task(miss_workers(client, found.task_queue, watch, nobody))
     seen = await watch.until_end(guard)
     if not seen.ended:
-        say(f"{id} goes on with its undos; see `counterstep status {id}`.")
+        what = "needs a person's decision" if seen.unattended else "goes on with its undos"
+        say(f"{id} {what}; see `counterstep status {id}`.")
         return left_running(seen.board, ids), None
     return outcome_of(seen.end, seen.board, ids), seen.end

@@ -13,6 +13,7 @@ from ..connection import connect, has_workers
 from ..saga.book import TaskState
 from .failure import CommandFailed
 from .outcome import end_of, outcome_of
+from .question import PEOPLE
 from .target import Target
 from .watch import ENDED_SECONDS, QUERY_SECONDS, read_board
 
@@ -58,7 +59,11 @@ async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
         note = f"The workers of the queue {found.task_queue!r} do not answer"
     else:
         note = f"No worker polls the queue {found.task_queue!r}"
-    return await _without_workers(handle, found), f"{note}; this is what the server knows."
+    board = await _without_workers(handle, found)
+    note += "; this is what the server knows."
+    if board["state"] in PEOPLE:
+        note += f" What it waits for, a worker would tell: {target.worker_command(found.task_queue)}"
+    return board, note
 
 
 async def _without_workers(

@@ -25,3 +25,15 @@ TaskQueue = Annotated[
     str | None, typer.Option(metavar="NAME", help="The queue of the workers. Also COUNTERSTEP_TASK_QUEUE.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+StepId = Annotated[str, typer.Argument(metavar="STEP", help="The id of the step, as `status` shows it.")]
+Value = Annotated[
+    str | None, typer.Option(metavar="JSON", help="What the action needs beside its name, e.g. an output.")
+]
+By = Annotated[
+    str | None,
+    typer.Option(metavar="WHO", help="Who says so: a claim. Your login name if it is not given."),
+]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="Why.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the task to accept it.")
+]

@@ -28,6 +28,8 @@ _CODES = {
     TaskState.ROLLED_BACK: ExitCode.ROLLED_BACK,
     TaskState.ROLLBACK_INCOMPLETE: ExitCode.INCOMPLETE,
     TaskState.CANCELLED: ExitCode.CANCELLED,
+    TaskState.WAITING: ExitCode.INCOMPLETE,
+    TaskState.NEEDS_ATTENTION: ExitCode.INCOMPLETE,
 }
 
 
@@ -58,7 +60,10 @@ class Outcome(BaseModel):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with; a task that was left running counts as interrupted."""
+        """What the command exits with; a task that was left running counts as interrupted.
+
+        Where it waits for a person, it is incomplete.
+        """
         if self.failure is not None and self.failure["type"] in REFUSALS:
             return ExitCode.BAD_USAGE
         return _CODES.get(TaskState(self.state), ExitCode.CANCELLED) if self.state else ExitCode.BAD_USAGE
@@ -116,8 +121,11 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
 
 def left_running(board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:
     """What is known about a task that goes on without the command."""
-    state = (board or {}).get("state", TaskState.RUNNING)
-    return Outcome(workflow_id=ids[0], run_id=ids[1], state=state, usage=(board or {}).get("usage"))
+    known = board or {}
+    state = known.get("state", TaskState.RUNNING)
+    if state != TaskState.NEEDS_ATTENTION:
+        return Outcome(workflow_id=ids[0], run_id=ids[1], state=state, usage=known.get("usage"))
+    return Outcome(workflow_id=ids[0], run_id=ids[1], state=state, **_from_board(known))
 
 
 def stopped_short(failure: CommandFailed) -> Outcome:

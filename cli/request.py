@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ..bundle.document import json_faults, read_document
 from ..bundle.spec_file import load_spec
 from ..saga.catalog import STAND_IN, Catalog
 from ..saga.check import check_input, check_spec
 from ..saga.errors import Fault, SpecError
 from ..saga.names import nearest
 from ..saga.spec import Fallback, Step, TaskSpec
-from ..saga.wire import MAX_PAYLOAD
+from .values import read_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def read_request(
     except SpecError as error:
         faults += error.faults
     try:
-        task_input = read_input(pairs, input_file)
+        task_input = read_values(pairs, input_file, option="--input", root="input")
     except SpecError as error:
         faults += error.faults
     else:
@@ -100,38 +97,6 @@ def read_request(
         raise SpecError(faults)
     name = source if is_registered or spec is None else spec.name
     return Request(name=name, spec=spec, is_registered=is_registered, input=task_input)
-
-
-def read_input(pairs: Sequence[str], input_file: str | None) -> Any:
-    """Reads a task's input: a file first, then ``K=V``, where V is JSON if it parses and text if not.
-
-    Raises:
-        SpecError: With every fault.
-    """
-    faults: list[Fault] = []
-    said: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            faults.append(Fault("--input", f"{pair!r} has another shape than NAME=VALUE"))
-        elif name in said:
-            faults.append(Fault(f"--input {name}", "is given twice"))
-        else:
-            said[name] = _value(text)
-    base: Any = {}
-    if input_file is not None:
-        try:
-            base = _read_file(input_file)
-        except SpecError as error:
-            faults += error.faults
-    if said and not isinstance(base, dict):
-        faults.append(Fault(str(input_file), "is no mapping, so --input cannot add to it"))
-        raise SpecError(faults)
-    value = {**base, **said} if said else base
-    faults += _not_json(value, "input")
-    if faults:
-        raise SpecError(faults)
-    return value
 
 
 def played_by_stand_in(request: Request, catalog: Catalog) -> list[str]:
@@ -146,43 +111,6 @@ def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fa
     if catalog is None:
         faults = of_schema  # the others are about names, which only the workers know
     return faults if of_schema else [*faults, *check_input(spec.input, task_input)]
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _read_file(source: str) -> Any:
-    try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise SpecError([Fault(source, f"cannot be read: {error.strerror or error}")]) from None
-    if len(raw) > MAX_PAYLOAD:
-        raise SpecError(
-            [Fault(source, f"has {len(raw)} bytes; the input of a task has at most {MAX_PAYLOAD}")]
-        )
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SpecError([Fault(source, "is not UTF-8 text; an input is JSON or YAML")]) from None
-    return read_document(text, source)
-
-
-def _not_json(value: Any, path: str) -> list[Fault]:
-    faults = list(json_faults(value, path))
-    if faults:
-        return faults
-    size = len(json.dumps(value, ensure_ascii=False).encode())
-    if size > MAX_PAYLOAD:
-        return [Fault(path, f"has {size} bytes; the input of a task has at most {MAX_PAYLOAD}")]
-    return []
 
 
 def _agents(steps: Sequence[Step]) -> Iterator[str]:

@@ -50,8 +50,8 @@ def run(
 ) -> None:
     """Run a task to its end; without a server it starts the embedded one.
 
-    Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete, 4 no server or no
-    worker, 130 cancelled or left running.
+    Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete or a person must
+    decide, 4 no server or no worker, 130 cancelled or left running.
     """
     with _failures_as_json(json):
         settings = _with_model(read_settings(), model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
@@ -111,7 +110,7 @@ class _Run:
             if not started.is_new:
                 say(f"{self._id} has been started before, with the same input; this is how it goes, or went.")
                 worker = await self._attend(started, worker)
-            watch = Watch(started.handle, open_view(), signals)
+            watch = Watch(started.handle, open_view(self._job.target.options()), signals)
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))
         except Exception as error:
             raise self._after_start(as_failure(error), started) from error
@@ -156,7 +155,7 @@ class _Run:
         seen = await watch.until_end(asyncio.create_task(_expect_to_run(running)))
         if seen.at_once:
             return seen
-        if not seen.ended:
+        if not seen.ended and not seen.unattended:
             say("Calls that are running may finish first; Ctrl-C leaves at once.")
         stopping = asyncio.create_task(stop_worker(worker, running, self._job.settings.graceful_shutdown))
         interrupted = asyncio.create_task(signals.next())
@@ -183,7 +182,10 @@ class _Run:
         ids = (self._id, started.run_id)
         if seen.ended:
             return outcome_of(seen.end, seen.board, ids), seen.end
-        say(f"{self._id} {'goes on with its undos' if seen.is_cancelled else 'is left running'}.")
+        if seen.unattended:
+            say(f"{self._id} is left running: it goes on when a person has decided and a worker is there.")
+        else:
+            say(f"{self._id} {'goes on with its undos' if seen.is_cancelled else 'is left running'}.")
         if works:
             say(f"This carries it on, in this folder: {self._worker_command()}")
         return left_running(seen.board, ids), None
@@ -194,10 +196,7 @@ class _Run:
         return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")
 
     def _worker_command(self) -> str:
-        names = self._job.bundle_names or ("MODULE:ATTRIBUTE",)
-        bundles = [part for name in names for part in ("--bundle", name)]
-        options = self._job.target.options()
-        return shlex.join(["counterstep", "worker", *bundles, "--task-queue", self._queue, *options])
+        return self._job.target.worker_command(self._queue, self._job.bundle_names)
 
 
 async def _expect_to_run(running: asyncio.Task[None]) -> None:

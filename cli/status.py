@@ -16,6 +16,7 @@ TaskId = Annotated[str, typer.Argument(metavar="ID", help="The workflow id of a 
 def status(id: TaskId, address: Address = None, namespace: Namespace = None, json: Json = False) -> None:
     """Show how a task stands: its board, or what the server knows where no worker can be asked."""
     from .lookup import look_up
+    from .question import questions_of
     from .target import find_target
     from .view import print_board
 
@@ -27,6 +28,9 @@ def status(id: TaskId, address: Address = None, namespace: Namespace = None, jso
         emit(board)
         return
     print_board(board)
+    for question in questions_of(board, target.options()):
+        for line in question.lines():
+            say(line)
     link = target.link(id)
     if link:
         say(link)

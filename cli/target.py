@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -47,6 +49,11 @@ class Target:
             return []
         namespace = self.config.get("namespace")
         return ["--address", self.address, *(["--namespace", namespace] if namespace else [])]
+
+    def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
+        """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""
+        named = [part for name in bundles or ("MODULE:ATTRIBUTE",) for part in ("--bundle", name)]
+        return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
 
 def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .output import printable, say
+from .question import Question, questions_of
 
 Board = Mapping[str, Any]
 
@@ -32,7 +33,10 @@ _STYLES: Final = {
     "rollback_incomplete": ("✘", "red"),
     "undoing": ("↩", "magenta"),
     "stuck": ("✘", "red"),
+    "needs_attention": ("!", "red"),
 }
+# In the ledger, "skipped" is no harmless word: the effect stands.
+_UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
 _VERBS: Final = {"start": "started"}
 _LONGEST: Final = 300
 
@@ -50,16 +54,41 @@ class View(Protocol):
         """Takes the terminal back and shows the last board."""
 
 
-def open_view() -> View:
-    """A live board where stderr is a terminal, lines where it is not."""
-    return LiveBoard() if sys.stderr.isatty() else Lines()
+def open_view(options: Sequence[str] = ()) -> View:
+    """A live board where stderr is a terminal, lines where it is not.
+
+    Args:
+        options: Of the command line, which lead other commands to the task's server.
+
+    Returns:
+        The view; it tells each question to people once, with the commands that answer it.
+    """
+    return LiveBoard(options) if sys.stderr.isatty() else Lines(options)
+
+
+class _Asked:
+    """The questions that a view has told already."""
+
+    def __init__(self, options: Sequence[str], say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._open: list[Question] = []
+
+    def tell(self, board: Board) -> None:
+        questions = questions_of(board, self._options)
+        for question in questions:
+            if question not in self._open:
+                for line in question.lines():
+                    self._say(line)
+        self._open = questions
 
 
 class Lines:
     """One line for each change, from the board's log."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = ()) -> None:
         """Starts with nothing shown."""
+        self._asked = _Asked(options, say)
         self._last = 0
         self._begin: datetime | None = None
         self._board: Board = {}
@@ -77,6 +106,7 @@ class Lines:
             text = _sentence(line)
             if text:
                 say(f"[{(at - self._begin).total_seconds():6.1f}s] {text}")
+        self._asked.tell(board)
 
     def pause(self) -> None:
         """See `View`."""
@@ -95,8 +125,9 @@ class Lines:
 class LiveBoard:
     """The board as a table that is drawn again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = ()) -> None:
         """Draws nothing before the first board."""
+        self._asked = _Asked(options, self._say)
         self._console = Console(stderr=True)
         self._live: Live | None = None
         self._board: Board = {}
@@ -105,11 +136,14 @@ class LiveBoard:
     def show(self, board: Board) -> None:
         """See `View`."""
         self._board = board
-        if self._live is None and board and not self._is_paused:
+        if self._is_paused or not board:
+            return
+        if self._live is None:
             self._live = Live(
                 get_renderable=lambda: render(self._board), console=self._console, refresh_per_second=5
             )
             self._live.start()
+        self._asked.tell(board)
 
     def pause(self) -> None:
         """See `View`."""
@@ -123,6 +157,10 @@ class LiveBoard:
         self._is_paused = False
         self.show(self._board)
 
+    def _say(self, line: str) -> None:
+        """Prints a line above the table, in one piece: it may be a command to copy."""
+        self._console.print(Text(printable(line)), soft_wrap=True)
+
 
 def print_board(board: Board) -> None:
     """Prints one board for people."""
@@ -134,11 +172,12 @@ def render(board: Board) -> RenderableType:
     steps: Mapping[str, Any] = board.get("steps", {})
     parts: list[RenderableType] = [_headline(board)]
     if steps:
-        parts.append(_table("step", [(name, step["state"], *_step(step)) for name, step in steps.items()]))
+        rows = [(name, step["state"], *_step(step)) for name, step in steps.items()]
+        parts.append(_table("step", rows, _STYLES))
     undos = [entry for entry in board.get("ledger", ()) if entry["attempts"]]
     if undos:
         rows = [(e["step"], e["state"], e["compensation"], "", e["error"] or "") for e in undos]
-        parts.append(_table("undo of", rows))
+        parts.append(_table("undo of", rows, _UNDO_STYLES))
     if board.get("failure"):
         parts.append(Text(f"First failure: {failure_line(board['failure'])}", style="red"))
     return Group(*parts)
@@ -161,12 +200,14 @@ def _headline(board: Board) -> Text:
     return line
 
 
-def _table(title: str, rows: Sequence[tuple[str, str, str, str, str]]) -> Table:
+def _table(
+    title: str, rows: Sequence[tuple[str, str, str, str, str]], styles: Mapping[str, tuple[str, str]]
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", title, "state", "by", "time", ""):
         table.add_column(heading, justify="right" if heading == "time" else "left")
     for name, state, by, time, remark in rows:
-        mark, style = _STYLES.get(state, (" ", ""))
+        mark, style = styles.get(state, (" ", ""))
         cells = (
             Text(mark, style=style),
             _clean(name),

@@ -12,8 +12,10 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, 
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..connection import has_workers
+from ..saga.book import TaskState
 from .outcome import end_of
 from .output import say
+from .question import PEOPLE
 from .signals import Signals, ask
 from .view import View
 
@@ -40,6 +42,7 @@ class Watched:
         board: The last board; None where no worker has ever answered.
         at_once: Whether somebody wants to leave without waiting for anything.
         is_cancelled: Whether the task was asked to cancel.
+        unattended: Whether it needs a person's decision, and nobody sits at this terminal.
     """
 
     ended: bool
@@ -47,6 +50,7 @@ class Watched:
     board: Mapping[str, Any] | None
     at_once: bool = False
     is_cancelled: bool = False
+    unattended: bool = False
 
 
 async def read_board(
@@ -118,6 +122,7 @@ class Watch:
                     board=self._board,
                     at_once=at_once,
                     is_cancelled=self._is_cancelled,
+                    unattended=boards.done(),
                 )
             board = await read_board(self._handle, last) if last else None
             if board is not None:
@@ -140,6 +145,8 @@ class Watch:
                 return False
             for task in done & vital:
                 task.result()
+            if arrival not in done:
+                return False
             decision = await self._decide(arrival.result())
             if decision in ("leave", "leave at once"):
                 return decision == "leave at once"
@@ -172,7 +179,7 @@ class Watch:
         await self._handle.cancel()
 
     async def _follow(self) -> None:
-        """Shows boards as they change, for ever."""
+        """Shows boards as they change, until one shows that nobody here can do what the task waits for."""
         pause = _FIRST_PAUSE
         while True:
             board = await read_board(self._handle)
@@ -182,7 +189,14 @@ class Watch:
                 self.unanswered = None
                 pause = _FIRST_PAUSE if board != self._board else min(pause * 1.5, _LONGEST_PAUSE)
                 self._show(board)
+                if self._is_unattended(board["state"]):
+                    return
             await asyncio.sleep(pause)
+
+    def _is_unattended(self, state: str) -> bool:
+        # What a step waited for is no question any more once the task is being cancelled.
+        asks = {TaskState.NEEDS_ATTENTION} if self._is_cancelled else PEOPLE
+        return not self._signals.interactive and state in asks
 
     def _show(self, board: Mapping[str, Any]) -> None:
         self._board = board

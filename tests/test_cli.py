@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import resource
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +14,11 @@ import pytest
 import yaml
 
 from counterstep import connection
-from counterstep.cli.request import read_input
+from counterstep.cli.values import read_values
 from counterstep.connection import connect, read_connection
 from counterstep.embedded import EmbeddedServer, running, stop
 from counterstep.saga.errors import ServerUnavailable, SpecError
-from counterstep.tests.support.command import COMMAND, ORDER, Ended, Shop, until, until_written
+from counterstep.tests.support.command import ORDER, Ended, Shop, Terminal, until, until_written
 
 BUNDLE = ("--bundle", "shop:shop")
 QUEUE = "cli-tests"
@@ -56,42 +53,6 @@ def served(worker: Shop) -> Shop:
     return worker
 
 
-class Terminal:
-    """A command at a terminal of its own."""
-
-    def __init__(self, shop: Shop, *arguments: str) -> None:
-        self._screen, own_end = pty.openpty()
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=shop.folder,
-            env={**shop.variables(), "TERM": "xterm", "COLUMNS": "100"},
-            stdin=own_end,
-            stdout=subprocess.DEVNULL,
-            stderr=own_end,
-        )
-        os.close(own_end)
-
-    def type(self, text: str) -> None:
-        os.write(self._screen, text.encode())
-
-    def shows(self, text: str) -> bool:
-        """Whether the terminal has shown a text by now."""
-        os.set_blocking(self._screen, False)
-        try:
-            while chunk := os.read(self._screen, 65536):
-                self.seen += chunk.decode(errors="replace")
-        except OSError:
-            pass
-        return text in self.seen
-
-    def close(self) -> int:
-        """Waits for the command and returns its exit code."""
-        until(lambda: self.shows("") and self.process.poll() is not None, f"the end of {self.seen}")
-        os.close(self._screen)
-        return self.process.returncode
-
-
 def assert_nothing_started(shop: Shop) -> None:
     assert not (shop.folder / ".counterstep").exists()
     assert shop.log() == []
@@ -114,7 +75,7 @@ def test_help_lists_the_commands_there_are_and_no_others(shop: Shop) -> None:
     assert done.code == 0
     commands = {line.split()[0] for line in done.out.partition("Commands:")[2].splitlines() if line.strip()}
     assert commands >= {"run", "status", "cancel", "check", "schema", "server", "worker"}
-    assert not commands & {"start", "watch", "approve", "recover", "sweep", "graph"}
+    assert not commands & {"start", "watch", "recover", "sweep", "graph"}
 
 
 @pytest.mark.parametrize("spec", ["order.yaml", "shop.order"])
@@ -243,13 +204,13 @@ async def test_an_address_of_another_shape_is_named(address: str) -> None:
     ],
 )
 def test_a_value_is_json_where_it_can_be_and_text_where_not(pairs: list[str], read: object) -> None:
-    assert read_input(pairs, None) == read
+    assert read_values(pairs, None, option="--input", root="input") == read
 
 
 def test_single_values_go_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "input.yaml"
     file.write_text("a: 1\nb: 2\n")
-    assert read_input(["b=3"], str(file)) == {"a": 1, "b": 3}
+    assert read_values(["b=3"], str(file), option="--input", root="input") == {"a": 1, "b": 3}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +223,7 @@ def test_single_values_go_before_the_file(tmp_path: Path) -> None:
         (
             ["a=" + "x" * 1_000_001],
             None,
-            ["input: has 1000010 bytes; the input of a task has at most 1000000"],
+            ["input: has 1000010 bytes; at most 1000000 are allowed"],
         ),
         (["a=1"], "[1, 2]", ["is no mapping, so --input cannot add to it"]),
         (["a"], "{b: [", ["'a' has another shape", "input.yaml:1:"]),
@@ -277,7 +238,7 @@ def test_an_input_that_is_no_json_has_all_its_faults_named(
     if file is not None:
         path.write_bytes(file if isinstance(file, bytes) else file.encode())
     with pytest.raises(SpecError) as caught:
-        read_input(pairs, None if file is None else str(path))
+        read_values(pairs, None if file is None else str(path), option="--input", root="input")
     assert len(caught.value.faults) == len(said)
     assert all(each in str(caught.value) for each in said)
 
@@ -413,14 +374,6 @@ def test_a_failed_task_exits_with_1_and_says_what_was_undone(served: Shop) -> No
     assert {"model_calls", "tokens", "usd"} <= set(done.json["usage"])
     assert "undone: second, first" in done.err
     assert "\x1b" not in done.err
-
-
-def test_an_undo_that_fails_exits_with_3_and_names_the_step(served: Shop) -> None:
-    done = served.run("run", "fails.yaml", "--input", "sku=stuck", "--json")
-    assert done.code == 3, done.err
-    assert (done.json["state"], done.json["not_undone"]) == ("rollback_incomplete", ["first"])
-    assert done.json["undone"] == ["second"]
-    assert "NOT undone: first" in done.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def linger(sku: str, delay: float = 0) -> Order:
 
 @shop.compensation
 def release(undo: Undo[Order]) -> None:
-    if undo.input["sku"] == "stuck":
+    if undo.input["sku"] == "stuck" and not os.path.exists("unstuck"):
         raise ApplicationError("cannot be released", non_retryable=True)
     note(f"release {undo.input['sku']}")
 
@@ -189,6 +190,42 @@ class Shop:
         """What the tools have done."""
         path = self.folder / "shop.log"
         return path.read_text().splitlines() if path.exists() else []
+
+
+class Terminal:
+    """A command at a terminal of its own."""
+
+    def __init__(self, shop: Shop, *arguments: str) -> None:
+        self._screen, own_end = pty.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=shop.folder,
+            env={**shop.variables(), "TERM": "xterm", "COLUMNS": "100"},
+            stdin=own_end,
+            stdout=subprocess.DEVNULL,
+            stderr=own_end,
+        )
+        os.close(own_end)
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def shows(self, text: str) -> bool:
+        """Whether the terminal has shown a text by now."""
+        os.set_blocking(self._screen, False)
+        try:
+            while chunk := os.read(self._screen, 65536):
+                self.seen += chunk.decode(errors="replace")
+        except OSError:
+            pass
+        return text in self.seen
+
+    def close(self) -> int:
+        """Waits for the command and returns its exit code."""
+        until(lambda: self.shows("") and self.process.poll() is not None, f"the end of {self.seen}")
+        os.close(self._screen)
+        return self.process.returncode
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
