@@ -28,6 +28,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from .activities.bundled import bundled_activities
 from .activities.interceptor import CallInterceptor
+from .activities.leftovers import read_leftovers
 from .activities.resolve import Resolver
 from .activities.unknown import unknown_activity
 from .activities.verify import verify
@@ -35,7 +36,7 @@ from .bundle.bundle import Bundle
 from .bundle.registry import Registry
 from .compensations.bundled import bundled_compensations
 from .compensations.retract import retract
-from .workflows import AgentTask, RegisteredTask
+from .workflows import AgentTask, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
 
 SEARCH_ATTRIBUTES = {
@@ -139,6 +140,7 @@ class CounterstepPlugin(SimplePlugin):
         ours: list[Callable[..., Any]] = [
             self._resolver.resolve,
             verify,
+            read_leftovers,
             call_model,
             retract,
             *bundled_activities(self.registry),
@@ -150,7 +152,7 @@ class CounterstepPlugin(SimplePlugin):
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
-        ours = [AgentTask, *self.registry.workflows]
+        ours = [AgentTask, TaskRecovery, *self.registry.workflows]
         if not any(_is_dynamic(cls) for cls in (*own, *ours)):
             ours.append(RegisteredTask)
         return own + [cls for cls in ours if cls not in own]

@@ -89,10 +89,9 @@ class Trail:
         superseded: Whether a reset has replaced it.
         task: The task's name, as far as it is known.
         task_queue: The queue on which it ran.
-        others: Other runs of its chain that its events name.
         is_ours: Whether any of it is Counterstep's.
         closed: When it ended; None while it runs.
-        ending: Why it ended, where it did not return.
+        ending: How it ended, in one word, and why: where it was forced to, or failed.
         forward: Its calls that have an undo, and its pivots, by activity id.
         by_agent: The model calls of each agent, by the id of the agent's entry.
         before: What was read before a call, by the call's activity id.
@@ -107,10 +106,9 @@ class Trail:
     superseded: bool = False
     task: str = ""
     task_queue: str = ""
-    others: set[str] = field(default_factory=set)
     is_ours: bool = False
     closed: datetime | None = None
-    ending: str = ""
+    ending: tuple[str, str] = ("Ended", "the run has ended")
     forward: dict[str, Recorded] = field(default_factory=dict)
     by_agent: dict[str, list[Recorded]] = field(default_factory=dict)
     before: dict[str, Recorded] = field(default_factory=dict)
@@ -143,28 +141,19 @@ class Trail:
         self.task = self.task or started.workflow_type.name
         self.task_queue = started.task_queue.name
         # A continued run that carries its ledger says so in its first argument: it is to be read here.
-        self._name(started.continued_execution_run_id, started.first_execution_run_id)
 
     def _on_closed(self, event: HistoryEvent) -> None:
         self.closed = self._now
         match event.WhichOneof("attributes"):
             case "workflow_execution_terminated_event_attributes":
-                reason = event.workflow_execution_terminated_event_attributes.reason
-                self.ending = f"terminated: {reason}" if reason else "terminated"
+                terminated = event.workflow_execution_terminated_event_attributes
+                self.ending = ("Terminated", terminated.reason or "the run was terminated")
             case "workflow_execution_timed_out_event_attributes":
-                self.ending = "its execution took too long"
-                self._name(event.workflow_execution_timed_out_event_attributes.new_execution_run_id)
+                self.ending = ("TimedOut", "the run has taken longer than it may")
             case "workflow_execution_failed_event_attributes":
                 failed = event.workflow_execution_failed_event_attributes
-                self.ending = failed.failure.application_failure_info.type or "failed"
-                self._name(failed.new_execution_run_id)
-            case "workflow_execution_continued_as_new_event_attributes":
-                continued = event.workflow_execution_continued_as_new_event_attributes
-                self._name(continued.new_execution_run_id)
-
-    def _on_task_failed(self, event: HistoryEvent) -> None:
-        failed = event.workflow_task_failed_event_attributes
-        self._name(failed.base_run_id, failed.new_run_id)
+                type_ = failed.failure.application_failure_info.type or "Failed"
+                self.ending = (type_, failed.failure.message)
 
     def _on_marker(self, event: HistoryEvent) -> None:
         details = event.marker_recorded_event_attributes.details
@@ -262,9 +251,6 @@ class Trail:
             answer = completed.outcome.success.payloads[0]
             self.resolutions.append(Resolution(self._now, answer))
 
-    def _name(self, *run_ids: str) -> None:
-        self.others.update(run_id for run_id in run_ids if run_id and run_id != self.run_id)
-
 
 # A child's result that carries its ledger (ChildWorkflowExecutionCompleted) is to be read by one of these.
 _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
@@ -275,7 +261,6 @@ _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: Trail._on_closed,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: Trail._on_closed,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: Trail._on_task_failed,
     EventType.EVENT_TYPE_MARKER_RECORDED: Trail._on_marker,
     EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: Trail._on_search_attributes,
     EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: Trail._on_scheduled,

@@ -12,6 +12,8 @@ from .effect import Effect
 from .spec import Retry
 
 CALL_MODEL = "counterstep.call_model"
+READ_LEFTOVERS = "counterstep.read_leftovers"
+RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"
 VERIFY = "counterstep.verify"
 

@@ -6,6 +6,7 @@ would cost worker CPU time for every payload of a task (``make bench`` shows the
 """
 
 from .agent_task import AgentTask
+from .recovery import TaskRecovery
 from .registered_task import RegisteredTask
 
-__all__ = ["AgentTask", "RegisteredTask"]
+__all__ = ["AgentTask", "RegisteredTask", "TaskRecovery"]

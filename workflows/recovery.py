@@ -1,0 +1,30 @@
+"""Undoes what a terminated, timed-out or failed task has left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from ..saga.recovery import run_recovery
+from ..saga.wire import RECOVER
+
+
+@workflow.defn(name=RECOVER, sandboxed=False)
+class TaskRecovery:
+    """Runs once for the newest run of a task, under the id ``ID/recover/RUN``."""
+
+    __counterstep_task__ = True
+
+    @workflow.run
+    async def run(self, request: RawValue | None = None) -> Any:
+        """Undoes it all.
+
+        Args:
+            request: A `RecoveryRequest` as JSON; None for what the workflow id names.
+
+        Returns:
+            ``undone`` and ``not_undone``: ids of steps.
+        """
+        return await run_recovery(request)
