@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +13,10 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
+from counterstep.activities import bundled
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga import verification
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.own_workflows import CallsUnknown, FiveSteps
@@ -48,6 +51,13 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     path = tmp_path / "desk.sqlite"
     monkeypatch.setenv(VARIABLE, str(path))
     return Desk(path)
+
+
+@pytest.fixture
+def unhurried_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives fast checks more than their second: one that answers at once has no other limit here."""
+    for module in (bundled, verification):
+        monkeypatch.setattr(module, "FAST_LIMIT", timedelta(seconds=30))
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ async def test_an_interruptible_call_is_stopped_and_undone_once_it_has_ended(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     # A worker hears of a cancel with its next heartbeat.
-    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=3))
+    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=6))
     both = [
         await tasks.start([put("a"), step("b", f"errands.{tool}", "a", delay=50)]),
         await tasks.start_workflow("Errand", [act("put", "c"), act(tool, "d", delay=50)]),

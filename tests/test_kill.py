@@ -504,6 +504,7 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], str, set[str]]] = {
 }
 
 
+@pytest.mark.usefixtures("unhurried_checks")
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_a_task_does_the_same_without_a_cache(
     server: EmbeddedServer, task_queue: str, effects: Desk, caplog: pytest.LogCaptureFixture, shape: str

@@ -174,7 +174,7 @@ def test_in_a_thread_it_serves_other_processes() -> None:
             env={**os.environ, **server.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=True,
         )
         assert ran.stdout.strip() == "hello there"

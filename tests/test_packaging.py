@@ -75,7 +75,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 def run(command: list[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150)
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:

@@ -42,7 +42,7 @@ def counterstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
         env={**environment, "PYTHONPATH": str(ROOT / ".link")},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=150,
         check=False,
     )
 
@@ -78,7 +78,7 @@ def test_the_python_of_the_readme_is_accepted(number: int, folder: Path) -> None
         env={**os.environ, "PYTHONPATH": f"{ROOT / '.link'}:{folder}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

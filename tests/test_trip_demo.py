@@ -23,7 +23,7 @@ def test_the_demo_shows_the_rows_of_both_trips(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=200,
         )
     finally:
         stopped = stop(tmp_path)

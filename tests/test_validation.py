@@ -120,6 +120,7 @@ async def test_schema_and_rules_of_a_step_cost_one_event(tasks: Tasks, effects: 
     )
 
 
+@pytest.mark.usefixtures("unhurried_checks")
 async def test_every_committed_output_has_a_verdict_with_a_reason(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("writer").default = Behaviour.text("done")
@@ -165,6 +166,7 @@ async def test_a_check_that_passes_commits(tasks: Tasks, effects: Desk) -> None:
     assert happened.headers["x/check.0#1"]["effect"] == "read_only"
 
 
+@pytest.mark.usefixtures("unhurried_checks")
 @pytest.mark.parametrize(
     ("validator", "says"),
     [
@@ -204,6 +206,7 @@ async def test_a_check_that_times_out_rejects(
     assert effects.effects() == {}
 
 
+@pytest.mark.usefixtures("unhurried_checks")
 async def test_a_fast_check_is_a_local_activity(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start([put("x", {"check": "desk.agree_fast"})])
     assert (await end_of(handle)).type == "completed"
@@ -239,6 +242,7 @@ async def test_a_cancel_does_not_wait_for_a_check(team: Team, effects: Desk) -> 
     assert effects.effects() == {}
 
 
+@pytest.mark.usefixtures("unhurried_checks")
 @pytest.mark.parametrize("fast", ["", "_fast"])
 async def test_reasons_without_measure_are_cut(team: Team, effects: Desk, fast: str) -> None:
     tasks, _ = team

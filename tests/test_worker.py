@@ -42,8 +42,9 @@ async def test_sigterm_lets_running_calls_finish_and_takes_no_new_ones(
     log = tmp_path / "worker.log"
     worker = in_root(shop).start(command=SCRIPT, stderr=log)
     until_written(log, "worker started")
+    shop.hold("reserve slow")
     steps = [
-        {"id": "first", "tool": "shop.reserve", "input": {"sku": "slow", "delay": 2}},
+        {"id": "first", "tool": "shop.reserve", "input": {"sku": "slow"}},
         {"id": "second", "needs": ["first"], "tool": "shop.reserve", "input": {"sku": "never"}},
     ]
     await client.start_workflow(
@@ -54,7 +55,9 @@ async def test_sigterm_lets_running_calls_finish_and_takes_no_new_ones(
     )
     until(lambda: "begin slow" in shop.log(), "the call")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0, log.read_text()
+    until_written(log, "draining")
+    shop.let_go("reserve slow")
+    assert worker.wait(90) == 0, log.read_text()
     assert shop.log() == ["begin slow", "reserve slow"]
     history = await client.get_workflow_handle(f"drains-{task_queue}").fetch_history()
     ended = [event for event in history.events if event.HasField("activity_task_completed_event_attributes")]
@@ -79,7 +82,7 @@ async def test_a_second_signal_ends_it_at_once(
     worker.send_signal(signal.SIGTERM)
     until_written(log, "draining")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 128 + signal.SIGTERM
+    assert worker.wait(20) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,6 @@ def test_what_is_wrong_is_said_in_a_sentence(
         assert (done.code, said in done.err) == (code, True), done.err
         return
     variables = in_root(shop).variables()
-    ended = subprocess.run(SCRIPT, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(SCRIPT, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=100)
     assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
     assert "Traceback" not in ended.stderr
