@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.history import until_heard
 from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state
 from counterstep.tests.support.work import act, put
 from counterstep.tests.support.workers import errand_worker
@@ -47,7 +48,8 @@ async def test_a_retry_that_fails_again_needs_attention_again(tasks: Tasks, effe
     handle = await tasks.start(STUCK)
     await until_state(handle, "needs_attention")
     await tell(handle, "resolve", step="b#1", action="retry")
-    await asyncio.sleep(0.2)
+    while effects.what("undo").count("b") < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     board = await until_state(handle, "needs_attention")
     assert [entry["attempts"] for entry in board["ledger"] if entry["step"] == "b"] == [2]
     effects.repair("b")
@@ -81,7 +83,7 @@ async def test_a_cancel_does_not_end_the_wait_for_a_person(tasks: Tasks, effects
     handle = await tasks.start(STUCK)
     await until_state(handle, "needs_attention")
     await handle.cancel()
-    await asyncio.sleep(0.2)
+    await until_heard(handle)
     assert (await handle.query("board"))["state"] == "needs_attention"
     effects.repair("b")
     await tell(handle, "resolve", step="b", action="retry")
@@ -145,7 +147,8 @@ async def test_nonsense_is_refused_and_leaves_no_trace(
 
 
 async def test_the_undo_of_a_task_that_runs_is_not_stuck(tasks: Tasks, effects: Desk) -> None:
-    handle = await tasks.start([put("a"), put("b", "a", delay=1)])
+    handle = await tasks.start([put("a"), put("b", "a", delay=HELD)])
     await effects.until("begin", "b")
     assert "no undo of 'a' is stuck: settled" in await refusal_of(handle, "resolve", step="a", action="retry")
+    effects.release("b")
     assert (await end_of(handle)).type == "completed"
