@@ -299,7 +299,7 @@ async def test_an_undo_waits_for_all_that_may_have_built_on_its_call() -> None:
 
 def ask(history: History, turn: int, reply: dict[str, Any], *, agent: str = "x#1") -> History:
     owner = CallOwner(id=agent, key=f"key of {agent}", compensation="undo_agent")
-    request = {"agent": "team.x", "messages": [{"role": "system", "content": "Do."}]}
+    request: dict[str, Any] = {"agent": "team.x", "messages": [{"role": "system", "content": "Do."}]}
     request["messages"] += [{"role": "user", "content": '{"what": 1}'}] * turn
     id_ = f"x/model.{turn}#1"
     return history.call(

@@ -2,31 +2,367 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.tests.support.desk import Desk
-from counterstep.tests.support.recovery import recover, refusal_of
-from counterstep.tests.support.tasks import Tasks
-from counterstep.tests.support.work import put
-from counterstep.tests.support.workers import errand_worker
+from counterstep.saga.key import idempotency_key
+from counterstep.testing.model_behaviour import Behaviour, call
+from counterstep.tests.support.agents import step as ask
+from counterstep.tests.support.agents import team_at_work, until
+from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.recovery import brief_worker, recover, refusal_of, until_closed
+from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
+from counterstep.tests.support.work import act, put, step
+from counterstep.tests.test_keys_run import reset_to_before_second_step
 
 
 @pytest.fixture
 async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
-    async with errand_worker(server.address, task_queue) as tasks:
+    async with brief_worker(server.address, task_queue) as tasks:
         yield tasks
 
 
-async def test_a_terminated_task_is_undone(tasks: Tasks, effects: Desk) -> None:
-    handle = await tasks.start([put("a"), put("b", "a"), {**put("c", "b", delay=1), "timeout": "2s"}])
-    await effects.until("begin", "c")
+def place(id_: str, *needs: str, **arguments: Any) -> dict[str, Any]:
+    """A step whose call is given up after 2 s."""
+    return step(id_, "brief.place", *needs, **arguments)
+
+
+def rest(*needs: str) -> dict[str, Any]:
+    """A step that changes nothing and does not end."""
+    return step("rest", "desk.look", *needs, delay=HELD)
+
+
+async def until_seen(effects: Desk, action: str, what: str, count: int) -> None:
+    """Waits until something has happened so often."""
+    deadline = time.monotonic() + 30
+    while effects.what(action).count(what) < count:
+        assert time.monotonic() < deadline, effects.events()
+        await asyncio.sleep(0.02)
+
+
+def recovery_of(tasks: Tasks, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
+    run = handle.first_execution_run_id
+    return tasks.client.get_workflow_handle(f"{handle.id}/recover/{run}")
+
+
+async def stop_at_rest(tasks: Tasks, effects: Desk, *steps: dict[str, Any]) -> WorkflowHandle[Any, Any]:
+    """Runs steps, and then terminates their task between two effects."""
+    handle = await tasks.start([*steps, rest(*(step["id"] for step in steps))])
+    await effects.until("look", "rest")
     await handle.terminate("a test")
+    effects.release("rest")
+    return handle
+
+
+# --- moments
+
+
+async def test_between_two_steps(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a"), put("c"))
+    keys = {event.what: event.key for event in effects.events("done")}
+    done = await recover(tasks, handle)
+    assert (done.state, done.exit_code, done.not_undone) == ("completed", 0, ())
+    assert sorted(done.undone) == ["a", "b", "c"]
+    assert effects.what("undone").index("b") < effects.what("undone").index("a")
+    assert effects.effects() == {}
+    assert {event.what: event.key for event in effects.events("undone")} == keys
+    assert await recovery_of(tasks, handle).result() == {"undone": list(done.undone), "not_undone": []}
+    assert '"reason": "failed: Terminated: ' in effects.events("undo")[0].note
+
+
+async def test_in_a_call_that_lands_late(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), place("b", "a", delay=1.5)])
+    begin = await effects.until("begin", "b")
+    await handle.terminate()
+    done = await recover(tasks, handle)
+    assert done.undone == ("b", "a")
+    happened = [(event.action, event.what) for event in effects.events("done", "undone")]
+    assert happened == [("done", "a"), ("done", "b"), ("undone", "b"), ("undone", "a")]
+    assert effects.events("undone")[0].at - begin.at >= 3.9, (
+        "its timeout and the grace, from the end of the run"
+    )
+    assert effects.effects() == {}
+
+
+async def test_in_a_rollback(tasks: Tasks, effects: Desk) -> None:
+    steps = [put("a"), put("b", "a", undo="broken"), put("c", "b"), put("d", "c", fail="final")]
+    handle = await tasks.start(steps)
+    await until_state(handle, "needs_attention")
+    await handle.terminate()
+    assert effects.what("undone") == ["d", "c"]
+    effects.repair("b")
+    done = await recover(tasks, handle)
+    assert done.undone == ("b", "a")
+    assert effects.what("undone") == ["d", "c", "b", "a"], "what was undone already is left alone"
+
+
+async def test_in_an_undo(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), place("b", "a", undo_delay=HELD), put("c", "b", fail="final")])
+    begun = await effects.until("undo", "b")
+    await handle.terminate()
+    effects.release("undo b")
+    done = await recover(tasks, handle)
+    assert done.undone == ("b", "a")
+    assert effects.what("undone") == ["c", "b", "b", "a"]
+    again = effects.events("undo")[-2]
+    assert (again.what, again.key) == ("b", begun.key)
+    assert again.at - begun.at >= 3.9, "not beside the one that was under way"
+
+
+async def test_before_the_first_call(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects)
+    assert await refusal_of(tasks, handle) == "NothingToUndo"
+
+
+async def test_an_execution_timeout(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.client.start_workflow(
+        "Errand",
+        [act("put", "a"), {"sleep": 600}],
+        id=f"test-{uuid4()}",
+        task_queue=tasks.task_queue,
+        execution_timeout=timedelta(seconds=2),
+    )
+    await until_closed(handle)
+    done = await recover(tasks, handle)
+    assert done.undone == ("put",)
+    assert effects.effects() == {}
+    assert "TimedOut" in effects.events("undo")[0].note
+
+
+async def test_a_saga_in_a_workflow_of_ones_own(tasks: Tasks, effects: Desk) -> None:
+    acts = [act("put", "a"), act("plain", "b"), {"gather": [act("put", "c"), act("put_async", "d")]}]
+    handle = await tasks.start_workflow("Errand", [*acts, act("plain", "e", delay=1, timeout=2)])
+    await effects.until("begin", "e")
+    await handle.terminate()
     done = await recover(tasks, handle)
     assert done.state == "completed"
-    assert done.undone == ("c", "b", "a")
-    assert effects.what("undone") == ["c", "b", "a"]
+    undone = effects.what("undone")
+    assert undone[0] == "e"
+    assert undone[-2:] == ["b", "a"], "one by one, newest first"
+    assert sorted(undone) == ["a", "b", "c", "d", "e"]
     assert effects.effects() == {}
-    assert (await refusal_of(tasks, handle)).type == "AlreadyRecovered"
+
+
+async def test_a_value_that_was_there_before_is_put_back(tasks: Tasks, effects: Desk) -> None:
+    first = step("first", "desk.set_label", name="x", value="old")
+    del first["input"]["what"]
+    second = {**first, "id": "second", "needs": ["first"], "input": {"name": "x", "value": "new"}}
+    handle = await stop_at_rest(tasks, effects, first, second)
+    await recover(tasks, handle)
+    assert effects.what("undone") == ["label x=old", "label x=None"]
+
+
+async def test_an_agent_with_tools_and_an_undo_of_its_own(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    async with team_at_work(server.address, task_queue, monkeypatch) as (tasks, models):
+        models.for_model("guarded").reply(
+            Behaviour.calls(call("put", what="cup")), Behaviour.json({"placed": ["cup"]})
+        )
+        handle = await stop_at_rest(tasks, effects, ask("guarded", what="tidy"))
+        done = await recover(tasks, handle)
+        assert done.undone == ("guarded",)
+        assert effects.what("undone") == ["cup", "report"]
+        assert effects.events("undone")[1].note == '{"input": {"what": "tidy"}, "placed": ["cup"]}'
+        assert effects.effects() == {}
+
+
+async def test_an_agent_in_the_middle_of_its_conversation(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    async with team_at_work(server.address, task_queue, monkeypatch) as (tasks, models):
+        models.for_model("guarded").reply(
+            Behaviour.calls(call("put", what="cup")), Behaviour.json({"placed": ["cup"]}).with_(delay=3)
+        )
+        handle = await tasks.start([ask("guarded")])
+        await until(models, 2)
+        await handle.terminate()
+        await recover(tasks, handle)
+        assert effects.what("undone") == ["cup", "report"]
+        assert effects.events("undone")[1].note == '{"input": {"what": "x"}, "placed": null}'
+
+
+# --- chains
+
+
+async def test_a_reset_and_a_forced_end_are_judged_together(
+    tasks: Tasks, client: Client, effects: Desk
+) -> None:
+    handle = await tasks.start([put("a"), place("b", "a", delay=HELD), put("c", "b")])
+    effects.release("b")
+    assert (await end_of(handle)).type == "completed"
+    effects.path.with_name("released b").unlink()
+    again = await reset_to_before_second_step(client, handle)
+    await until_seen(effects, "begin", "b", 2)
+    assert await refusal_of(tasks, handle, run_id=handle.first_execution_run_id) == "RunSuperseded"
+    await again.terminate()
+    effects.release("b")
+    done = await recover(tasks, handle)
+    assert done.run_id == again.run_id
+    assert done.undone == ("c", "b", "a"), "c was done by the run that the reset has replaced"
+    assert effects.effects() == {}
+    run = handle.first_execution_run_id
+    assert run is not None
+    keys = [idempotency_key(run, path, 1) for path in "cba"]
+    assert [event.key for event in effects.events("undone")] == keys
+
+
+async def test_an_earlier_task_under_the_same_id(tasks: Tasks, effects: Desk) -> None:
+    first = await stop_at_rest(tasks, effects, put("a"))
+    run = first.first_execution_run_id
+    other = await tasks.client.start_workflow(
+        "Errand", [act("put", "b"), {"sleep": 600}], id=first.id, task_queue=tasks.task_queue
+    )
+    await effects.until("done", "b")
+    assert await refusal_of(tasks, first, run_id=run) == "TaskAlive"
+    await other.terminate()
+    done = await recover(tasks, first, run_id=run)
+    assert (done.run_id, done.undone) == (run, ("a",))
+    assert list(effects.effects()) == ["b"]
+
+
+# --- once
+
+
+async def test_two_recoveries_at_once_are_one(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b"))
+    results = await asyncio.gather(*(recover(tasks, handle) for _ in range(3)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, BaseException)]
+    assert [getattr(error, "type", error) for error in refused] == ["AlreadyRecovered"] * 2
+    assert sorted(effects.what("undo")) == ["a", "b"]
+    assert await refusal_of(tasks, handle) == "AlreadyRecovered"
+
+
+async def test_a_recovery_that_was_ended_by_force_is_followed_by_another(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a", undo="broken"), put("c", "b"))
+    stopped = await recover(tasks, handle)
+    assert (stopped.state, stopped.exit_code) == ("needs_attention", 3)
+    assert (stopped.undone, stopped.not_undone) == (("c",), ("b", "a"))
+    assert await refusal_of(tasks, handle) == "AlreadyRecovered"
+    await recovery_of(tasks, handle).terminate()
+    effects.repair("b")
+    done = await recover(tasks, handle)
+    assert done.state == "completed"
+    assert effects.what("undone") == ["c", "b", "a"]
+
+
+# --- people
+
+
+async def test_an_undo_that_is_stuck_waits_for_a_person(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a", undo="broken"))
+    assert (await recover(tasks, handle)).state == "needs_attention"
+    recovery = recovery_of(tasks, handle)
+    board = await until_state(recovery, "needs_attention")
+    assert (board["task"], board["task_id"]) == ("test", recovery.id)
+    effects.repair("b")
+    await tell(recovery, "resolve", step="b", action="retry")
+    assert await recovery.result() == {"undone": ["b", "a"], "not_undone": []}
+    assert effects.effects() == {}
+
+
+async def test_what_a_person_leaves_is_not_undone_behind_his_back(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a", undo="broken"))
+    assert (await recover(tasks, handle)).state == "needs_attention"
+    recovery = recovery_of(tasks, handle)
+    await tell(recovery, "resolve", step="b", action="skip", note="it may stay")
+    end = await end_of(recovery)
+    assert (end.type, end.details["not_undone"]) == ("SagaRollbackIncomplete", ["b"])
+    effects.repair("b")
+    assert await refusal_of(tasks, handle) == "NothingToUndo"
+    assert list(effects.effects()) == ["b"]
+
+
+async def test_a_task_that_gave_up(tasks: Tasks, effects: Desk) -> None:
+    steps = [put("a", undo="broken"), put("b", "a", fail="final")]
+    handle = await tasks.start(steps, compensation={"give_up": "100ms"})
+    assert (await end_of(handle)).type == "SagaRollbackIncomplete"
+    effects.repair("a")
+    done = await recover(tasks, handle)
+    assert done.undone == ("a",)
+    assert effects.what("undone") == ["b", "a"]
+
+
+# --- refused
+
+
+async def test_what_is_alive_completed_or_undone_is_left_alone(tasks: Tasks, effects: Desk) -> None:
+    alive = await tasks.start([put("a"), rest("a")])
+    await effects.until("look", "rest")
+    assert await refusal_of(tasks, alive) == "TaskAlive"
+    effects.release("rest")
+    assert (await end_of(alive)).type == "completed"
+    assert await refusal_of(tasks, alive) == "TaskCompleted"
+    undone = await tasks.start([put("b", fail="final")])
+    await end_of(undone)
+    assert await refusal_of(tasks, undone) == "NothingToUndo"
+    assert list(effects.effects()) == ["a"]
+
+
+async def test_strangers_and_the_unknown_are_refused(tasks: Tasks) -> None:
+    stranger = await tasks.start_workflow("Stranger")
+    await stranger.terminate()
+    assert await refusal_of(tasks, stranger) == "NotATask"
+    assert await refusal_of(tasks, stranger, run_id=str(uuid4())) == "UnknownTask"
+    assert await refusal_of(tasks, tasks.client.get_workflow_handle('nobody\'s "id"')) == "UnknownTask"
+
+
+async def test_a_recovery_is_no_task(tasks: Tasks, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"))
+    await recover(tasks, handle)
+    assert await refusal_of(tasks, recovery_of(tasks, handle)) == "NotATask"
+
+
+async def test_what_came_before_a_pivot_stays(tasks: Tasks, effects: Desk) -> None:
+    shipped = step("shipped", "brief.ship", "a")
+    handle = await stop_at_rest(tasks, effects, put("a"), shipped)
+    assert await refusal_of(tasks, handle) == "PivotPassed"
+    assert await refusal_of(tasks, handle, not_applied=True) == "PivotPassed"
+    assert list(effects.effects()) == ["a"]
+
+
+# --- at random
+
+
+async def test_whatever_is_killed_whenever_nothing_is_left(tasks: Tasks, effects: Desk) -> None:
+    seeds = range(8)
+    await asyncio.gather(*(kill_at_random(tasks, effects, random.Random(seed), seed) for seed in seeds))
+    assert effects.effects() == {}
+    keys = [event.key for event in effects.events("undone")]
+    assert len(keys) == len(set(keys)) > 0
+
+
+async def kill_at_random(tasks: Tasks, effects: Desk, chance: random.Random, seed: int) -> None:
+    """Terminates a task of some steps after some of them have begun, and recovers it."""
+    steps: list[dict[str, Any]] = []
+    for number in range(chance.randint(3, 6)):
+        earlier = [step["id"] for step in steps]
+        needs = chance.sample(earlier, chance.randint(0, min(2, len(earlier))))
+        name, delay = f"s{number}", chance.choice([0, 0, 0.2])
+        steps.append(place(name, *needs, delay=delay))
+        steps[-1]["input"]["what"] = f"{seed}/{name}"
+    if chance.random() < 0.5:
+        steps.append(step("broken", "desk.look", *(step["id"] for step in steps), fail="yes"))
+    count = chance.randint(1, len(steps))
+    handle = await tasks.start([*steps, rest(*(step["id"] for step in steps))])
+    while len([what for what in effects.what("begin") if what.startswith(f"{seed}/")]) < count:
+        if (await handle.describe()).close_time is not None:
+            break
+        await asyncio.sleep(chance.random() / 10)
+    if (await handle.describe()).close_time is None:
+        await handle.terminate()
+    left = {what for what in effects.effects() if what.startswith(f"{seed}/")}
+    try:
+        await recover(tasks, handle)
+    except Exception as error:
+        assert getattr(error, "type", None) == "NothingToUndo", error
+        assert left == set()

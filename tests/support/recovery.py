@@ -1,15 +1,72 @@
-"""Recovers tasks as the command does, and as a client without any plugin or key."""
+"""Recovers tasks as the command does: with a client that has neither a plugin nor a key."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
+from temporalio.converter import DataConverter
+from temporalio.worker import Worker
 
-from counterstep.cli.failure import CommandFailed
-from counterstep.cli.recoverer import Asked, Recovery, recover_task
-from counterstep.cli.target import Target
-from counterstep.tests.support.tasks import Tasks
+with workflow.unsafe.imports_passed_through():
+    from counterstep import Bundle, Effect, Undo
+    from counterstep.cli.failure import CommandFailed
+    from counterstep.cli.recoverer import Asked, Recovery, recover_task
+    from counterstep.cli.target import Target
+    from counterstep.plugin import CounterstepPlugin
+    from counterstep.tests.support.desk import Placed, desk, put, record, take_back
+    from counterstep.tests.support.sagas import errands
+    from counterstep.tests.support.tasks import Tasks
+    from counterstep.tests.support.workers import THREADS, WORKFLOWS
+
+brief = Bundle("brief")
+
+
+@brief.tool(compensate="remove", timeout="2s")
+def place(what: str, delay: float = 0, undo_delay: float = 0, fail: str = "", undo: str = "") -> Placed:
+    """Puts a thing on the desk; whatever is under way here need not be waited out for long."""
+    return put(what, delay=delay, fail=fail)
+
+
+@brief.compensation(timeout="2s")
+def remove(undo: Undo[Placed]) -> None:
+    """Takes it off again."""
+    take_back(undo)
+
+
+@brief.tool(effect=Effect.PIVOT, timeout="2s")
+def ship(what: str, fail: str = "") -> str:
+    """Cannot be undone."""
+    record("shipped", what)
+    if fail:
+        raise RuntimeError(f"nobody knows whether {what} was shipped")
+    return what
+
+
+@workflow.defn
+class Stranger:
+    """A workflow that has nothing to do with us."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await asyncio.sleep(600)
+
+
+@asynccontextmanager
+async def brief_worker(
+    address: str, task_queue: str, converter: DataConverter = DataConverter.default
+) -> AsyncIterator[Tasks]:
+    """Runs a worker of `brief`, `desk` and `errands`."""
+    plugin = CounterstepPlugin([brief, desk, errands], inline_specs=True)
+    client = await Client.connect(address, plugins=[plugin], data_converter=converter)
+    workflows = [*WORKFLOWS, Stranger]
+    async with Worker(client, task_queue=task_queue, workflows=workflows, activity_executor=THREADS):
+        yield Tasks(client, task_queue)
 
 
 def target_of(client: Client) -> Target:
@@ -18,17 +75,25 @@ def target_of(client: Client) -> Target:
 
 
 async def recover(
-    tasks: Tasks, handle: WorkflowHandle[Any, Any] | str, *, wait: bool = True, **asked: Any
+    tasks: Tasks, handle: WorkflowHandle[Any, Any], *, wait: bool = True, **asked: Any
 ) -> Recovery:
     """Runs ``counterstep recover``."""
-    id_ = handle if isinstance(handle, str) else handle.id
-    return await recover_task(target_of(tasks.client), Asked(id=id_, **asked), wait=wait)
+    return await recover_task(target_of(tasks.client), Asked(id=handle.id, **asked), wait=wait)
 
 
-async def refusal_of(tasks: Tasks, handle: WorkflowHandle[Any, Any] | str, **asked: Any) -> CommandFailed:
-    """Runs ``counterstep recover`` for what it must refuse."""
+async def refusal_of(tasks: Tasks, handle: WorkflowHandle[Any, Any], **asked: Any) -> str:
+    """Runs ``counterstep recover`` for what it must refuse; returns the type of the refusal."""
     try:
         done = await recover(tasks, handle, **asked)
     except CommandFailed as failure:
-        return failure
+        assert failure.code == 2, failure
+        return failure.type
     raise AssertionError(f"it was not refused: {done}")
+
+
+async def until_closed(handle: WorkflowHandle[Any, Any], seconds: float = 60) -> None:
+    """Waits until a run has ended."""
+    deadline = time.monotonic() + seconds
+    while (await handle.describe()).close_time is None:
+        assert time.monotonic() < deadline, "it does not end"
+        await asyncio.sleep(0.05)
