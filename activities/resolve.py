@@ -18,7 +18,7 @@ from ..saga.graph import every_step, targets
 from ..saga.names import nearest
 from ..saga.schema import check_input
 from ..saga.snapshot import Question, Snapshot
-from ..saga.spec import Fallback, TaskSpec
+from ..saga.spec import TaskSpec
 from ..saga.wire import RESOLVE
 
 
@@ -97,7 +97,7 @@ class Resolver:
 def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
     steps = list(every_step(spec.steps))
     names = [name for step in steps for _, name in targets(step)]
-    names += [t.fallback for step in steps for t in step.troubles if isinstance(t, Fallback)]
+    names += [name for step in steps for name in step.fallbacks]
     validations = [*spec.validate_, *(validation for step in steps for validation in step.validate_)]
     checks = [validation.check for validation in validations if validation.check]
     part = catalog.only(tools=names, agents=names, validators=checks)

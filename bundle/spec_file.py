@@ -18,6 +18,7 @@ from ..saga.spec import (
     Group,
     Judge,
     Retry,
+    RetryFrom,
     Step,
     TaskSpec,
     Validation,
@@ -41,8 +42,11 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "retry": Retry,
     "on_failure": Fallback,
     "on_reject": Fallback,
+    "then": Fallback,
+    "a fallback": Fallback,
+    "a retry": RetryFrom,
 }
-_TROUBLES = ("on_failure", "on_reject")
+_TROUBLES = ("on_failure", "on_reject", "then")
 
 
 def load_spec(path: Path) -> TaskSpec:
@@ -165,7 +169,8 @@ def _message(error: ErrorDetails) -> str:
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
         case "literal_error" if any(part in _TROUBLES for part in loc):
-            return f"{_short(value)} is none of rollback, skip and {{fallback: AGENT}}"
+            more = "" if "then" in loc else ", {retry_from: STEP}"
+            return f"{_short(value)} is none of rollback, skip, escalate{more} and {{fallback: AGENT}}"
         case "literal_error" | "enum":
             return f"{_short(value)} is not one of {error['ctx']['expected']}"
         case "model_type" | "model_attributes_type" | "dict_type":

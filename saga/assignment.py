@@ -22,6 +22,7 @@ class Assignment:
         compensation: What undoes the whole call.
         retry: How its model calls are retried.
         task_queue: A bulkhead for all its calls, or None for the task's own queue.
+        feedback: What was wrong with earlier attempts.
     """
 
     step: str
@@ -32,6 +33,7 @@ class Assignment:
     compensation: str
     retry: Retry = MODEL_RETRY
     task_queue: str | None = None
+    feedback: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -46,6 +46,12 @@ class Book:
         log: Who did what, on which step, why and when; JSON objects, oldest first. ``n`` counts them: a
             replay may tell another ``at`` by milliseconds, never another ``n``.
         undo_order: Ids of ledger entries in the order in which their undos finished.
+        facts: What people have told the task, by name.
+        feedback: By step, what was wrong with the attempts before this one.
+        reruns: By step, how often its failure has sent the task back.
+        rounds: By path, how often a call has been made there.
+        committed: True once the pivot was applied: nothing before it is undone any more.
+        protected: The entries of the ledger from before the pivot.
         waiting_for: Returns what people are asked, as JSON.
     """
 
@@ -80,6 +86,12 @@ class Book:
         self.steps: dict[str, Progress] = {}
         self.log: list[dict[str, Any]] = []
         self.undo_order: list[str] = []
+        self.facts: dict[str, Any] = {}
+        self.feedback: dict[str, list[dict[str, Any]]] = {}
+        self.reruns: dict[str, int] = {}
+        self.rounds: dict[str, int] = {}
+        self.committed = False
+        self.protected: frozenset[str] = frozenset()
         self.waiting_for: Callable[[], list[dict[str, Any]]] = list
         self._stuck_since: dict[str, datetime] = {}
         self._lines = 0
@@ -101,6 +113,11 @@ class Book:
             self.failure = failure
             self.note("counterstep", "failure", failure.step, str(failure))
 
+    def commit(self, step_id: str) -> None:
+        """Records that the pivot was applied."""
+        self.committed, self.protected = True, frozenset(self.ledger.entries)
+        self.note("counterstep", "past the point of no return", step_id)
+
     def note(self, who: str, what: str, step: str = "", why: str = "") -> None:
         """Adds one line to the log."""
         self._lines += 1
@@ -121,6 +138,25 @@ class Book:
     def add_step(self, step_id: str, progress: Progress) -> None:
         """Adds a step that has not started."""
         self.steps[step_id] = progress
+
+    def reset_step(self, step_id: str) -> None:
+        """Makes a step as if it had not started; what it has cost stays."""
+        progress = self.steps[step_id]
+        if progress.state is StepState.PENDING:
+            return
+        progress.state, progress.output, progress.error = StepState.PENDING, None, None
+        progress.finished, progress.verdicts = None, []
+        self._changed(self)
+
+    def next_round(self, path: str) -> int:
+        """Returns the number of the next call at a path: 1, plus 1 for each one before it."""
+        self.rounds[path] = self.rounds.get(path, 0) + 1
+        return self.rounds[path]
+
+    def wait_step(self, step_id: str) -> None:
+        """Records that a step waits for a person."""
+        self.steps[step_id].state = StepState.WAITING
+        self._changed(self)
 
     def start_step(self, step_id: str) -> None:
         """Records that a step, or one more call of it, begins."""
@@ -164,7 +200,9 @@ class Book:
             Failed: The budget does not allow it (type ``BudgetExceeded``).
         """
         reason = self.budget.exceeded_by(self.usage, self._model_calls_under_way)
-        if reason is not None:
+        if reason is not None and self.committed:
+            self.note("counterstep", "over budget, past the point of no return", step_id, reason)
+        elif reason is not None:
             failure = Failure(step=step_id, type=FailureType.BUDGET_EXCEEDED, message=reason)
             raise Failed(failure, certainly_nothing=True)
         self._model_calls_under_way += 1

@@ -14,7 +14,7 @@ from .names import nearest
 from .pivot import pivot_faults
 from .readable import Readable, Room
 from .schema import check_input, check_part, check_schema, fields_of, resolve
-from .spec import Fallback, Step, TaskSpec, Validation
+from .spec import Fallback, RetryFrom, Step, TaskSpec, Validation
 from .template import expressions
 
 __all__ = ["check_input", "check_spec"]
@@ -59,7 +59,7 @@ class _Checker:
             if first != here:
                 yield Fault(f"{here}.id", f"{step.id!r} is the id of {first} already; ids are unique")
             yield from self._needs(step, steps, here, room)
-            yield from self._step(step, here, room)
+            yield from self._step(step, here, room, steps)
             if step.group is not None:
                 yield from self._steps(step.group.steps, f"{here}.group.steps", room.inside(step))
         for cycle in Graph(steps).cycles():
@@ -77,7 +77,7 @@ class _Checker:
             elif name not in known:
                 yield Fault(where, f"there is no step {name!r} to wait for{nearest(name, known)}")
 
-    def _step(self, step: Step, here: str, room: Room) -> Iterator[Fault]:
+    def _step(self, step: Step, here: str, room: Room, siblings: Sequence[Step]) -> Iterator[Fault]:
         for place in places(step):
             if place.scope != "rule":
                 yield from self._readable.faults(place, here, room, step)
@@ -88,8 +88,12 @@ class _Checker:
             hint = nearest(step.compensate, self._catalog.compensations)
             yield Fault(f"{here}.compensate", f"there is no compensation {step.compensate!r}{hint}")
         for key, trouble in (("on_failure", step.on_failure), ("on_reject", step.on_reject)):
-            if isinstance(trouble, Fallback):
-                yield from self._fallback(step, trouble, f"{here}.{key}.fallback", here)
+            where, last = f"{here}.{key}", trouble
+            if isinstance(trouble, RetryFrom):
+                yield from self._retry_from(step, trouble, f"{where}.retry_from", siblings)
+                where, last = f"{where}.then", trouble.then
+            if isinstance(last, Fallback):
+                yield from self._fallback(step, last, f"{where}.fallback", here)
         yield from self._validations(step.validate_, here, room, step, list(every_step([step])))
 
     def _one_of(self, step: Step, here: str) -> Iterator[Fault]:
@@ -156,6 +160,16 @@ class _Checker:
         elif _SEVERITY.index(effect) < _SEVERITY.index(entry.effect):
             yield Fault(where, f"{entry.name} is {entry.effect}; a spec cannot make it {effect}")
 
+    def _retry_from(
+        self, step: Step, trouble: RetryFrom, where: str, siblings: Sequence[Step]
+    ) -> Iterator[Fault]:
+        first = trouble.retry_from
+        before = Graph(siblings).ancestors(step.id)
+        if first != step.id and first not in before:
+            known = [step.id, *before]
+            message = f"{first!r} is not {step.id!r} and not a step that it waits for{nearest(first, known)}"
+            yield Fault(where, message)
+
     def _fallback(self, step: Step, trouble: Fallback, where: str, here: str) -> Iterator[Fault]:
         entry = self._catalog.agents.get(trouble.fallback)
         if step.group is not None:
@@ -192,6 +206,6 @@ class _Checker:
     def _models(self, steps: Iterable[Step]) -> set[str]:
         """Returns the models that may take part in what `steps` make."""
         names = {name for step in steps for _, name in targets(step)}
-        names |= {t.fallback for step in steps for t in step.troubles if isinstance(t, Fallback)}
+        names |= {name for step in steps for name in step.fallbacks}
         agents = [self._catalog.agents[name] for name in names if name in self._catalog.agents]
         return {model for agent in agents if not agent.python for model in self._catalog.models_of(agent)}

@@ -166,7 +166,7 @@ class _Conversation:
         self._timeout = timeout
         self._owner = owner
         self._corrections = 0
-        self._messages = list(_opening(agent, goal, job.input))
+        self._messages = list(_opening(agent, goal, job))
 
     def check(self) -> None:
         """Refuses an input that no model should see, before anything is recorded.
@@ -260,11 +260,15 @@ class _Conversation:
         return Failed(Failure(step=self._job.step, type=type_, message=trim(message)))
 
 
-def _opening(agent: AgentEntry, goal: str, job_input: Any) -> Sequence[Message]:
+def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[Message]:
     about_goal = f"The goal of the whole task: {goal}" if goal else ""
     system = "\n\n".join(part for part in (agent.instructions.strip(), about_goal) if part)
-    user = Message(role="user", content=json.dumps(job_input, ensure_ascii=False))
-    return [Message(role="system", content=system), user] if system else [user]
+    user = [Message(role="user", content=json.dumps(job.input, ensure_ascii=False))]
+    if job.feedback:
+        complaints = "\n".join(f"- {line}" for line in job.feedback)
+        wrong = f"This was tried before, and undone. Do better than that; what was wrong:\n{complaints}"
+        user.append(Message(role="user", content=wrong))
+    return [Message(role="system", content=system), *user] if system else user
 
 
 def _said(reply: ModelReply) -> Message:

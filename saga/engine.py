@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 
+from .amendments import Amendments
 from .book import Book, TaskState
 from .duration import format_duration
 from .errors import ExpressionError, FailureType
@@ -18,15 +19,17 @@ from .failure import Failed, Failure, Stopped
 from .graph_run import GraphRun
 from .lifecycle import CancelWatch, Lifecycle, failure_of
 from .parts import Parts
+from .progress import StepState
 from .scope import StopScope
 from .snapshot import Snapshot
 from .spec import Step
-from .template import render
+from .template import render, without
 from .verdict import Subject
 from .verification import Claim
 from .wire import MAX_PAYLOAD
 
 _CANCELLED = "the task was cancelled"
+_ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
 
 class TaskResult(BaseModel):
@@ -77,7 +80,15 @@ class Engine:
                 (``SagaRollbackIncomplete``).
             asyncio.CancelledError: It was cancelled, and everything is undone.
         """
-        return await self._cancel.outlast(self._run(), lambda: self._scope.stop(_CANCELLED))
+        return await self._cancel.outlast(self._run(), self._stop_for_cancel)
+
+    def _stop_for_cancel(self) -> None:
+        self._stop(_CANCELLED)
+
+    def _stop(self, reason: str) -> None:
+        if self._book.committed:
+            self._book.note("counterstep", "too late, past the point of no return", "", reason)
+        self._scope.stop(reason)
 
     async def _run(self) -> TaskResult:
         self._life.begin()
@@ -95,31 +106,41 @@ class Engine:
         )
 
     async def _forward(self) -> Any:
-        variables = {"task": self._parts.input, "facts": {}, "steps": {}}
         graph = GraphRun(
             self._parts,
             self._spec.steps,
             prefix="",
             scope=self._scope,
-            variables=variables,
+            variables={"task": self._parts.input},
             depends_on=frozenset(),
+            before_pivot=self._before_pivot,
         )
+        self._graph = graph
+        amendments = Amendments(self._book, graph, self._scope)
         deadline = self._watch_deadline()
         try:
-            await graph.run()
-            output = self._output(graph)
-            await self._verify(graph, output)
+            while True:
+                await graph.run()
+                output = self._output(self._spec.output)
+                if not self._book.committed:
+                    await self._verify(output)
+                self._scope.check("")
+                if not graph.has_redos:
+                    return output
         finally:
+            amendments.end()
             if deadline is not None:
                 deadline.cancel()
-        self._scope.check("")
-        return output
 
     async def _backward(self, error: Exception) -> BaseException:
         failure = self._cause(error)
+        cancelled = failure.type == FailureType.CANCELLED
+        if self._book.committed:
+            # A bug past the point of no return: what came before stands, and the error says so.
+            self._book.blame(failure)
+            return self._life.ended(cancelled=False, cause=error)
         await self._life.undo(failure)
         self._withdraw_groups(self._spec.steps, "")
-        cancelled = failure.type == FailureType.CANCELLED
         return self._life.ended(cancelled=cancelled, cause=error)
 
     def _withdraw_groups(self, steps: Sequence[Step], prefix: str) -> None:
@@ -148,14 +169,14 @@ class Engine:
 
     async def _stop_at(self, deadline: timedelta) -> None:
         await workflow.sleep(deadline, summary="deadline")
-        self._scope.stop(f"the deadline of {format_duration(deadline)} has passed")
+        self._stop(f"the deadline of {format_duration(deadline)} has passed")
 
-    def _output(self, graph: GraphRun) -> Any:
-        if self._spec.output is None:
-            output: Any = {name: step["output"] for name, step in graph.own_steps().items()}
+    def _output(self, template: Any) -> Any:
+        if template is None:
+            output: Any = {name: step["output"] for name, step in self._graph.own_steps().items()}
         else:
             try:
-                output = render(self._spec.output, graph.variables(), "output")
+                output = render(template, self._graph.variables(), "output")
             except ExpressionError as error:
                 raise Failed(Failure(step="", type=FailureType.EXPRESSION, message=str(error))) from None
         size = workflow.payload_converter().to_payload(output).ByteSize()
@@ -164,12 +185,20 @@ class Engine:
             raise Failed(Failure(step="", type=FailureType.PAYLOAD_TOO_LARGE, message=message))
         return output
 
-    async def _verify(self, graph: GraphRun, output: Any) -> None:
-        variables = graph.variables()
+    async def _before_pivot(self) -> None:
+        """Checks the task as far as it has come: what reads steps that have not ended is null."""
+        ended = {name for name, step in self._graph.own_steps().items() if step["state"] in _ENDED}
+        template = self._spec.output
+        if template is not None:
+            template = without(template, lambda path: path.root == "steps" and path.parts[0] not in ended)
+        await self._verify(self._output(template))
+
+    async def _verify(self, output: Any) -> None:
+        variables = self._graph.variables()
         claim = Claim(
             step="",
             path="task",
-            round=1,
+            round=self._book.next_round("task"),
             schema={},
             subject=Subject(
                 task_id=self._book.task_id,

@@ -98,3 +98,4 @@ class FailureType(StrEnum):
     REFUSED = "Refused"
     PRECONDITION = "PreconditionFailed"
     ABANDONED = "Abandoned"
+    AMENDED = "Amended"

@@ -66,6 +66,19 @@ class Stopped(Failed):
         )
 
 
+class Again(Failed):
+    """A failure after which the task goes back to a step and forward again from there.
+
+    Attributes:
+        back_to: The id of that step.
+    """
+
+    def __init__(self, failed: Failed, back_to: str) -> None:
+        """Args: failed: the failure. back_to: see the attributes."""
+        super().__init__(failed.failure, certainly_nothing=failed.certainly_nothing)
+        self.back_to = back_to
+
+
 def trim(message: str, limit: int = 2000) -> str:
     """Cuts a message so that failure details stay small."""
     return message if len(message) <= limit else f"{message[: limit - 3]}..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .errors import ExpressionError
@@ -55,6 +55,19 @@ class Graph:
                 found.add(name)
                 waiting += self.needs[name]
         return frozenset(found)
+
+    def dependents(self, step_ids: Iterable[str]) -> frozenset[str]:
+        """Returns these steps and all that wait for one of them, directly or not."""
+        chosen = frozenset(step_ids)
+        return chosen | {name for name in self.steps if self.ancestors(name) & chosen}
+
+    def inside(self) -> dict[str, list[str]]:
+        """Returns for each step of this graph its own id and those of the steps inside it."""
+        return {step.id: [inner.id for inner in every_step([step])] for step in self.steps.values()}
+
+    def readers_of_facts(self, names: Collection[str]) -> frozenset[str]:
+        """Returns the steps in whose expressions, or in a group's inside, one of these facts is read."""
+        return frozenset(step.id for step in self.steps.values() if facts_read(step) & {*names, ""})
 
     def cycles(self) -> list[list[str]]:
         """Returns cycles, each as its steps in order with the first one again at the end.
@@ -112,12 +125,21 @@ def reads(step: Step) -> Iterator[str]:
         yield from reads(child)
 
 
+def facts_read(step: Step) -> frozenset[str]:
+    """Returns the names of the facts that a step reads, its inside included; an empty one stands for all."""
+    sources = [place.source for inner in every_step([step]) for place in places(inner)]
+    paths = [path for source in sources for path in compile_expression(source).paths if path.root == "facts"]
+    return frozenset(str(path.parts[0]) if path.parts else "" for path in paths)
+
+
 def places(step: Step) -> Iterator[Place]:
     """Yields every expression of a step, those inside its group excepted."""
     if step.for_each is not None:
         yield Place("for_each", step.for_each, "once")
     if step.when is not None:
         yield Place("when", step.when, "item")
+    if step.precondition is not None:
+        yield Place("precondition", step.precondition, "item")
     if step.target is not None:
         yield from _template_places(step.target, step.kind, "item")
     yield from _template_places(step.input, "input", "item")

@@ -14,6 +14,7 @@ from .catalog import Catalog
 from .conversation import Conversations
 from .model_calls import ModelCalls
 from .people import People
+from .pivot_calls import PivotCalls
 from .rollback import Rollback
 from .snapshot import Snapshot
 from .status import Status
@@ -32,6 +33,7 @@ class Parts:
         caller: Makes its calls.
         rollback: Undoes them.
         people: Asks people.
+        pivots: Calls its pivot.
         conversations: Runs its model agents.
         verification: Checks its outputs.
     """
@@ -43,6 +45,7 @@ class Parts:
     caller: Caller
     rollback: Rollback
     people: People
+    pivots: PivotCalls
     conversations: Conversations
     verification: Verification
 
@@ -72,6 +75,15 @@ class Parts:
         rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         people = People(book, status)
         models = ModelCalls(book, caller)
-        conversations = Conversations(book, caller, rollback, models, catalog, root_key)
-        verification = Verification(book, caller, models, catalog)
-        return cls(book, status, task_input, catalog, caller, rollback, people, conversations, verification)
+        return cls(
+            book=book,
+            status=status,
+            input=task_input,
+            catalog=catalog,
+            caller=caller,
+            rollback=rollback,
+            people=people,
+            pivots=PivotCalls(book, caller, people),
+            conversations=Conversations(book, caller, rollback, models, catalog, root_key),
+            verification=Verification(book, caller, models, catalog),
+        )

@@ -8,7 +8,7 @@ from .catalog import AgentEntry, Catalog
 from .effect import Effect
 from .errors import Fault
 from .graph import Graph, targets
-from .spec import Fallback, Step, TaskSpec
+from .spec import Step, TaskSpec
 
 
 def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
@@ -34,8 +34,7 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
     if step.group is not None:
         return set().union(*(effects_of(inner, catalog) for inner in step.group.steps))
     found: set[Effect] = set()
-    fallbacks = [trouble.fallback for trouble in step.troubles if isinstance(trouble, Fallback)]
-    for name in [*(name for _, name in targets(step)), *fallbacks]:
+    for name in [*(name for _, name in targets(step)), *step.fallbacks]:
         entry = catalog.agents.get(name) or catalog.tools.get(name)
         if entry is not None:
             found.add(step.effect or (Effect.COMPENSATABLE if step.compensate else entry.effect))

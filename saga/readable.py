@@ -13,7 +13,7 @@ from .names import nearest
 from .schema import fields_of, join
 from .spec import Step, TaskSpec
 
-_ROOTS = ("task", "steps", "facts")
+_ROOTS = ("task", "steps", "facts", "feedback")
 _RULE_ROOTS = ("output", "input")
 _ITEM_ROOTS = ("item", "index")
 

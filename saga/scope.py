@@ -22,6 +22,8 @@ class StopScope:
     def __init__(self, parent: StopScope | None = None) -> None:
         """Opens a scope; one inside a stopped `parent` is stopped from the start."""
         self.reason: str | None = parent.reason if parent else None
+        self._parent = parent
+        self._sealed: bool = parent is not None and parent._sealed
         self._children: list[StopScope] = []
         self._interruptible: list[Future[Any]] = []
         if parent is not None:
@@ -34,12 +36,26 @@ class StopScope:
 
     def stop(self, reason: str) -> None:
         """Stops this scope and those inside it; the first reason stays."""
+        if self._sealed:
+            return
         if self.reason is None:
             self.reason = reason
         for future in list(self._interruptible):
             future.cancel()
         for child in self._children:
             child.stop(reason)
+
+    def seal(self) -> None:
+        """Lets nothing stop the whole task any more, and takes back what has stopped it."""
+        scope = self
+        while scope._parent is not None:
+            scope = scope._parent
+        scope._seal()
+
+    def _seal(self) -> None:
+        self._sealed, self.reason = True, None
+        for child in self._children:
+            child._seal()
 
     def check(self, step: str) -> None:
         """Raises `Stopped` in a stopped scope."""

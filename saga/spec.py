@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from .budget import Budget
 from .cel_tokens import holes, is_one_hole
@@ -109,13 +118,45 @@ class Validation(_Model):
         return self
 
 
+def _kind_of_trouble(value: Any) -> str:
+    if isinstance(value, RetryFrom) or (isinstance(value, Mapping) and "retry_from" in value):
+        return "a retry"
+    return "a fallback" if isinstance(value, Fallback | Mapping) else "a word"
+
+
 class Fallback(_Model):
     """Undo the step, then let another agent do it with the same input."""
 
     fallback: str
 
 
-OnTrouble = Literal["rollback", "skip"] | Fallback
+LastResort = Annotated[
+    Annotated[Literal["rollback", "skip", "escalate"], Tag("a word")]
+    | Annotated[Fallback, Tag("a fallback")],
+    Discriminator(_kind_of_trouble),
+]
+
+
+class RetryFrom(_Model):
+    """Undo back to a step, and go forward again from there; the steps that run again see ``feedback``.
+
+    Attributes:
+        retry_from: The step itself, or one that it waits for.
+        rounds: How often at most.
+        then: What follows when that did not help.
+    """
+
+    retry_from: StepId
+    rounds: int = Field(default=1, ge=1, le=10)
+    then: LastResort = "rollback"
+
+
+OnTrouble = Annotated[
+    Annotated[Literal["rollback", "skip", "escalate"], Tag("a word")]
+    | Annotated[Fallback, Tag("a fallback")]
+    | Annotated[RetryFrom, Tag("a retry")],
+    Discriminator(_kind_of_trouble),
+]
 
 
 class Group(_Model):
@@ -138,6 +179,7 @@ class Step(_Model):
     when: BareExpression | None = None
     for_each: BareExpression | None = None
     max_parallel: int | None = Field(default=None, ge=1)
+    precondition: BareExpression | None = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
     compensate: str | None = None
     effect: Effect | None = None
@@ -173,8 +215,14 @@ class Step(_Model):
 
     @property
     def troubles(self) -> tuple[OnTrouble, ...]:
-        """What the step says about failures and about rejections."""
-        return (self.on_failure, self.on_rejection)
+        """What the step says about failures and about rejections, and then as a last resort."""
+        said = (self.on_failure, self.on_rejection)
+        return (*said, *(trouble.then for trouble in said if isinstance(trouble, RetryFrom)))
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """The agents that may do the step in its place."""
+        return tuple(dict.fromkeys(t.fallback for t in self.troubles if isinstance(t, Fallback)))
 
 
 class Compensation(_Model):

@@ -1,92 +1,45 @@
-"""Runs one step: its items, its call, its validation, and what follows a failure."""
+"""Runs one step: its items, its attempts, and what follows a failure."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from .caller import Call, as_json
-from .catalog import DEFAULT_TIMEOUT, AgentEntry, ToolEntry
-from .conversation import Assignment, Outcome
-from .effect import Effect
+from .book import TaskState
 from .errors import ExpressionError, FailureType
 from .expression import compile_expression
-from .failure import Failed, Failure, Stopped
-from .model_calls import MODEL_RETRY
-from .names import nearest
-from .parts import Parts
+from .failure import Again, Failed, Failure, Stopped
+from .messages import Decide
+from .people import Check
 from .progress import StepState
 from .scope import StopScope
-from .spec import Fallback, OnTrouble, Retry, Step
-from .template import render
-from .verdict import Subject
-from .verification import Claim
+from .spec import Fallback, OnTrouble, RetryFrom, Step
+from .step_call import Item, StepCall, Surroundings
 
+__all__ = ["StepRun", "Surroundings"]
 
-class Surroundings(Protocol):
-    """The graph that a step runs in.
-
-    Attributes:
-        parts: What the task is run with.
-        prefix: Path of the group around it, with a slash at the end; empty for none.
-        scope: What is stopped when a step of the graph fails.
-    """
-
-    parts: Parts
-    prefix: str
-    scope: StopScope
-
-    def name_of(self, step_id: str) -> str:
-        """Returns what the board calls a step."""
-
-    def variables(self) -> dict[str, Any]:
-        """Returns what expressions see."""
-
-    def entries_before(self, step_id: str) -> frozenset[str]:
-        """Returns the ledger entries that a call of the step builds on."""
-
-    def entries_under(self, path: str) -> frozenset[str]:
-        """Returns the ledger entries of one step, item or group."""
-
-    def outputs_before(self, step_id: str) -> dict[str, Any]:
-        """Returns the outputs of the steps that the step waits for."""
-
-    async def run_inside(
-        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
-    ) -> Surroundings:
-        """Runs the steps inside the group `step_id` and returns what they ran in."""
-
-    def own_steps(self) -> dict[str, dict[str, Any]]:
-        """Returns state and output of the steps here, by id."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One run of a step: the only one, or one item of its `for_each`."""
-
-    path: str
-    variables: Mapping[str, Any]
-    scope: StopScope
+_NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED})
 
 
 class StepRun:
     """Runs one step of a graph to its end."""
 
-    def __init__(self, run: Surroundings, step: Step) -> None:
-        """Args: run: the graph that the step belongs to."""
+    def __init__(self, run: Surroundings, step: Step, scope: StopScope) -> None:
+        """Args: run: the graph that the step belongs to. scope: what the step is stopped with."""
         self._run = run
+        self._scope = scope
         self._parts = run.parts
         self._book = run.parts.book
         self._step = step
         self._name = run.name_of(step.id)
         self._path = f"{run.prefix}{step.id}"
+        self._calls = StepCall(run, step)
 
     async def run(self) -> None:
         """Runs the step and records how it ended.
 
         Raises:
+            Again: It failed, and the task is to go back to a step; the step's own undos have run.
             Failed: It failed, and the failure is not its own affair; its undos have not run yet.
             Stopped: Its scope was stopped before it was done.
         """
@@ -101,26 +54,32 @@ class StepRun:
             raise Failed(failure) from None
         self._book.end_step(self._name, state, output)
 
+    # --- items
+
+    def _variables(self) -> dict[str, Any]:
+        found = self._run.variables()
+        return {**found, "feedback": self._book.feedback.get(self._name) or found["feedback"]}
+
     async def _all_items(self) -> tuple[StepState, Any]:
         step = self._step
         if step.for_each is None:
-            return await self._item(_Item(self._path, self._run.variables(), self._run.scope))
-        items = compile_expression(step.for_each).evaluate(self._run.variables())
+            return await self._item(Item(self._path, self._variables(), self._scope))
+        items = compile_expression(step.for_each).evaluate(self._variables())
         if not isinstance(items, list):
             raise ExpressionError(f"for_each: {step.for_each!r} must give a list, not {type(items).__name__}")
-        if step.when is not None and not _reads_item(step.when) and not self._wanted(self._run.variables()):
+        if step.when is not None and not _reads_item(step.when) and not self._wanted(self._variables()):
             return StepState.SKIPPED, None
         return StepState.COMPLETED, await self._side_by_side(items)
 
     async def _side_by_side(self, items: list[Any]) -> list[Any]:
-        scope = StopScope(self._run.scope)
+        scope = StopScope(self._scope)
         gate = asyncio.Semaphore(self._step.max_parallel or max(len(items), 1))
 
         async def one(index: int, value: Any) -> Any:
-            variables = {**self._run.variables(), "item": value, "index": index}
+            variables = {**self._variables(), "item": value, "index": index}
             async with gate:
                 try:
-                    return (await self._item(_Item(f"{self._path}[{index}]", variables, scope)))[1]
+                    return (await self._item(Item(f"{self._path}[{index}]", variables, scope)))[1]
                 except (Failed, ExpressionError) as error:
                     scope.stop(f"item {index} of {self._step.id} failed: {error}")
                     raise
@@ -134,166 +93,114 @@ class StepRun:
             raise errors[0]
         return results
 
-    async def _item(self, item: _Item) -> tuple[StepState, Any]:
-        step = self._step
+    async def _item(self, item: Item) -> tuple[StepState, Any]:
         item.scope.check(self._name)
-        if step.when is not None and not self._wanted(item.variables):
+        if self._step.when is not None and not self._wanted(item.variables):
             return StepState.SKIPPED, None
-        self._book.start_step(self._name)
-        if step.group is not None:
-            return await self._with_policy(item, self._group(item), lambda: None)
-        target = self._target(item)
-        value = render(step.input, item.variables, "input")
-        first = self._call_and_verify(item, target, value, 1)
-        return await self._with_policy(item, first, lambda: value)
+        return await self._with_policy(item)
 
-    def _wanted(self, variables: Mapping[str, Any]) -> bool:
+    def _wanted(self, variables: dict[str, Any]) -> bool:
         assert self._step.when is not None
-        answer = compile_expression(self._step.when).evaluate(variables)
-        if not isinstance(answer, bool):
-            raise ExpressionError(f"when: {self._step.when!r} must be true or false, not {answer!r}")
-        return answer
+        return _truth("when", self._step.when, variables)
 
-    def _target(self, item: _Item) -> AgentEntry | ToolEntry:
-        name = render(self._step.target, item.variables, self._step.kind)
-        if self._step.one_of and name not in self._step.one_of:
-            known = ", ".join(self._step.one_of)
-            message = f"{name!r} is not in one_of ({known})"
-            raise Failed(Failure(step=self._name, type=FailureType.UNKNOWN_NAME, message=message))
-        return self._entry(str(name))
+    # --- attempts, and what follows a failure
 
-    def _entry(self, name: str) -> AgentEntry | ToolEntry:
-        catalog = self._parts.catalog
-        known: Mapping[str, AgentEntry | ToolEntry] = catalog.agents if self._step.agent else catalog.tools
-        entry = known.get(name) or catalog.agents.get(name)
-        if entry is None:
-            message = f"there is no {self._step.kind} {name!r}{nearest(name, known)}"
-            raise Failed(Failure(step=self._name, type=FailureType.UNKNOWN_NAME, message=message))
-        return entry
-
-    async def _with_policy(self, item: _Item, work: Any, value: Any) -> tuple[StepState, Any]:
-        """Awaits the work and does what the step says about its failure; each way undoes the step first."""
-        try:
-            return StepState.COMPLETED, await work
-        except Stopped:
-            raise
-        except (Failed, ExpressionError) as error:
-            failed = error if isinstance(error, Failed) else self._expression_failed(error)
-            policy = self._policy(failed)
-            if policy == "rollback" or item.scope.stopped:
-                raise failed from error
+    async def _with_policy(self, item: Item) -> tuple[StepState, Any]:
+        """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
+        while True:
+            try:
+                self._book.start_step(self._name)
+                self._require(item)
+                return StepState.COMPLETED, await self._calls.attempt(item)
+            except Stopped:
+                raise
+            except (Failed, ExpressionError) as error:
+                failed = error if isinstance(error, Failed) else self._expression_failed(error)
+                policy = self._policy(failed)
+                if policy == "rollback" or item.scope.stopped:
+                    raise failed from error
             await self._take_back(item, failed)
-        if policy == "skip":
-            self._book.note("counterstep", "skipped after a failure", self._name, str(failed.failure))
-            return StepState.SKIPPED, None
-        assert isinstance(policy, Fallback)
-        self._book.note("counterstep", f"falls back to {policy.fallback}", self._name, str(failed.failure))
-        self._book.start_step(self._name)
-        agent = self._entry(policy.fallback)
-        return StepState.COMPLETED, await self._call_and_verify(item, agent, value(), 2)
+            if isinstance(policy, RetryFrom):
+                raise Again(failed, policy.retry_from)
+            if isinstance(policy, Fallback):
+                self._note(f"falls back to {policy.fallback}", failed)
+                self._book.start_step(self._name)
+                return StepState.COMPLETED, await self._calls.fall_back(item, policy.fallback)
+            if policy == "skip":
+                self._note("skipped after a failure", failed)
+                return StepState.SKIPPED, None
+            decided = await self._escalate(item, failed)
+            if decided is not None:
+                return decided
+
+    def _require(self, item: Item) -> None:
+        """Raises `Failed` where the world is not, or no longer, what the step was meant for."""
+        source = self._step.precondition
+        if source is None or _truth("precondition", source, item.variables):
+            return
+        failure = Failure(
+            step=self._name, type=FailureType.PRECONDITION, message=f"the precondition {source!r} is false"
+        )
+        raise Failed(failure, certainly_nothing=True)
 
     def _policy(self, failed: Failed) -> OnTrouble:
-        if failed.failure.type == FailureType.BUDGET_EXCEEDED:
-            return "rollback"
         rejected = failed.failure.type == FailureType.REJECTED
-        return self._step.on_rejection if rejected else self._step.on_failure
+        policy = self._step.on_rejection if rejected else self._step.on_failure
+        if isinstance(policy, RetryFrom) and self._book.reruns.get(self._name, 0) >= policy.rounds:
+            policy = policy.then
+        if self._book.committed and not isinstance(policy, Fallback) and policy != "skip":
+            return "escalate"  # nothing can be undone any more: a person decides
+        return "rollback" if failed.failure.type in _NO_WAY_ON else policy
 
     def _expression_failed(self, error: ExpressionError) -> Failed:
         return Failed(Failure(step=self._name, type=FailureType.EXPRESSION, message=str(error)))
 
-    async def _take_back(self, item: _Item, failed: Failed) -> None:
-        entries = self._run.entries_under(item.path)
+    async def _take_back(self, item: Item, failed: Failed) -> None:
+        entries = self._run.entries_under(item.path) - self._book.protected
         if not await self._parts.rollback.run(str(failed.failure), within=entries, scope=item.scope):
             raise failed
 
-    async def _group(self, item: _Item) -> Any:
-        group = self._step.group
-        assert group is not None
-        inner = await self._run.run_inside(
-            self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
-        )
-        output = render(group.output, inner.variables(), "output")
-        if group.output is None:
-            output = {name: value["output"] for name, value in inner.own_steps().items()}
-        await self._verify(item, 1, output, None, {}, "", None)
-        return output
+    # --- people
 
-    async def _call_and_verify(
-        self, item: _Item, target: AgentEntry | ToolEntry, value: Any, round_: int
-    ) -> Any:
-        if isinstance(target, AgentEntry) and not target.python:
-            outcome = await self._converse(item, target, value, round_)
-        else:
-            outcome = Outcome(output=await self._call(item, target, value, round_))
-        await self._verify(item, round_, outcome.output, value, target.output_schema, target.name, outcome)
-        return outcome.output
+    async def _escalate(self, item: Item, failed: Failed) -> tuple[StepState, Any] | None:
+        """Asks a person what is to become of the step; None for another attempt."""
+        actions: dict[str, Check | None] = {"retry": None, "skip": None, "supply": self._calls.fault_of(item)}
+        if not self._book.committed:
+            actions["rollback"] = None
+        while True:
+            answer = await self._ask(item, failed, actions)
+            match answer.action:
+                case "retry":
+                    return None
+                case "skip":
+                    return StepState.SKIPPED, None
+                case "rollback":
+                    raise failed
+            try:
+                await self._calls.check_supplied(item, answer.value, answer.by)
+            except Stopped:
+                raise
+            except Failed as refused:
+                failed = refused
+            else:
+                return StepState.COMPLETED, answer.value
 
-    async def _converse(self, item: _Item, agent: AgentEntry, value: Any, round_: int) -> Outcome:
-        job = Assignment(
-            step=self._name,
-            path=item.path,
-            round=round_,
-            input=value,
-            depends_on=self._run.entries_before(self._step.id),
-            compensation=self._step.compensate or agent.compensate,
-            retry=self._step.retry or MODEL_RETRY,
-            task_queue=self._step.task_queue,
-        )
-        return await self._parts.conversations.run(agent, job, item.scope, self._step.timeout)
+    async def _ask(self, item: Item, failed: Failed, actions: dict[str, Check | None]) -> Decide:
+        self._book.wait_step(self._name)
+        name = item.path if "[" in item.path else self._name
+        ask = f"{failed.failure}; what now?"
+        people = self._parts.people
+        return await people.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
 
-    async def _call(self, item: _Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
-        step = self._step
-        effect = step.effect or (Effect.COMPENSATABLE if step.compensate else target.effect)
-        by_name = not isinstance(target, AgentEntry) or not target.whole_input
-        call = Call(
-            step=self._name,
-            path=item.path,
-            activity=target.name,
-            args=(value,),
-            effect=effect,
-            input=value if by_name else {target.parameters[0]: value},
-            compensation=step.compensate or target.compensate,
-            before=target.before if isinstance(target, ToolEntry) else None,
-            depends_on=self._run.entries_before(step.id),
-            round=round_,
-            timeout=step.timeout or target.timeout or DEFAULT_TIMEOUT,
-            retry=step.retry or Retry(),
-            task_queue=step.task_queue,
-            interruptible=target.interruptible,
-            summary=item.path,
-        )
-        return as_json(await self._parts.caller.call(call, item.scope))
+    def _note(self, what: str, failed: Failed) -> None:
+        self._book.note("counterstep", what, self._name, str(failed.failure))
 
-    async def _verify(
-        self,
-        item: _Item,
-        round_: int,
-        output: Any,
-        value: Any,
-        schema: Mapping[str, Any],
-        author: str,
-        outcome: Outcome | None,
-    ) -> None:
-        claim = Claim(
-            step=self._name,
-            path=item.path,
-            round=round_,
-            schema=schema,
-            subject=Subject(
-                task_id=self._book.task_id,
-                goal=self._book.goal,
-                task=self._parts.input,
-                step=self._name,
-                author=author,
-                input=value,
-                output=output,
-                steps=self._run.outputs_before(self._step.id),
-                evidence=tuple(outcome.evidence) if outcome else (),
-            ),
-            scope={**item.variables, "output": output, "input": value},
-            authors=frozenset(outcome.models) if outcome else frozenset(),
-        )
-        await self._parts.verification.verify(claim, self._step.validate_, item.scope)
+
+def _truth(key: str, source: str, variables: dict[str, Any]) -> bool:
+    answer = compile_expression(source).evaluate(variables)
+    if not isinstance(answer, bool):
+        raise ExpressionError(f"{key}: {source!r} must be true or false, not {answer!r}")
+    return answer
 
 
 def _reads_item(source: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .cel_numbers import whole
 from .cel_tokens import holes, is_one_hole
 from .errors import ExpressionError
-from .expression import compile_expression
+from .expression import Path, compile_expression
 
 
 def expressions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -56,6 +56,24 @@ def render(value: Any, scope: Mapping[str, Any], path: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [render(part, scope, f"{path}[{index}]") for index, part in enumerate(value)]
     return value
+
+
+def without(value: Any, unwanted: Callable[[Path], bool]) -> Any:
+    """Puts null in the place of every text of a template that reads something unwanted.
+
+    Args:
+        value: A JSON value.
+        unwanted: Says whether a path that an expression reads is unwanted.
+
+    Returns:
+        The template with nulls.
+    """
+    if isinstance(value, Mapping):
+        return {key: without(part, unwanted) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without(part, unwanted) for part in value]
+    paths = [path for _, source in expressions(value) for path in compile_expression(source).paths]
+    return None if any(unwanted(path) for path in paths) else value
 
 
 def _render_text(text: str, scope: Mapping[str, Any], path: str) -> Any:

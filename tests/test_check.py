@@ -487,7 +487,21 @@ PIVOT = {"tool": "extra.send"}
         ),
         ([reads("output.x")], ["steps[0].input.what: output.x can be read in a validation only"]),
         ([{"when": "input.what == ''"}], ["steps[0].when: input.what can be read in a validation only"]),
-        ([reads("feedback")], ["steps[0].input.what: feedback cannot be read here"]),
+        ([reads("feedback")], []),
+        ([{"on_failure": {"retry_from": "s0", "rounds": 2}}], []),
+        (
+            [{"on_failure": {"retry_from": "s1"}}, needs("s0")],
+            ["steps[0].on_failure.retry_from: 's1' is not 's0' and not a step that it waits for"],
+        ),
+        (
+            [{"on_reject": {"retry_from": "s0", "then": {"fallback": "extra.nobody"}}}],
+            ["steps[0].on_reject.then.fallback: there is no agent 'extra.nobody'"],
+        ),
+        ([{"precondition": "facts.open"}], []),
+        (
+            [{"precondition": "output.ready"}],
+            ["steps[0].precondition: output.ready can be read in a validation only"],
+        ),
         (
             [{"validate": [{"rule": "output <"}, {"judge": {"model": "m", "criteria": "${{ tusk }}"}}]}],
             [

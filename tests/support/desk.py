@@ -176,7 +176,8 @@ def put(
     Args:
         delay: Seconds before the effect, or `HELD`.
         late: Seconds between the effect and the answer, or `HELD`.
-        fail: before, once (at once, in the first attempt only), after, not_applied, garbage or final.
+        fail: before, once (at once, in the first attempt only), first (at once, in the first call only),
+            after, not_applied, garbage or final.
         undo: What the undo does: fail (for good), broken (fail until it is repaired) or nothing.
         undo_delay: Seconds the undo takes, or `HELD`.
         size: Bytes to add to the answer.
@@ -184,6 +185,8 @@ def put(
     record("begin", what)
     if fail == "once" and current_step().attempt == 1:
         raise RuntimeError(f"{what} failed once")
+    if fail == "first" and _begun(what) == 1:
+        raise RuntimeError(f"{what} failed at first")
     pause(what, delay)
     if fail == "not_applied":
         raise NotApplied(f"no room for {what}")
@@ -235,6 +238,30 @@ def take_back(undo: Undo[Placed]) -> None:
             (undo.idempotency_key, what),
         )
     record("undone", what)
+
+
+@desk.tool(effect=Effect.PIVOT)
+def hand_over(what: str, delay: float = 0, late: float = 0, fail: str = "") -> Placed:
+    """Gives a thing away for good; arguments as those of `put`."""
+    return put(what, delay, late, fail)
+
+
+@desk.tool(effect=Effect.PIVOT, idempotent=True)
+def hand_over_again(what: str, delay: float = 0, late: float = 0, fail: str = "") -> Placed:
+    """Gives a thing away, under one key as often as one likes."""
+    return put(what, delay, late, fail)
+
+
+@desk.tool(effect=Effect.RETRIABLE)
+def announce(what: str, delay: float = 0, late: float = 0, fail: str = "") -> Placed:
+    """Tells somebody; to be told twice does no harm."""
+    return put(what, delay, late, fail)
+
+
+def _begun(what: str) -> int:
+    with _open(os.environ[VARIABLE]) as db:
+        found = db.execute("select count(*) from events where action = 'begin' and what = ?", (what,))
+        return int(found.fetchone()[0])
 
 
 def _is_repaired(what: str) -> bool:

@@ -1,0 +1,77 @@
+"""Passing the point of no return, and finding out whether it was passed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .book import Book, TaskState
+from .caller import Call, Caller, as_json
+from .catalog import AgentEntry, ToolEntry
+from .failure import Failed, Stopped
+from .people import Check, People
+from .schema import check_input
+from .scope import StopScope
+from .spec import Retry
+
+_ONCE = Retry(attempts=1)
+
+
+class PivotCalls:
+    """Calls the pivot of one task."""
+
+    def __init__(self, book: Book, caller: Caller, people: People) -> None:
+        """Args: people: asked where nobody else knows the outcome."""
+        self._book = book
+        self._caller = caller
+        self._people = people
+
+    async def call(self, call: Call, target: ToolEntry | AgentEntry, scope: StopScope) -> Any:
+        """Makes the call; once it was applied, nothing stops the task or undoes what came before.
+
+        A pivot is tried once, or as often as its retry policy says where it may be repeated under its key. A
+        failure that does not vouch that nothing happened leaves its outcome unknown: the task needs
+        attention, and the update ``resolve`` says ``applied`` or ``not_applied``.
+
+        Args:
+            call: The call.
+            target: What is called.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            The pivot's output, as JSON.
+
+        Raises:
+            Failed: It certainly was not applied.
+            Stopped: The scope was stopped before it was called.
+        """
+        repeatable = isinstance(target, ToolEntry) and target.idempotent
+        call = call if repeatable else replace(call, retry=_ONCE)
+        try:
+            output = as_json(await self._caller.call(call, scope))
+        except Stopped:
+            raise
+        except Failed as failed:
+            if failed.certainly_nothing:
+                raise
+            action, output = await self._ask(call, failed, target)
+            if action == "not_applied":
+                failed.certainly_nothing = True
+                raise
+        self._book.commit(call.step)
+        scope.seal()
+        return output
+
+    async def _ask(self, call: Call, failed: Failed, target: ToolEntry | AgentEntry) -> tuple[str, Any]:
+        def fault(value: Any) -> str | None:
+            faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
+            return "; ".join(faults[:5]) or None
+
+        schema = target.output_schema
+        actions: dict[str, Check | None] = {"applied": fault, "not_applied": None}
+        ask = f"was {call.activity} applied? {failed.failure}"
+        # No cancel can answer this: the scope is one that nobody stops.
+        answer = await self._people.ask(
+            call.step, "pivot", ask, actions, StopScope(), state=TaskState.NEEDS_ATTENTION
+        )
+        return answer.action, answer.value
