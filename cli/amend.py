@@ -9,6 +9,7 @@ import typer
 from .failure import CommandFailed
 from .message import Message, send
 from .options import Address, By, Json, Namespace, Note, Timeout
+from .output import say
 from .status import TaskId
 from .values import read_values
 
@@ -40,7 +41,7 @@ def amend(
         raise CommandFailed("Name a new fact (NAME=VALUE or --facts-file), or a step with --invalidate.")
     news = [f"new facts {', '.join(said)}"] if said else []
     worthless = [f"invalid: {', '.join(invalidate)}"] if invalidate else []
-    send(
+    answer = send(
         Message(
             id=id,
             update="amend",
@@ -54,3 +55,5 @@ def amend(
         namespace=namespace,
         json=json,
     )
+    affected = answer["affected"]
+    say(f"To be undone and done again: {', '.join(affected)}." if affected else "No step is affected by it.")

@@ -33,7 +33,7 @@ class Message:
 
 def send(
     message: Message, said: str, *, seconds: float, address: str | None, namespace: str | None, json: bool
-) -> None:
+) -> Any:
     """Sends a message and prints what became of it.
 
     Args:
@@ -43,6 +43,9 @@ def send(
         address: ``--address``.
         namespace: ``--namespace``.
         json: Print the task's answer as data.
+
+    Returns:
+        The answer, JSON.
 
     Raises:
         CommandFailed: The task cannot be told, or refuses.
@@ -62,6 +65,7 @@ def send(
     say(f"{message.id}: {said}, says {by} (a claim; nobody has checked it).")
     if json:
         emit(answer)
+    return answer
 
 
 def _login_name() -> str:

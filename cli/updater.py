@@ -122,5 +122,6 @@ def _refusal(id: str, name: str, cause: BaseException) -> CommandFailed:
     if type_ == _OVERTAKEN:
         return CommandFailed(f"{id} has ended before it answered to `{name}`.", type="TaskEnded")
     if _NO_HANDLER in message:
-        return CommandFailed(f"{id} takes no `{name}`: it is no task of Counterstep.", type="NoSuchUpdate")
+        message = f"{id} takes no `{name}`: it is a workflow without that update, or has only just begun."
+        return CommandFailed(message, type="NoSuchUpdate")
     return CommandFailed(f"Refused: {message.rstrip('. ')}.", type=type_)

@@ -179,7 +179,7 @@ class Watch:
         await self._handle.cancel()
 
     async def _follow(self) -> None:
-        """Shows boards as they change, until one shows that nobody here can do what the task waits for."""
+        """Shows boards as they change, until all that is left to do waits for a person who is not here."""
         pause = _FIRST_PAUSE
         while True:
             board = await read_board(self._handle)
@@ -189,7 +189,7 @@ class Watch:
                 self.unanswered = None
                 pause = _FIRST_PAUSE if board != self._board else min(pause * 1.5, _LONGEST_PAUSE)
                 self._show(board)
-                if self._is_unattended(board["state"]):
+                if self._is_unattended(board["state"]) and await _is_idle(self._handle):
                     return
             await asyncio.sleep(pause)
 
@@ -201,6 +201,12 @@ class Watch:
     def _show(self, board: Mapping[str, Any]) -> None:
         self._board = board
         self._view.show(board)
+
+
+async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether neither a call of the task nor the task itself is at work, or will be by itself."""
+    known = (await handle.describe()).raw_description
+    return not known.pending_activities and not known.HasField("pending_workflow_task")
 
 
 async def miss_workers(client: Client, task_queue: str, watch: Watch, error: Callable[[], Exception]) -> None:

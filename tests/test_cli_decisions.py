@@ -91,7 +91,7 @@ class AsksPerson:
     @workflow.update
     async def amend(self, argument: dict[str, Any]) -> dict[str, Any]:
         self._told = argument
-        return {"undone": argument["invalidates"]}
+        return {"affected": argument["invalidates"]}
 
 
 @pytest.fixture
@@ -295,8 +295,9 @@ async def test_new_facts_reach_the_task_with_their_types(asks: WorkflowHandle[An
     (shop.folder / "facts.yaml").write_text("late: 1\nroad: {closed: true}\n")
     words = ("late=2.5", "gate=B4", "--facts-file", "facts.yaml", "--invalidate", "a", "--invalidate", "b")
     done = await command(shop, "amend", asks.id, *words, "--by", "Ada", "--json")
-    assert (done.code, done.json) == (0, {"undone": ["a", "b"]})
+    assert (done.code, done.json) == (0, {"affected": ["a", "b"]})
     assert "new facts late, road, gate; invalid: a, b, says Ada" in done.err
+    assert "To be undone and done again: a, b." in done.err
     assert await asks.result() == {
         "facts": {"late": 2.5, "road": {"closed": True}, "gate": "B4"},
         "invalidates": ["a", "b"],
@@ -340,7 +341,7 @@ async def test_nobody_to_tell(asks: WorkflowHandle[Any, Any], client: Client, sh
     assert (unknown.code, ended.code, other.code, nobody.code, no_server.code) == (2, 2, 2, 4, 4)
     assert "There is no task 'never-started' in the namespace 'default'." in unknown.err
     assert f"{gone.id} takes no `resolve` any more: it has ended (terminated)." in ended.err
-    assert f"{asks.id} takes no `resolve`: it is no task of Counterstep." in other.err
+    assert f"{asks.id} takes no `resolve`: it is a workflow without that update" in other.err
     assert "No worker polls the queue 'nobody here', so nothing was sent. Start one" in nobody.err
     assert "counterstep worker --bundle MODULE:ATTRIBUTE --task-queue 'nobody here' --address" in nobody.err
     assert "No Temporal server can be used at 127.0.0.1:1" in no_server.err
