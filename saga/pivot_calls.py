@@ -26,7 +26,7 @@ class PivotCalls:
         self._caller = caller
         self._people = people
 
-    async def call(self, call: Call, target: ToolEntry | AgentEntry, scope: StopScope) -> Any:
+    async def call(self, call: Call, target: ToolEntry | AgentEntry | None, scope: StopScope) -> Any:
         """Makes the call; once it was applied, nothing stops the task or undoes what came before.
 
         A pivot is tried once, or as often as its retry policy says where it may be repeated under its key. A
@@ -35,7 +35,7 @@ class PivotCalls:
 
         Args:
             call: The call.
-            target: What is called.
+            target: What is called; None for a plain activity.
             scope: The part of the task that it belongs to.
 
         Returns:
@@ -62,12 +62,14 @@ class PivotCalls:
         scope.seal()
         return output
 
-    async def _ask(self, call: Call, failed: Failed, target: ToolEntry | AgentEntry) -> tuple[str, Any]:
+    async def _ask(
+        self, call: Call, failed: Failed, target: ToolEntry | AgentEntry | None
+    ) -> tuple[str, Any]:
         def fault(value: Any) -> str | None:
             faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
             return "; ".join(faults[:5]) or None
 
-        schema = target.output_schema
+        schema = target.output_schema if target is not None else {}
         actions: dict[str, Check | None] = {"applied": fault, "not_applied": None}
         ask = f"was {call.activity} applied? {failed.failure}"
         # No cancel can answer this: the scope is one that nobody stops.

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 from temporalio import workflow
 
-from .action import Answering, read_action
+from .action import Action, Answering, read_action
 from .book import Book
 from .budget import Budget
 from .effect import Effect
@@ -131,6 +131,7 @@ class Saga:
         name = free_name(step or found.name.rpartition(".")[2])
         checks = [validation_of(item, self._parts.catalog) for item in validate]
         scope = _SCOPE.get() or self._scope
+        self._calls.guard(name, _effect_of(found, effect))
         self._calls.add(name, found)
         work: Coroutine[Any, Any, Any]
         if found.entry is not None:
@@ -187,7 +188,7 @@ class Saga:
         task = asyncio.create_task(work)
         self._running[task] = name
         try:
-            result = await asyncio.shield(task)
+            result = await self._outlast(task)
         except asyncio.CancelledError:
             if workflow.cancellation_reason() is not None:
                 self._scope.stop("the workflow was cancelled")
@@ -200,9 +201,19 @@ class Saga:
         finally:
             if task.done():
                 del self._running[task]
-        if workflow.cancellation_reason() is not None:
+        if _is_cancelled() and not self._book.committed:
             raise asyncio.CancelledError("the workflow was cancelled")
         return result
+
+    async def _outlast(self, task: asyncio.Task[Any]) -> Any:
+        """Awaits a call; past the point of no return a cancel of the workflow does not end the wait."""
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.done() or not (_is_cancelled() and self._book.committed):
+                    raise
+                self._book.note("counterstep", "a cancel comes too late, past the point of no return")
 
     # --- the end
 
@@ -212,19 +223,22 @@ class Saga:
             self._scope.stop(str(error) or type(error).__name__)
         await self._drain()
         failure = None if error is None else failure_of(error)
-        if error is None and not _is_cancelled():
+        if error is None and (self._book.committed or not _is_cancelled()):
             # What the workflow has turned its back on is undone; the rest stays.
             left = self._calls.left_behind()
             reason = "the workflow went on without it"
             if not await self._parts.rollback.run(reason, within=left):
                 message = "a call that was given up stays"
                 failure = Failure(step="", type=FailureType.ABANDONED, message=message)
-            elif not _is_cancelled():
+            elif self._book.committed or not _is_cancelled():
                 self._life.complete()
                 return None
         cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
         if cancelled or failure is None:
             failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
+        if self._book.committed:
+            self._book.blame(failure)
+            return self._life.ended(cancelled=False, cause=error)
         await self._life.undo(failure)
         return self._life.ended(cancelled=cancelled, cause=error)
 
@@ -235,6 +249,10 @@ class Saga:
                 self._running.pop(task, None)
                 if not task.cancelled():
                     task.exception()
+
+
+def _effect_of(action: Action, effect: Effect | None) -> Effect:
+    return action.entry.effect if action.entry is not None else effect or Effect.COMPENSATABLE
 
 
 def _is_cancelled() -> bool:

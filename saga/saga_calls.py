@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from temporalio import workflow
+from temporalio.common import RawValue
+
 from .action import NAME_ATTRIBUTE, Action, read_action
 from .caller import Call, as_json
 from .catalog import DEFAULT_TIMEOUT, AgentEntry, Catalog
@@ -30,10 +33,27 @@ class SagaCalls:
         self._book = parts.book
         self._done: frozenset[str] = frozenset()
         self._given_up: set[str] = set()
+        self._under_way: set[str] = set()
+        self._pivot: str | None = None
 
     def add(self, name: str, action: Action) -> None:
         """Puts a call on the board."""
         self._book.add_step(name, Progress(_kind(action), action.name))
+
+    def guard(self, name: str, effect: Effect) -> None:
+        """Refuses a call around the point of no return.
+
+        Raises:
+            DefinitionError: It is a second pivot, or could not be undone any more with what came before.
+        """
+        if effect is Effect.PIVOT:
+            if self._pivot is not None:
+                raise DefinitionError(
+                    f"{self._pivot!r} is the pivot already; a saga has one, and not {name!r}"
+                )
+            self._pivot = name
+        elif effect is Effect.COMPENSATABLE and self._pivot is not None:
+            raise DefinitionError(f"{name!r} can be undone, and the pivot {self._pivot!r} comes before it")
 
     async def registered(
         self, action: Action, name: str, value: Any, checks: Sequence[Validation], scope: StopScope
@@ -76,6 +96,8 @@ class SagaCalls:
                 interruptible=entry.interruptible,
                 summary=name,
             )
+            if entry.effect is Effect.PIVOT:
+                return Outcome(output=await self._parts.pivots.call(call, entry, scope))
             return Outcome(output=as_json(await self._parts.caller.call(call, scope)))
 
         outcome = await self._checked(name, action, value, entry.output_schema, checks, scope, make)
@@ -128,15 +150,18 @@ class SagaCalls:
             summary=name,
             options={key: value for key, value in options.items() if key != "activity_id"},
         )
-        raw = None
+        raw: RawValue | None = None
 
         async def make() -> Outcome:
             nonlocal raw
+            if call.effect is Effect.PIVOT:
+                return Outcome(output=await self._parts.pivots.call(call, None, scope))
             raw = await self._parts.caller.call(call, scope)
             return Outcome(output=as_json(raw))
 
-        await self._checked(name, action, call.input, {}, checks, scope, make)
-        assert raw is not None
+        outcome = await self._checked(name, action, call.input, {}, checks, scope, make)
+        if raw is None:
+            raw = RawValue(workflow.payload_converter().to_payload(outcome.output))
         return action.result(raw)
 
     def give_up(self, name: str) -> None:
@@ -152,7 +177,7 @@ class SagaCalls:
                 entry.step in self._given_up or self._book.steps[entry.step].state is not StepState.COMPLETED
             )
 
-        return self._book.ledger.of(is_left)
+        return self._book.ledger.of(is_left) - self._book.protected
 
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
@@ -169,10 +194,15 @@ class SagaCalls:
         make: Callable[[], Awaitable[Outcome]],
     ) -> Outcome:
         self._book.start_step(name)
+        self._under_way.add(name)
         try:
-            outcome = await make()
-            claim = self._claim(name, action, value, schema, outcome)
-            await self._parts.verification.verify(claim, checks, scope)
+            if name == self._pivot:
+                await self._before_pivot(name, action, value, checks, scope)
+                outcome = await make()
+            else:
+                outcome = await make()
+                claim = self._claim(name, action, value, schema, outcome)
+                await self._parts.verification.verify(claim, checks, scope)
         except Stopped as stopped:
             self._book.end_step(name, StepState.CANCELLED, error=stopped.failure.message)
             raise
@@ -184,11 +214,24 @@ class SagaCalls:
                 # At once: the workflow may catch the failure and go another way.
                 reason = str(failed.failure)
                 await self._parts.rollback.run(reason, within=self.entries(name), scope=scope)
+            if name == self._pivot:
+                self._pivot = None
             raise
+        finally:
+            self._under_way.discard(name)
         if name not in self._given_up:
             self._done |= self.entries(name)
         self._book.end_step(name, StepState.COMPLETED, outcome.output)
         return outcome
+
+    async def _before_pivot(
+        self, name: str, action: Action, value: Any, checks: Sequence[Validation], scope: StopScope
+    ) -> None:
+        """Lets everything else settle, and has the pivot's own checks look at its arguments."""
+        await workflow.wait_condition(lambda: self._under_way == {name} or scope.stopped)
+        scope.check(name)
+        claim = self._claim(name, action, value, {}, Outcome(output=value))
+        await self._parts.verification.verify(claim, checks, scope)
 
     def _claim(
         self, name: str, action: Action, value: Any, schema: Mapping[str, Any], outcome: Outcome

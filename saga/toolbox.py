@@ -14,6 +14,7 @@ from .assignment import Assignment
 from .book import Book
 from .caller import Call, Caller, as_json
 from .catalog import DEFAULT_TIMEOUT, ToolEntry
+from .effect import Effect
 from .errors import FailureType
 from .failure import Failed, Stopped
 from .model_call import GIVE_UP, ToolCall, ToolSchema
@@ -103,6 +104,8 @@ class Toolbox:
         tool = self._tools.get(wanted.name)
         if tool is None:
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
+        if self._book.committed and tool.effect is Effect.COMPENSATABLE:
+            return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
             return refusal(wanted.invalid or "the arguments are no JSON object")
         call = self._call(tool, wanted.arguments, built_on)

@@ -341,14 +341,15 @@ async def test_an_item_is_decided_by_its_path(tasks: Tasks, effects: Desk) -> No
 async def test_decide_twice_and_other_nonsense(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start(asking(delay=HELD))
     await until_state(handle, "waiting")
-    for message, why in [
+    nonsense: list[tuple[dict[str, Any], str]] = [
         ({"step": "b", "action": "rerty"}, "'b' takes retry, skip, supply, rollback, not 'rerty'"),
         ({"step": "a", "action": "retry"}, "'a' waits for nobody: it is completed"),
         ({"step": "x", "action": "retry"}, "there is no step 'x'"),
         ({"step": "b", "action": "retry", "value": 1}, "retry takes no value"),
         ({"step": "b", "action": "supply"}, "is not of type 'object'"),
         ({"step": "b", "action": "retry", "by": ""}, "by: String should have at least 1 character"),
-    ]:
+    ]
+    for message, why in nonsense:
         assert why in await refusal_of(handle, "decide", **message)
     await tell(handle, "decide", step="b", action="retry")
     await effects.until("begin", "c")

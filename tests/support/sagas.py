@@ -14,7 +14,16 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from counterstep import Agent, Bundle, Effect, Saga, Undo, current_step
-    from counterstep.tests.support.desk import Placed, look, put, put_async, record, take_back
+    from counterstep.tests.support.desk import (
+        Placed,
+        announce,
+        hand_over,
+        look,
+        put,
+        put_async,
+        record,
+        take_back,
+    )
 
 errands = Bundle("errands")
 
@@ -146,8 +155,10 @@ errands.add(put_plainly_in_thread)
 _TOOLS: Mapping[str, Any] = {
     tool.__name__: tool
     for tool in (
+        announce,
         block,
         count,
+        hand_over,
         look,
         put,
         put_async,

@@ -1,0 +1,197 @@
+"""G14: before the pivot everything can be undone; past it nothing is, and the task ends completed or asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from counterstep.embedded import EmbeddedServer
+from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.work import act, put, step
+from counterstep.tests.support.workers import errand_worker
+
+
+@pytest.fixture
+async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
+    """A worker with sagas of its own as well."""
+    async with errand_worker(server.address, task_queue) as tasks:
+        yield tasks
+
+
+def pivot(*needs: str, tool: str = "hand_over", **arguments: Any) -> dict[str, Any]:
+    return step("p", f"desk.{tool}", *needs, **arguments)
+
+
+def after(*needs: str, **arguments: Any) -> dict[str, Any]:
+    return step("r", "desk.announce", *needs, **arguments)
+
+
+async def test_a_pivot_starts_when_everything_else_has_settled(tasks: Tasks, effects: Desk) -> None:
+    aside = step("aside", "desk.announce", late=HELD)
+    handle = await tasks.start([put("a"), aside, pivot("a"), step("later", "desk.announce", "a")])
+    await effects.until("done", "aside")
+    await effects.until("done", "a")
+    board = await handle.query("board")
+    assert board["steps"]["p"]["state"] == "pending", "it would be ready, and waits"
+    effects.release("aside")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("begin")[-2:] == ["p", "later"] or effects.what("begin")[-1] == "p"
+
+
+async def test_a_pivot_that_certainly_was_not_applied_fails_like_any_step(
+    tasks: Tasks, effects: Desk
+) -> None:
+    end = await tasks.run([put("a"), pivot("a", fail="not_applied"), after("p")])
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "NotApplied")
+    assert effects.effects() == {}
+
+
+async def test_an_unknown_outcome_needs_attention_and_applied_goes_on(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start(
+        [put("a"), pivot("a", fail="after"), after("p")], output="${{ steps.p.output.what }}"
+    )
+    board = await until_state(handle, "needs_attention")
+    (asked,) = board["waiting_for"]
+    assert (asked["step"], asked["kind"], asked["update"]) == ("p", "pivot", "resolve")
+    assert asked["actions"] == ["applied", "not_applied"]
+    why = await refusal_of(handle, "resolve", step="p", action="applied", value={"key": "k"})
+    assert "'what'" in why, why
+    assert "'p' takes applied, not_applied" in await refusal_of(handle, "resolve", step="p", action="retry")
+    await tell(handle, "resolve", step="p", action="applied", value={"what": "seen", "key": "k"})
+    end = await end_of(handle)
+    assert (end.type, end.output) == ("completed", "seen")
+    assert effects.what("begin").count("p") == 1, "it is not repeated"
+    assert effects.what("undo") == []
+
+
+async def test_an_unknown_outcome_that_was_not_applied_is_rolled_back(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), pivot("a", fail="before")])
+    await until_state(handle, "needs_attention")
+    await handle.cancel()
+    await tell(handle, "resolve", step="p", action="not_applied")
+    assert (await end_of(handle)).type == "cancelled"
+    assert effects.effects() == {}
+
+
+async def test_an_idempotent_pivot_is_repeated_under_its_key(tasks: Tasks, effects: Desk) -> None:
+    again = {**pivot("a", tool="hand_over_again", fail="once"), "retry": {"attempts": 3, "initial": "50ms"}}
+    assert (await tasks.run([put("a"), again])).type == "completed"
+    begun = [event for event in effects.events("begin") if event.what == "p"]
+    assert [event.attempt for event in begun] == [1, 2]
+    assert len({event.key for event in begun}) == 1
+
+
+@pytest.mark.parametrize("when", ["while it runs", "after it"])
+async def test_a_cancel_past_the_pivot_is_only_recorded(tasks: Tasks, effects: Desk, when: str) -> None:
+    held = {"late": HELD}
+    first, second = (held, {}) if when == "while it runs" else ({}, held)
+    handle = await tasks.start([put("a"), pivot("a", **first), after("p", **second)])
+    await effects.until("done", "p" if when == "while it runs" else "r")
+    await handle.cancel()
+    effects.release("p", "r")
+    assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "p", "r"]
+    if when == "after it":
+        log = (await handle.query("board"))["log"]
+        assert [line["why"] for line in log if line["what"].startswith("too late")] == [
+            "the task was cancelled"
+        ]
+
+
+async def test_a_deadline_past_the_pivot_is_only_recorded(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), pivot("a"), after("p", delay=1)], deadline="700ms")
+    end = await end_of(handle)
+    if effects.what("done").count("p"):
+        assert end.type == "completed"
+        assert sorted(effects.effects()) == ["a", "p", "r"]
+    else:
+        assert end.type == "SagaRolledBack", "a slow machine: the deadline came before the pivot"
+
+
+async def test_a_retriable_step_that_fails_past_the_pivot_asks_a_person(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), pivot("a"), after("p", fail="first")])
+    board = await until_state(handle, "waiting")
+    assert board["waiting_for"][0]["actions"] == ["retry", "skip", "supply"], "nothing can be rolled back"
+    await tell(handle, "decide", step="r", action="retry")
+    assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "p", "r"]
+    assert effects.what("undo") == []
+
+
+@pytest.mark.parametrize("where", ["step", "task"])
+async def test_validators_speak_before_the_pivot(tasks: Tasks, effects: Desk, where: str) -> None:
+    own = {"validate": [{"rule": "input.what != 'p'", "message": "not that"}]} if where == "step" else {}
+    whole = {"validate": [{"rule": "output.a != 'a'", "message": "not that"}]} if where == "task" else {}
+    output = {"a": "${{ steps.a.output.what }}", "p": "${{ steps.p.output.what }}"}
+    end = await tasks.run([put("a"), {**pivot("a"), **own}], output=output, **whole)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Rejected")
+    assert effects.what("begin") == ["a"]
+    assert effects.effects() == {}
+
+
+async def test_amend_cannot_reach_behind_the_pivot(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), pivot("a"), after("p", delay=HELD)])
+    await effects.until("begin", "r")
+    why = await refusal_of(handle, "amend", invalidates=["a"])
+    assert "a, p: past the point of no return nothing is undone any more" in why
+    assert await tell(handle, "amend", invalidates=["r"]) == {"affected": ["r"]}
+    effects.release("r")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("begin").count("r") == 2
+
+
+async def test_a_pivot_inside_a_group(tasks: Tasks, effects: Desk) -> None:
+    group = {"id": "g", "needs": ["a"], "group": {"steps": [put("x"), pivot("x"), after("p", fail="first")]}}
+    handle = await tasks.start([put("a"), group])
+    await until_state(handle, "waiting")
+    await tell(handle, "decide", step="r", action="skip")
+    assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "p", "x"]
+
+
+# --- in a workflow of one's own
+
+
+async def test_a_saga_past_its_pivot(tasks: Tasks, effects: Desk) -> None:
+    acts = [act("put", "a"), act("hand_over", "p"), act("announce", "r", late=HELD)]
+    handle = await tasks.start_workflow("Errand", acts)
+    await effects.until("done", "r")
+    await handle.cancel()
+    effects.release("r")
+    assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "p", "r"]
+
+
+async def test_a_saga_with_a_bug_past_its_pivot_says_what_stands(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start_workflow("Errand", [act("put", "a"), act("hand_over", "p"), {"fail": "a bug"}])
+    end = await end_of(handle)
+    assert (end.type, end.failure["type"]) == ("SagaRollbackIncomplete", "ValueError")
+    assert end.details["not_undone"] == ["put"]
+    assert sorted(effects.effects()) == ["a", "p"]
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        (act("put", "z"), "'put_2' can be undone, and the pivot 'hand_over' comes before it"),
+        (act("hand_over", "q"), "'hand_over' is the pivot already; a saga has one"),
+    ],
+)
+async def test_a_saga_refuses_what_cannot_come_after(
+    tasks: Tasks, effects: Desk, last: dict[str, Any], why: str
+) -> None:
+    handle = await tasks.start_workflow("Errand", [act("put", "a"), act("hand_over", "p"), last])
+    end = await end_of(handle)
+    assert why in end.failure["message"]
+    assert sorted(effects.effects()) == ["a", "p"]
+
+
+async def test_a_saga_whose_pivot_is_unknown_asks(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start_workflow("Errand", [act("put", "a"), act("hand_over", "p", fail="after")])
+    await until_state(handle, "needs_attention")
+    await tell(handle, "resolve", step="hand_over", action="not_applied")
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    assert list(effects.effects()) == ["p"], "the person was wrong; nobody undoes a pivot"
