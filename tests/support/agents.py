@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from counterstep import Agent, Bundle, Subject, Undo, Verdict
+from counterstep.activities.model import call_model
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.model_call import Message, ModelRequest, ToolSchema
+from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer, Recorded
 from counterstep.tests.support.desk import HELD, desk, look, pause, put, record, set_label
 from counterstep.tests.support.tasks import Tasks
@@ -199,6 +203,7 @@ async def team_at_work(
     address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> AsyncIterator[tuple[Tasks, ModelServer]]:
     """Runs a worker of `desk` and `team`, and the server that its models are at."""
+    await asyncio.to_thread(_warm_up)
     async with ModelServer() as models:
         for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
             monkeypatch.setenv(name, value)
@@ -206,6 +211,34 @@ async def team_at_work(
         client = await Client.connect(address, plugins=[plugin])
         async with Worker(client, task_queue=task_queue, **options):
             yield Tasks(client, task_queue), models
+
+
+@cache
+def _warm_up() -> None:
+    """Makes this process' first model call, while no task runs.
+
+    The model client loads much of itself with it. On a slow machine that holds up a worker for longer than a
+    heartbeat, and a call that has one attempt only is lost.
+    """
+    asyncio.run(_ask_once())
+
+
+async def _ask_once() -> None:
+    schema = {"type": "object", "properties": {}}
+    tool = ToolSchema(name="t", description="", parameters=schema)
+    async with ModelServer() as models:
+        models.default = Behaviour.calls(call("t"))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in models.environment.items():
+                patch.setenv(name, value)
+            request = ModelRequest(
+                agent="team.first",
+                models=("openai/first",),
+                messages=(Message(role="user", content="x"),),
+                tools=(tool,),
+                output_schema=schema,
+            )
+            await call_model(request.model_dump(mode="json"))
 
 
 def step(agent: str, what: str = "x", **keys: Any) -> dict[str, Any]:
