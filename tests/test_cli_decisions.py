@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 import shlex
 import signal
 from collections.abc import AsyncIterator
@@ -22,19 +23,16 @@ from counterstep.cli.question import questions_of
 from counterstep.cli.view import Lines, print_board
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.command import Ended, Shop, Terminal, until, until_written
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.tasks import Tasks, end_of
+from counterstep.tests.support.work import put
 
 STEPS = [
-    {"id": "one", "tool": "desk.put", "input": {"what": "one", "undo": "fail"}},
-    {"id": "two", "tool": "desk.put", "input": {"what": "two", "undo": "fail"}},
-    {"id": "fine", "tool": "desk.put", "input": {"what": "fine"}},
-    {
-        "id": "last",
-        "needs": ["one", "two", "fine"],
-        "tool": "desk.put",
-        "input": {"what": "last", "fail": "final"},
-    },
+    put("one", undo="broken"),
+    put("two", undo="fail"),
+    put("three", undo="fail"),
+    put("fine"),
+    put("last", "one", "two", "three", "fine", fail="final"),
 ]
 UNDO_ONE = {
     "step": "one",
@@ -116,7 +114,7 @@ def asking_worker(client: Client, task_queue: str) -> Worker:
 async def stuck_task(tasks: Tasks) -> WorkflowHandle[Any, Any]:
     """A task of which two undos are stuck and one is done."""
     handle = await tasks.start(STEPS)
-    await until_asked(handle, 2)
+    await until_asked(handle, 3)
     return handle
 
 
@@ -170,9 +168,7 @@ def test_run_leaves_a_stuck_undo_to_people_and_says_how_they_go_on(shop: Shop) -
     worker = shop.start("worker", *words, stderr=log)
     try:
         until_written(log, "worker started")
-        again, status = shop.run_together(run, ("status", run[-1]))
-        assert again.code == 3
-        assert typed(again.err, "retry") == typed(status.err, "retry") == [retry]
+        assert typed(shop.run("status", run[-1]).err, "retry") == [retry]
         (shop.folder / "unstuck").touch()
         resolved = shop.run(*retry, "--json")
         assert resolved.code == 0, resolved.err
@@ -194,29 +190,26 @@ def typed(printed: str, action: str) -> list[list[str]]:
     return [words[1:] for words in lines if words[4] == action]
 
 
-async def test_done_by_hand_and_left_standing(tasks: Tasks, effects: Desk, shop: Shop) -> None:
+async def test_undone_again_by_hand_or_not_at_all(tasks: Tasks, effects: Desk, shop: Shop) -> None:
     handle = await stuck_task(tasks)
+    effects.repair("one")
     retried = await command(shop, "resolve", handle.id, "one", "retry", "--by", "Ada")
     assert (retried.code, retried.out) == (0, "")
     assert f"{handle.id}: retry the undo of 'one', says Ada (a claim; nobody has checked it)." in retried.err
-    await until_asked(handle, 2)
-    assert effects.what("undo").count("one") == 2
+    await effects.until("undone", "one")
 
-    done = await command(shop, "resolve", handle.id, "one", "done", "--note", "by hand", "--json")
-    assert (done.code, done.json["action"]) == (0, "done")
-    skipped, cancelled = await commands(
-        shop,
-        ("resolve", handle.id, "two", "skip", "--note", "the customer keeps it", "--by", "Bob"),
-        ("cancel", handle.id, "--wait", "--json"),
-    )
+    done = await command(shop, "resolve", handle.id, "two", "done", "--note", "by hand", "--json")
+    assert (done.code, done.json["step"], done.json["action"]) == (0, "two", "done")
+    skip = ("resolve", handle.id, "three", "skip", "--note", "the customer keeps it", "--by", "Bob")
+    skipped = await command(shop, *skip)
     assert skipped.code == 0, skipped.err
     end = await end_of(handle)
-    assert (end.type, end.details["not_undone"]) == ("SagaRollbackIncomplete", ["two"])
-    assert sorted(effects.effects()) == ["one", "two"]  # nobody has really undone the first
-    # A cancel that waits does not wait for people, whether it came before the last answer or after.
-    assert cancelled.code in (2, 3), cancelled.err
+    assert (end.type, end.details["not_undone"]) == ("SagaRollbackIncomplete", ["three"])
+    assert sorted(effects.effects()) == ["three", "two"], "nobody has really undone the second"
+    assert effects.what("undo").count("two") == 1
 
-    board, status = await commands(shop, ("status", handle.id, "--json"), ("status", handle.id))
+    late, board, status = await commands(shop, skip, ("status", handle.id, "--json"), ("status", handle.id))
+    assert (late.code, "it has ended (failed)" in late.err) == (2, True)
     log = [
         (line["who"], line["what"], line["why"]) for line in board.json["log"] if "resolve" in line["what"]
     ]
@@ -265,6 +258,25 @@ async def test_a_cancel_that_waits_does_not_wait_for_people(tasks: Tasks, effect
     assert f"counterstep resolve {handle.id} one done" in left.err
     assert f"{handle.id} needs a person's decision" in left.err
     await handle.terminate()
+
+
+async def test_whether_a_pivot_was_applied_is_asked_and_answered(
+    tasks: Tasks, effects: Desk, shop: Shop
+) -> None:
+    pivot = {"id": "ship", "tool": "desk.hand_over", "input": {"what": "parcel", "fail": "after"}}
+    handle = await tasks.start([pivot])
+    await until_asked(handle, 1)
+    status = await command(shop, "status", handle.id)
+    assert "ship: was desk.hand_over applied?" in status.err
+    assert f"counterstep resolve {handle.id} ship applied --value JSON" in status.err
+    (certainly,) = typed(status.err, "not_applied")
+    refused = await command(shop, "resolve", handle.id, "ship", "applied", "--value", "{}")
+    assert (refused.code, "what: is missing" in refused.err or "'what'" in refused.err) == (2, True), (
+        refused.err
+    )
+    resolved = await command(shop, *certainly)
+    assert resolved.code == 0, resolved.err
+    assert (await end_of(handle)).type == "SagaRolledBack"
 
 
 # --- answers and new facts
@@ -377,7 +389,56 @@ async def test_what_is_accepted_but_takes_long_is_told_apart(
     await asks.terminate()
 
 
+async def test_new_facts_undo_and_redo_what_they_affect(tasks: Tasks, effects: Desk, shop: Shop) -> None:
+    late = {**put("hotel", "flight"), "when": "!has(facts.late) || facts.late < 5"}
+    handle = await tasks.start([put("flight"), late, put("end", "hotel", delay=HELD)])
+    await effects.until("begin", "end")
+    nothing, amended, unknown = [
+        await command(shop, "amend", handle.id, *words)
+        for words in (("gate=B4",), ("late=9", "--note", "fog"), ("--invalidate", "hotle"))
+    ]
+    assert "No step is affected by it." in nothing.err
+    assert "To be undone and done again: hotel, end." in amended.err
+    assert (unknown.code, "there is no step 'hotle'; did you mean 'hotel'?" in unknown.err) == (2, True)
+    effects.release("end")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("undone") == ["end", "hotel"]
+    assert sorted(effects.effects()) == ["end", "flight"]
+
+
 # --- a task that waits for a person, under `run`
+
+
+async def test_run_leaves_a_task_when_nothing_else_goes_on_and_people_finish_it(
+    tasks: Tasks, effects: Desk, shop: Shop
+) -> None:
+    """A step is escalated while another is at work; then its output is supplied."""
+    steps = [{**put("asked", fail="final"), "on_failure": "escalate"}, put("beside", delay=HELD)]
+    spec = {"name": "asking", "steps": steps, "output": "${{ steps.asked.output.what }}"}
+    (shop.folder / "asking.json").write_text(json.dumps(spec))
+    id = f"asking-{tasks.task_queue}"
+    log = shop.folder / "run.err"
+    run = ("run", "asking.json", "--id", id, "--task-queue", tasks.task_queue, "--json")
+    runner = shop.start(*run, stderr=log)
+    await effects.until("begin", "beside")
+    decide = f"  counterstep decide {id} asked supply --value JSON --address"
+    await asyncio.to_thread(until_written, log, decide)
+    by_hand = {"what": "asked", "key": "made by hand"}
+    bad = await command(shop, "decide", id, "asked", "supply", "--value", '{"what": 1}')
+    assert bad.code == 2 and bad.err.startswith("Refused: "), bad.err
+    assert runner.poll() is None, "what goes on beside the question is seen to its end"
+    effects.release("beside")
+    out, _ = await asyncio.to_thread(runner.communicate)
+    assert (runner.returncode, json.loads(out)["state"]) == (3, "waiting")
+    assert effects.what("done") == ["asked", "beside"]
+
+    supplied = await command(shop, "decide", id, "asked", "supply", "--value", json.dumps(by_hand))
+    assert supplied.code == 0, supplied.err
+    ended = await command(shop, *run)
+    assert (ended.code, ended.json["output"]) == (0, "asked")
+    assert sorted(effects.effects()) == ["beside"], "what failed was undone before anybody was asked"
+    again = await command(shop, "decide", id, "asked", "retry")
+    assert (again.code, "it has ended (completed)" in again.err) == (2, True)
 
 
 async def test_where_nobody_can_answer_run_leaves_a_waiting_task(
