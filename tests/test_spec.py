@@ -271,9 +271,16 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
         (step(task_queue=""), {"steps[0].task_queue": "must not be empty"}),
         (
             step(on_failure="retry"),
-            {"steps[0].on_failure": "'retry' is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"},
+            {
+                "steps[0].on_failure": "'retry' is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"
+            },
         ),
-        (step(on_reject=3), {"steps[0].on_reject": "3 is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"}),
+        (
+            step(on_reject=3),
+            {
+                "steps[0].on_reject": "3 is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"
+            },
+        ),
         (
             step(on_failure={"fallbak": "b.d"}),
             {
