@@ -40,7 +40,7 @@ async def errand_worker(address: str, task_queue: str, **options: Any) -> AsyncI
 
 
 def _unhurried(worker: Worker) -> Worker:
-    """Gives workflows 20 s to yield instead of 2: on a slow machine a collection of garbage may take these."""
+    """Gives workflows 20 s to yield, not 2: on a slow machine a collection of garbage may take as long."""
     inner = worker._workflow_worker
     assert inner is not None and inner._deadlock_timeout_seconds == 2
     inner._deadlock_timeout_seconds = 20
