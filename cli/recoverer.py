@@ -29,6 +29,7 @@ from .view import View, open_view
 from .watch import PATIENCE, read_board
 
 _PAUSE: Final = 0.3
+_GOES_ON: Final = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 _SUMMARY: Final = 200
 
 
@@ -189,7 +190,7 @@ async def start_recovery(
         workflow_id=newest.workflow_id, run_id=newest.run_id, not_applied=not_applied
     ).model_dump(mode="json")
     try:
-        return await client.start_workflow(
+        await client.start_workflow(
             RECOVER,
             args=[request] if not_applied else [],
             id=id_,
@@ -201,6 +202,7 @@ async def start_recovery(
     except WorkflowAlreadyStartedError:
         message = f"{newest.workflow_id} is recovered by {id_} already: somebody was faster."
         raise CommandFailed(message, type=Refusal.ALREADY_RECOVERED) from None
+    return client.get_workflow_handle(id_)  # of whichever run it goes on in
 
 
 class _Wait:
@@ -240,7 +242,7 @@ class _Wait:
             if board is not None:
                 answered = loop.time()
                 self._view.show(board)
-            if found.status is not WorkflowExecutionStatus.RUNNING:
+            if found.status not in _GOES_ON:
                 done = found.status is WorkflowExecutionStatus.COMPLETED
                 return TaskState.COMPLETED if done else TaskState.ROLLBACK_INCOMPLETE
             state = (board or {}).get("state") or found.typed_search_attributes.get(SAGA_STATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -35,6 +36,8 @@ UNFINISHED: Final = (
 
 SOON: Final = timedelta(days=1)
 """A history that the server deletes within this time is marked."""
+
+_WIDTH: Final = 160
 
 
 class Row(BaseModel):
@@ -101,26 +104,24 @@ def print_rows(rows: Sequence[Row]) -> None:
         say("No task was ended by force before everything was undone.")
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("task", "run", "ended", "when", "left to undo", "history is deleted"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("task and run", no_wrap=True)  # to be copied
+    for heading in ("ended", "left to undo", "history is deleted"):
+        table.add_column(heading)
     for row in rows:
-        when = f"{row.closed:%Y-%m-%d %H:%M:%S}" if row.closed else ""
-        deleted = f"{row.deleted:%Y-%m-%d %H:%M}" if row.deleted else ""
         what = ", ".join(row.left) if row.left else f"left alone: {row.why}"
         if row.recovery_id is not None:
-            what += f" (recovery started: {row.recovery_id})"
+            what += " (recovery started)"
+        deleted = _minute(row.deleted)
         table.add_row(
-            Text(printable(row.workflow_id)),
-            Text(row.run_id),
-            Text(row.ended),
-            Text(when),
+            Text(f"{printable(row.workflow_id)}\n{row.run_id}"),
+            Text(f"{row.ended}\n{_minute(row.closed)}"),
             Text(printable(what), style="red" if row.left else "dim"),
-            Text(f"{deleted} SOON" if row.soon else deleted, style="yellow" if row.soon else ""),
+            Text(f"{deleted}\nSOON" if row.soon else deleted, style="yellow" if row.soon else ""),
         )
-    Console(stderr=True).print(table)
+    Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH).print(table)
 
 
-def time_to_read(
+def expiry(
     closed: datetime | None, retention: timedelta | None, now: datetime
 ) -> tuple[datetime | None, bool]:
     """Says when the server deletes a run, and whether that is soon."""
@@ -173,7 +174,7 @@ async def _judged(client: Client, chain: Chain, row: Row, *, act: bool) -> Row:
 def _row(chain: Chain, retention: timedelta | None) -> Row:
     newest = chain.newest
     first = min((run.closed for run in chain.runs if run.closed is not None), default=None)
-    deleted, soon = time_to_read(first, retention, datetime.now(UTC))
+    deleted, soon = expiry(first, retention, datetime.now(UTC))
     return Row(
         workflow_id=newest.workflow_id,
         run_id=newest.run_id,
@@ -195,3 +196,7 @@ async def _retention(client: Client) -> timedelta | None:
             return None
         raise
     return found.config.workflow_execution_retention_ttl.ToTimedelta()
+
+
+def _minute(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d %H:%M}"

@@ -24,12 +24,12 @@ _READ_HEARTBEAT = timedelta(seconds=30)
 _MARGIN = timedelta(milliseconds=100)
 
 
-async def run_recovery(argument: RawValue | None) -> dict[str, Any]:
+async def run_recovery(argument: RawValue) -> dict[str, Any]:
     """Undoes what a task has left behind; a cancel does not disturb it.
 
     Args:
-        argument: A `RecoveryRequest`; None where the workflow id says it all: whoever starts a recovery needs
-            no key then, where payloads are encrypted.
+        argument: A `RecoveryRequest`, or null where the workflow id says it all: whoever starts a recovery
+            needs no key then, where payloads are encrypted.
 
     Returns:
         ``undone`` and ``not_undone``, the ids of steps; the latter stay because a person had said so before.
@@ -38,11 +38,11 @@ async def run_recovery(argument: RawValue | None) -> dict[str, Any]:
         ApplicationError: The task may not be recovered (types in `Refusal`), or an undo was skipped
             (``SagaRollbackIncomplete``).
     """
-    if argument is None:
+    value = workflow.payload_converter().from_payload(argument.payload)
+    if value is None:
         workflow_id, _, run_id = workflow.info().workflow_id.rpartition("/recover/")
         request = RecoveryRequest(workflow_id=workflow_id, run_id=run_id)
     else:
-        value = workflow.payload_converter().from_payload(argument.payload)
         request = RecoveryRequest.model_validate(value)
     return await CancelWatch().outlast(Recovery(request).run(), lambda: None)
 

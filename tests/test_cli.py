@@ -91,7 +91,7 @@ def test_help_lists_the_commands_there_are_and_no_others(shop: Shop) -> None:
     assert done.code == 0
     commands = {line.split()[0] for line in done.out.partition("Commands:")[2].splitlines() if line.strip()}
     assert commands >= {"run", "status", "cancel", "check", "schema", "server", "worker"}
-    assert not commands & {"start", "watch", "recover", "sweep", "graph"}
+    assert not commands & {"start", "watch", "graph"}
 
 
 @pytest.mark.parametrize("spec", ["order.yaml", "shop.order"])

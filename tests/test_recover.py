@@ -15,12 +15,14 @@ from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.key import idempotency_key
+from counterstep.saga.status import SAGA_STATE
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.agents import step as ask
 from counterstep.tests.support.agents import team_at_work, until
 from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.recovery import brief_worker, recover, refusal_of, until_closed
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
+from counterstep.tests.support.vault import Drawer, is_readable, vault
 from counterstep.tests.support.work import act, put, step
 from counterstep.tests.test_keys_run import reset_to_before_second_step
 
@@ -47,6 +49,14 @@ async def until_seen(effects: Desk, action: str, what: str, count: int) -> None:
     while effects.what(action).count(what) < count:
         assert time.monotonic() < deadline, effects.events()
         await asyncio.sleep(0.02)
+
+
+async def until_shown(handle: WorkflowHandle[Any, Any], state: str) -> None:
+    """Waits until a search attribute shows a state; no key is needed to read it."""
+    deadline = time.monotonic() + 30
+    while (await handle.describe()).typed_search_attributes.get(SAGA_STATE) != state:
+        assert time.monotonic() < deadline, f"it is not {state}"
+        await asyncio.sleep(0.05)
 
 
 def recovery_of(tasks: Tasks, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
@@ -191,6 +201,55 @@ async def test_an_agent_in_the_middle_of_its_conversation(
         assert effects.events("undone")[1].note == '{"input": {"what": "x"}, "placed": null}'
 
 
+# --- payloads
+
+
+async def test_what_only_the_workers_can_read(server: EmbeddedServer, task_queue: str, effects: Desk) -> None:
+    drawer = Drawer()
+    async with brief_worker(server.address, task_queue, vault(drawer)) as tasks:
+        nothing = put("nothing", fail="not_applied", **{"undo": "broken"})
+        steps = [put("secret", size=5000), {**nothing, "on_failure": "skip"}, put("last", "secret")]
+        handle = await stop_at_rest(tasks, effects, *steps)
+        events = [event async for event in handle.fetch_history_events()]
+        assert not is_readable(events, "secret thing")
+        assert drawer.kept
+        done = await recover(tasks, handle)  # its client has neither key nor drawer
+        assert done.state == "completed"
+        assert done.undone == ("last", "secret")
+        assert effects.what("undone") == ["last", "secret"]
+        assert all('"output": true' in event.note for event in effects.events("undo"))
+
+
+async def test_a_refused_call_that_only_the_workers_can_read(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    async with brief_worker(server.address, task_queue, vault(Drawer())) as tasks:
+        handle = await tasks.start([put("a", fail="not_applied"), put("b", undo="broken")])
+        await until_shown(handle, "needs_attention")
+        await handle.terminate()
+        effects.repair("b")
+        done = await recover(tasks, handle)
+        assert [effect.step for effect in done.found] == ["b", "a"], "as far as the command can tell"
+        assert done.state == "completed"
+        assert effects.what("undo") == ["b", "b"], "the workers know that nothing has happened in a"
+
+
+async def test_more_than_fits_into_one_page(tasks: Tasks, effects: Desk) -> None:
+    names = [f"s{number}" for number in range(7)]
+    steps = [put(name, *names[:n][-1:], size=450_000) for n, name in enumerate(names)]
+    handle = await stop_at_rest(tasks, effects, *steps)
+    done = await recover(tasks, handle)
+    assert done.undone == tuple(reversed(names))
+    assert effects.what("undone") == list(reversed(names))
+    recovery = recovery_of(tasks, handle)
+    assert await recovery.result() == {"undone": list(done.undone), "not_undone": []}
+    first = tasks.client.get_workflow_handle(recovery.id, run_id=(await recovery.describe()).run_id)
+    start = await anext(first.fetch_history_events())
+    assert start.workflow_execution_started_event_attributes.continued_execution_run_id, (
+        "it went on in a new run"
+    )
+
+
 # --- chains
 
 
@@ -328,6 +387,16 @@ async def test_what_came_before_a_pivot_stays(tasks: Tasks, effects: Desk) -> No
     assert await refusal_of(tasks, handle) == "PivotPassed"
     assert await refusal_of(tasks, handle, not_applied=True) == "PivotPassed"
     assert list(effects.effects()) == ["a"]
+
+
+async def test_a_pivot_in_flight_is_for_a_person_to_judge(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), step("shipped", "brief.ship", "a", delay=HELD)])
+    await effects.until("ship", "shipped")
+    await handle.terminate()
+    effects.release("shipped")
+    assert await refusal_of(tasks, handle) == "PivotUnknown"
+    done = await recover(tasks, handle, not_applied=True)
+    assert (done.state, done.undone) == ("completed", ("a",))
 
 
 # --- at random

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.recovery import run_recovery
 from ..saga.wire import RECOVER
+
+_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
 @workflow.defn(name=RECOVER, sandboxed=False)
@@ -18,11 +21,11 @@ class TaskRecovery:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, request: RawValue | None = None) -> Any:
+    async def run(self, request: RawValue = _NOTHING) -> Any:
         """Undoes it all.
 
         Args:
-            request: A `RecoveryRequest` as JSON; None for what the workflow id names.
+            request: A `RecoveryRequest` as JSON; null for what the workflow id names.
 
         Returns:
             ``undone`` and ``not_undone``: ids of steps.

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from counterstep.cli.recoverer import Asked, Recovery, recover_task
     from counterstep.cli.target import Target
     from counterstep.plugin import CounterstepPlugin
-    from counterstep.tests.support.desk import Placed, desk, put, record, take_back
+    from counterstep.tests.support.desk import Placed, desk, pause, put, record, take_back
     from counterstep.tests.support.sagas import errands
     from counterstep.tests.support.tasks import Tasks
     from counterstep.tests.support.workers import THREADS, WORKFLOWS
@@ -40,11 +40,10 @@ def remove(undo: Undo[Placed]) -> None:
 
 
 @brief.tool(effect=Effect.PIVOT, timeout="2s")
-def ship(what: str, fail: str = "") -> str:
+def ship(what: str, delay: float = 0) -> str:
     """Cannot be undone."""
-    record("shipped", what)
-    if fail:
-        raise RuntimeError(f"nobody knows whether {what} was shipped")
+    record("ship", what)
+    pause(what, delay)
     return what
 
 
