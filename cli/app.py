@@ -16,6 +16,7 @@ from .amend import amend
 from .cancel import cancel
 from .check import check
 from .decide import approve, decide, reject
+from .explore import explore
 from .failure import ExitCode, as_failure
 from .output import keep_stdout_for_data, say
 from .recover import recover
@@ -50,7 +51,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-for command in (run, status, cancel, check, schema, server, worker):
+for command in (run, status, cancel, check, explore, schema, server, worker):
     app.command()(_guarded(command))
 for decision in (resolve, decide, approve, reject, amend):
     app.command()(_guarded(decision))

@@ -14,7 +14,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,7 @@ from .effect_ledger import EffectLedger
 from .fault import Fault, FaultKind, Point, Role
 from .fault_worker import Nest
 from .hook import load_hook
-from .invariants import check_trial
+from .invariants import check_trial, keys_told
 from .report import Cell, Colour, Report
 from .server import temporal_server
 from .shrink import shrink_failure, variables
@@ -46,6 +46,10 @@ from .worker_nest import WorkerNest, worker_nest
 PARALLEL: Final = 8
 _WORKERS: Final = 2
 _LONGEST_FIRST: Final = (FaultKind.HANG, FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
+
+NO_FAULT: Final = "no fault"
+LATE_FAULT: Final = "refused at its end"
+"""The runs in which no call is broken: one completes, and the output of the other is refused."""
 
 Progress = Callable[[int, int], None]
 """Called with how many runs are done, and of how many."""
@@ -84,7 +88,7 @@ async def explore(
         prepare: ``module:function`` of yours, called with the id of a task before the task starts.
         model: litellm name, or several as a fallback chain, for all model agents; the stand-in where empty.
         shrink: Look for the shortest spec that still fails; takes some seconds.
-        parallel: Runs at once.
+        parallel: Runs at once; as many again that wait.
         command: The words of the command line that repeats all this, for the reproduction of a failure.
         progress: Told how far it is.
 
@@ -168,11 +172,13 @@ class _Explorer:
         self._nest = nest
         self._catalog = catalog
         self._wanted = _pattern(only)
-        self._gate = asyncio.Semaphore(parallel)
+        self._gate = asyncio.Semaphore(2 * parallel)
+        self._busy = asyncio.Semaphore(parallel)
         self._command = command
         self._progress = progress or (lambda done, total: None)
         self._done = 0
         self._queue = f"explore-{uuid4().hex[:8]}"
+        self._told: frozenset[str] = frozenset()
         self.seen: Variables = {}
         """What the expressions of the task have seen in its clean run."""
 
@@ -181,12 +187,13 @@ class _Explorer:
             self._nest.serve(self._queue)
         points = await self._find_points(self._spec)
         self.seen = variables(self._bench.input, points.clean.board)
+        self._told = keys_told(points.clean)
         cases = [c for c in _cases(points.late, bundles, self._catalog) if self._is_wanted(_label(c))]
         faults = self._faults(points.all)
-        if not faults and not cases:
+        if not (faults or cases or self._is_wanted(NO_FAULT) or self._is_wanted(LATE_FAULT)):
             raise NotExplorable("--only fits no cell; run it without --only to see them all")
         findings = await self._nest.check(cases) if cases else []
-        cells = [self._cell(self._spec, trial) for trial in (points.clean, points.late)]
+        cells = self._without_faults(self._spec, points)
         cells += await self._break(faults)
         return Report(task=self._spec.name, points=points.all, cells=tuple(cells), findings=tuple(findings))
 
@@ -208,7 +215,8 @@ class _Explorer:
         except NotExplorable:
             return []
         if kind is None:
-            return [self._cell(spec, trial) for trial in (points.clean, points.late)]
+            return self._without_faults(spec, points)
+        self._told = keys_told(points.clean)
         places = [point for point in points.all if point.activity == activity and point.can(kind)]
         return [await self._one(spec, point, kind) for point in places[:3]]
 
@@ -237,7 +245,9 @@ class _Explorer:
         self._progress(0, len(faults))
 
         async def one(point: Point, kind: FaultKind) -> Cell:
-            async with self._gate:
+            # Those that hang, or wait for a new worker, do nothing for most of their time.
+            waits = nullcontext() if kind in _LONGEST_FIRST else self._busy
+            async with waits, self._gate:
                 cell = await self._one(self._spec, point, kind)
             self._done += 1
             self._progress(self._done, len(faults))
@@ -267,7 +277,10 @@ class _Explorer:
         finally:
             if queue != self._queue:
                 self._nest.end(queue)
-        return self._cell(spec, trial, point, kind)
+        return self._cell(spec, trial, str(trial.fault), point, kind)
+
+    def _without_faults(self, spec: TaskSpec, points: _Points) -> list[Cell]:
+        return [self._cell(spec, points.clean, NO_FAULT), self._cell(spec, points.late, LATE_FAULT)]
 
     async def _attended(self, running: Any) -> Trial:
         """Awaits a run, or the end of the workers."""
@@ -282,15 +295,19 @@ class _Explorer:
             trial.cancel()
 
     def _cell(
-        self, spec: TaskSpec, trial: Trial, point: Point | None = None, kind: FaultKind | None = None
+        self,
+        spec: TaskSpec,
+        trial: Trial,
+        label: str,
+        point: Point | None = None,
+        kind: FaultKind | None = None,
     ) -> Cell:
-        label = str(trial.fault) if trial.fault else "no fault"
         words = [*self._command, "--only", label] if self._command else []
         return Cell(
             point=point,
             kind=kind,
             state=trial.state,
-            violations=tuple(check_trial(trial, spec)),
+            violations=tuple(check_trial(trial, spec, self._told)),
             missed=not trial.was_broken,
             label=label,
             reproduction=shlex.join(words) if words else f"explore(..., only={label!r})",

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Final
@@ -31,7 +31,8 @@ from .pace import CALL_LIMIT, LATE, QuickCalls
 
 _POLL_SECONDS: Final = 0.02
 
-_GARBLED: ContextVar[bool] = ContextVar("counterstep_garbled", default=False)
+_GARBLED: ContextVar[list[Any] | None] = ContextVar("counterstep_garbled", default=None)
+"""Where a function that is to return garbage leaves its real result."""
 
 
 class InjectedFault(Exception):
@@ -58,7 +59,7 @@ class FaultInterceptor(Interceptor):
 
 def make_garblable(function: Function) -> None:
     """Lets a bundle's function return a value of a wrong type where the plan says so; changes it in place."""
-    function.call = (_garblable_async if function.is_async else _garblable)(function.call)
+    function.call = _garblable_async(function) if function.is_async else _garblable(function)
 
 
 class _Injector(ActivityInboundInterceptor):
@@ -123,12 +124,12 @@ class _Injector(ActivityInboundInterceptor):
                 os.kill(os.getpid(), signal.SIGKILL)
         return await self._enter(visit, input)
 
-    async def _enter(self, visit: int, input: ExecuteActivityInput) -> Any:
+    async def _enter(self, visit: int, input: ExecuteActivityInput, real: Sequence[Any] = ()) -> Any:
         self._ledger.mark(visit, "entered")
         try:
             result = await super().execute_activity(input)
         except ApplicationError as error:
-            self._ledger.mark(visit, _outcome(error))
+            self._ledger.mark(visit, _outcome(error), real[-1] if real else None)
             raise
         except BaseException:
             self._ledger.mark(visit, "failed")
@@ -142,9 +143,10 @@ class _Injector(ActivityInboundInterceptor):
             reply = await self._enter(visit, input)
             kept = {name: reply[name] for name in ("model", "usage")}
             return {**kept, "content": "%", "invalid": "The answer is not JSON."}
-        token = _GARBLED.set(True)
+        real: list[Any] = []
+        token = _GARBLED.set(real)
         try:
-            return await self._enter(visit, input)
+            return await self._enter(visit, input, real)
         finally:
             _GARBLED.reset(token)
 
@@ -172,19 +174,29 @@ async def _outlast_timeout() -> None:
             continue
 
 
-def _garblable(call: Callable[..., Any]) -> Callable[..., Any]:
+def _garblable(function: Function) -> Callable[..., Any]:
+    call = function.call
+
     @wraps(call)
     def garblable(**arguments: Any) -> Any:
-        result = call(**arguments)
-        return object() if _GARBLED.get() else result
+        return _garbled(function, call(**arguments))
 
     return garblable
 
 
-def _garblable_async(call: Callable[..., Any]) -> Callable[..., Any]:
+def _garblable_async(function: Function) -> Callable[..., Any]:
+    call = function.call
+
     @wraps(call)
     async def garblable(**arguments: Any) -> Any:
-        result = await call(**arguments)
-        return object() if _GARBLED.get() else result
+        return _garbled(function, await call(**arguments))
 
     return garblable
+
+
+def _garbled(function: Function, result: Any) -> Any:
+    real = _GARBLED.get()
+    if real is None:
+        return result
+    real.append(function.dump(result))
+    return object()

@@ -89,8 +89,7 @@ class _Nursery:
         self._registry: Registry = self._plugin.registry
         for function in self._registry.functions.values():
             make_garblable(function)
-        if any(not agent.python for bundle in bundles for agent in bundle.agents.values()):
-            _warm_up()
+        _warm_up(any(not agent.python for bundle in bundles for agent in bundle.agents.values()))
         self._children: dict[int, str] = {}
         self._deaths: dict[str, int] = {}
         self._life, self._heart = os.pipe()
@@ -190,10 +189,12 @@ def main() -> NoReturn:
     os._exit(0)
 
 
-def _warm_up() -> None:
-    """Makes one model call: litellm loads much of itself only then, and every fork would pay for it."""
+def _warm_up(has_models: bool) -> None:
+    """Imports the model client, which takes seconds, and makes it load the rest, once for all forks."""
     from ..activities.model import call_model
 
+    if not has_models:
+        return
     schema = {"type": "object", "properties": {}}
     tool = {"name": "tool", "description": "", "parameters": schema}
     for extra in ({"tools": [tool]}, {"output_schema": schema}):

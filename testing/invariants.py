@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from ..saga.catalog import RETRACT
 from ..saga.graph import every_step
 from ..saga.spec import TaskSpec
 from .effect_ledger import Visit
@@ -66,12 +65,13 @@ _UNANSWERED: Final = frozenset(
 )
 
 
-def check_trial(trial: Trial, spec: TaskSpec) -> list[Violation]:
+def check_trial(trial: Trial, spec: TaskSpec, told: frozenset[str] = frozenset()) -> list[Violation]:
     """Checks one run.
 
     Args:
         trial: What became of it.
         spec: The task.
+        told: The calls whose keys the user's own function has told after a run without faults.
 
     Returns:
         What does not hold; nothing where all is well.
@@ -80,27 +80,38 @@ def check_trial(trial: Trial, spec: TaskSpec) -> list[Violation]:
         return [Violation(Invariant.STUCK, "the task was still running when its time was up")]
     if not trial.board:
         return [Violation(Invariant.STUCK, "the task has ended, and no worker could tell its board")]
-    return list(_Check(trial, spec).run())
+    return list(_Check(trial, spec, told).run())
+
+
+def keys_told(trial: Trial) -> frozenset[str]:
+    """Returns the calls of a run, as ``PATH#ROUND``, whose keys stand in the user's world."""
+    return frozenset(visit.point for visit in trial.visits if trial.after[visit.key])
 
 
 class _Check:
-    def __init__(self, trial: Trial, spec: TaskSpec) -> None:
+    def __init__(self, trial: Trial, spec: TaskSpec, told: frozenset[str]) -> None:
         self._trial = trial
+        self._told = told
         self._spec = spec
         self._entries: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in trial.board["ledger"]}
         self._calls: dict[str, list[Visit]] = {}
         self._undos: dict[str, list[Visit]] = {}
+        """By idempotency key."""
         for visit in trial.visits:
             if visit.role is Role.UNDO:
-                self._undos.setdefault(visit.point, []).append(visit)
+                self._undos.setdefault(visit.key, []).append(visit)
             elif visit.compensation is not None:
                 self._calls.setdefault(visit.point, []).append(visit)
+        keys = {undo_of(call): visits[0].key for call, visits in self._calls.items()}
+        # An agent's entry has no call of its own, so its undo tells the key.
+        self._keys = {visit.point: visit.key for visit in trial.visits if visit.role is Role.UNDO} | keys
 
     def run(self) -> Iterator[Violation]:
         yield from self._board()
         yield from self._settled_first()
         yield from self._once()
         yield from self._order()
+        yield from self._stuck()
         match self._trial.state:
             case "completed":
                 yield from self._completed()
@@ -119,7 +130,7 @@ class _Check:
             if call not in self._entries:
                 yield Violation(Invariant.DISAGREEMENT, f"{call} is not in the board's ledger")
         for entry_id, entry in self._entries.items():
-            undone = any(map(self._has_answered, self._undos.get(undo_of(entry_id), ())))
+            undone = any(map(self._has_answered, self._undos_of(entry_id)))
             state = entry["state"]
             if state == "undone" and not undone and entry_id not in self._trial.by_hand:
                 yield Violation(
@@ -143,7 +154,7 @@ class _Check:
 
     def _settled_first(self) -> Iterator[Violation]:
         for call, visits in self._calls.items():
-            begins = [u.entered for u in self._undos.get(undo_of(call), ()) if u.entered is not None]
+            begins = [undo.entered for undo in self._undos_of(call) if undo.entered is not None]
             if not begins:
                 continue
             for visit in visits:
@@ -154,11 +165,7 @@ class _Check:
                     )
 
     def _once(self) -> Iterator[Violation]:
-        by_key: dict[str, list[Visit]] = {}
         for undos in self._undos.values():
-            for undo in undos:
-                by_key.setdefault(undo.key, []).append(undo)
-        for undos in by_key.values():
             for index, first in enumerate(undos):
                 # The same activity with a higher attempt: its answer was lost on the way to the server.
                 again = [
@@ -173,11 +180,11 @@ class _Check:
 
     def _order(self) -> Iterator[Violation]:
         for earlier in self._entries:
-            first = self._undos.get(undo_of(earlier))
+            first = self._undos_of(earlier)
             if not first:
                 continue
             for later, other in self._entries.items():
-                last = self._undos.get(undo_of(later))
+                last = self._undos_of(later)
                 if not last or later == earlier:
                     continue
                 begin = min(undo.began for undo in first)
@@ -198,13 +205,19 @@ class _Check:
             (v.began for v in calls if v.point == entry_id or v.point.startswith(f"{path}/")), default=0
         )
 
+    def _stuck(self) -> Iterator[Violation]:
+        fault = self._trial.fault
+        for entry in self._trial.by_hand:
+            if fault is None or fault.kind is not FaultKind.FAIL_EVER or fault.point != undo_of(entry):
+                yield Violation(Invariant.STUCK, f"nobody broke the undo of {entry}, and it fails")
+
     # --- what stands
 
     def _undone(self, excused: frozenset[str]) -> Iterator[Violation]:
         for call, visits in self._calls.items():
             if call in excused or not any(map(_may_have_landed, visits)):
                 continue
-            if not any(undo.outcome == "done" for undo in self._undos.get(undo_of(call), ())):
+            if not self._was_undone(call):
                 yield Violation(
                     Invariant.ORPHAN, f"{call} ({visits[0].activity}) stands, and was never undone"
                 )
@@ -219,11 +232,11 @@ class _Check:
 
     def _completed(self) -> Iterator[Violation]:
         fault = self._trial.fault
-        if fault is not None and fault.kind is FaultKind.CANCEL and not self._has_pivot():
+        if fault is not None and fault.kind is FaultKind.CANCEL and not self._was_committed():
             yield Violation(Invariant.SWALLOWED, f"it was cancelled while {fault.point} ran, and completed")
         for call, visits in self._calls.items():
             answered = any(map(self._has_answered, visits))
-            undone = any(undo.outcome == "done" for undo in self._undos.get(undo_of(call), ()))
+            undone = self._was_undone(call)
             if answered and undone and not self._may_be_given_up(call):
                 yield Violation(Invariant.LOST, f"the task completed, and {call} was undone")
             if not undone and not answered and any(map(_may_have_landed, visits)):
@@ -253,19 +266,23 @@ class _Check:
     def _keys_in_the_world(self, keys: dict[str, str], excused: frozenset[str]) -> Iterator[Violation]:
         """Where the user's function answers with idempotency keys, each effect can be told."""
         after = self._trial.after
-        speaks_of_keys = any(key in after for key in keys)
         for key, call in keys.items():
-            undone = any(undo.outcome == "done" for undo in self._undos.get(undo_of(call), ()))
-            own = self._calls[call][0].compensation != RETRACT
+            undone = self._was_undone(call)
             stands = any(map(_may_have_landed, self._calls[call])) and not undone
             if after[key] > 1:
                 yield Violation(Invariant.REPEATED, f"{call} stands {after[key]} times in the world")
             elif after[key] and undone and call not in excused:
                 yield Violation(Invariant.ORPHAN, f"{call} was undone, and the world still has it")
-            elif not after[key] and speaks_of_keys and own and stands and self._trial.state == "completed":
+            elif not after[key] and stands and call in self._told and self._trial.state == "completed":
                 yield Violation(Invariant.LOST, f"the task completed, and the world lacks {call}")
 
-    # --- what is known of one attempt
+    # --- what is known of one call, and of one attempt
+
+    def _undos_of(self, call: str) -> list[Visit]:
+        return self._undos.get(self._keys.get(undo_of(call), ""), [])
+
+    def _was_undone(self, call: str) -> bool:
+        return any(undo.outcome == "done" for undo in self._undos_of(call))
 
     def _has_answered(self, visit: Visit) -> bool:
         """Says whether its answer has reached the server."""
@@ -284,9 +301,13 @@ class _Check:
             for trouble in step.troubles
         )
 
-    def _has_pivot(self) -> bool:
-        """Says whether a call has no undo: from a pivot on, a cancel does not stop a task."""
-        return any(visit.role is Role.EFFECT and visit.compensation is None for visit in self._trial.visits)
+    def _was_committed(self) -> bool:
+        """Says whether the cancel came too late: a call without an undo had begun, as from a pivot on."""
+        broken = next((visit.began for visit in self._trial.visits if visit.faulty), 0)
+        return any(
+            visit.role is Role.EFFECT and visit.compensation is None and visit.began <= broken
+            for visit in self._trial.visits
+        )
 
 
 def _may_have_landed(visit: Visit) -> bool:

@@ -35,8 +35,8 @@ LATE_FAULT: Final = Validation(rule="false", message="the fault explorer refuses
 def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
     """Returns a spec with the same steps for an explored run.
 
-    Judges are left out (they change nothing, and cost), so are deadlines, and no call takes longer than
-    `CALL_LIMIT`.
+    Judges are left out (they change nothing, and cost), so are limits of time for the whole task and for the
+    people that it waits for, and no call takes longer than `CALL_LIMIT`.
 
     Args:
         spec: The user's.
@@ -47,6 +47,7 @@ def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
         update={
             "steps": tuple(map(_quick_step, spec.steps)),
             "deadline": None,
+            "compensation": spec.compensation.model_copy(update={"give_up": None}),
             "validate_": _without_judges(spec.validate_) + late,
         }
     )

@@ -18,6 +18,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
@@ -158,7 +159,7 @@ class Bench:
 
 
 class _Watch:
-    """Does what the fault of a run needs from outside: cancels it, or answers for a stuck undo."""
+    """Does what a run needs from outside: a cancel, and the answers that people would give."""
 
     def __init__(self, handle: WorkflowHandle[Any, Any], ledger: EffectLedger, fault: Fault | None) -> None:
         self.by_hand: set[str] = set()
@@ -169,7 +170,7 @@ class _Watch:
     async def until_end(self) -> str:
         """Returns ``completed``, or ``failed`` for any other end."""
         ended = asyncio.create_task(self._end())
-        helpers: list[asyncio.Task[Any]] = [asyncio.create_task(self._resolve_stuck())]
+        helpers: list[asyncio.Task[Any]] = [asyncio.create_task(self._answer_questions())]
         if self._fault is not None and self._fault.kind is FaultKind.CANCEL:
             helpers.append(asyncio.create_task(self._cancel_at_gate()))
         try:
@@ -182,6 +183,7 @@ class _Watch:
         finally:
             for task in (ended, *helpers):
                 task.cancel()
+            await asyncio.gather(ended, *helpers, return_exceptions=True)
 
     async def _end(self) -> str:
         try:
@@ -203,26 +205,52 @@ class _Watch:
             await asyncio.sleep(_POLL_SECONDS)
         self._ledger.open_gate(self._handle.id)
 
-    async def _resolve_stuck(self) -> None:
-        """Says ``done`` of every undo that needs a person, as long as the task runs."""
+    async def _answer_questions(self) -> None:
+        """Answers for people, as long as the task runs."""
         pause = 0.1 if self._fault is not None and self._fault.kind is FaultKind.FAIL_EVER else 0.5
         while True:
             await asyncio.sleep(pause)
             description = await self._handle.describe()
             if description.status is not WorkflowExecutionStatus.RUNNING:
                 return
-            if description.typed_search_attributes.get(_SAGA_STATE) != "needs_attention":
+            if description.typed_search_attributes.get(_SAGA_STATE) not in ("needs_attention", "waiting"):
                 continue
             board = await _board(self._handle)
             for entry in board.get("ledger", ()):
                 if entry["state"] == "stuck":
                     await self._say_done(entry["id"])
+            for question in board.get("waiting_for") or ():
+                if question["kind"] == "pivot":
+                    await self._say_whether_applied(question["step"])
+                elif question["update"] == "decide":
+                    action = "rollback" if "rollback" in question["actions"] else "skip"
+                    with suppress(WorkflowUpdateFailedError):
+                        await self._answer("decide", question["step"], action)
 
     async def _say_done(self, entry: str) -> None:
-        answer = {"step": entry, "action": "done", "by": "fault explorer", "note": "so that the rest goes on"}
+        self.by_hand.add(entry)
+        try:
+            await self._answer("resolve", entry, "done")
+        except WorkflowUpdateFailedError:
+            self.by_hand.discard(entry)
+
+    async def _say_whether_applied(self, step: str) -> None:
+        """Tells of a pivot what the effect ledger knows, once its attempts are over."""
+        visits = [v for v in self._ledger.visits(self._handle.id) if v.step == step and v.role is Role.EFFECT]
+        hangs = self._fault is not None and self._fault.kind is FaultKind.HANG
+        if hangs and any(visit.ended is None for visit in visits):
+            return  # it is asked again
+        applied = [visit for visit in visits if visit.outcome == "done"]
+        outputs = [visit.output for visit in applied if visit.output is not None]
+        answer = {"value": outputs[-1]} if outputs else {}
         with suppress(WorkflowUpdateFailedError):
-            await self._handle.execute_update("resolve", answer)
-            self.by_hand.add(entry)
+            await self._answer("resolve", step, "applied" if applied else "not_applied", **answer)
+
+    async def _answer(self, update: str, step: str, action: str, **more: Any) -> None:
+        """Sends an update; that the task ends before it has answered is no trouble."""
+        message = {"step": step, "action": action, "by": "fault explorer", "note": "explored", **more}
+        with suppress(WorkflowUpdateRPCTimeoutOrCancelledError, RPCError):
+            await self._handle.execute_update(update, message)
 
 
 async def _board(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:

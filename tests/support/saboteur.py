@@ -1,0 +1,37 @@
+"""The bundle `banquet` with an engine that has bugs; only in a worker of the fault explorer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from counterstep.saga import rollback
+from counterstep.saga.ledger import EntryState, Ledger
+from counterstep.tests.support.banquet import banquet
+
+VARIABLE = "COUNTERSTEP_TEST_SABOTAGE"
+"""Which bug: ``order`` or ``forget``."""
+
+__all__ = ["banquet"]
+
+
+def _any_order(ledger: Ledger, **options: Any) -> list[str]:
+    """Lets every undo begin at once."""
+    return [entry.id for entry in ledger if entry.state is EntryState.SETTLED]
+
+
+def _sabotage(bug: str) -> None:
+    if bug == "order":
+        Ledger.ready = _any_order  # type: ignore[method-assign, assignment]
+        Ledger.blockers = lambda ledger, entry_id: []  # type: ignore[method-assign]
+    if bug == "forget":
+
+        async def forget(self: rollback.Rollback, *_: Any, **__: Any) -> bool:
+            return True
+
+        rollback.Rollback.run = forget  # type: ignore[method-assign]
+
+
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "counterstep.testing.fault_worker":
+    _sabotage(os.environ.get(VARIABLE, ""))

@@ -1,0 +1,180 @@
+"""The fault explorer on real tasks: what is right is green, and planted bugs are found and made small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterstep import SpecError
+from counterstep.testing.explore import LATE_FAULT, NotExplorable, explore
+from counterstep.testing.fault import FaultKind
+from counterstep.testing.invariants import Invariant
+from counterstep.testing.report import Report
+from counterstep.tests.support import banquet, saboteur
+
+BUNDLES = ["counterstep.tests.support.banquet:banquet"]
+SABOTAGED = ["counterstep.tests.support.saboteur:banquet"]
+STANDING = "counterstep.tests.support.banquet:standing"
+
+
+@pytest.fixture(autouse=True)
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(banquet.VARIABLE, str(tmp_path / "banquet.sqlite"))
+
+
+def ordering(step_id: str, *needs: str, tool: str = "order", **keys: Any) -> dict[str, Any]:
+    return {
+        "id": step_id,
+        "needs": list(needs),
+        "tool": f"banquet.{tool}",
+        "input": {"what": step_id},
+        **keys,
+    }
+
+
+def task(*steps: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
+    return {"name": "evening", "steps": list(steps), **keys}
+
+
+def messages(report: Report) -> dict[str, list[str]]:
+    """What does not hold, by cell."""
+    return {cell.label: [str(violation) for violation in cell.violations] for cell in report.failures}
+
+
+def broken_rules(report: Report, *, certain: bool = True) -> set[tuple[str, str]]:
+    return {(f.call, f.rule) for f in report.findings if f.certain is certain}
+
+
+async def test_every_cell_of_a_small_task_is_green() -> None:
+    spec = task(
+        ordering("hall", validate=[{"check": "banquet.was_ordered"}]),
+        {**ordering("dish", "hall", tool="order_async"), "for_each": "['soup', 'cake']"},
+    )
+    report = await explore(spec, bundles=BUNDLES, effects=STANDING)
+    assert report.ok, report.text()
+    assert {point.id for point in report.points} == {
+        "hall#1",
+        "hall/check.0#1",
+        "dish[0]#1",
+        "dish[1]#1",
+        "dish[1]/undo#1",
+        "dish[0]/undo#1",
+        "hall/undo#1",
+    }
+    # Two runs without faults; seven kinds on each call, five on what is only read, five on each undo.
+    assert len(report.cells) == 2 + 3 * 7 + 5 + 3 * 5
+    assert report.totals() == {
+        "faults_injected": 41,
+        "orphaned_effects": 0,
+        "double_undos": 0,
+        "order_violations": 0,
+        "stuck": 0,
+        "other_violations": 0,
+        "missed": 0,
+        "broken_contracts": 0,
+    }
+    states = {cell.kind: cell.state for cell in report.cells if cell.point and cell.point.id == "hall#1"}
+    assert states == {
+        FaultKind.FAIL_BEFORE: "rolled_back",
+        FaultKind.FAIL_AFTER: "rolled_back",
+        FaultKind.HANG: "rolled_back",
+        FaultKind.GARBAGE: "rolled_back",
+        FaultKind.CANCEL: "cancelled",
+        FaultKind.KILL_BEFORE: "completed",
+        FaultKind.KILL_AFTER: "completed",
+    }
+
+
+async def test_planted_bugs_of_compensations_and_tools_are_found() -> None:
+    spec = task(
+        ordering("kept", tool="order_for_good"),
+        ordering("pressed", tool="order_insistently"),
+        ordering("blind", tool="order_blindly"),
+        {"id": "guests", "tool": "banquet.invite", "input": {"number": 7}},
+    )
+    report = await explore(spec, bundles=BUNDLES, effects=STANDING, shrink=False)
+    assert not report.ok
+    assert broken_rules(report) == {
+        ("banquet.order_for_good", "twice"),
+        ("banquet.order_for_good", "undo first"),
+        ("banquet.order_insistently", "nothing to undo"),
+        ("banquet.order_blindly", "undo first"),
+        ("banquet.invite", "twice"),
+    }
+    found = messages(report)
+    assert "no fault" not in found
+    # A compensation that does nothing: only the user's world can tell.
+    assert "orphaned effect: the world has 1 x kept#1, which was not there before" in found[LATE_FAULT]
+    # One that fails where there is nothing to undo: the task would wait for a person.
+    assert "stuck: nobody broke the undo of pressed#1, and it fails" in found["pressed#1 fail before"]
+    # One that is not idempotent, when its answer is lost.
+    for kind in ("kill after", "fail twice"):
+        twice = "orphaned effect: the world has 1 x -7 guests, which was not there before"
+        assert twice in found[f"guests/undo#1 {kind}"]
+    assert "guests" not in " ".join(found["guests/undo#1 kill before"])
+
+
+async def test_without_the_users_world_the_explorer_says_what_it_cannot_know() -> None:
+    spec = task(ordering("kept", tool="order_for_good"), ordering("blind", tool="order_blindly"))
+    report = await explore(spec, bundles=BUNDLES, only="*contract")
+    assert report.ok
+    assert broken_rules(report) == set()
+    assert broken_rules(report, certain=False) == {
+        ("banquet.order_for_good", "undo first"),
+        ("banquet.order_blindly", "undo first"),
+    }
+    assert {cell.label for cell in report.cells} == {"no fault", LATE_FAULT}
+
+
+@pytest.mark.parametrize(
+    ("bug", "invariants"), [("order", {"order violation"}), ("forget", {"stuck", "orphaned effect"})]
+)
+async def test_a_bug_in_the_engine_is_found(
+    bug: str, invariants: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(saboteur.VARIABLE, bug)
+    spec = task(ordering("hall"), ordering("music", "hall"), ordering("cake", "music"))
+    report = await explore(spec, bundles=SABOTAGED, only=LATE_FAULT, shrink=False)
+    assert not report.ok
+    assert {cell.label for cell in report.failures} == {LATE_FAULT}
+    assert {v.invariant.value for cell in report.failures for v in cell.violations} <= invariants
+    assert report.count(Invariant.ORDER if bug == "order" else Invariant.ORPHAN) == 3
+
+
+async def test_a_failure_is_shrunk_to_the_step_that_fails() -> None:
+    spec = task(
+        {"id": "wishes", "tool": "banquet.ask_guests", "input": {"guests": "${{ task.guests }}"}},
+        ordering("hall", "wishes"),
+        {**ordering("dish", "hall"), "for_each": "steps.wishes.output"},
+        ordering("music", "hall", on_failure="skip"),
+        {
+            **ordering("kept", "dish", "music", tool="order_for_good"),
+            "input": {"what": "cake for ${{ size(steps.dish.output) }} at ${{ steps.hall.output.what }}"},
+            "validate": [{"rule": "output.cost >= steps.hall.output.cost"}],
+        },
+        ordering("lights", "kept"),
+        output={"cake": "${{ steps.kept.output.what }}"},
+    )
+    report = await explore(
+        spec, bundles=BUNDLES, input={"guests": 2}, effects=STANDING, only="kept#1 fail after"
+    )
+    assert report.shrunk is not None, report.text()
+    assert report.shrunk.label == "kept#1 fail after"
+    assert report.shrunk.spec == {
+        "name": "evening",
+        "steps": [{"id": "kept", "tool": "banquet.order_for_good", "input": {"what": "cake for 2 at hall"}}],
+    }
+    assert "shortest spec" in report.text()
+
+
+async def test_what_cannot_be_explored_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"banquet\.ordr"):
+        await explore(task(ordering("hall", tool="ordr")), bundles=BUNDLES)
+    never = task(ordering("hall", validate=[{"rule": "false"}]))
+    with pytest.raises(NotExplorable, match="must complete, and it ended rolled_back: Rejected"):
+        await explore(never, bundles=BUNDLES)
+    with pytest.raises(NotExplorable, match="--only fits no cell"):
+        await explore(task(ordering("hall")), bundles=BUNDLES, only="hal#1 hang")
