@@ -35,6 +35,7 @@ from .activities.verify import verify
 from .bundle.bundle import Bundle
 from .bundle.registry import Registry
 from .compensations.bundled import bundled_compensations
+from .compensations.recover_child import recover_child
 from .compensations.retract import retract
 from .workflows import AgentTask, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
@@ -143,6 +144,7 @@ class CounterstepPlugin(SimplePlugin):
             read_leftovers,
             call_model,
             retract,
+            recover_child,
             *bundled_activities(self.registry),
             *bundled_compensations(self.registry),
             *self.registry.activities,
@@ -152,6 +154,7 @@ class CounterstepPlugin(SimplePlugin):
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
+        self.registry.know_workflows(own)
         ours = [AgentTask, TaskRecovery, *self.registry.workflows]
         if not any(_is_dynamic(cls) for cls in (*own, *ours)):
             ours.append(RegisteredTask)

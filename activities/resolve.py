@@ -10,12 +10,13 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ..bundle.registry import Registry
 from ..bundle.spec_file import parse_spec
-from ..saga.catalog import Catalog
+from ..saga.catalog import RECOVER_CHILD, Catalog
 from ..saga.check import check_spec
 from ..saga.errors import FailureType, Fault, SpecError
 from ..saga.failure import trim
 from ..saga.graph import every_step, targets
 from ..saga.names import nearest
+from ..saga.pivot import child_tasks
 from ..saga.schema import check_input
 from ..saga.snapshot import Question, Snapshot
 from ..saga.spec import TaskSpec
@@ -95,14 +96,28 @@ class Resolver:
 
 
 def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
-    steps = list(every_step(spec.steps))
+    tasks = _tasks_below(spec, catalog)
+    steps = [step for task in (spec, *tasks.values()) for step in every_step(task.steps)]
     names = [name for step in steps for _, name in targets(step)]
     names += [name for step in steps for name in step.fallbacks]
     validations = [*spec.validate_, *(validation for step in steps for validation in step.validate_)]
     checks = [validation.check for validation in validations if validation.check]
     part = catalog.only(tools=names, agents=names, validators=checks)
-    own = {step.compensate: catalog.compensations[step.compensate] for step in steps if step.compensate}
-    return part.model_copy(update={"compensations": {**part.compensations, **own}})
+    named = [step.compensate or (RECOVER_CHILD if step.workflow else None) for step in steps]
+    own = {name: catalog.compensations[name] for name in named if name is not None}
+    return part.model_copy(update={"compensations": {**part.compensations, **own}, "tasks": tasks})
+
+
+def _tasks_below(spec: TaskSpec, catalog: Catalog) -> dict[str, TaskSpec]:
+    """Returns the tasks that a task starts, and those that they start."""
+    found: dict[str, TaskSpec] = {}
+    waiting = child_tasks(spec, catalog)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = catalog.tasks[name]
+            waiting += child_tasks(catalog.tasks[name], catalog)
+    return found
 
 
 def _refused(type_: FailureType, faults: Iterable[Fault]) -> ApplicationError:

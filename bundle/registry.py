@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
-from ..saga.catalog import RETRACT, AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.catalog import (
+    RECOVER_CHILD,
+    RETRACT,
+    AgentEntry,
+    Catalog,
+    CompensationEntry,
+    ToolEntry,
+    ValidatorEntry,
+)
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.names import nearest
-from ..saga.spec import TaskSpec
+from ..saga.spec import Retry, TaskSpec
 from .bundle import Bundle
 from .function import Function
 
 MAX_TOOLS = 15
 """Tools one agent may have before it must ask for more: models choose markedly worse past this."""
+
+
+BUILT_IN_COMPENSATIONS = (
+    CompensationEntry(name=RETRACT, description="Withdraws an agent's output."),
+    CompensationEntry(
+        name=RECOVER_CHILD,
+        description="Undoes a child workflow from its history.",
+        timeout=timedelta(hours=1),
+        retry=Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1)),
+    ),
+)
+
+
+def workflow_name(cls: type) -> str:
+    """Returns the type of a workflow class; empty for a dynamic one."""
+    return str(cls.__temporal_workflow_definition.name or "")  # type: ignore[attr-defined]
 
 
 class Registry:
@@ -42,7 +67,7 @@ class Registry:
         self.activities: list[Callable[..., Any]] = []
         tools: dict[str, ToolEntry] = {}
         agents: dict[str, AgentEntry] = {}
-        compensations = {RETRACT: CompensationEntry(name=RETRACT, description="Withdraws an agent's output.")}
+        compensations = {entry.name: entry for entry in BUILT_IN_COMPENSATIONS}
         validators: dict[str, ValidatorEntry] = {}
         tasks: dict[str, TaskSpec] = {}
         for bundle in found:
@@ -60,6 +85,7 @@ class Registry:
             compensations=compensations,
             validators=validators,
             tasks=tasks,
+            workflows=tuple(workflow_name(cls) for cls in self.workflows),
             default_models=tuple(default_models),
         )
         faults = [*_clashes(found), *self._faults()]
@@ -70,6 +96,11 @@ class Registry:
     def catalog(self) -> Catalog:
         """Everything as data."""
         return self._catalog
+
+    def know_workflows(self, classes: Iterable[type]) -> None:
+        """Adds workflows that a worker has beside those of the bundles: a step may start them too."""
+        names = dict.fromkeys((*self._catalog.workflows, *(workflow_name(cls) for cls in classes)))
+        self._catalog = self._catalog.model_copy(update={"workflows": tuple(names)})
 
     def _faults(self) -> Iterator[str]:
         catalog = self._catalog

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from .budget import Budget, Usage
+from .catalog import CompensationEntry
 from .errors import FailureType
 from .failure import Failed, Failure, trim
 from .ledger import Entry, EntryState, Ledger
@@ -46,6 +48,7 @@ class Book:
         log: Who did what, on which step, why and when; JSON objects, oldest first. ``n`` counts them: a
             replay may tell another ``at`` by milliseconds, never another ``n``.
         undo_order: Ids of ledger entries in the order in which their undos finished.
+        compensations: What is declared of them, by name; those of finished children included.
         facts: What people have told the task, by name.
         feedback: By step, what was wrong with the attempts before this one.
         reruns: By step, how often its failure has sent the task back.
@@ -86,6 +89,7 @@ class Book:
         self.steps: dict[str, Progress] = {}
         self.log: list[dict[str, Any]] = []
         self.undo_order: list[str] = []
+        self.compensations: dict[str, CompensationEntry] = {}
         self.facts: dict[str, Any] = {}
         self.feedback: dict[str, list[dict[str, Any]]] = {}
         self.reruns: dict[str, int] = {}
@@ -241,6 +245,22 @@ class Book:
     def void(self, entry_id: str) -> None:
         """Records that a forward call certainly did not happen."""
         self.ledger = self.ledger.void(entry_id)
+
+    def absorb(
+        self, entries: Iterable[Entry], compensations: Iterable[CompensationEntry], usage: Usage
+    ) -> None:
+        """Takes over what a finished child would have to undo, and what it has spent.
+
+        Args:
+            entries: Its ledger, oldest first, under ids of this one.
+            compensations: What is declared of their compensations.
+            usage: What it has spent.
+        """
+        for entry in entries:
+            self.arm(replace(entry, output=None))
+            self.settle(entry.id, entry.output)
+        self.compensations.update({entry.name: entry for entry in compensations})
+        self.usage = self.usage.joined(usage)
 
     def begin_undo(self, entry_id: str) -> Entry:
         """Records that an undo begins; returns its entry."""

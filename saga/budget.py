@@ -82,6 +82,17 @@ class Usage(BaseModel):
             unpriced_models=unpriced,
         )
 
+    def joined(self, other: Usage) -> Usage:
+        """Adds what somebody else has spent."""
+        return Usage(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=self.usd + other.usd,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
+            unpriced_models=tuple(dict.fromkeys((*self.unpriced_models, *other.unpriced_models))),
+        )
+
     def report(self) -> dict[str, object]:
         """Returns the usage as JSON, `tokens` included."""
         return {**self.model_dump(mode="json"), "tokens": self.tokens, "usd": round(self.usd, 8)}

@@ -93,11 +93,10 @@ class Call:
 class Caller:
     """Makes the calls of one task."""
 
-    def __init__(self, book: Book, root_key: str, compensations: Mapping[str, CompensationEntry]) -> None:
-        """Args: root_key: see `idempotency_key`. compensations: those of bundles, by name."""
+    def __init__(self, book: Book, root_key: str) -> None:
+        """Args: root_key: see `idempotency_key`."""
         self._book = book
         self._root_key = root_key
-        self._compensations = compensations
         self._outgoing = Outgoing()
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
@@ -167,7 +166,8 @@ class Caller:
             "task_id": self._book.task_id,
         }
         path, _, round_ = entry.id.rpartition("#")
-        declared = self._compensations.get(entry.compensation, CompensationEntry(name=entry.compensation))
+        default = CompensationEntry(name=entry.compensation)
+        declared = self._book.compensations.get(entry.compensation, default)
         retry = declared.retry or UNDO_RETRY
         call = Call(
             step=entry.step,

@@ -18,6 +18,9 @@ FORMAT_VERSION = 1
 RETRACT = "counterstep.retract"
 """The compensation that every agent call has unless it names its own."""
 
+RECOVER_CHILD = "counterstep.recover_child"
+"""The compensation of a child workflow that did not come to an end of its own: undo it from its history."""
+
 STAND_IN = "stand-in/echo"
 """The model that plays agents of a bundle with ``stand_in=True`` where no model is set."""
 
@@ -109,6 +112,7 @@ class Catalog(BaseModel):
     """All that a worker offers, or the part of it that one task uses.
 
     Attributes:
+        workflows: Types of the workflows that the bundles bring along.
         default_models: The fallback chain of agents that name no model; empty where none is set.
     """
 
@@ -119,6 +123,7 @@ class Catalog(BaseModel):
     validators: dict[str, ValidatorEntry] = {}
     compensations: dict[str, CompensationEntry] = {}
     tasks: dict[str, TaskSpec] = {}
+    workflows: tuple[str, ...] = ()
     default_models: tuple[str, ...] = ()
 
     def models_of(self, agent: AgentEntry) -> tuple[str, ...]:

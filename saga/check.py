@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .catalog import AgentEntry, Catalog, ToolEntry
 from .cel_tokens import is_one_hole
@@ -11,7 +12,7 @@ from .errors import Fault
 from .graph import Graph, Place, every_step, places, targets, validation_places
 from .model_name import plain_model
 from .names import nearest
-from .pivot import pivot_faults
+from .pivot import child_cycle, pivot_faults
 from .readable import Readable, Room
 from .schema import check_input, check_part, check_schema, fields_of, resolve
 from .spec import Fallback, RetryFrom, Step, TaskSpec, Validation
@@ -33,6 +34,13 @@ def check_spec(spec: TaskSpec, catalog: Catalog) -> list[Fault]:
         Every fault, each once; empty when the task can run.
     """
     return list(dict.fromkeys(_Checker(spec, catalog).faults()))
+
+
+class _Called(NamedTuple):
+    """A child task, as far as its input goes."""
+
+    name: str
+    input_schema: Mapping[str, Any]
 
 
 class _Checker:
@@ -82,6 +90,8 @@ class _Checker:
             if place.scope != "rule":
                 yield from self._readable.faults(place, here, room, step)
         yield from self._one_of(step, here)
+        if step.workflow is not None:
+            yield from self._workflow(step, step.workflow, here)
         for where, name in targets(step):
             yield from self._target(step, name, f"{here}.{where}", here)
         if step.compensate is not None and step.compensate not in self._catalog.compensations:
@@ -97,7 +107,7 @@ class _Checker:
         yield from self._validations(step.validate_, here, room, step, list(every_step([step])))
 
     def _one_of(self, step: Step, here: str) -> Iterator[Fault]:
-        if step.target is None:
+        if step.target is None or step.workflow is not None:
             return
         computed = any(expressions(step.target))
         if computed and not step.one_of:
@@ -117,6 +127,21 @@ class _Checker:
         yield from self._input(step, entry, here)
         yield from self._effect(step, entry, here)
 
+    def _workflow(self, step: Step, name: str, here: str) -> Iterator[Fault]:
+        where = f"{here}.workflow"
+        known = [*self._catalog.tasks, *self._catalog.workflows]
+        if any(expressions(name)):
+            yield Fault(where, "name the workflow outright; it cannot be computed")
+        elif name not in known and step.task_queue is None:
+            message = f"there is no task or workflow {name!r}{nearest(name, known)}"
+            yield Fault(where, f"{message}; one that other workers have needs their task_queue")
+        elif name in self._catalog.tasks:
+            child = self._catalog.tasks[name]
+            yield from self._input(step, _Called(name, child.input), here)
+            callers = child_cycle(name, self._catalog)
+            if callers:
+                yield Fault(where, f"these tasks start each other for ever: {' -> '.join(callers)}")
+
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
         if kind == "agent" and name in self._catalog.tools:
             return f"{name!r} is a tool; write tool: {name}"
@@ -129,7 +154,7 @@ class _Checker:
             message = f"{agent.name} names no model; set COUNTERSTEP_MODEL or give its Agent a model"
             yield Fault(where, message)
 
-    def _input(self, step: Step, entry: AgentEntry | ToolEntry, here: str) -> Iterator[Fault]:
+    def _input(self, step: Step, entry: AgentEntry | ToolEntry | _Called, here: str) -> Iterator[Fault]:
         if isinstance(step.input, str) and is_one_hole(step.input):
             return
         if not isinstance(step.input, Mapping):

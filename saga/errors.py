@@ -99,3 +99,4 @@ class FailureType(StrEnum):
     PRECONDITION = "PreconditionFailed"
     ABANDONED = "Abandoned"
     AMENDED = "Amended"
+    CHILD_ENDED = "ChildEnded"

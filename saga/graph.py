@@ -103,7 +103,7 @@ def every_step(steps: Iterable[Step]) -> Iterator[Step]:
 
 def targets(step: Step) -> Iterator[tuple[str, str]]:
     """Yields what a step may call, each as the key where it stands and the name of an agent or tool."""
-    if step.target is None:
+    if step.target is None or step.workflow is not None:
         return
     if not any(expressions(step.target)):
         yield step.kind, step.target

@@ -11,7 +11,9 @@ from temporalio import workflow
 from .book import Book
 from .caller import Caller
 from .catalog import Catalog
+from .child_calls import ChildCalls
 from .conversation import Conversations
+from .handover import OPENED, PARENT
 from .model_calls import ModelCalls
 from .people import People
 from .pivot_calls import PivotCalls
@@ -34,6 +36,7 @@ class Parts:
         rollback: Undoes them.
         people: Asks people.
         pivots: Calls its pivot.
+        children: Runs its child workflows.
         conversations: Runs its model agents.
         verification: Checks its outputs.
     """
@@ -46,6 +49,7 @@ class Parts:
     rollback: Rollback
     people: People
     pivots: PivotCalls
+    children: ChildCalls
     conversations: Conversations
     verification: Verification
 
@@ -69,13 +73,15 @@ class Parts:
             give_up: How long a stuck undo waits for a person; None for as long as it takes.
         """
         catalog = snapshot.catalog
-        root_key = workflow.info().first_execution_run_id
+        parent = PARENT.get()
+        root_key = workflow.info().first_execution_run_id if parent is None else parent.key
+        book.compensations = dict(catalog.compensations)
         status = Status(book, search_attributes=snapshot.search_attributes)
-        caller = Caller(book, root_key, catalog.compensations)
+        caller = Caller(book, root_key)
         rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         people = People(book, status)
         models = ModelCalls(book, caller)
-        return cls(
+        parts = cls(
             book=book,
             status=status,
             input=task_input,
@@ -84,6 +90,11 @@ class Parts:
             rollback=rollback,
             people=people,
             pivots=PivotCalls(book, caller, people),
+            children=ChildCalls(book, root_key),
             conversations=Conversations(book, caller, rollback, models, catalog, root_key),
             verification=Verification(book, caller, models, catalog),
         )
+        opened = OPENED.get()
+        if opened is not None:
+            opened.append(parts)
+        return parts

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from .catalog import AgentEntry, Catalog
 from .effect import Effect
 from .errors import Fault
-from .graph import Graph, targets
+from .graph import Graph, every_step, targets
 from .spec import Step, TaskSpec
 
 
@@ -33,6 +33,8 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
     """Returns every effect that a step may have, by whatever it may call."""
     if step.group is not None:
         return set().union(*(effects_of(inner, catalog) for inner in step.group.steps))
+    if step.workflow is not None:
+        return _effects_of_child(step, step.workflow, catalog)
     found: set[Effect] = set()
     for name in [*(name for _, name in targets(step)), *step.fallbacks]:
         entry = catalog.agents.get(name) or catalog.tools.get(name)
@@ -41,6 +43,35 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
         if isinstance(entry, AgentEntry):
             found |= {catalog.tools[tool].effect for tool in entry.tools if tool in catalog.tools}
     return found
+
+
+def child_cycle(name: str, catalog: Catalog) -> list[str]:
+    """Returns the tasks by which a task would start itself, in order; empty where it does not."""
+    trails = [[name]]
+    while trails:
+        trail = trails.pop()
+        for child in child_tasks(catalog.tasks[trail[-1]], catalog):
+            if child in trail:
+                return [*trail[trail.index(child) :], child]
+            trails.append([*trail, child])
+    return []
+
+
+def child_tasks(spec: TaskSpec, catalog: Catalog) -> list[str]:
+    """Returns the registered tasks that a task starts as its children."""
+    names = [step.workflow for step in every_step(spec.steps) if step.workflow in catalog.tasks]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _effects_of_child(step: Step, name: str, catalog: Catalog) -> set[Effect]:
+    """A child with a pivot is one; what it undoes before that is its own affair."""
+    if step.effect is not None:
+        return {step.effect}
+    spec = catalog.tasks.get(name)
+    if spec is None or child_cycle(name, catalog):
+        return {Effect.COMPENSATABLE}
+    inside = set().union(*(effects_of(inner, catalog) for inner in spec.steps))
+    return {Effect.PIVOT} if Effect.PIVOT in inside else inside
 
 
 def _pivots(

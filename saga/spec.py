@@ -22,6 +22,9 @@ from .cel_tokens import holes, is_one_hole
 from .duration import Duration
 from .effect import Effect
 
+KINDS = ("agent", "tool", "workflow", "group")
+"""What a step may call."""
+
 STEP_ID = r"^[a-z][a-z0-9_]*$"
 
 
@@ -62,14 +65,19 @@ def validation_fault(validation: Mapping[str, Any]) -> str | None:
 def step_fault(step: Mapping[str, Any]) -> str | None:
     """Says which keys of a step do not go together, or None."""
     said = {key for key, value in step.items() if value is not None}
-    kinds = [kind for kind in ("agent", "tool", "group") if kind in said]
+    kinds = [kind for kind in KINDS if kind in said]
     if len(kinds) != 1:
         found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
-        return f"a step calls exactly one of agent, tool and group, {found}"
+        return f"a step calls exactly one of agent, tool, workflow and group, {found}"
     own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
     refused = [key for key in own if "group" in said and step.get(key)]
     if refused:
         return f"a group has no {' and no '.join(refused)}; its steps have"
+    refused = [key for key in ("one_of", "compensate", "retry") if "workflow" in said and step.get(key)]
+    if refused:
+        return (
+            f"a child workflow has no {' and no '.join(refused)}; it undoes itself, and retry_from repeats it"
+        )
     if "max_parallel" in said and "for_each" not in said:
         return "max_parallel needs for_each"
     return None
@@ -173,6 +181,7 @@ class Step(_Model):
     needs: tuple[StepId, ...] = ()
     agent: str | None = None
     tool: str | None = None
+    workflow: str | None = Field(default=None, min_length=1)
     group: Group | None = None
     one_of: tuple[str, ...] = ()
     input: Any = Field(default_factory=dict)
@@ -200,13 +209,13 @@ class Step(_Model):
 
     @property
     def kind(self) -> str:
-        """``agent``, ``tool`` or ``group``."""
-        return "agent" if self.agent is not None else "tool" if self.tool is not None else "group"
+        """``agent``, ``tool``, ``workflow`` or ``group``."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def target(self) -> str | None:
-        """The name of the agent or tool as written (it may be an expression); None for a group."""
-        return self.agent if self.agent is not None else self.tool
+        """What is called, as written (an agent or tool may be an expression); None for a group."""
+        return self.agent or self.tool or self.workflow
 
     @property
     def on_rejection(self) -> OnTrouble:

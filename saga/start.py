@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from .book import TaskState
 from .engine import Engine
 from .errors import FailureType
+from .handover import PARENT
 from .lifecycle import failure_of, open_book, take_snapshot
 from .marking import mark_as_task
 from .names import nearest
@@ -61,7 +62,7 @@ async def run_task(question: Question) -> Any:
         book.enter(TaskState.ROLLED_BACK)
         raise
     result = await Engine(book, snapshot, question.input).run()
-    return result.model_dump(mode="json")
+    return result.model_dump(mode="json") if PARENT.get() is None else result.output
 
 
 def _only_argument(task: str, args: Sequence[RawValue]) -> Any:

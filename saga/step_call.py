@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from .assignment import Assignment
 from .caller import Call, as_json
 from .catalog import DEFAULT_TIMEOUT, AgentEntry, ToolEntry
+from .child_calls import Child
 from .conversation import Outcome
 from .effect import Effect
 from .errors import FailureType
@@ -17,6 +18,7 @@ from .model_calls import MODEL_RETRY
 from .names import nearest
 from .parts import Parts
 from .people import Check
+from .pivot import effects_of
 from .schema import check_input
 from .scope import StopScope
 from .spec import Retry, Step
@@ -103,6 +105,8 @@ class StepCall:
         """
         if self._step.group is not None:
             return await self._group(item)
+        if self._step.workflow is not None:
+            return await self._child(item, self._step.workflow)
         return await self._call_and_verify(item, self._target(item))
 
     async def fall_back(self, item: Item, agent: str) -> Any:
@@ -111,7 +115,8 @@ class StepCall:
 
     def fault_of(self, item: Item) -> Check:
         """Returns what says why a value cannot be the output of the step, or None."""
-        schema = {} if self._step.group is not None else self._target(item).output_schema
+        called = self._step.agent or self._step.tool
+        schema = self._target(item).output_schema if called is not None else {}
 
         def fault(value: Any) -> str | None:
             faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
@@ -138,6 +143,32 @@ class StepCall:
         if group.output is None:
             output = {name: value["output"] for name, value in inner.own_steps().items()}
         await self._verify(item, round_, output, None, {}, "", None)
+        return output
+
+    # --- child workflows
+
+    async def _child(self, item: Item, type_: str) -> Any:
+        step = self._step
+        value = render(step.input, item.variables, "input")
+        effects = effects_of(step, self._parts.catalog)
+        child = Child(
+            step=self._name,
+            path=item.path,
+            round=self._book.next_round(item.path),
+            workflow=type_,
+            input=value,
+            depends_on=self._run.entries_before(step.id),
+            effect=Effect.PIVOT if Effect.PIVOT in effects else Effect.COMPENSATABLE,
+            timeout=step.timeout,
+            task_queue=step.task_queue,
+            ends_undone=type_ in self._parts.catalog.tasks,
+        )
+        if child.effect is Effect.PIVOT:
+            await self._verify(item, child.round, value, value, {}, type_, None)
+            await self._run.before_pivot()
+            return await self._parts.children.call(child, item.scope)
+        output = await self._parts.children.call(child, item.scope)
+        await self._verify(item, child.round, output, value, {}, type_, None)
         return output
 
     # --- agents and tools

@@ -86,9 +86,8 @@ async def test_an_idempotent_pivot_is_repeated_under_its_key(tasks: Tasks, effec
 
 @pytest.mark.parametrize("when", ["while it runs", "after it"])
 async def test_a_cancel_past_the_pivot_is_only_recorded(tasks: Tasks, effects: Desk, when: str) -> None:
-    held = {"late": HELD}
-    first, second = (held, {}) if when == "while it runs" else ({}, held)
-    handle = await tasks.start([put("a"), pivot("a", **first), after("p", **second)])
+    first, second = (HELD, 0) if when == "while it runs" else (0, HELD)
+    handle = await tasks.start([put("a"), pivot("a", late=first), after("p", late=second)])
     await effects.until("done", "p" if when == "while it runs" else "r")
     await handle.cancel()
     effects.release("p", "r")

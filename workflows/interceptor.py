@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import (
+    ContinueAsNewInput,
     ExecuteWorkflowInput,
     StartActivityInput,
+    StartChildWorkflowInput,
     WorkflowInboundInterceptor,
     WorkflowOutboundInterceptor,
 )
 
+from ..saga.child_end import undo_completed
 from ..saga.failure import trim
+from ..saga.handover import OPENED, PARENT, hand_over
 from ..saga.marking import is_task
-from ..saga.wire import CURRENT_HEADER, HEADER
+from ..saga.wire import CURRENT_HEADER, HEADER, CallHeader
 
 
 class TaskInterceptor(WorkflowInboundInterceptor):
@@ -28,7 +33,13 @@ class TaskInterceptor(WorkflowInboundInterceptor):
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
         """See the class."""
+        payload = input.headers.get(HEADER)
+        parent = None if payload is None else CallHeader.model_validate_json(payload.data)
+        PARENT.set(parent)
+        OPENED.set([])
         try:
+            if parent is not None:
+                return await self._as_child(input)
             return await super().execute_workflow(input)
         except (FailureError, workflow.ContinueAsNewError, workflow.NondeterminismError):
             raise
@@ -38,12 +49,33 @@ class TaskInterceptor(WorkflowInboundInterceptor):
             type_ = type(error).__name__
             raise ApplicationError(trim(str(error)) or type_, type=type_, non_retryable=True) from error
 
+    async def _as_child(self, input: ExecuteWorkflowInput) -> Any:
+        try:
+            return hand_over(await super().execute_workflow(input))
+        except (workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise await undo_completed(error) from error.__cause__
+
 
 class _Outbound(WorkflowOutboundInterceptor):
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
-        header = CURRENT_HEADER.get()
-        if header is not None:
-            data = header.model_dump_json(exclude_defaults=False).encode()
-            payload = Payload(metadata={"encoding": b"json/plain"}, data=data)
-            input.headers = {**input.headers, HEADER: payload}
+        input.headers = _with(CURRENT_HEADER.get(), input.headers)
         return super().start_activity(input)
+
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        input.headers = _with(CURRENT_HEADER.get(), input.headers)
+        return await super().start_child_workflow(input)
+
+    def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
+        input.headers = _with(PARENT.get(), input.headers)
+        super().continue_as_new(input)
+
+
+def _with(header: CallHeader | None, headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    if header is None:
+        return headers
+    data = header.model_dump_json(exclude_defaults=False).encode()
+    return {**headers, HEADER: Payload(metadata={"encoding": b"json/plain"}, data=data)}

@@ -1,0 +1,223 @@
+"""Child workflows of one task: each rolls back with its parent, running or finished."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    TerminatedError,
+    TimeoutError,
+    WorkflowAlreadyStartedError,
+)
+
+from .book import Book
+from .catalog import RECOVER_CHILD
+from .duration import format_duration
+from .effect import Effect
+from .errors import FailureType
+from .failure import Failed, Failure, Stopped, trim
+from .handover import absorbed, read_handover
+from .key import idempotency_key
+from .ledger import Entry
+from .scope import StopScope
+from .wire import CURRENT_HEADER, MAX_PAYLOAD, CallHeader
+
+_NOTHING_RAN = frozenset(
+    {
+        FailureType.INVALID_SPEC,
+        FailureType.INVALID_INPUT,
+        FailureType.UNKNOWN_TASK,
+        FailureType.INLINE_SPECS_REFUSED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One child workflow.
+
+    Attributes:
+        step: The id of the step that it belongs to.
+        path: Its place in the task.
+        round: 1, plus 1 for each re-run after an undo.
+        workflow: Its type.
+        input: Its only argument; JSON.
+        depends_on: Ids of the ledger entries that it builds on.
+        effect: What it does to the world, taken as a whole.
+        timeout: After how long it is cancelled, and so rolled back; None for never.
+        task_queue: Its workers' queue; None for the task's own.
+        ends_undone: Whether it is a task of ours, whose cancelled end says that everything is undone.
+    """
+
+    step: str
+    path: str
+    round: int
+    workflow: str
+    input: Any
+    depends_on: frozenset[str]
+    effect: Effect
+    timeout: timedelta | None
+    task_queue: str | None
+    ends_undone: bool
+
+    @property
+    def id(self) -> str:
+        """``PATH#ROUND``: the id of its ledger entry while it runs."""
+        return f"{self.path}#{self.round}"
+
+
+class ChildCalls:
+    """Starts the child workflows of one task, and takes their ledgers over."""
+
+    def __init__(self, book: Book, root_key: str) -> None:
+        """Args: root_key: see `idempotency_key`."""
+        self._book = book
+        self._root_key = root_key
+
+    async def call(self, child: Child, scope: StopScope) -> Any:
+        """Runs a child to its end.
+
+        While it runs, one entry of the ledger stands for all of it: should somebody end it by force, its
+        effects are undone from its history. When it has completed, its own entries take that one's place.
+
+        Args:
+            child: What to start.
+            scope: The part of the task that it belongs to; a stop cancels the child, which rolls back.
+
+        Returns:
+            Its result as JSON.
+
+        Raises:
+            Failed: It failed, was refused, cancelled or ended by somebody else, or took too long.
+            Stopped: The scope is, or was, stopped.
+        """
+        scope.check(child.step)
+        argument = RawValue(workflow.payload_converter().to_payload(child.input))
+        if argument.payload.ByteSize() > MAX_PAYLOAD:
+            size = argument.payload.ByteSize()
+            message = f"the input of {child.workflow} has {size} bytes; the most is {MAX_PAYLOAD}"
+            raise self._failed(child, FailureType.PAYLOAD_TOO_LARGE, message, nothing=True)
+        workflow_id = f"{workflow.info().workflow_id}/{child.id}"
+        key = idempotency_key(self._root_key, child.path, child.round)
+        self._book.arm(
+            Entry(
+                id=child.id,
+                step=child.step,
+                compensation=RECOVER_CHILD,
+                key=key,
+                depends_on=child.depends_on,
+                input={"workflow_id": workflow_id},
+                task_queue=child.task_queue,
+            )
+        )
+        try:
+            handle = await self._start(child, workflow_id, key, argument)
+        except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
+            self._book.void(child.id)
+            message = f"{child.workflow} was not started: {error}"
+            raise self._failed(child, FailureType.CHILD_ENDED, message, nothing=True) from error
+        return await self._outcome(child, handle, scope)
+
+    async def _start(
+        self, child: Child, workflow_id: str, key: str, argument: RawValue
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        header = CallHeader(key=key, step=child.step, effect=child.effect, compensation=RECOVER_CHILD)
+        token = CURRENT_HEADER.set(header)
+        try:
+            starting = workflow.start_child_workflow(
+                child.workflow,
+                argument,
+                id=workflow_id,
+                task_queue=child.task_queue,
+                result_type=RawValue,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                # The default ends a child without any undo when its parent is ended by force.
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{child.step} of {workflow.info().workflow_id}"[:200],
+            )
+            return await starting
+        finally:
+            CURRENT_HEADER.reset(token)
+
+    async def _outcome(
+        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+    ) -> Any:
+        timer = None
+        if child.timeout is not None:
+            timer = asyncio.create_task(_cancel_after(handle, child.timeout))
+        if scope.stopped:
+            handle.cancel()
+        try:
+            result: RawValue = await scope.interruptible(child.step, handle)
+        except ChildWorkflowError as error:
+            too_late = timer is not None and timer.done()
+            raise self._ended(child, error, scope, too_late=too_late) from error
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return self._absorb(child, result, scope)
+
+    def _absorb(self, child: Child, result: RawValue, scope: StopScope) -> Any:
+        handed = read_handover(workflow.payload_converter().from_payload(result.payload))
+        self._book.void(child.id)
+        self._book.absorb(
+            absorbed(
+                handed, path=child.path, round_=child.round, step=child.step, depends_on=child.depends_on
+            ),
+            handed.compensations,
+            handed.usage,
+        )
+        if handed.committed:
+            self._book.commit(child.step)
+            scope.seal()
+        return handed.result
+
+    def _ended(self, child: Child, error: ChildWorkflowError, scope: StopScope, *, too_late: bool) -> Failed:
+        failed = self._read_end(child, error, too_late=too_late)
+        if failed.certainly_nothing:
+            self._book.void(child.id)
+        else:
+            self._book.settle(child.id)
+        if scope.reason is None:
+            return failed
+        stopped = Stopped(child.step, scope.reason)
+        stopped.certainly_nothing = failed.certainly_nothing
+        return stopped
+
+    def _read_end(self, child: Child, error: ChildWorkflowError, *, too_late: bool) -> Failed:
+        cause = error.cause
+        if isinstance(cause, CancelledError):
+            if too_late and child.timeout is not None:
+                message = f"{child.workflow} took longer than {format_duration(child.timeout)}"
+                return self._failed(child, FailureType.TIMEOUT, message, nothing=child.ends_undone)
+            message = f"{child.workflow} was cancelled by somebody"
+            return self._failed(child, FailureType.CHILD_ENDED, message, nothing=child.ends_undone)
+        if isinstance(cause, TerminatedError | TimeoutError):
+            how = "terminated" if isinstance(cause, TerminatedError) else "ended by its timeout"
+            return self._failed(child, FailureType.CHILD_ENDED, f"{child.workflow} was {how}")
+        if isinstance(cause, ApplicationError):
+            type_ = cause.type or "Error"
+            if type_ == FailureType.ROLLED_BACK and cause.details:
+                type_ = cause.details[0].get("failure", {}).get("type", type_)
+            undone = cause.type == FailureType.ROLLED_BACK or cause.type in _NOTHING_RAN
+            return self._failed(child, type_, cause.message, nothing=undone)
+        return self._failed(child, type(cause or error).__name__, str(cause or error))
+
+    @staticmethod
+    def _failed(child: Child, type_: str, message: str, *, nothing: bool = False) -> Failed:
+        failure = Failure(step=child.step, type=type_, message=trim(message))
+        return Failed(failure, certainly_nothing=nothing)
+
+
+async def _cancel_after(handle: workflow.ChildWorkflowHandle[Any, Any], timeout: timedelta) -> None:
+    await workflow.sleep(timeout, summary="timeout of a child")
+    handle.cancel()
