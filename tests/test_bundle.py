@@ -77,7 +77,8 @@ def test_the_designs_bundle_is_what_it_says() -> None:
         "shop.hand_to_courier",
         "shop.write_to",
     }
-    assert set(catalog.compensations) == {"counterstep.retract", "shop.release_stock", "shop.restore_plan"}
+    own = {"shop.release_stock", "shop.restore_plan"}
+    assert set(catalog.compensations) == {"counterstep.retract", "counterstep.recover_child", *own}
     assert set(catalog.agents) == {"shop.appraiser", "shop.buyer"}
     assert set(catalog.validators) == {"shop.within_stock", "shop.is_cheap"}
 
@@ -602,7 +603,7 @@ def test_temporal_names_are_unique_on_a_worker() -> None:
 
 
 def test_an_empty_worker_still_retracts() -> None:
-    assert list(Registry([]).catalog.compensations) == ["counterstep.retract"]
+    assert list(Registry([]).catalog.compensations) == ["counterstep.retract", "counterstep.recover_child"]
 
 
 def test_the_stand_in_plays_only_where_no_model_is_set() -> None:

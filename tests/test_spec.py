@@ -244,11 +244,11 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
         ),
         (
             step(tool=None),
-            {"steps[0]": "a step calls exactly one of agent, tool and group, and this one calls none"},
+            {"steps[0]": "a step calls exactly one of agent, tool, workflow and group, and this one calls none"},
         ),
         (
             step(agent="b.d"),
-            {"steps[0]": "a step calls exactly one of agent, tool and group, not agent and tool together"},
+            {"steps[0]": "a step calls exactly one of agent, tool, workflow and group, not agent and tool together"},
         ),
         (step(when=3), {"steps[0].when": "must be text, not 3"}),
         (step(when=""), {"steps[0].when": "must not be empty"}),
