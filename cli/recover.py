@@ -36,7 +36,8 @@ def recover(
     It runs once, as the workflow ID/recover/RUN, on workers that have the task's bundles. Exits with 0 all
     undone, 2 refused, 3 needs attention or incomplete, 4 no server or no worker, 130 left running.
     """
-    from .recoverer import Asked, recover_task
+    from .recoverer import recover_task
+    from .recovery import Asked
     from .target import find_target
 
     asked = Asked(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
@@ -44,4 +45,5 @@ def recover(
     outcome = asyncio.new_event_loop().run_until_complete(recover_task(target, asked, wait=not no_wait))
     if json:
         emit(outcome.model_dump(mode="json"))
-    raise typer.Exit(outcome.exit_code)
+    if not no_wait:
+        raise typer.Exit(outcome.exit_code)

@@ -13,6 +13,9 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
+from counterstep.activities.chain import find_chain
+from counterstep.cli.failure import CommandFailed
+from counterstep.cli.recoverer import start_recovery
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.key import idempotency_key
 from counterstep.saga.status import SAGA_STATE
@@ -77,7 +80,7 @@ async def stop_at_rest(tasks: Tasks, effects: Desk, *steps: dict[str, Any]) -> W
 
 
 async def test_between_two_steps(tasks: Tasks, effects: Desk) -> None:
-    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a"), put("c"))
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a", undo_delay=0.3), put("c"))
     keys = {event.what: event.key for event in effects.events("done")}
     done = await recover(tasks, handle)
     assert (done.state, done.exit_code, done.not_undone) == ("completed", 0, ())
@@ -234,6 +237,24 @@ async def test_a_refused_call_that_only_the_workers_can_read(
         assert effects.what("undo") == ["b", "b"], "the workers know that nothing has happened in a"
 
 
+async def test_workers_without_the_key_do_nothing_and_say_so(
+    server: EmbeddedServer, task_queue: str, effects: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with brief_worker(server.address, task_queue, vault(Drawer())) as tasks:
+        handle = await stop_at_rest(tasks, effects, put("a"))
+    blind = f"{task_queue}-blind"
+    async with brief_worker(server.address, blind) as tasks:
+        trying = asyncio.create_task(recover(tasks, handle, task_queue=blind))
+        told = ""
+        while "counterstep.read_leftovers fails: " not in told:
+            await asyncio.wait({trying}, timeout=0.1)
+            assert not trying.done()
+            told += capsys.readouterr().err
+        trying.cancel()
+        await recovery_of(tasks, handle).terminate()
+    assert list(effects.effects()) == ["a"]
+
+
 async def test_more_than_fits_into_one_page(tasks: Tasks, effects: Desk) -> None:
     names = [f"s{number}" for number in range(7)]
     steps = [put(name, *names[:n][-1:], size=450_000) for n, name in enumerate(names)]
@@ -294,11 +315,15 @@ async def test_an_earlier_task_under_the_same_id(tasks: Tasks, effects: Desk) ->
 
 async def test_two_recoveries_at_once_are_one(tasks: Tasks, effects: Desk) -> None:
     handle = await stop_at_rest(tasks, effects, put("a"), put("b"))
+    chain = await find_chain(tasks.client, handle.id)
     results = await asyncio.gather(*(recover(tasks, handle) for _ in range(3)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, BaseException)]
     assert [getattr(error, "type", error) for error in refused] == ["AlreadyRecovered"] * 2
     assert sorted(effects.what("undo")) == ["a", "b"]
     assert await refusal_of(tasks, handle) == "AlreadyRecovered"
+    with pytest.raises(CommandFailed) as caught:  # somebody has looked before, and starts it now
+        await start_recovery(tasks.client, chain, tasks.task_queue)
+    assert caught.value.type == "AlreadyRecovered"
 
 
 async def test_a_recovery_that_was_ended_by_force_is_followed_by_another(tasks: Tasks, effects: Desk) -> None:
@@ -417,7 +442,7 @@ async def kill_at_random(tasks: Tasks, effects: Desk, chance: random.Random, see
         earlier = [step["id"] for step in steps]
         needs = chance.sample(earlier, chance.randint(0, min(2, len(earlier))))
         name, delay = f"s{number}", chance.choice([0, 0, 0.2])
-        steps.append(place(name, *needs, delay=delay))
+        steps.append(place(name, *needs, delay=delay, undo_delay=chance.choice([0, 0.2])))
         steps[-1]["input"]["what"] = f"{seed}/{name}"
     if chance.random() < 0.5:
         steps.append(step("broken", "desk.look", *(step["id"] for step in steps), fail="yes"))
@@ -435,3 +460,9 @@ async def kill_at_random(tasks: Tasks, effects: Desk, chance: random.Random, see
     except Exception as error:
         assert getattr(error, "type", None) == "NothingToUndo", error
         assert left == set()
+    undone = effects.what("undone")
+    for one in steps:
+        for need in one["needs"]:
+            after, before = f"{seed}/{need}", f"{seed}/{one['id']}"
+            if {after, before} <= set(undone):
+                assert undone.index(before) < undone.index(after), steps

@@ -181,6 +181,12 @@ async def test_the_commands(tasks: Tasks, effects: Desk, server: EmbeddedServer,
     assert "b: is to be undone by desk.take_back" in done.err
     assert effects.effects() == {}
 
+    other = await stopped(tasks, effects, put("c"))
+    started = await asyncio.to_thread(shop.run, "recover", other.id, "--no-wait", "--json")
+    assert (started.code, started.json["state"]) == (0, "running")
+    await tasks.client.get_workflow_handle(started.json["recovery_id"]).result()
+    assert effects.effects() == {}
+
     again = await asyncio.to_thread(shop.run, "recover", handle.id)
     assert again.code == 2
     assert "has completed" in again.err

@@ -16,7 +16,8 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     from counterstep import Bundle, Effect, Undo
     from counterstep.cli.failure import CommandFailed
-    from counterstep.cli.recoverer import Asked, Recovery, recover_task
+    from counterstep.cli.recoverer import recover_task
+    from counterstep.cli.recovery import Asked, Recovery
     from counterstep.cli.target import Target
     from counterstep.plugin import CounterstepPlugin
     from counterstep.tests.support.desk import Placed, desk, pause, put, record, take_back
