@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test explore check format bench clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,16 @@ demo: setup ## run a real task to its end, and once more with a late failure tha
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run all tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
+
+explore: setup ## break two tasks in every place and in every way, and count what is left behind
+	@mkdir -p .counterstep
+	@TRIP_DB=.counterstep/explore.sqlite $(BIN)/counterstep explore examples/trip/trip.yaml \
+		--bundle examples.trip.bundle:trip --effects examples.trip.world:standing \
+		--prepare examples.trip.world:restock --input origin=Zurich --input destination=Rome \
+		--input budget=1000 $(ARGS)
+	@COUNTERSTEP_TEST_BANQUET=.counterstep/banquet.sqlite $(BIN)/counterstep explore tests/support/banquet.yaml \
+		--bundle counterstep.tests.support.banquet:banquet \
+		--effects counterstep.tests.support.banquet:standing --input guests=3 $(ARGS)
 
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check

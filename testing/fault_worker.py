@@ -23,8 +23,9 @@ from typing import Any, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.testing import ActivityEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from ..bundle.loading import load_bundles
 from ..bundle.registry import Registry
@@ -39,6 +40,10 @@ from .pace import quicken
 _POLL_SECONDS: Final = 0.02
 _STICKY: Final = timedelta(milliseconds=300)
 _ENOUGH_DEATHS: Final = 20
+_DEPLOYMENT: Final = WorkerDeploymentConfig(
+    version=WorkerDeploymentVersion("counterstep-explore", "explored"), use_worker_versioning=False
+)
+"""Otherwise each worker makes a hash of all modules to name its build, which takes half a second."""
 
 
 class Nest(BaseModel):
@@ -160,6 +165,7 @@ class _Nursery:
             task_queue=queue,
             interceptors=[FaultInterceptor(ledger)],
             sticky_queue_schedule_to_start_timeout=_STICKY,
+            deployment_config=_DEPLOYMENT,
         )
         await worker.run()
 

@@ -17,6 +17,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -258,7 +259,7 @@ async def _board(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
     for _ in range(5):
         try:
             board: dict[str, Any] = await handle.query("board", rpc_timeout=timedelta(seconds=5))
-        except RPCError:
+        except (RPCError, WorkflowQueryFailedError):
             await asyncio.sleep(0.2)
         else:
             return board

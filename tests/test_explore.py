@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from counterstep import SpecError
-from counterstep.testing.explore import LATE_FAULT, NotExplorable, explore
+from counterstep.testing.exploration import LATE_FAULT, NotExplorable
+from counterstep.testing.explore import explore
 from counterstep.testing.fault import FaultKind
 from counterstep.testing.invariants import Invariant
 from counterstep.testing.report import Report

@@ -21,10 +21,14 @@ def _any_order(ledger: Ledger, **options: Any) -> list[str]:
     return [entry.id for entry in ledger if entry.state is EntryState.SETTLED]
 
 
+def _no_blockers(self: Ledger, entry_id: str) -> list[str]:
+    return []
+
+
 def _sabotage(bug: str) -> None:
     if bug == "order":
         Ledger.ready = _any_order  # type: ignore[method-assign, assignment]
-        Ledger.blockers = lambda ledger, entry_id: []  # type: ignore[method-assign]
+        Ledger.blockers = _no_blockers  # type: ignore[method-assign]
     if bug == "forget":
 
         async def forget(self: rollback.Rollback, *_: Any, **__: Any) -> bool:
