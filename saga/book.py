@@ -52,6 +52,7 @@ class Book:
         facts: What people have told the task, by name.
         feedback: By step, what was wrong with the attempts before this one.
         reruns: By step, how often its failure has sent the task back.
+        lines: How many lines the log has had.
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
         protected: The entries of the ledger from before the pivot.
@@ -98,7 +99,7 @@ class Book:
         self.protected: frozenset[str] = frozenset()
         self.waiting_for: Callable[[], list[dict[str, Any]]] = list
         self._stuck_since: dict[str, datetime] = {}
-        self._lines = 0
+        self.lines = 0
         self._model_calls_under_way = 0
         self._now = now
         self._changed = changed
@@ -124,10 +125,10 @@ class Book:
 
     def note(self, who: str, what: str, step: str = "", why: str = "") -> None:
         """Adds one line to the log."""
-        self._lines += 1
+        self.lines += 1
         self.log.append(
             {
-                "n": self._lines,
+                "n": self.lines,
                 "at": self._now().isoformat(),
                 "who": who,
                 "what": what,

@@ -19,6 +19,7 @@ from .catalog import DEFAULT_TIMEOUT, CompensationEntry
 from .effect import Effect
 from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
+from .history import is_full
 from .key import idempotency_key
 from .ledger import Entry
 from .outgoing import Outgoing
@@ -111,9 +112,13 @@ class Caller:
 
         Raises:
             Stopped: The scope is, or was, stopped.
-            Failed: The call failed past its retries, timed out, or is too large.
+            Failed: The call failed past its retries, timed out, or is too large, or the history is full.
         """
         scope.check(call.step)
+        if is_full():
+            message = "the history of the task has room left for its undos only"
+            failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
+            raise Failed(failure, certainly_nothing=True)
         before = await self._before(call, scope)
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         room = self._room(call, payloads, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import methodcaller
 from typing import Any
 
@@ -13,10 +13,12 @@ from temporalio import workflow
 
 from .amendments import Amendments
 from .book import Book, TaskState
+from .continuation import PAGES, arguments_of
 from .duration import format_duration
 from .errors import ExpressionError, FailureType
 from .failure import Failed, Failure, Stopped
 from .graph_run import GraphRun
+from .history import is_long
 from .lifecycle import CancelWatch, Lifecycle, failure_of
 from .parts import Parts
 from .progress import StepState
@@ -55,9 +57,23 @@ class TaskResult(BaseModel):
 class Engine:
     """Runs one task."""
 
-    def __init__(self, book: Book, snapshot: Snapshot, task_input: Any) -> None:
-        """Args: snapshot: with a spec. task_input: checked against the spec's schema already."""
+    def __init__(
+        self, book: Book, snapshot: Snapshot, task_input: Any, deadline: datetime | None = None
+    ) -> None:
+        """Prepares a task.
+
+        Args:
+            book: Its record, new or carried over.
+            snapshot: With a spec.
+            task_input: Checked against the spec's schema already.
+            deadline: When it is to be rolled back, where an earlier run has settled that.
+        """
         assert snapshot.spec is not None
+        self._snapshot = snapshot
+        self._may_continue = True
+        self._deadline = deadline
+        if deadline is None and snapshot.spec.deadline is not None:
+            self._deadline = workflow.now() + snapshot.spec.deadline
         self._spec = snapshot.spec
         self._book = book
         book.goal, book.budget = self._spec.goal, self._spec.budget
@@ -114,13 +130,16 @@ class Engine:
             variables={"task": self._parts.input},
             depends_on=frozenset(),
             before_pivot=self._before_pivot,
+            pause=self._is_long,
         )
         self._graph = graph
         amendments = Amendments(self._book, graph, self._scope)
         deadline = self._watch_deadline()
         try:
             while True:
-                await graph.run()
+                if not await graph.run():
+                    await self._continue_as_new()
+                    continue
                 output = self._output(self._spec.output)
                 if not self._book.committed:
                     await self._verify(output)
@@ -131,6 +150,26 @@ class Engine:
             amendments.end()
             if deadline is not None:
                 deadline.cancel()
+
+    def _is_long(self) -> bool:
+        return self._may_continue and is_long(waiting=self._book.state is not TaskState.RUNNING)
+
+    async def _continue_as_new(self) -> None:
+        """Goes on in a new run; returns where something has come in between, or the task is too large."""
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._graph.has_redos or self._scope.stopped:
+            return
+        # The dynamic workflow takes any number of arguments, and `AgentTask` one.
+        most = 1 if workflow.info().workflow_type == "AgentTask" else PAGES
+        task_input = self._parts.input
+        arguments = arguments_of(self._book, self._snapshot, task_input, self._deadline, most=most)
+        if arguments is None:
+            self._book.note(
+                "counterstep", "too large to continue as new; goes on as long as history has room"
+            )
+            self._may_continue = False
+            return
+        workflow.continue_as_new(args=arguments)
 
     async def _backward(self, error: Exception) -> BaseException:
         failure = self._cause(error)
@@ -164,12 +203,12 @@ class Engine:
         )
 
     def _watch_deadline(self) -> asyncio.Task[None] | None:
-        deadline = self._spec.deadline
-        return None if deadline is None else asyncio.create_task(self._stop_at(deadline))
+        return None if self._deadline is None else asyncio.create_task(self._stop_at(self._deadline))
 
-    async def _stop_at(self, deadline: timedelta) -> None:
-        await workflow.sleep(deadline, summary="deadline")
-        self._stop(f"the deadline of {format_duration(deadline)} has passed")
+    async def _stop_at(self, deadline: datetime) -> None:
+        await workflow.sleep(max(deadline - workflow.now(), timedelta()), summary="deadline")
+        assert self._spec.deadline is not None
+        self._stop(f"the deadline of {format_duration(self._spec.deadline)} has passed")
 
     def _output(self, template: Any) -> Any:
         if template is None:

@@ -100,3 +100,4 @@ class FailureType(StrEnum):
     ABANDONED = "Abandoned"
     AMENDED = "Amended"
     CHILD_ENDED = "ChildEnded"
+    HISTORY_FULL = "HistoryFull"

@@ -59,6 +59,7 @@ class GraphRun:
         variables: Mapping[str, Any],
         depends_on: frozenset[str],
         before_pivot: Callable[[], Awaitable[None]],
+        pause: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepares a run.
 
@@ -70,7 +71,9 @@ class GraphRun:
             variables: What expressions see from outside.
             depends_on: Ledger entries that every step here builds on.
             before_pivot: See the attributes.
+            pause: Says whether no more steps are to be started for now.
         """
+        self._pause = pause
         self.parts = parts
         self.prefix = prefix
         self.scope = scope
@@ -90,8 +93,11 @@ class GraphRun:
                 progress = Progress(step.kind, target, self.graph.needs[step.id])
                 parts.book.add_step(self.name_of(step.id), progress)
 
-    async def run(self) -> None:
-        """Runs all steps to their ends; called again it runs what is to be redone since.
+    async def run(self) -> bool:
+        """Runs all steps to their ends; called again it runs what is left, or is to be redone since.
+
+        Returns:
+            True when every step has ended; False when it has paused, and nothing runs.
 
         Raises:
             Failed: The first failure of a step; everything else has been stopped and has ended.
@@ -107,14 +113,17 @@ class GraphRun:
         if self._first is not None:
             raise self._first
         pending = [step_id for step_id in self.graph.steps if self._state(step_id) is StepState.PENDING]
+        if pending and self._pause():
+            return False
         if pending:
             self.scope.check(self.name_of(pending[0]))
             raise RuntimeError(f"steps {pending} can never start")
+        return True
 
     # --- going forward
 
     def _start_ready(self) -> None:
-        if self.scope.stopped or self._pivots & self._running.keys():
+        if self.scope.stopped or self._pivots & self._running.keys() or self._pause():
             return
         ready = [step for step in self.graph.steps.values() if self._is_ready(step)]
         pivot = next((step for step in ready if step.id in self._pivots), None)

@@ -75,7 +75,7 @@ class Parts:
         catalog = snapshot.catalog
         parent = PARENT.get()
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
-        book.compensations = dict(catalog.compensations)
+        book.compensations = {**catalog.compensations, **book.compensations}
         status = Status(book, search_attributes=snapshot.search_attributes)
         caller = Caller(book, root_key)
         rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from temporalio import workflow
@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from .book import TaskState
+from .continuation import read_carried
 from .engine import Engine
 from .errors import FailureType
 from .handover import PARENT
@@ -21,13 +22,13 @@ from .snapshot import Question
 _KEYS = ("task", "spec", "input")
 
 
-def read_request(argument: RawValue) -> Question:
+def read_request(arguments: Sequence[RawValue]) -> Question:
     """Reads the input of ``AgentTask``.
 
     Raises:
         ApplicationError: It has another shape; nothing has run.
     """
-    request = _only_argument("AgentTask", [argument])
+    request = _only_argument("AgentTask", arguments)
     if not isinstance(request, Mapping):
         raise _refused('the input is {"task": NAME, "input": {...}} or {"spec": {...}, "input": {...}}')
     for key in request:
@@ -51,9 +52,47 @@ def read_registered(task: str, args: Sequence[RawValue]) -> Question:
     return Question(task=task, input={} if value is None else value)
 
 
-async def run_task(question: Question) -> Any:
-    """Settles what the task is, runs it to its end and returns a `TaskResult` as JSON."""
+async def run_task(arguments: Sequence[RawValue], read: Callable[[Sequence[RawValue]], Question]) -> Any:
+    """Runs a task to its end.
+
+    Args:
+        arguments: Those of the workflow.
+        read: Reads them, where they do not come from an earlier run of the task.
+
+    Returns:
+        A `TaskResult` as JSON.
+
+    Raises:
+        ApplicationError: The arguments are wrong, or as `Engine.run`.
+    """
     mark_as_task()
+    if _is_continued(arguments):
+        engine = _restored(arguments)
+    else:
+        engine = await _begun(read(arguments))
+    result = await engine.run()
+    return result.model_dump(mode="json") if PARENT.get() is None else result.output
+
+
+def _is_continued(arguments: Sequence[RawValue]) -> bool:
+    """Says whether the arguments are an earlier run's; no caller can make them look so."""
+    if workflow.info().continued_run_id is None or not arguments:
+        return False
+    value = workflow.payload_converter().from_payload(arguments[0].payload)
+    return (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "snapshot" in value[0]
+    )
+
+
+def _restored(arguments: Sequence[RawValue]) -> Engine:
+    converter = workflow.payload_converter()
+    task, entries = read_carried([converter.from_payload(argument.payload) for argument in arguments])
+    book = open_book(task.snapshot.task)
+    task.fill(book, entries)
+    return Engine(book, task.snapshot, task.input, task.deadline)
+
+
+async def _begun(question: Question) -> Engine:
     book = open_book(question.task or _name_in(question.spec))
     try:
         snapshot = await take_snapshot(question)
@@ -61,8 +100,7 @@ async def run_task(question: Question) -> Any:
         book.blame(failure_of(error))
         book.enter(TaskState.ROLLED_BACK)
         raise
-    result = await Engine(book, snapshot, question.input).run()
-    return result.model_dump(mode="json") if PARENT.get() is None else result.output
+    return Engine(book, snapshot, question.input)
 
 
 def _only_argument(task: str, args: Sequence[RawValue]) -> Any:

@@ -18,7 +18,7 @@ from .step_call import Item, StepCall, Surroundings
 
 __all__ = ["StepRun", "Surroundings"]
 
-_NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED})
+_NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 
 
 class StepRun:

@@ -30,4 +30,4 @@ class AgentTask:
         Returns:
             A `TaskResult` as JSON.
         """
-        return await run_task(read_request(request))
+        return await run_task([request], read_request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -25,4 +26,4 @@ class RegisteredTask:
         Returns:
             A `TaskResult` as JSON.
         """
-        return await run_task(read_registered(workflow.info().workflow_type, args))
+        return await run_task(args, partial(read_registered, workflow.info().workflow_type))

@@ -349,6 +349,27 @@ desk.add_task(
 )
 
 
+desk.add_task(
+    {
+        "name": "long",
+        "input": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+        "steps": [
+            {"id": "one", "tool": "desk.put", "input": {"what": "one"}},
+            {"id": "two", "needs": ["one"], "tool": "desk.put", "input": {"what": "two"}},
+            {
+                "id": "many",
+                "needs": ["two"],
+                "for_each": "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]",
+                "tool": "desk.put",
+                "input": {"what": "item ${{ item }}"},
+            },
+            {"id": "last", "needs": ["many"], "tool": "desk.put", "input": {"what": "last"}},
+        ],
+        "output": {"count": "${{ size(steps.many.output) }}"},
+    }
+)
+
+
 @desk.validator
 def agree(subject: Subject) -> Verdict:
     """Says yes."""
