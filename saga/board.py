@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .book import Book
 
 MAX_OUTPUT = 50_000
-"""Bytes of one output on the board: the answer to a query has to fit into one message."""
+MAX_OUTPUTS = 1_000_000
+"""Bytes of one output, and of all, on the board: the answer to a query has to fit into one message."""
 
 _MARKS = {
     StepState.PENDING: "·",
@@ -37,12 +38,13 @@ def board(book: Book) -> dict[str, Any]:
         operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
     """
+    room = MAX_OUTPUTS // max(1, len(book.steps))
     return {
         "task": book.task,
         "task_id": book.task_id,
         "state": book.state.value,
         "goal": book.goal,
-        "steps": {name: _step(progress) for name, progress in book.steps.items()},
+        "steps": {name: _step(progress, room) for name, progress in book.steps.items()},
         "ledger": [_entry(entry) for entry in book.ledger],
         "usage": book.usage.report(),
         "budget": book.budget.model_dump(mode="json"),
@@ -74,7 +76,7 @@ def markdown(book: Book) -> str:
     return "\n".join(lines)
 
 
-def _step(progress: Progress) -> dict[str, Any]:
+def _step(progress: Progress, room: int) -> dict[str, Any]:
     call = {progress.kind: progress.target} if progress.kind != "group" else {"group": True}
     return {
         "state": progress.state.value,
@@ -83,7 +85,7 @@ def _step(progress: Progress) -> dict[str, Any]:
         "attempts": progress.attempts,
         "started": _time(progress.started),
         "finished": _time(progress.finished),
-        "output": _bounded(progress.output),
+        "output": _bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
         "error": progress.error,
         "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
         "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
@@ -102,9 +104,9 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _bounded(output: Any) -> Any:
+def _bounded(output: Any, most: int) -> Any:
     size = len(json.dumps(output, ensure_ascii=False))
-    return output if size <= MAX_OUTPUT else f"{size} bytes: too large for the board, see the history"
+    return output if size <= most else f"{size} bytes: too large for the board, see the history"
 
 
 def _error(entry: Entry) -> str:

@@ -22,6 +22,9 @@ from .wire import RESOLVE
 
 T = TypeVar("T")
 
+MAX_REMAINING = 500
+"""Entries that a failure lists: it has to fit into one payload. The board, and recover, have them all."""
+
 
 async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> Snapshot:
     """Settles spec and catalog in one local activity.
@@ -149,8 +152,9 @@ class Lifecycle:
                     "state": e.state.value,
                     "error": e.error,
                 }
-                for e in remaining
+                for e in remaining[:MAX_REMAINING]
             ]
+            details["remaining_count"] = len(remaining)
             message = f"{failure}; and these steps are not undone: {', '.join(details['not_undone'])}"
             error = ApplicationError(
                 message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True
