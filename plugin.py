@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -130,6 +131,10 @@ class CounterstepPlugin(SimplePlugin):
                 worker.client.namespace,
                 flags,
             )
+        if any(not agent.python for agent in self.registry.catalog.agents.values()):
+            from .activities.model import warm_up
+
+            await asyncio.to_thread(warm_up)
         await super().run_worker(worker, next)
 
     def _activities(self, existing: Sequence[Callable[..., Any]] | None) -> Sequence[Callable[..., Any]]:

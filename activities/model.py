@@ -7,14 +7,16 @@ starts, and nothing that a workflow imports may import it.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
+from functools import cache
 from typing import Any
 
 from temporalio import activity
 
-from ..saga.model_call import CallUsage, Message, ModelReply, ModelRequest, ToolCall
+from ..saga.model_call import CallUsage, Message, ModelReply, ModelRequest, ToolCall, ToolSchema
 from .answer import parse_answer, parse_json, strict_schema
 from .model_failure import ModelFailure, application_error
 from .stand_in import stand_in_reply
@@ -72,6 +74,25 @@ litellm.register_model(
         }
     }
 )
+
+
+@cache
+def warm_up() -> None:
+    """Makes the model client load what it otherwise loads with its first calls; once a process.
+
+    That takes about a second, in which nothing else would run: no heartbeat of other calls either. No
+    network is used. Not for a thread that runs an event loop.
+    """
+    schema = {"type": "object", "properties": {}}
+    request = ModelRequest(
+        agent="",
+        models=(STAND_IN_MODEL,),
+        messages=(Message(role="user", content="{}"),),
+        tools=(ToolSchema(name="tool", description="", parameters=schema),),
+        output_schema=schema,
+    )
+    asyncio.run(call_model(request.model_dump(mode="json")))
+    importlib.import_module("openai.resources")
 
 
 @activity.defn(name=CALL_MODEL)

@@ -33,19 +33,35 @@ class Answer:
     Attributes:
         text: The result as JSON, or an object with the key ``error``.
         fault: Why there is no result; None where there is one.
-        evidence: What was executed; None where nothing was.
+        executed: What was executed; None where nothing was.
     """
 
     text: str
     fault: str | None = None
-    evidence: Evidence | None = None
+    executed: Executed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """One executed call.
+
+    Attributes:
+        evidence: What validators and judges see of it.
+        entry: The id of its ledger entry, which has its arguments and its result; None where it has none,
+            or has failed.
+    """
+
+    evidence: Evidence
+    entry: str | None = None
 
 
 class Toolbox:
     """The tools that an agent may call in one run, and no others.
 
     Attributes:
-        evidence: The calls that were executed, in the order in which they were asked for.
+        executed: The calls that were executed, in the order in which they were asked for.
+        calls: How many calls have been made.
+        built_on: The ledger entries that the next call builds on.
     """
 
     def __init__(
@@ -56,17 +72,34 @@ class Toolbox:
         book: Book,
         caller: Caller,
         rollback: Rollback,
+        *,
+        built_on: frozenset[str],
+        calls: int = 0,
+        past_pivot: bool = False,
     ) -> None:
-        """Args: agent: the agent's name, for summaries. job: what the tools are used for."""
-        self.evidence: list[Evidence] = []
+        """Fills a toolbox.
+
+        Args:
+            agent: The agent's name, for summaries.
+            tools: What it may call.
+            job: What they are used for.
+            book: The task's record.
+            caller: Makes the calls.
+            rollback: Undoes those that failed.
+            built_on: The ledger entries that the first call builds on.
+            calls: How many calls the conversation has made before.
+            past_pivot: Whether nothing may be done any more that would have to be undone.
+        """
+        self.executed: list[Executed] = []
+        self.calls = calls
+        self.built_on = built_on
+        self._past_pivot = past_pivot
         self._agent = agent
         self._tools = _by_model_name(tools)
         self._job = job
         self._book = book
         self._caller = caller
         self._rollback = rollback
-        self._calls = 0
-        self._built_on = job.depends_on | {job.id}
 
     def offered(self) -> tuple[ToolSchema, ...]:
         """Returns what the model is shown: the tools and a way to give up; nothing where it has no tools."""
@@ -90,21 +123,21 @@ class Toolbox:
             Failed: A call failed and cannot be undone; all others have ended by then.
             Stopped: The scope was stopped.
         """
-        built_on = self._built_on
+        built_on = self.built_on
         calls = [asyncio.ensure_future(self._use(call, built_on, scope)) for call in wanted]
         answers: list[Answer] = []
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
             answers.append(outcome)
-        self.evidence += [answer.evidence for answer in answers if answer.evidence is not None]
+        self.executed += [answer.executed for answer in answers if answer.executed is not None]
         return answers
 
     async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> Answer:
         tool = self._tools.get(wanted.name)
         if tool is None:
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
-        if self._book.committed and tool.effect is Effect.COMPENSATABLE:
+        if (self._book.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
             return refusal(wanted.invalid or "the arguments are no JSON object")
@@ -117,17 +150,20 @@ class Toolbox:
             await self._take_back(call, failed, scope)
             failure = failed.failure
             evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
-            return refusal(f"{failure.type}: {failure.message}", None if _never_ran(failed) else evidence)
+            return refusal(
+                f"{failure.type}: {failure.message}", None if _never_ran(failed) else Executed(evidence)
+            )
         if call.compensation is not None:
-            self._built_on |= {call.id}
+            self.built_on |= {call.id}
         evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
-        return Answer(json.dumps(result, ensure_ascii=False), evidence=evidence)
+        entry = None if call.compensation is None else call.id
+        return Answer(json.dumps(result, ensure_ascii=False), executed=Executed(evidence, entry))
 
     def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
-        self._calls += 1
+        self.calls += 1
         return Call(
             step=self._job.step,
-            path=f"{self._job.path}/tool.{self._calls}",
+            path=f"{self._job.path}/tool.{self.calls}",
             activity=tool.name,
             args=(arguments,),
             effect=tool.effect,
@@ -150,9 +186,9 @@ class Toolbox:
             raise failed
 
 
-def refusal(reason: str, evidence: Evidence | None = None) -> Answer:
+def refusal(reason: str, executed: Executed | None = None) -> Answer:
     """Returns what a model is told about a call that gave no result."""
-    return Answer(json.dumps({"error": reason}, ensure_ascii=False), reason, evidence)
+    return Answer(json.dumps({"error": reason}, ensure_ascii=False), reason, executed)
 
 
 def _never_ran(failed: Failed) -> bool:
