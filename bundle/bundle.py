@@ -14,7 +14,8 @@ from ..saga.action import NAME_ATTRIBUTE
 from ..saga.catalog import RETRACT, AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError, Fault, SpecError
-from ..saga.spec import STEP_ID, TaskSpec
+from ..saga.spec import TaskSpec
+from ..saga.spec_base import STEP_ID
 from .agent import Agent
 from .declaration import (
     agent_entry,

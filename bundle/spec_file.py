@@ -25,6 +25,7 @@ from ..saga.spec import (
     step_fault,
     validation_fault,
 )
+from ..saga.spec_wait import Approve, Wait, approve_fault, wait_fault
 from .document import json_faults, read_document
 
 __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
@@ -35,6 +36,8 @@ MAX_BYTES = 256 * 1024
 _MODELS: Mapping[str, type[BaseModel]] = {
     "steps": Step,
     "group": Group,
+    "approve": Approve,
+    "wait": Wait,
     "budget": Budget,
     "compensation": Compensation,
     "validate": Validation,
@@ -129,6 +132,11 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
                 yield Fault(here, message)
             yield from _together({"validate": step.get("validate")}, f"{here}.")
             yield from _together(step.get("group"), f"{here}.group.")
+            for key, fault_of in (("approve", approve_fault), ("wait", wait_fault)):
+                keys = step.get(key)
+                message = fault_of(keys) if isinstance(keys, Mapping) else None
+                if message is not None:
+                    yield Fault(f"{here}.{key}", message)
     for index, validation in enumerate(validations if isinstance(validations, list | tuple) else ()):
         message = validation_fault(validation) if isinstance(validation, Mapping) else None
         if message is not None:

@@ -50,6 +50,7 @@ class Book:
         undo_order: Ids of ledger entries in the order in which their undos finished.
         compensations: What is declared of them, by name; those of finished children included.
         facts: What people have told the task, by name.
+        events: What has happened outside, oldest first.
         feedback: By step, what was wrong with the attempts before this one.
         reruns: By step, how often its failure has sent the task back.
         lines: How many lines the log has had.
@@ -92,6 +93,7 @@ class Book:
         self.undo_order: list[str] = []
         self.compensations: dict[str, CompensationEntry] = {}
         self.facts: dict[str, Any] = {}
+        self.events: list[dict[str, Any]] = []
         self.feedback: dict[str, list[dict[str, Any]]] = {}
         self.reruns: dict[str, int] = {}
         self.rounds: dict[str, int] = {}
@@ -248,11 +250,12 @@ class Book:
         self.ledger = self.ledger.void(entry_id)
 
     def absorb(
-        self, entries: Iterable[Entry], compensations: Iterable[CompensationEntry], usage: Usage
+        self, step_id: str, entries: Iterable[Entry], compensations: Iterable[CompensationEntry], usage: Usage
     ) -> None:
         """Takes over what a finished child would have to undo, and what it has spent.
 
         Args:
+            step_id: The step that it belongs to.
             entries: Its ledger, oldest first, under ids of this one.
             compensations: What is declared of their compensations.
             usage: What it has spent.
@@ -262,6 +265,11 @@ class Book:
             self.settle(entry.id, entry.output)
         self.compensations.update({entry.name: entry for entry in compensations})
         self.usage = self.usage.joined(usage)
+        progress = self.steps.get(step_id)
+        if progress is not None:
+            progress.model_calls += usage.model_calls
+            progress.tokens += usage.tokens
+            progress.usd += usage.usd
 
     def begin_undo(self, entry_id: str) -> Entry:
         """Records that an undo begins; returns its entry."""

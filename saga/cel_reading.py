@@ -17,7 +17,7 @@ from .cel_tokens import Token
 from .errors import ExpressionError
 from .names import nearest
 
-SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback")
+SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback", "event")
 """The variables that an expression may read; which of them exist depends on where it stands."""
 
 CALCULATE = "calculate_"
@@ -209,7 +209,7 @@ class _Reader:
         if name in _LITERALS or name in self._bound:
             return None
         if name not in SCOPE:
-            raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE[:7])}")
+            raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}")
         return Path(name, ())
 
     def _keep(self, path: Path | None, start: int) -> None:

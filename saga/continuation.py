@@ -58,6 +58,7 @@ class CarriedTask(BaseModel):
     log: list[dict[str, Any]]
     lines: int
     facts: dict[str, Any] = Field(default_factory=dict)
+    events: list[dict[str, Any]] = Field(default_factory=list)
     feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     reruns: dict[str, int] = Field(default_factory=dict)
     rounds: dict[str, int] = Field(default_factory=dict)
@@ -73,6 +74,7 @@ class CarriedTask(BaseModel):
         book.usage = self.usage
         book.log, book.lines = list(self.log), self.lines
         book.facts, book.feedback = dict(self.facts), {k: list(v) for k, v in self.feedback.items()}
+        book.events = list(self.events)
         book.reruns, book.rounds = dict(self.reruns), dict(self.rounds)
         book.committed, book.protected = self.committed, frozenset(self.protected)
         book.undo_order = list(self.undo_order)
@@ -107,6 +109,7 @@ def arguments_of(
         log=book.log[-MAX_LOG:],
         lines=book.lines,
         facts=book.facts,
+        events=book.events,
         feedback=book.feedback,
         reruns=book.reruns,
         rounds=book.rounds,

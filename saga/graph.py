@@ -18,7 +18,8 @@ class Place(NamedTuple):
         path: Where it stands below the step, e.g. ``input.sku``.
         source: The expression.
         scope: ``once`` (before the step's own items), ``item`` (with its item and index), ``group`` (so too,
-            and with the steps inside) or ``rule`` (with output and input).
+            and with the steps inside), ``event`` (so too, and with the event) or ``rule`` (with output and
+            input).
     """
 
     path: str
@@ -145,6 +146,14 @@ def places(step: Step) -> Iterator[Place]:
     yield from _template_places(step.input, "input", "item")
     if step.group is not None:
         yield from _template_places(step.group.output, "group.output", "group")
+    if step.approve is not None:
+        yield from _template_places(step.approve.ask, "approve.ask", "item")
+        if step.approve.show is not None:
+            yield Place("approve.show", step.approve.show, "item")
+    if step.wait is not None:
+        yield from _template_places(step.wait.event, "wait.event", "item")
+        if step.wait.where is not None:
+            yield Place("wait.where", step.wait.where, "event")
     yield from validation_places(step.validate_)
 
 

@@ -89,8 +89,7 @@ class GraphRun:
         self._first: BaseException | None = None
         for step in steps:
             if self.name_of(step.id) not in parts.book.steps:
-                target = step.target or f"group of {len(step.group.steps) if step.group else 0}"
-                progress = Progress(step.kind, target, self.graph.needs[step.id])
+                progress = Progress(step.kind, step.label, self.graph.needs[step.id])
                 parts.book.add_step(self.name_of(step.id), progress)
 
     async def run(self) -> bool:

@@ -13,7 +13,9 @@ from .caller import Caller
 from .catalog import Catalog
 from .child_calls import ChildCalls
 from .conversation import Conversations
+from .events import Events
 from .handover import OPENED, PARENT
+from .long_conversation import LongConversations
 from .model_calls import ModelCalls
 from .people import People
 from .pivot_calls import PivotCalls
@@ -35,7 +37,9 @@ class Parts:
         caller: Makes its calls.
         rollback: Undoes them.
         people: Asks people.
+        events: What happens outside.
         pivots: Calls its pivot.
+        models: Asks its models.
         children: Runs its child workflows.
         conversations: Runs its model agents.
         verification: Checks its outputs.
@@ -48,7 +52,9 @@ class Parts:
     caller: Caller
     rollback: Rollback
     people: People
+    events: Events
     pivots: PivotCalls
+    models: ModelCalls
     children: ChildCalls
     conversations: Conversations
     verification: Verification
@@ -81,6 +87,16 @@ class Parts:
         rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         people = People(book, status)
         models = ModelCalls(book, caller)
+        children = ChildCalls(book, root_key, caller.outgoing)
+        long = LongConversations(
+            book,
+            models,
+            children,
+            catalog,
+            sequential=sequential,
+            give_up=give_up,
+            search_attributes=snapshot.search_attributes,
+        )
         parts = cls(
             book=book,
             status=status,
@@ -89,9 +105,11 @@ class Parts:
             caller=caller,
             rollback=rollback,
             people=people,
+            events=Events(book),
             pivots=PivotCalls(book, caller, people),
-            children=ChildCalls(book, root_key),
-            conversations=Conversations(book, caller, rollback, models, catalog, root_key),
+            models=models,
+            children=children,
+            conversations=Conversations(book, caller, rollback, models, catalog, root_key, long),
             verification=Verification(book, caller, models, catalog),
         )
         opened = OPENED.get()

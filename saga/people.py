@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -33,6 +33,7 @@ class Question:
         actions: The possible answers, each with a check of its value; None where it takes no value.
         since: When it was asked.
         state: What the task shows meanwhile; ``needs_attention`` is answered by ``resolve``.
+        show: What the person is to look at; JSON.
         answer: The first answer.
     """
 
@@ -42,6 +43,7 @@ class Question:
     actions: Mapping[str, Check | None]
     since: datetime
     state: TaskState
+    show: Any = None
     answer: Decide | None = None
 
 
@@ -66,6 +68,9 @@ class People:
         scope: StopScope,
         *,
         state: TaskState = TaskState.WAITING,
+        show: Any = None,
+        deadline: timedelta | None = None,
+        default: str = "",
     ) -> Decide:
         """Waits for a person's answer.
 
@@ -76,6 +81,9 @@ class People:
             actions: The possible answers, each with the check of its value.
             scope: A stop ends the wait.
             state: What the task shows meanwhile.
+            show: What the person is to look at.
+            deadline: How long at most; None for as long as it takes.
+            default: The action that counts as said when nobody has said anything by then.
 
         Returns:
             The answer, one of `actions`.
@@ -83,11 +91,21 @@ class People:
         Raises:
             Stopped: The scope was stopped first.
         """
-        question = Question(step, kind, ask, actions, workflow.now(), state)
+        question = Question(step, kind, ask, actions, workflow.now(), state, show)
         self._asked[step] = question
         self._book.note("counterstep", f"asks a person: {kind}", step, ask)
         self._status.hold(state, step)
-        await workflow.wait_condition(lambda: question.answer is not None or scope.stopped)
+        try:
+            await workflow.wait_condition(
+                lambda: question.answer is not None or scope.stopped,
+                timeout=deadline,
+                timeout_summary=f"deadline of {step}"[:200],
+            )
+        except TimeoutError:
+            question.answer = Decide(
+                step=step, action=default, by="counterstep", note="nobody has answered in time"
+            )
+            self._book.note("counterstep", f"decides: {default}", step, question.answer.note)
         self._status.release(state, step)
         if question.answer is None:
             del self._asked[step]
@@ -106,6 +124,7 @@ class People:
                 "actions": list(q.actions),
                 "since": q.since.isoformat(),
                 "update": _update_of(q),
+                **({} if q.show is None else {"show": q.show}),
             }
             for q in open_
         ]

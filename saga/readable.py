@@ -84,6 +84,8 @@ class Readable:
             return None if own or room.items else f"{path} can be read under for_each only"
         if path.root in _RULE_ROOTS:
             return None if place.scope == "rule" else f"{path} can be read in a validation only"
+        if path.root == "event":
+            return None if place.scope == "event" else f"{path} can be read in wait.where only"
         if path.root not in _ROOTS:
             return f"{path} cannot be read here"
         fields = self._task_fields

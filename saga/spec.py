@@ -7,9 +7,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -18,38 +15,13 @@ from pydantic import (
 )
 
 from .budget import Budget
-from .cel_tokens import holes, is_one_hole
-from .duration import Duration
+from .duration import Duration, format_duration
 from .effect import Effect
+from .spec_base import BareExpression, ModelNames, SpecModel, StepId
+from .spec_wait import Approve, Wait
 
-KINDS = ("agent", "tool", "workflow", "group")
+KINDS = ("agent", "tool", "workflow", "group", "approve", "wait")
 """What a step may call."""
-
-STEP_ID = r"^[a-z][a-z0-9_]*$"
-
-
-def _not_reserved(value: str) -> str:
-    if value in ("in", "true", "false", "null"):
-        raise ValueError(f"{value!r} is a word of expressions, which could not read it by this name")
-    return value
-
-
-StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64), AfterValidator(_not_reserved)]
-
-
-def _as_expression(value: Any) -> Any:
-    """Takes ``when: true`` and ``${{ x }}`` where a bare expression is asked for."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and is_one_hole(value):
-        return next(holes(value)).source
-    return value
-
-
-BareExpression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
-
-ModelName = Annotated[str, Field(min_length=1)]
-ModelNames = ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)]
 
 
 def validation_fault(validation: Mapping[str, Any]) -> str | None:
@@ -67,12 +39,16 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
     said = {key for key, value in step.items() if value is not None}
     kinds = [kind for kind in KINDS if kind in said]
     if len(kinds) != 1:
-        found = f"not {' and '.join(kinds)} together" if kinds else "and this one calls none"
-        return f"a step calls exactly one of agent, tool, workflow and group, {found}"
+        found = f"not {' and '.join(kinds)} together" if kinds else "and this one is none"
+        return f"a step is exactly one of agent, tool, workflow, group, approve and wait, {found}"
     own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
     refused = [key for key in own if "group" in said and step.get(key)]
     if refused:
         return f"a group has no {' and no '.join(refused)}; its steps have"
+    waits = next((kind for kind in ("approve", "wait") if kind in said), None)
+    refused = [key for key in own if waits is not None and step.get(key)]
+    if refused:
+        return f"{waits} has no {' and no '.join(refused)}; it only waits"
     refused = [key for key in ("one_of", "compensate", "retry") if "workflow" in said and step.get(key)]
     if refused:
         return (
@@ -83,11 +59,7 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
     return None
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Retry(_Model):
+class Retry(SpecModel):
     """How often a call is tried, and how long between: ``initial * factor**n``, at most `max`."""
 
     attempts: int = Field(default=4, ge=1, le=100)
@@ -96,7 +68,7 @@ class Retry(_Model):
     max: Duration = timedelta(minutes=1)
 
 
-class Judge(_Model):
+class Judge(SpecModel):
     """A language model, other than the author's, that scores an output against criteria.
 
     Attributes:
@@ -110,7 +82,7 @@ class Judge(_Model):
     threshold: float = Field(default=0.7, ge=0, le=1)
 
 
-class Validation(_Model):
+class Validation(SpecModel):
     """One independent check of an output: exactly one of `rule`, `check` and `judge`."""
 
     rule: BareExpression | None = None
@@ -132,7 +104,7 @@ def _kind_of_trouble(value: Any) -> str:
     return "a fallback" if isinstance(value, Fallback | Mapping) else "a word"
 
 
-class Fallback(_Model):
+class Fallback(SpecModel):
     """Undo the step, then let another agent do it with the same input."""
 
     fallback: str
@@ -145,7 +117,7 @@ LastResort = Annotated[
 ]
 
 
-class RetryFrom(_Model):
+class RetryFrom(SpecModel):
     """Undo back to a step, and go forward again from there; the steps that run again see ``feedback``.
 
     Attributes:
@@ -167,14 +139,14 @@ OnTrouble = Annotated[
 ]
 
 
-class Group(_Model):
+class Group(SpecModel):
     """Inline child steps that succeed or are undone together."""
 
     steps: tuple[Step, ...] = Field(min_length=1)
     output: Any = None
 
 
-class Step(_Model):
+class Step(SpecModel):
     """One node of a task; see the specification page for each key."""
 
     id: StepId
@@ -183,6 +155,8 @@ class Step(_Model):
     tool: str | None = None
     workflow: str | None = Field(default=None, min_length=1)
     group: Group | None = None
+    approve: Approve | None = None
+    wait: Wait | None = None
     one_of: tuple[str, ...] = ()
     input: Any = Field(default_factory=dict)
     when: BareExpression | None = None
@@ -209,13 +183,24 @@ class Step(_Model):
 
     @property
     def kind(self) -> str:
-        """``agent``, ``tool``, ``workflow`` or ``group``."""
+        """One of `KINDS`."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def target(self) -> str | None:
-        """What is called, as written (an agent or tool may be an expression); None for a group."""
+        """What is called, as written (an agent or tool may be an expression); None where nothing is."""
         return self.agent or self.tool or self.workflow
+
+    @property
+    def label(self) -> str:
+        """What the board says that the step calls, or is."""
+        if self.group is not None:
+            return f"group of {len(self.group.steps)}"
+        if self.approve is not None:
+            return "a person"
+        if self.wait is not None:
+            return self.wait.event or format_duration(self.wait.time or timedelta())
+        return self.target or ""
 
     @property
     def on_rejection(self) -> OnTrouble:
@@ -234,7 +219,7 @@ class Step(_Model):
         return tuple(dict.fromkeys(t.fallback for t in self.troubles if isinstance(t, Fallback)))
 
 
-class Compensation(_Model):
+class Compensation(SpecModel):
     """How undos are run.
 
     Attributes:
@@ -246,7 +231,7 @@ class Compensation(_Model):
     give_up: Duration | None = None
 
 
-class TaskSpec(_Model):
+class TaskSpec(SpecModel):
     """A whole task as data.
 
     Attributes:

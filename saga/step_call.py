@@ -22,6 +22,7 @@ from .pivot import effects_of
 from .schema import check_input
 from .scope import StopScope
 from .spec import Retry, Step
+from .step_wait import StepWait
 from .template import render
 from .verdict import Subject
 from .verification import Claim
@@ -107,6 +108,8 @@ class StepCall:
             return await self._group(item)
         if self._step.workflow is not None:
             return await self._child(item, self._step.workflow)
+        if self._step.approve is not None or self._step.wait is not None:
+            return await self._wait(item)
         return await self._call_and_verify(item, self._target(item))
 
     async def fall_back(self, item: Item, agent: str) -> Any:
@@ -143,6 +146,19 @@ class StepCall:
         if group.output is None:
             output = {name: value["output"] for name, value in inner.own_steps().items()}
         await self._verify(item, round_, output, None, {}, "", None)
+        return output
+
+    # --- waits
+
+    async def _wait(self, item: Item) -> Any:
+        step, waiting = self._step, StepWait(self._parts, self._name, item.path)
+        if step.approve is not None:
+            self._book.wait_step(self._name)
+            output = await waiting.approval(step.approve, item.variables, item.scope)
+        else:
+            assert step.wait is not None
+            output = await waiting.wait(step.wait, item.variables, item.scope)
+        await self._verify(item, self._book.next_round(item.path), output, None, {}, "", None)
         return output
 
     # --- child workflows

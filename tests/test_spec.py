@@ -239,16 +239,20 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
         (step(needs=["b", 3]), {"steps[0].needs[1]": "must be text, not 3"}),
         (step(tol="b"), {"steps[0].tol": "there is no key 'tol' here; did you mean 'tool'?"}),
         (
-            step(approve={}),
-            {"steps[0].approve": re.compile("there is no key 'approve' here; there are agent, ")},
+            step(approval={}),
+            {"steps[0].approval": re.compile("there is no key 'approval' here; ")},
         ),
         (
             step(tool=None),
-            {"steps[0]": "a step calls exactly one of agent, tool, workflow and group, and this one calls none"},
+            {
+                "steps[0]": "a step is exactly one of agent, tool, workflow, group, approve and wait, and this one is none"
+            },
         ),
         (
             step(agent="b.d"),
-            {"steps[0]": "a step calls exactly one of agent, tool, workflow and group, not agent and tool together"},
+            {
+                "steps[0]": "a step is exactly one of agent, tool, workflow, group, approve and wait, not agent and tool together"
+            },
         ),
         (step(when=3), {"steps[0].when": "must be text, not 3"}),
         (step(when=""), {"steps[0].when": "must not be empty"}),
@@ -333,7 +337,7 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
         ),
         (
             {"name": "x", "steps": [{"id": "g", "group": {"steps": [{"id": "a"}]}}]},
-            {"steps[0].group.steps[0]": re.compile(".* calls none$")},
+            {"steps[0].group.steps[0]": re.compile(".* is none$")},
         ),
     ],
 )
