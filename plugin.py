@@ -38,7 +38,7 @@ from .bundle.registry import Registry
 from .compensations.bundled import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
-from .workflows import AgentTask, RegisteredTask, TaskRecovery
+from .workflows import AgentTask, LongConversation, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
 
 SEARCH_ATTRIBUTES = {
@@ -160,7 +160,7 @@ class CounterstepPlugin(SimplePlugin):
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
         self.registry.know_workflows(own)
-        ours = [AgentTask, TaskRecovery, *self.registry.workflows]
+        ours = [AgentTask, TaskRecovery, LongConversation, *self.registry.workflows]
         if not any(_is_dynamic(cls) for cls in (*own, *ours)):
             ours.append(RegisteredTask)
         return own + [cls for cls in ours if cls not in own]

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .catalog import RECOVER_CHILD
 from .ledger import Entry
 from .progress import Progress, StepState
 
@@ -93,6 +94,7 @@ def _step(progress: Progress, room: int) -> dict[str, Any]:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
+    is_child = entry.compensation == RECOVER_CHILD and entry.input is not None
     return {
         "id": entry.id,
         "step": entry.step,
@@ -101,6 +103,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "attempts": entry.attempts,
         "error": entry.error,
         "depends_on": sorted(entry.depends_on),
+        **({"child": entry.input["workflow_id"]} if is_child else {}),
     }
 
 

@@ -39,6 +39,13 @@ class Budget(BaseModel):
             return f"the budget of ${self.usd:g} is used up (${usage.usd:.4f} spent)"
         return None
 
+    def left(self, usage: Usage) -> Budget:
+        """Returns what is left of tokens and US dollars; model calls are held one by one."""
+        return Budget(
+            tokens=None if self.tokens is None else max(0, self.tokens - usage.tokens),
+            usd=None if self.usd is None else max(0.0, self.usd - usage.usd),
+        )
+
 
 class Usage(BaseModel):
     """What has been spent on models.

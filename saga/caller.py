@@ -92,13 +92,17 @@ class Call:
 
 
 class Caller:
-    """Makes the calls of one task."""
+    """Makes the calls of one task.
+
+    Attributes:
+        outgoing: Keeps what one workflow task sends under the size of one message.
+    """
 
     def __init__(self, book: Book, root_key: str) -> None:
         """Args: root_key: see `idempotency_key`."""
         self._book = book
         self._root_key = root_key
-        self._outgoing = Outgoing()
+        self.outgoing = Outgoing()
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
         """Makes one forward call; its undo is in the ledger before it is scheduled.
@@ -123,7 +127,7 @@ class Caller:
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         room = self._room(call, payloads, before)
         key = idempotency_key(self._root_key, call.path, call.round)
-        await self._outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
+        await self.outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
         scope.check(call.step)
         if call.compensation is not None:
             self._book.arm(self._entry(call, key, before))
@@ -188,7 +192,7 @@ class Caller:
         )
         header = CallHeader(key=entry.key, step=entry.step, retry=retry)
         payload = workflow.payload_converter().to_payload(undo)
-        await self._outgoing.make_room(payload.ByteSize())
+        await self.outgoing.make_room(payload.ByteSize())
         try:
             await _start(call, [RawValue(payload)], header)
         except ActivityError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ApplicationError,
@@ -19,6 +21,7 @@ from temporalio.exceptions import (
 )
 
 from .book import Book
+from .budget import Usage
 from .catalog import RECOVER_CHILD
 from .duration import format_duration
 from .effect import Effect
@@ -27,8 +30,11 @@ from .failure import Failed, Failure, Stopped, trim
 from .handover import absorbed, read_handover
 from .key import idempotency_key
 from .ledger import Entry
+from .outgoing import Outgoing
 from .scope import StopScope
 from .wire import CURRENT_HEADER, MAX_PAYLOAD, CallHeader
+
+_UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
 _NOTHING_RAN = frozenset(
     {
@@ -49,12 +55,13 @@ class Child:
         path: Its place in the task.
         round: 1, plus 1 for each re-run after an undo.
         workflow: Its type.
-        input: Its only argument; JSON.
+        input: Its argument; JSON.
         depends_on: Ids of the ledger entries that it builds on.
         effect: What it does to the world, taken as a whole.
         timeout: After how long it is cancelled, and so rolled back; None for never.
         task_queue: Its workers' queue; None for the task's own.
         ends_undone: Whether it is a task of ours, whose cancelled end says that everything is undone.
+        further: More arguments, where a workflow of ours takes them.
     """
 
     step: str
@@ -67,6 +74,7 @@ class Child:
     timeout: timedelta | None
     task_queue: str | None
     ends_undone: bool
+    further: tuple[Any, ...] = ()
 
     @property
     def id(self) -> str:
@@ -77,10 +85,11 @@ class Child:
 class ChildCalls:
     """Starts the child workflows of one task, and takes their ledgers over."""
 
-    def __init__(self, book: Book, root_key: str) -> None:
-        """Args: root_key: see `idempotency_key`."""
+    def __init__(self, book: Book, root_key: str, outgoing: Outgoing) -> None:
+        """Args: root_key: see `idempotency_key`. outgoing: shared with the task's other calls."""
         self._book = book
         self._root_key = root_key
+        self._outgoing = outgoing
 
     async def call(self, child: Child, scope: StopScope) -> Any:
         """Runs a child to its end.
@@ -100,11 +109,13 @@ class ChildCalls:
             Stopped: The scope is, or was, stopped.
         """
         scope.check(child.step)
-        argument = RawValue(workflow.payload_converter().to_payload(child.input))
-        if argument.payload.ByteSize() > MAX_PAYLOAD:
-            size = argument.payload.ByteSize()
-            message = f"the input of {child.workflow} has {size} bytes; the most is {MAX_PAYLOAD}"
+        payloads = workflow.payload_converter().to_payloads([child.input, *child.further])
+        sizes = [payload.ByteSize() for payload in payloads]
+        if max(sizes) > MAX_PAYLOAD:
+            message = f"the input of {child.workflow} has {max(sizes)} bytes; the most is {MAX_PAYLOAD}"
             raise self._failed(child, FailureType.PAYLOAD_TOO_LARGE, message, nothing=True)
+        await self._outgoing.make_room(sum(sizes))
+        scope.check(child.step)
         workflow_id = f"{workflow.info().workflow_id}/{child.id}"
         key = idempotency_key(self._root_key, child.path, child.round)
         self._book.arm(
@@ -119,7 +130,7 @@ class ChildCalls:
             )
         )
         try:
-            handle = await self._start(child, workflow_id, key, argument)
+            handle = await self._start(child, workflow_id, key, payloads)
         except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
             self._book.void(child.id)
             message = f"{child.workflow} was not started: {error}"
@@ -127,14 +138,14 @@ class ChildCalls:
         return await self._outcome(child, handle, scope)
 
     async def _start(
-        self, child: Child, workflow_id: str, key: str, argument: RawValue
+        self, child: Child, workflow_id: str, key: str, payloads: Sequence[Payload]
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
         header = CallHeader(key=key, step=child.step, effect=child.effect, compensation=RECOVER_CHILD)
         token = CURRENT_HEADER.set(header)
         try:
             starting = workflow.start_child_workflow(
                 child.workflow,
-                argument,
+                args=[RawValue(payload) for payload in payloads],
                 id=workflow_id,
                 task_queue=child.task_queue,
                 result_type=RawValue,
@@ -170,6 +181,7 @@ class ChildCalls:
         handed = read_handover(workflow.payload_converter().from_payload(result.payload))
         self._book.void(child.id)
         self._book.absorb(
+            child.step,
             absorbed(
                 handed, path=child.path, round_=child.round, step=child.step, depends_on=child.depends_on
             ),
@@ -183,6 +195,7 @@ class ChildCalls:
 
     def _ended(self, child: Child, error: ChildWorkflowError, scope: StopScope, *, too_late: bool) -> Failed:
         failed = self._read_end(child, error, too_late=too_late)
+        self._count(child, error.cause)
         if failed.certainly_nothing:
             self._book.void(child.id)
         else:
@@ -192,6 +205,12 @@ class ChildCalls:
         stopped = Stopped(child.step, scope.reason)
         stopped.certainly_nothing = failed.certainly_nothing
         return stopped
+
+    def _count(self, child: Child, cause: BaseException | None) -> None:
+        """Adds what a failed child has spent, where it says so."""
+        if not isinstance(cause, ApplicationError) or cause.type not in _UNDONE or not cause.details:
+            return
+        self._book.absorb(child.step, (), (), Usage.model_validate(cause.details[0]["usage"]))
 
     def _read_end(self, child: Child, error: ChildWorkflowError, *, too_late: bool) -> Failed:
         cause = error.cause

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from .book import Book
+from .budget import Budget
 from .caller import Call, Caller, as_json
 from .catalog import DEFAULT_TIMEOUT
 from .effect import Effect
@@ -71,7 +72,7 @@ class ModelCalls:
             Failed: The budget is used up, or no model has answered.
             Stopped: The scope was stopped.
         """
-        models = await self._reserve(step, request.models, scope)
+        models = request.models[: await self._reserve(step, len(request.models), scope)]
         # A model that hangs must fail in time for the next one to be asked in the same attempt.
         share = SPENT_ON_MODELS * timeout.total_seconds() / len(models)
         request = request.model_copy(update={"models": models, "timeout": round(share, 3)})
@@ -95,17 +96,44 @@ class ModelCalls:
         self._book.spend(step, reply.model, reply.usage)
         return reply
 
-    async def _reserve(self, step: str, chain: tuple[str, ...], scope: StopScope) -> tuple[str, ...]:
-        """Takes room in the budget; returns as much of a fallback chain as there is room for.
+    async def set_aside(self, step: str, most: int, scope: StopScope) -> tuple[int, Budget]:
+        """Takes a part of the budget out for calls that are made elsewhere.
 
-        A chain may leave room that it has taken. Who finds none waits for that, and is refused only then.
+        Args:
+            step: The id of the step.
+            most: How many calls these are at most.
+            scope: The part of the task that they belong to.
+
+        Returns:
+            What to `give_back` when they are made, and the budget for them.
+
+        Raises:
+            Failed: The budget is used up.
+            Stopped: The scope was stopped.
+        """
+        budget = self._book.budget
+        if self._book.committed:
+            return 0, Budget()
+        held = await self._reserve(step, 1 if budget.model_calls is None else most, scope)
+        calls = None if budget.model_calls is None else held
+        return held, budget.left(self._book.usage).model_copy(update={"model_calls": calls})
+
+    def give_back(self, held: int) -> None:
+        """Ends what `set_aside` began."""
+        if held:
+            self._release(held)
+
+    async def _reserve(self, step: str, wanted: int, scope: StopScope) -> int:
+        """Takes room in the budget for so many calls, or for as many of them as there is room for.
+
+        Not all that was taken may be used. Who finds no room waits for that, and is refused only then.
         """
         while True:
             scope.check(step)
-            taken = self._take(step, len(chain))
+            taken = self._take(step, wanted)
             if taken:
                 self._spare += taken - 1
-                return chain[:taken]
+                return taken
             await workflow.wait_condition(partial(self._has_changed, self._ended, scope))
 
     def _take(self, step: str, wanted: int) -> int:

@@ -66,10 +66,17 @@ class Talk:
         """Takes a conversation up.
 
         Args:
+            agent: See the attributes.
+            job: See the attributes.
+            asked: See the attributes.
             calls: Asks the models.
+            toolbox: See the attributes.
+            timeout: See the attributes.
+            messages: See the attributes.
             owner: The agent's entry in the ledger of this workflow, or None where it is in another's.
-
-        The others are as the attributes.
+            turn: See the attributes.
+            corrections: See the attributes.
+            models: See the attributes.
         """
         self.agent = agent
         self.job = job
@@ -115,8 +122,7 @@ class Talk:
         """Raises `Failed` where the conversation is longer than a model call can carry."""
         if self.size > MAX_CONVERSATION:
             message = (
-                f"the conversation of {self.agent.name} has {self.size} bytes; "
-                f"the most is {MAX_CONVERSATION}"
+                f"the conversation of {self.agent.name} has {self.size} bytes; the most is {MAX_CONVERSATION}"
             )
             raise self.failed(FailureType.CONVERSATION_TOO_LONG, message)
 

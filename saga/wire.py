@@ -12,6 +12,7 @@ from .effect import Effect
 from .spec import Retry
 
 CALL_MODEL = "counterstep.call_model"
+CONVERSATION = "counterstep.conversation"
 READ_LEFTOVERS = "counterstep.read_leftovers"
 RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"

@@ -6,7 +6,8 @@ would cost worker CPU time for every payload of a task (``make bench`` shows the
 """
 
 from .agent_task import AgentTask
+from .conversation import LongConversation
 from .recovery import TaskRecovery
 from .registered_task import RegisteredTask
 
-__all__ = ["AgentTask", "RegisteredTask", "TaskRecovery"]
+__all__ = ["AgentTask", "LongConversation", "RegisteredTask", "TaskRecovery"]

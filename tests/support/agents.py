@@ -103,7 +103,7 @@ team.add(
         description="Has more turns than a task's history takes.",
         instructions="You go on and on.",
         model="openai/tireless",
-        tools=[look],
+        tools=[put, look],
         output=Report,
         max_turns=100,
     )

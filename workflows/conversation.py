@@ -1,0 +1,34 @@
+"""A long conversation with a model agent, outside the history of the task that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+from ..saga.conversation_run import run_conversation
+from ..saga.wire import CONVERSATION
+
+_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+
+
+@workflow.defn(name=CONVERSATION, sandboxed=False)
+class LongConversation:
+    """Goes on with a conversation of its parent's, and continues as new every 20 turns."""
+
+    __counterstep_task__ = True
+
+    @workflow.run
+    async def run(self, state: RawValue = _NOTHING, messages: RawValue = _NOTHING) -> Any:
+        """Runs the conversation to its end.
+
+        Args:
+            state: A `ConversationState` as JSON.
+            messages: What was said.
+
+        Returns:
+            A `ConversationAnswer` as JSON, inside a `HandOver`.
+        """
+        return await run_conversation(state, messages)
