@@ -315,7 +315,7 @@ def test_golden_refusals(source: str, message: str) -> None:
         ("\ud800", "does not parse"),
         ("${{ task.one }}", "a ${{ is not closed by }}, or does not belong here"),
         ("tusk.one", "'tusk.one': there is no 'tusk' to read; did you mean 'task'?"),
-        ("foo", "there is no 'foo' to read; there are facts, index"),
+        ("foo", "there is no 'foo' to read; there are event, facts, feedback, index"),
         ("[1].map(i, i)[0] + i", "there is no 'i' to read"),
         ("[1].map(i, i) + [1].map(j, i)", "there is no 'i' to read"),
         ("max(1, 2)", "there is no function 'max'"),

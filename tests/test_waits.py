@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from counterstep.saga import history
 from counterstep.tests.support.desk import Desk
-from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.work import put
 
 
@@ -136,9 +135,7 @@ async def test_a_wait_for_a_while_and_a_cancel_in_it(tasks: Tasks, effects: Desk
     assert (await tasks.run(steps)).type == "completed"
     steps[1]["wait"] = {"time": "2h"}
     handle = await tasks.start(steps)
-    await effects.until("done", "a")
-    while (await handle.query("board"))["steps"]["nap"]["state"] != "waiting":
-        await asyncio.sleep(0.05)
+    await until_step(handle, "nap", "waiting")
     await handle.cancel()
     assert (await end_of(handle)).type == "cancelled"
 

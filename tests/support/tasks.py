@@ -102,3 +102,14 @@ async def until_state(handle: WorkflowHandle[Any, Any], state: str, seconds: flo
             return board
         assert time.monotonic() < deadline, f"it is {board['state']} and not {state}"
         await asyncio.sleep(0.05)
+
+
+async def until_step(handle: WorkflowHandle[Any, Any], step: str, state: str, seconds: float = 60) -> None:
+    """Waits until the board shows a step in a state."""
+    deadline = time.monotonic() + seconds
+    while True:
+        shown = (await handle.query("board"))["steps"].get(step, {}).get("state")
+        if shown == state:
+            return
+        assert time.monotonic() < deadline, f"{step} is {shown} and not {state}"
+        await asyncio.sleep(0.05)
