@@ -68,7 +68,7 @@ def explore(
         raise CommandFailed(f"{spec} is no task of these bundles.")
     # The testing kit is no part of what runs in production; only this command loads it.
     from ..testing.explore import explore as run_explorer
-    from ..testing.matrix import as_renderable
+    from ..testing.matrix import show
 
     models = () if model is None else _models(model)
     with _progress() as progress:
@@ -85,7 +85,7 @@ def explore(
                 progress=progress,
             )
         )
-    Console(stderr=True).print(as_renderable(report))
+    show(report, Console(stderr=True))
     if json:
         emit(report.data())
     raise typer.Exit(ExitCode.COMPLETED if report.ok else ExitCode.ROLLED_BACK)

@@ -193,4 +193,4 @@ def _visit(row: Any, moments: dict[str, tuple[int, Any]]) -> Visit:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, default=str)
+    return json.dumps(value)

@@ -73,10 +73,10 @@ class _Injector(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         header = CallHeader.model_validate_json(payload.data)
         info = activity.info()
-        run = info.workflow_id or ""
+        run, point = _place(info.workflow_id or "", info.activity_id)
         visit = self._ledger.begin(
             run,
-            info.activity_id,
+            point,
             activity=info.activity_type,
             role=role_of(header),
             key=header.key,
@@ -85,7 +85,7 @@ class _Injector(ActivityInboundInterceptor):
             attempt=info.attempt,
             input=input.args[0] if input.args else None,
         )
-        kind = self._ledger.planned(run, info.activity_id)
+        kind = self._ledger.planned(run, point)
         if kind is None:
             return await self._enter(visit, input)
         return await self._broken(kind, run, visit, info.attempt, input)
@@ -154,6 +154,15 @@ class _Injector(ActivityInboundInterceptor):
         self._ledger.wait_at_gate(run)
         while not self._ledger.gate(run):  # noqa: ASYNC110 (the other side is another process)
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def _place(workflow_id: str, activity_id: str) -> tuple[str, str]:
+    """Returns the run that an activity belongs to, and what it is called there.
+
+    A call of a child has the id under which the parent takes its ledger over: ``CHILD/ROUND/PATH#ROUND``.
+    """
+    run, _, child = workflow_id.partition("/")
+    return run, f"{child.replace('#', '/')}/{activity_id}" if child else activity_id
 
 
 def _outcome(error: ApplicationError) -> str:

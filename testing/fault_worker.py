@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn
 from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
+from temporalio.plugin import SimplePlugin
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
@@ -159,11 +160,12 @@ class _Nursery:
         # Nobody writes to this pipe: it is readable when the process at its other end has gone.
         asyncio.get_running_loop().add_reader(self._life, os._exit, 1)
         ledger = EffectLedger(self._nest.ledger)
-        client = await Client.connect(self._nest.address, plugins=[self._plugin])
+        # The later plugin's interceptor is the inner one: what it breaks has heartbeats and bounds.
+        breaking = SimplePlugin("counterstep.FaultPlugin", interceptors=[FaultInterceptor(ledger)])
+        client = await Client.connect(self._nest.address, plugins=[self._plugin, breaking])
         worker = Worker(
             client,
             task_queue=queue,
-            interceptors=[FaultInterceptor(ledger)],
             sticky_queue_schedule_to_start_timeout=_STICKY,
             deployment_config=_DEPLOYMENT,
         )

@@ -8,14 +8,15 @@ from typing import Final
 
 import yaml
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from .fault import FaultKind, Point
 from .report import Cell, Colour, Report, Shrunk
 
-_WIDTH: Final = 140
+_WIDTH: Final = 160
+_NARROW: Final = 120
 _MARKS: Final = {
     Colour.GREEN: ("✔", "green"),
     Colour.RED: ("✘", "bold red"),
@@ -26,27 +27,33 @@ _MARKS: Final = {
 def as_text(report: Report) -> str:
     """Returns a report without colours."""
     file = io.StringIO()
-    Console(file=file, width=_WIDTH, color_system=None).print(as_renderable(report))
+    show(report, Console(file=file, color_system=None))
     return file.getvalue()
 
 
-def as_renderable(report: Report) -> RenderableType:
-    """Returns a report for a terminal."""
-    return Group(_table(report), *map(Text, _lines(report)), _totals(report))
+def show(report: Report, console: Console) -> None:
+    """Shows a report on a terminal; where there is none, as wide as it has to be."""
+    if not console.is_terminal:
+        console.width = _WIDTH
+    narrow = console.width < _NARROW
+    console.print(_table(report, narrow=narrow), *map(Text, _lines(report)), _totals(report), sep="\n")
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report, *, narrow: bool) -> Table:
     kinds = [kind for kind in FaultKind if any(cell.kind is kind for cell in report.cells)]
     cells = {(cell.point.id, cell.kind): cell for cell in report.cells if cell.point is not None}
     shown = [point for point in report.points if any(key[0] == point.id for key in cells)]
     table = Table(box=SIMPLE_HEAD, title=f"{report.task}: one fault a run", title_justify="left")
-    table.add_column("point", no_wrap=True)
-    table.add_column("runs", no_wrap=True, style="dim")
+    table.add_column("point", overflow="fold")
+    if not narrow:
+        table.add_column("runs", overflow="fold", style="dim")
     for kind in kinds:
-        table.add_column(kind.value.replace(" ", "\n", 1), justify="center")
+        words = kind.value.replace(" ", "\n", 1)
+        table.add_column(words, justify="center", no_wrap=True, min_width=max(map(len, words.splitlines())))
     for point in shown:
         marks = [_mark(point, kind, cells.get((point.id, kind))) for kind in kinds]
-        table.add_row(Text(point.id), Text(point.activity), *marks)
+        names = [point.id] if narrow else [point.id, point.activity]
+        table.add_row(*map(Text, names), *marks)
     return table
 
 

@@ -8,7 +8,12 @@ from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.worker import StartActivityInput, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
+from temporalio.worker import (
+    StartActivityInput,
+    StartChildWorkflowInput,
+    WorkflowInboundInterceptor,
+    WorkflowOutboundInterceptor,
+)
 
 from ..bundle.bundle import Bundle
 from ..saga.catalog import DEFAULT_TIMEOUT
@@ -65,6 +70,8 @@ def quicken(bundles: Iterable[Bundle], models: Sequence[str]) -> None:
             for name, entry in entries.items():
                 limit: Any = {"timeout": min(entry.timeout or DEFAULT_TIMEOUT, CALL_LIMIT)}
                 entries[name] = entry.model_copy(update=limit)  # type: ignore[assignment]
+        for name, task in bundle.tasks.items():
+            bundle.tasks[name] = quick_spec(task)
         for name, agent in bundle.agents.items():
             bundle.agents[name] = agent.model_copy(update={"models": tuple(models), "stand_in": not models})
 
@@ -92,6 +99,12 @@ class _QuickCalls(WorkflowOutboundInterceptor):
             return super().start_activity(input)
         finally:
             CURRENT_HEADER.reset(token)
+
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        input.task_queue = None
+        return await super().start_child_workflow(input)
 
 
 def _quick_policy(policy: RetryPolicy | None, header: CallHeader) -> RetryPolicy:

@@ -89,6 +89,45 @@ async def test_every_cell_of_a_small_task_is_green() -> None:
     }
 
 
+async def test_agents_and_child_workflows_are_broken_too() -> None:
+    spec = task(
+        {"id": "drinks", "agent": "banquet.steward", "input": {"what": "drinks"}},
+        {"id": "soup", "workflow": "banquet.course", "input": {"dish": "soup"}, "effect": "compensatable"},
+        ordering("music", "soup", "drinks"),
+    )
+    report = await explore(spec, bundles=BUNDLES, effects=STANDING, shrink=False)
+    assert report.ok, report.text()
+    assert {point.id for point in report.points if "undo" not in point.id} == {
+        "drinks/model.1#1",
+        "drinks/tool.1#1",
+        "drinks/model.2#1",
+        "soup/1/plates#1",
+        "soup/1/dish#1",
+        "music#1",
+    }
+    states = {cell.label: cell.state for cell in report.cells}
+    # The model that has answered nonsense is asked again; what a child did is undone by its parent.
+    assert states["drinks/model.1#1 garbage"] == "completed"
+    assert states["soup/1/dish#1 garbage"] == "rolled_back"
+    assert states["soup/1/plates/undo#1 fail for ever"] == "rolled_back"
+
+
+async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
+    spec = task(
+        ordering("hall", on_failure="escalate"),
+        {"id": "dinner", "needs": ["hall"], "tool": "banquet.serve", "input": {"what": "dinner"}},
+        {"id": "thanks", "needs": ["dinner"], "tool": "banquet.thank", "input": {"who": "all"}},
+    )
+    report = await explore(spec, bundles=BUNDLES, effects=STANDING, shrink=False)
+    assert report.ok, report.text()
+    states = {cell.label: cell.state for cell in report.cells}
+    assert states["hall#1 fail before"] == "rolled_back"
+    assert states["dinner#1 fail before"] == "rolled_back"
+    for kind in ("fail after", "garbage", "hang", "kill after", "cancel"):
+        assert states[f"dinner#1 {kind}"] == "completed"
+    assert states["thanks#1 fail before"] == "completed"
+
+
 async def test_planted_bugs_of_compensations_and_tools_are_found() -> None:
     spec = task(
         ordering("kept", tool="order_for_good"),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel
 
-from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, current_step
+from counterstep import Agent, Bundle, Effect, NotApplied, Subject, Undo, Verdict, current_step
 
 VARIABLE = "COUNTERSTEP_TEST_BANQUET"
 """Names the SQLite file; workers in other processes inherit it."""
@@ -75,6 +75,30 @@ def cancel(undo: Undo[Order]) -> None:
             "on conflict (key) do update set state = 'cancelled'",
             (undo.idempotency_key, undo.task_id, undo.input["what"]),
         )
+
+
+banquet.add(
+    Agent(
+        name="steward",
+        description="Orders one thing.",
+        instructions="Order what you are asked for.",
+        model="openai/never-called",
+        tools=[order],
+        output=Order,
+    )
+)
+
+
+@banquet.tool(effect=Effect.PIVOT)
+def serve(what: str) -> Order:
+    """Cannot be taken back."""
+    return Order(what=what, cost=0)
+
+
+@banquet.tool(effect=Effect.RETRIABLE)
+def thank(who: str) -> str:
+    """Need not be taken back."""
+    return f"thank you, {who}"
 
 
 @banquet.validator
@@ -162,3 +186,20 @@ def _order(what: str) -> Order:
     if state != "ordered":
         raise NotApplied(f"{what} was cancelled before")
     return Order(what=what, cost=len(what))
+
+
+banquet.add_task(
+    {
+        "name": "course",
+        "input": {"type": "object", "required": ["dish"], "properties": {"dish": {"type": "string"}}},
+        "steps": [
+            {"id": "plates", "tool": "banquet.order", "input": {"what": "plates"}},
+            {
+                "id": "dish",
+                "needs": ["plates"],
+                "tool": "banquet.order",
+                "input": {"what": "${{ task.dish }}"},
+            },
+        ],
+    }
+)
