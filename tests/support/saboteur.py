@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from typing import Any
 
-from counterstep.saga import rollback
+from counterstep.saga import call_failure, rollback
 from counterstep.saga.ledger import EntryState, Ledger
 from counterstep.tests.support.banquet import banquet
 
 VARIABLE = "COUNTERSTEP_TEST_SABOTAGE"
-"""Which bug: ``order`` or ``forget``."""
+"""Which bug: ``order``, ``forget`` or ``grace``."""
 
 __all__ = ["banquet"]
 
@@ -29,6 +30,8 @@ def _sabotage(bug: str) -> None:
     if bug == "order":
         Ledger.ready = _any_order  # type: ignore[method-assign, assignment]
         Ledger.blockers = _no_blockers  # type: ignore[method-assign]
+    if bug == "grace":
+        call_failure.GRACE = timedelta()
     if bug == "forget":
 
         async def forget(self: rollback.Rollback, *_: Any, **__: Any) -> bool:
