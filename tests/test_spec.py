@@ -274,13 +274,15 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
         (
             step(on_failure="retry"),
             {
-                "steps[0].on_failure": "'retry' is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"
+                "steps[0].on_failure": "'retry' is none of rollback, skip, escalate, "
+                "{retry_from: STEP} and {fallback: AGENT}"
             },
         ),
         (
             step(on_reject=3),
             {
-                "steps[0].on_reject": "3 is none of rollback, skip, escalate, {retry_from: STEP} and {fallback: AGENT}"
+                "steps[0].on_reject": "3 is none of rollback, skip, escalate, "
+                "{retry_from: STEP} and {fallback: AGENT}"
             },
         ),
         (
