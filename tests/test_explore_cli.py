@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from counterstep.cli.explore import explore
+from counterstep.cli.failure import ExitCode, as_failure
+from counterstep.saga.errors import ServerUnavailable
+from counterstep.testing import explore as testing_explore
 from counterstep.tests.support.command import Shop
 
 
@@ -57,3 +61,13 @@ def test_a_task_that_fails_by_itself_ends_with_2(shop: Shop) -> None:
     ended = shop.run("explore", "fails.yaml", "--bundle", "shop:shop", "--input", "sku=pen")
     assert ended.code == 2
     assert "Without any fault the task must complete, and it ended rolled_back: Bang" in ended.err
+
+
+def test_no_server_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise ServerUnavailable("no program")
+
+    monkeypatch.setattr(testing_explore, "temporal_server", refuse)
+    with pytest.raises(ServerUnavailable) as raised:
+        explore("banquet.course", input=["dish=soup"], bundle=["counterstep.tests.support.banquet:banquet"])
+    assert as_failure(raised.value).code is ExitCode.NO_SERVER
