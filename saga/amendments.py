@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any
 
-from temporalio import workflow
-
 from .book import Book, TaskState
 from .errors import FailureType
 from .failure import Failure
@@ -15,6 +13,7 @@ from .graph_run import GraphRun, Redo
 from .messages import Amend, read_message, refused
 from .names import nearest
 from .scope import StopScope
+from .serving import serve_update
 
 MAX_FACTS = 100_000
 """Bytes of all facts of one task: they are on its board, and travel with it into a continued run."""
@@ -36,7 +35,7 @@ class Amendments:
         self._scope = scope
         self._ended = False
         self._group_of = _groups(graph)
-        workflow.set_update_handler("amend", self._amend, validator=self._check)
+        serve_update("amend", self._amend, self._check)
 
     def end(self) -> None:
         """Takes none any more: the task goes back, or is done."""

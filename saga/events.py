@@ -13,6 +13,7 @@ from .book import Book
 from .errors import ExpressionError
 from .expression import compile_expression
 from .scope import StopScope
+from .serving import serve_signal
 
 MAX_EVENTS = 1_000
 MAX_BYTES = 200_000
@@ -45,7 +46,7 @@ class Events:
         """Serves the signal from now on."""
         self._book = book
         self._count = 0
-        workflow.set_signal_handler("event", self._take)
+        serve_signal("event", self._take)
 
     def _take(self, argument: Any = None) -> None:
         try:

@@ -17,6 +17,7 @@ from .budget import Budget
 from .errors import FailureType
 from .failure import CallFailed, Failed, Failure, trim
 from .parts import Parts
+from .serving import serve_query
 from .snapshot import Question, Snapshot
 from .wire import RESOLVE
 
@@ -60,7 +61,7 @@ def open_book(task: str, goal: str = "", budget: Budget | None = None) -> Book:
         now=workflow.now,
         changed=lambda changed: workflow.set_current_details(markdown(changed)),
     )
-    workflow.set_query_handler("board", lambda: board(book))
+    serve_query("board", lambda: board(book))
     return book
 
 

@@ -14,6 +14,7 @@ from .messages import Decide, Resolve, read_message, refused
 from .names import nearest
 from .progress import StepState
 from .scope import StopScope
+from .serving import serve_update
 from .status import Status
 
 Check = Callable[[Any], str | None]
@@ -55,8 +56,8 @@ class People:
         self._book = book
         self._status = status
         self._asked: dict[str, Question] = {}
-        workflow.set_update_handler("resolve", self._resolve, validator=self._check_resolve)
-        workflow.set_update_handler("decide", self._decide, validator=self._check_decide)
+        serve_update("resolve", self._resolve, self._check_resolve)
+        serve_update("decide", self._decide, self._check_decide)
         book.waiting_for = self.waiting_for
 
     async def ask(

@@ -21,7 +21,7 @@ from counterstep.tests.support.history import (
     TURN_FAILED,
     until_event,
 )
-from counterstep.tests.support.own_workflows import Buggy, Strangers, VersionOne, VersionTwo
+from counterstep.tests.support.own_workflows import Answers, Buggy, Strangers, VersionOne, VersionTwo
 from counterstep.tests.support.tasks import Tasks, end_of
 
 
@@ -89,3 +89,16 @@ async def test_a_call_of_an_activity_that_no_worker_knows_fails_typed(
     assert end.failure["type"] == "UnknownActivity"
     assert "nobody.knows_this" in end.message
     assert effects.effects() == {}
+
+
+async def test_what_a_workflow_of_ones_own_serves_stays_its_own(
+    client: Client, task_queue: str, effects: Desk
+) -> None:
+    async with Worker(client, task_queue=task_queue, workflows=[Answers]):
+        handle = await Tasks(client, task_queue).start_workflow("Answers")
+        await effects.until("done", "a")
+        assert await handle.execute_update("resolve", "x") == "x"
+        assert await handle.query("board") == ["resolve x"]
+        await handle.signal("event", "y")
+        assert await handle.result() == ["resolve x", "event y"]
+    assert list(effects.effects()) == ["a", "b"]

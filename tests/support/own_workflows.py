@@ -71,6 +71,36 @@ class FiveSteps:
 
 
 @workflow.defn
+class Answers:
+    """Has queries, updates and signals of its own, under names that tasks have as well."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    @workflow.query
+    def board(self) -> list[str]:
+        return self.told
+
+    @workflow.update
+    def resolve(self, what: str) -> str:
+        self.told.append(f"resolve {what}")
+        return what
+
+    @workflow.signal
+    def event(self, what: str) -> None:
+        self.told.append(f"event {what}")
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        async with Saga() as saga:
+            await saga.call(put, what="a")
+            await workflow.wait_condition(lambda: len(self.told) == 2)
+        async with Saga() as saga:
+            await saga.call(put, what="b")
+        return self.told
+
+
+@workflow.defn
 class Strangers:
     """Has nothing to do with Counterstep, and a bug."""
 
