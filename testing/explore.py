@@ -24,6 +24,7 @@ from ..bundle.spec_file import load_spec, parse_spec
 from ..saga.catalog import Catalog
 from ..saga.check import check_input, check_spec
 from ..saga.errors import SpecError
+from ..saga.graph import every_step
 from ..saga.spec import TaskSpec
 from .effect_ledger import EffectLedger
 from .exploration import Exploration, NotExplorable, Progress
@@ -79,7 +80,8 @@ async def explore(
     Raises:
         SpecError: Spec or input have faults.
         DefinitionError: A bundle or a function cannot be loaded.
-        NotExplorable: The task does not complete when nothing is broken, or `only` fits no cell.
+        NotExplorable: The task does not complete when nothing is broken, it waits for events, or `only` fits
+            no cell.
         ServerUnavailable: The Temporal server cannot be started.
     """
     loaded = load_bundles(bundles)
@@ -88,6 +90,9 @@ async def explore(
     catalog = Registry(loaded).catalog
     task_input = {} if input is None else input
     parsed = _checked(spec, task_input, catalog)
+    waits = [step.id for step in every_step(parsed.steps) if step.wait is not None and step.wait.event]
+    if waits:
+        raise NotExplorable(f"{', '.join(waits)} waits for an event, and the explorer sends none.")
     models = (model,) if isinstance(model, str) else tuple(model)
     begin = time.monotonic()
     async with _laboratory(bundles, models, effects) as (address, ledger, nest):

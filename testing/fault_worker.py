@@ -25,13 +25,11 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 from temporalio.plugin import SimplePlugin
-from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from ..bundle.loading import load_bundles
 from ..bundle.registry import Registry
 from ..plugin import CounterstepPlugin
-from ..saga.catalog import STAND_IN
 from .contract import Case, check_contracts
 from .effect_ledger import EffectLedger
 from .fault_injector import FaultInterceptor, make_garblable
@@ -95,7 +93,11 @@ class _Nursery:
         self._registry: Registry = self._plugin.registry
         for function in self._registry.functions.values():
             make_garblable(function)
-        _warm_up(any(not agent.python for bundle in bundles for agent in bundle.agents.values()))
+        # litellm takes seconds to import and to warm up: once, for all forks.
+        from ..activities.model import warm_up
+
+        if any(not agent.python for bundle in bundles for agent in bundle.agents.values()):
+            warm_up()
         self._children: dict[int, str] = {}
         self._deaths: dict[str, int] = {}
         self._life, self._heart = os.pipe()
@@ -195,24 +197,6 @@ def main() -> NoReturn:
             nursery.answer(Request.model_validate_json(line))
         nursery.reap()
     os._exit(0)
-
-
-def _warm_up(has_models: bool) -> None:
-    """Imports the model client, which takes seconds, and makes it load the rest, once for all forks."""
-    from ..activities.model import call_model
-
-    if not has_models:
-        return
-    schema = {"type": "object", "properties": {}}
-    tool = {"name": "tool", "description": "", "parameters": schema}
-    for extra in ({"tools": [tool]}, {"output_schema": schema}):
-        request = {
-            "agent": "",
-            "models": [STAND_IN],
-            "messages": [{"role": "user", "content": "{}"}],
-            **extra,
-        }
-        asyncio.run(ActivityEnvironment().run(call_model, request))
 
 
 def _lines(stream: int) -> Any:

@@ -29,6 +29,9 @@ LATE: Final = timedelta(seconds=0.5)
 HEARTBEAT: Final = timedelta(seconds=1.5)
 """A worker that is silent for this long is taken for dead."""
 
+PAUSE: Final = timedelta(milliseconds=200)
+"""No step waits longer for time to pass."""
+
 RETRY_INTERVAL: Final = timedelta(milliseconds=50)
 CALL_ATTEMPTS: Final = 2
 UNDO_ATTEMPTS: Final = 3
@@ -41,7 +44,7 @@ def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
     """Returns a spec with the same steps for an explored run.
 
     Judges are left out (they change nothing, and cost), so are limits of time for the whole task and for the
-    people that it waits for, and no call takes longer than `CALL_LIMIT`.
+    people that it waits for; no call takes longer than `CALL_LIMIT`, and no step waits longer than `PAUSE`.
 
     Args:
         spec: The user's.
@@ -123,6 +126,9 @@ def _quick_step(step: Step) -> Step:
     if step.group is not None:
         inner = step.group.model_copy(update={"steps": tuple(map(_quick_step, step.group.steps))})
         return step.model_copy(update={"group": inner, "validate_": validations})
+    if step.wait is not None and step.wait.time is not None:
+        wait = step.wait.model_copy(update={"time": min(step.wait.time, PAUSE)})
+        return step.model_copy(update={"wait": wait})
     timeout = None if step.timeout is None else min(step.timeout, CALL_LIMIT)
     return step.model_copy(update={"timeout": timeout, "validate_": validations})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -224,7 +224,7 @@ class _Watch:
                 if question["kind"] == "pivot":
                     await self._say_whether_applied(question["step"])
                 elif question["update"] == "decide":
-                    action = "rollback" if "rollback" in question["actions"] else "skip"
+                    action = _choose(question["actions"])
                     with suppress(WorkflowUpdateFailedError):
                         await self._answer("decide", question["step"], action)
 
@@ -252,6 +252,12 @@ class _Watch:
         message = {"step": step, "action": action, "by": "fault explorer", "note": "explored", **more}
         with suppress(WorkflowUpdateRPCTimeoutOrCancelledError, RPCError):
             await self._handle.execute_update(update, message)
+
+
+def _choose(actions: Sequence[str]) -> str:
+    """Undo where that is possible; else go on."""
+    wanted = [action for action in ("rollback", "skip") if action in actions]
+    return (wanted or [action for action in actions if action != "reject"])[0]
 
 
 async def _board(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:

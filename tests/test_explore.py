@@ -115,7 +115,9 @@ async def test_agents_and_child_workflows_are_broken_too() -> None:
 async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
     spec = task(
         ordering("hall", on_failure="escalate"),
-        {"id": "dinner", "needs": ["hall"], "tool": "banquet.serve", "input": {"what": "dinner"}},
+        {"id": "boss", "needs": ["hall"], "approve": {"ask": "Shall we?"}},
+        {"id": "pause", "needs": ["boss"], "wait": {"time": "1h"}},
+        {"id": "dinner", "needs": ["pause"], "tool": "banquet.serve", "input": {"what": "dinner"}},
         {"id": "thanks", "needs": ["dinner"], "tool": "banquet.thank", "input": {"who": "all"}},
     )
     report = await explore(spec, bundles=BUNDLES, effects=STANDING, shrink=False)
@@ -219,5 +221,8 @@ async def test_what_cannot_be_explored_is_refused() -> None:
     never = task(ordering("hall", validate=[{"rule": "false"}]))
     with pytest.raises(NotExplorable, match="must complete, and it ended rolled_back: Rejected"):
         await explore(never, bundles=BUNDLES)
+    waits = task(ordering("hall"), {"id": "news", "wait": {"event": "news"}})
+    with pytest.raises(NotExplorable, match="news waits for an event"):
+        await explore(waits, bundles=BUNDLES)
     with pytest.raises(NotExplorable, match="--only fits no cell"):
         await explore(task(ordering("hall")), bundles=BUNDLES, only="hal#1 hang")
