@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test explore check format bench clean
+.PHONY: help setup demo test explore check format bench rollback soak clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ format: setup ## put the sources into shape
 
 bench: setup ## compare with a hand-written saga
 	@$(BIN)/python -m benchmarks.saga $(ARGS)
+
+rollback: setup ## time a wide rollback, and how soon tasks go on after a kill -9
+	@$(BIN)/python -m benchmarks.rollback $(ARGS)
+
+soak: setup ## 200 tasks at once while their workers are killed for two minutes
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove what the other verbs made
 	@rm -rf .venv .link build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
