@@ -188,7 +188,10 @@ def report(soak: Soak, shelf: Shelf, clerk: Clerk, seconds: float) -> tuple[Tabl
     undos = [call for call in calls if call.is_undo]
     rows: list[tuple[str, object]] = [
         ("workers killed", len(soak.at_kills)),
-        ("tasks under way at a kill, least / most", f"{min(soak.at_kills)} / {max(soak.at_kills)}"),
+        (
+            "tasks under way at a kill, least / most",
+            f"{min(soak.at_kills, default=0)} / {max(soak.at_kills, default=0)}",
+        ),
         ("tasks", len(soak.jobs)),
         *((f"  {end}", count) for end, count in sorted(ends.items())),
         ("child workflows", len(stories) - len(soak.jobs)),
@@ -249,7 +252,7 @@ def main() -> None:
     console.print(table)
     for rule, lines in found.items():
         for line in lines[:SHOWN]:
-            console.print(f"{rule}: {line}", style="red", markup=False)
+            console.print(f"{rule}: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(any(found.values()))
 
 
