@@ -65,11 +65,12 @@ class Chain:
         """The run that says how the task ended."""
         return self.runs[-1]
 
-    def refuse(self, within: str = "") -> None:
+    def refuse(self, within: str = "", *, as_child: bool = False) -> None:
         """Refuses a chain that may not be undone, as far as its runs tell.
 
         Args:
             within: The workflow id of the recovery that asks, if one does.
+            as_child: It is a step of another task that is undone.
 
         Raises:
             NotRecoverable: With the reason.
@@ -92,7 +93,7 @@ class Chain:
         if newest.closed is None:
             message = f"{id_} is alive. Cancel it, and it undoes what it did itself: counterstep cancel {id_}"
             raise NotRecoverable(Refusal.TASK_ALIVE, message)
-        if newest.status is WorkflowExecutionStatus.COMPLETED:
+        if newest.status is WorkflowExecutionStatus.COMPLETED and not as_child:
             raise NotRecoverable(Refusal.TASK_COMPLETED, f"{id_} has completed: what it did is to stay.")
         if newest.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
             message = f"{id_} was continued in a run that the server does not show any more."
@@ -112,13 +113,16 @@ def recovery_id(run: Run) -> str:
     return f"{run.workflow_id}/recover/{run.run_id}"
 
 
-async def find_chain(client: Client, workflow_id: str, run_id: str | None = None) -> Chain:
+async def find_chain(
+    client: Client, workflow_id: str, run_id: str | None = None, *, as_child: bool = False
+) -> Chain:
     """Finds the runs of a task.
 
     Args:
         client: Connected.
         workflow_id: The task.
         run_id: One of its runs; None for the newest that the id was started with.
+        as_child: With those of other starts: a reset of its parent starts it again.
 
     Raises:
         NotRecoverable: There is no such task or run.
@@ -131,7 +135,8 @@ async def find_chain(client: Client, workflow_id: str, run_id: str | None = None
         raise NotRecoverable(
             Refusal.UNKNOWN_TASK, f"There is no {what} in the namespace {client.namespace!r}."
         )
-    runs = [run for run in await _runs_of(client, current) if run.first_run_id == chosen.first_run_id]
+    runs = await _runs_of(client, current)
+    runs = [run for run in runs if as_child or run.first_run_id == chosen.first_run_id]
     recoveries: list[Run] = []
     for run in runs:
         recovery = await _describe(client, recovery_id(run))
@@ -141,7 +146,13 @@ async def find_chain(client: Client, workflow_id: str, run_id: str | None = None
 
 
 async def judge(
-    client: Client, chain: Chain, reader: HistoryReader, *, not_applied: bool = False, alive: Alive
+    client: Client,
+    chain: Chain,
+    reader: HistoryReader,
+    *,
+    not_applied: bool = False,
+    as_child: bool = False,
+    alive: Alive,
 ) -> tuple[Trail, Leftovers]:
     """Reads the histories of a chain and says what is left.
 
@@ -150,6 +161,7 @@ async def judge(
         chain: Not refused.
         reader: Decodes what decides.
         not_applied: Take a pivot whose outcome is unknown for one that was not applied.
+        as_child: It is a step of another task that is undone: what it did is to stay in no case.
         alive: Called again and again meanwhile.
 
     Returns:
@@ -161,21 +173,28 @@ async def judge(
     """
     trails = [await read_run(client, run, alive) for run in (*chain.runs, *chain.recoveries)]
     newest = trails[len(chain.runs) - 1]
+    if as_child:  # an earlier task may have had the same id, and children of the same ids
+        mine = [trail for trail in trails[: len(chain.runs)] if trail.parent_key == newest.parent_key]
+        trails = [*mine, *trails[len(chain.runs) :]]
+    for trail in trails:
+        await reader.decode(trail)
     if not any(trail.is_ours for trail in trails):
         message = f"{newest.workflow_id} is no task of Counterstep's: nothing in its history is."
         raise NotRecoverable(Refusal.NOT_A_TASK, message)
-    for trail in trails:
-        await reader.decode_errors(trail)
-    left = left_behind(trails, {trail.run_id: await reader.resolved(trail) for trail in trails})
-    _refuse_past_pivot(left, newest.workflow_id, not_applied=not_applied)
+    resolved = {trail.run_id: await reader.resolved(trail) for trail in trails}
+    # Whatever has ended a child of ours, to its parent's saga it is one step that has failed.
+    left = left_behind(trails, resolved, whole=newest.parent_key is not None)
+    if left.entries or as_child:
+        _refuse_past_pivot(left, newest.workflow_id, not_applied=not_applied)
     return newest, left
 
 
 def _refuse_past_pivot(left: Leftovers, workflow_id: str, *, not_applied: bool) -> None:
-    for pivot in left.pivots if left.entries else ():
-        if pivot.known is not None:
+    for pivot in left.pivots:
+        if pivot.is_known:
+            name = f" {pivot.step!r}" if pivot.step else ""
             message = (
-                f"{workflow_id} has passed its pivot {pivot.step!r}, which cannot be undone; to undo what "
+                f"{workflow_id} has passed its pivot{name}, which cannot be undone; to undo what "
                 "came before it would leave the task in halves. Finish it by hand, or reset it to go on."
             )
             raise NotRecoverable(Refusal.PIVOT_PASSED, message)

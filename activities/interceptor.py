@@ -43,7 +43,7 @@ class CallInterceptor(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         header = CallHeader.model_validate_json(payload.data)
         info = activity.info()
-        step = CurrentStep(header.key, info.workflow_id or "", header.step, info.attempt)
+        step = CurrentStep(header.key, header.task_id or info.workflow_id or "", header.step, info.attempt)
         token = CURRENT_STEP.set(step)
         beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
         try:

@@ -41,13 +41,18 @@ async def read_leftovers(request: Any) -> Any:
     client = activity.client()
     reader = HistoryReader(client.data_converter, client.namespace, strict=True)
     try:
-        chain = await find_chain(client, asked.workflow_id, asked.run_id)
-        chain.refuse(within=activity.info().workflow_id or "")
+        chain = await find_chain(client, asked.workflow_id, asked.run_id, as_child=asked.as_child)
+        chain.refuse(within=activity.info().workflow_id or "", as_child=asked.as_child)
         if chain.newest.run_id != asked.run_id:
             message = f"{asked.workflow_id} has gone on since, in the run {chain.newest.run_id}."
             raise NotRecoverable(Refusal.RUN_SUPERSEDED, message)
         newest, left = await judge(
-            client, chain, reader, not_applied=asked.not_applied, alive=activity.heartbeat
+            client,
+            chain,
+            reader,
+            not_applied=asked.not_applied,
+            as_child=asked.as_child,
+            alive=activity.heartbeat,
         )
     except NotRecoverable as refusal:
         raise ApplicationError(str(refusal), type=refusal.type, non_retryable=True) from None

@@ -51,6 +51,8 @@ async def recover_task(target: Target, asked: Asked, *, wait: bool) -> Recovery:
     for item in left.entries:
         known = "" if item.known else " (nobody knows whether it happened)"
         say(f"{item.step}: is to be undone by {item.newest.compensation}{known}")
+    for name in left.unread:
+        say(f"{name}: only the workers can read what it has left")
     queue = asked.task_queue or chain.newest.task_queue
     signals = Signals()
     handle = await start_recovery(client, chain, queue, not_applied=asked.not_applied)
@@ -79,7 +81,7 @@ async def examine(client: Client, chain: Chain, *, not_applied: bool = False) ->
         not_applied: A pivot whose outcome is unknown was certainly not applied.
 
     Returns:
-        What is left; at least one effect.
+        What is left; at least one effect, or something that only the workers can read.
 
     Raises:
         NotRecoverable: The task may not be recovered, or there is nothing to undo.
@@ -88,7 +90,7 @@ async def examine(client: Client, chain: Chain, *, not_applied: bool = False) ->
     chain.refuse()
     reader = HistoryReader(client.data_converter, client.namespace, strict=False)
     _, left = await judge(client, chain, reader, not_applied=not_applied, alive=nobody)
-    if not left.entries:
+    if not left.entries and not left.unread:
         raise NotRecoverable(Refusal.NOTHING_TO_UNDO, _nothing_left(chain.newest.workflow_id, left))
     return left
 

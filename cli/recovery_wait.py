@@ -51,7 +51,7 @@ class RecoveryWait:
         finally:
             leaving.cancel()
             self._view.pause()
-        undone, not_undone = await self._what_became(asked)
+        undone, not_undone = await self._what_became(asked, state)
         outcome = started.model_copy(
             update={"state": state, "undone": tuple(undone), "not_undone": tuple(not_undone)}
         )
@@ -97,12 +97,14 @@ class RecoveryWait:
         except Exception:
             return None  # encrypted: only a worker can read it
 
-    async def _what_became(self, asked: Asked) -> tuple[list[str], list[str]]:
+    async def _what_became(self, asked: Asked, state: TaskState) -> tuple[list[str], list[str]]:
         """Reads from histories which steps are undone and which are not."""
         chain = await find_chain(self._client, asked.id, asked.run_id)
         reader = HistoryReader(self._client.data_converter, self._client.namespace, strict=False)
         _, left = await judge(self._client, chain, reader, not_applied=asked.not_applied, alive=nobody)
-        missing = list(dict.fromkeys(item.step for item in (*left.entries, *left.skipped)))
+        # The workers, who can read more, have found nothing else where the recovery has completed.
+        standing = [] if state is TaskState.COMPLETED else left.entries
+        missing = list(dict.fromkeys(item.step for item in (*standing, *left.skipped)))
         undone: list[str] = []
         for run in chain.recoveries:
             if run.workflow_id == self._handle.id:

@@ -161,7 +161,8 @@ async def _judged(client: Client, chain: Chain, row: Row, *, act: bool) -> Row:
         left = await examine(client, chain)
     except NotRecoverable as refusal:
         return row.model_copy(update={"why": str(refusal)})
-    row = row.model_copy(update={"left": tuple(dict.fromkeys(item.step for item in left.entries))})
+    steps = dict.fromkeys([*(item.step for item in left.entries), *left.unread])
+    row = row.model_copy(update={"left": tuple(steps)})
     if not act:
         return row
     try:

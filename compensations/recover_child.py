@@ -1,11 +1,19 @@
-"""Undoes a child workflow that did not come to an end of its own."""
+"""Undoes a child workflow that has not handed its ledger to its parent."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -15,41 +23,67 @@ from ..saga.recovered import RecoveryRequest, Refusal
 from ..saga.undo import Undo
 from ..saga.wire import RECOVER
 
+_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 10.0
+
 
 @activity.defn(name=RECOVER_CHILD)
 async def recover_child(undo: Any) -> Any:
     """Has a child recovered from its history, and waits for the end of that.
 
+    A child that still runs is asked to cancel, which its parent's end has asked it already, and is waited
+    for as long as this activity may take. How it ends does not matter: what is undone is left alone, and
+    what a child did that has completed is undone as well, because nobody has taken it over.
+
     Args:
-        undo: An `Undo` as JSON; its input names the child as ``workflow_id``.
+        undo: An `Undo` as JSON; its input names the child as ``workflow_id``, and may say with
+            ``is_started`` that nobody knows whether there is one.
 
     Returns:
-        ``undone``: the ids of the child's steps that are undone.
+        ``undone``: the ids of the child's steps that are undone by this.
 
     Raises:
-        ApplicationError: The child still runs, or its recovery has failed.
+        ApplicationError: Its history is gone (``ChildLost``), or its recovery has failed or was refused
+            (``RecoveryFailed``), as it is where the child has passed its pivot.
     """
-    workflow_id = Undo[Any].model_validate(undo).input["workflow_id"]
+    given = Undo[Any].model_validate(undo).input
     client = activity.client()
     try:
-        child = await client.get_workflow_handle(workflow_id).describe()
+        child = await _ended(client.get_workflow_handle(given["workflow_id"]))
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return {"undone": []}  # it was never started
-        raise
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        if not given.get("is_started", True):
+            return {"undone": []}
+        message = f"the server does not know {given['workflow_id']} any more; look what it has left behind"
+        raise ApplicationError(message, type="ChildLost") from None
     recovery = await _start(client, child)
     try:
         result = await recovery.result()
     except WorkflowFailureError as error:
         cause = error.cause
-        if isinstance(cause, ApplicationError) and cause.type == Refusal.NOTHING_TO_UNDO:
-            return {"undone": []}
+        if isinstance(cause, ApplicationError) and cause.type == Refusal.NOT_A_TASK:
+            return {"undone": []}  # it has no saga, or was ended before its first call
         raise ApplicationError(f"{recovery.id} has failed: {cause}", type="RecoveryFailed") from error
     return {"undone": result["undone"]}
 
 
+async def _ended(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescription:
+    """Waits until a child has ended, and returns its newest run."""
+    child = await handle.describe()
+    if child.status is WorkflowExecutionStatus.RUNNING:
+        with suppress(RPCError):  # it has ended meanwhile; whatever else it is, the next call meets it too
+            await handle.cancel()
+    pause = _PAUSE
+    while child.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        child = await handle.describe()
+    return child
+
+
 async def _start(client: Client, child: WorkflowExecutionDescription) -> WorkflowHandle[Any, Any]:
-    request = RecoveryRequest(workflow_id=child.id, run_id=child.run_id)
+    request = RecoveryRequest(workflow_id=child.id, run_id=child.run_id, as_child=True)
     recovery_id = f"{child.id}/recover/{child.run_id}"
     try:
         return await client.start_workflow(
@@ -59,6 +93,7 @@ async def _start(client: Client, child: WorkflowExecutionDescription) -> Workflo
             task_queue=child.task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            static_summary=f"undo what {child.id} has left behind"[:200],
         )
     except WorkflowAlreadyStartedError:
         return client.get_workflow_handle(recovery_id)

@@ -12,6 +12,16 @@ from .errors import FailureType
 from .failure import Failed, Failure, Stopped, trim
 from .wire import GRACE
 
+NOTHING_RAN = frozenset(
+    {
+        FailureType.INVALID_SPEC,
+        FailureType.INVALID_INPUT,
+        FailureType.UNKNOWN_TASK,
+        FailureType.INLINE_SPECS_REFUSED,
+    }
+)
+"""Failures of a task that has refused its start."""
+
 NOTHING_HAPPENED = frozenset(
     {FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY}
 )

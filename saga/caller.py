@@ -190,7 +190,13 @@ class Caller:
             task_queue=entry.task_queue,
             summary=f"undo {entry.step}",
         )
-        header = CallHeader(key=entry.key, step=entry.step, retry=retry)
+        elsewhere = self._book.task_id != workflow.info().workflow_id
+        header = CallHeader(
+            key=entry.key,
+            step=entry.step,
+            retry=retry,
+            task_id=self._book.task_id if elsewhere else None,
+        )
         payload = workflow.payload_converter().to_payload(undo)
         await self.outgoing.make_room(payload.ByteSize())
         try:

@@ -22,6 +22,7 @@ from temporalio.exceptions import (
 
 from .book import Book
 from .budget import Usage
+from .call_failure import NOTHING_RAN
 from .catalog import RECOVER_CHILD
 from .duration import format_duration
 from .effect import Effect
@@ -35,15 +36,6 @@ from .scope import StopScope
 from .wire import CURRENT_HEADER, MAX_PAYLOAD, CallHeader
 
 _UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
-
-_NOTHING_RAN = frozenset(
-    {
-        FailureType.INVALID_SPEC,
-        FailureType.INVALID_INPUT,
-        FailureType.UNKNOWN_TASK,
-        FailureType.INLINE_SPECS_REFUSED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +132,13 @@ class ChildCalls:
     async def _start(
         self, child: Child, workflow_id: str, key: str, payloads: Sequence[Payload]
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
-        header = CallHeader(key=key, step=child.step, effect=child.effect, compensation=RECOVER_CHILD)
+        header = CallHeader(
+            key=key,
+            step=child.step,
+            effect=child.effect,
+            compensation=RECOVER_CHILD,
+            ends_undone=child.ends_undone,
+        )
         token = CURRENT_HEADER.set(header)
         try:
             starting = workflow.start_child_workflow(
@@ -227,7 +225,7 @@ class ChildCalls:
             type_ = cause.type or "Error"
             if type_ == FailureType.ROLLED_BACK and cause.details:
                 type_ = cause.details[0].get("failure", {}).get("type", type_)
-            undone = cause.type == FailureType.ROLLED_BACK or cause.type in _NOTHING_RAN
+            undone = cause.type == FailureType.ROLLED_BACK or cause.type in NOTHING_RAN
             return self._failed(child, type_, cause.message, nothing=undone)
         return self._failed(child, type(cause or error).__name__, str(cause or error))
 

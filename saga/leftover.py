@@ -1,70 +1,20 @@
 """What the runs of one task have left behind, and what became of each of its effects.
 
 The runs of a chain (reset, retried, continued) and its recoveries are judged together: a call has the same
-key in all of them, and whatever happened last to the key is what counts.
+key in all of them, and whatever happened last to the key is what counts. What a completed child has handed
+over, and the ledger that a continued run was given, are parts of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from temporalio.exceptions import ActivityError
-
-from .call_failure import may_land_for, read_failure
+from .act import Act, acts_of, may_land_until
 from .effect import Effect
-from .trail import Recorded, Trail
-from .wire import GRACE
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What one run has done about one entry of the ledger: one call, or the model calls of an agent.
-
-    Attributes:
-        id: The entry's id.
-        key: Its idempotency key.
-        compensation: What undoes it; None for a pivot.
-        calls: At least one, in the order in which they were scheduled.
-        before: What was read before it, or None.
-        trail: The run.
-    """
-
-    id: str
-    key: str
-    compensation: str | None
-    calls: Sequence[Recorded]
-    before: Recorded | None
-    trail: Trail
-
-    @property
-    def is_agent(self) -> bool:
-        """Whether its calls are those of a model."""
-        return self.calls[0].header.owner is not None
-
-    @property
-    def scheduled(self) -> datetime:
-        """When it began."""
-        return self.calls[0].scheduled
-
-    @property
-    def ended(self) -> datetime | None:
-        """When it ended; None where nobody knows."""
-        return self.calls[-1].ended
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it is known to have happened."""
-        return self.calls[-1].succeeded
-
-    def changed_nothing(self) -> bool:
-        """Says whether it is certain that nothing has happened."""
-        return len(self.calls) == 1 and _changed_nothing(self.calls[0])
-
-    def may_land_until(self) -> datetime | None:
-        """Returns until when it may still change something, or None."""
-        return None if self.is_agent else _may_land_until(self.calls[0], self.trail)
+from .recorded import Recorded
+from .trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +44,17 @@ class Leftover:
     @property
     def step(self) -> str:
         """The id of the step."""
-        return self.newest.calls[0].step
+        return self.newest.step
 
     @property
     def started(self) -> datetime:
         """When the effect may have come about first."""
         return self.acts[0].scheduled
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Sorts effects in the order in which they may have come about."""
+        return self.acts[0].scheduled, self.acts[0].position
 
     @property
     def ended(self) -> datetime | None:
@@ -136,6 +91,19 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """A point of no return that was passed, or may have been.
+
+    Attributes:
+        step: The step; empty where only a run is known whose history is gone.
+        is_known: Whether it certainly was.
+    """
+
+    step: str
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Leftovers:
     """All that a chain of runs has left behind.
 
@@ -144,21 +112,25 @@ class Leftovers:
         skipped: What people have said is to stay.
         pivots: Points of no return that were passed, or may have been.
         undone: How many effects are undone already.
+        unread: Steps and runs that may have left more, which cannot be decoded here.
     """
 
     entries: Sequence[Leftover]
     skipped: Sequence[Leftover]
-    pivots: Sequence[Leftover]
+    pivots: Sequence[Passed]
     undone: int
+    unread: Sequence[str]
 
 
-def left_behind(trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolved]] = {}) -> Leftovers:
+def left_behind(
+    trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolved]] = {}, *, whole: bool = False
+) -> Leftovers:
     """Judges the runs of one chain together.
 
     Args:
-        trails: All of them, with the recoveries; the errors of their failed calls are decoded, or count as
-            telling nothing.
+        trails: All of them, with the recoveries; what is not decoded of them counts as telling nothing.
         resolved: What people have said, by run id.
+        whole: With what sagas have done that ended well: they belong to a child that is undone.
 
     Returns:
         What is left.
@@ -166,7 +138,7 @@ def left_behind(trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolve
     trails = list(trails)
     by_key: dict[str, list[Act]] = {}
     for trail in trails:
-        for act in _acts(trail):
+        for act in acts_of(trail, whole=whole):
             by_key.setdefault(act.key, []).append(act)
     undos: dict[str, list[tuple[Recorded, Trail]]] = {}
     for trail in trails:
@@ -174,47 +146,74 @@ def left_behind(trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolve
             undos.setdefault(undo.header.key, []).append((undo, trail))
     said = _said(trails, resolved)
     found = [_judge(acts, undos.get(key, ()), said.get(key, ())) for key, acts in by_key.items()]
-    left = sorted((item for item in found if item is not None), key=lambda item: item.started, reverse=True)
+    left = sorted((item for item in found if item is not None), key=lambda item: item.place, reverse=True)
+    # A child that ran again under its key after a reset is recovered with all its runs.
+    again = {item.newest.key for item in left}
+    left = [item for item in left if item.newest.child_key not in again]
+    to_undo = [item for item in left if item.newest.compensation is not None]
     return Leftovers(
-        entries=[item for item in left if item.newest.compensation is not None and not item.is_skipped],
-        skipped=[item for item in left if item.newest.compensation is not None and item.is_skipped],
-        pivots=[item for item in left if item.newest.compensation is None],
-        undone=sum(1 for key in by_key if any(undo.succeeded for undo, _ in undos.get(key, ()))),
+        entries=[item for item in to_undo if not item.is_skipped],
+        skipped=[item for item in to_undo if item.is_skipped],
+        pivots=[*_passed(left), *_committed(trails)],
+        undone=sum(1 for key, acts in by_key.items() if _undone_at(acts, undos.get(key, ()))),
+        unread=_unread(trails),
     )
 
 
-def _acts(trail: Trail) -> Iterator[Act]:
-    """Finds what one run has done and has not been kept by a saga that ended well."""
-    # A reset takes back that a run has ended well.
-    kept = max(trail.kept, default=None) if not trail.superseded else None
-    for call in trail.forward.values():
-        if kept is None or call.scheduled > kept:
-            before = trail.before.get(call.id)
-            yield Act(call.id, call.header.key, call.header.compensation, [call], before, trail)
-    for calls in trail.by_agent.values():
-        owner = calls[0].header.owner
-        assert owner is not None
-        if kept is None or calls[0].scheduled > kept:
-            yield Act(owner.id, owner.key, owner.compensation, calls, None, trail)
+def _passed(left: Iterable[Leftover]) -> list[Passed]:
+    return [Passed(item.step, item.known is not None) for item in left if item.newest.compensation is None]
+
+
+def _committed(trails: Iterable[Trail]) -> list[Passed]:
+    """Finds pivots that were passed elsewhere: in a child, or in a run that this one continues."""
+    found = []
+    for trail in trails:
+        handed = [child for child in trail.children.values() if child.handed and child.handed.committed]
+        found += [Passed(child.header.step, True) for child in handed]
+        if trail.carried is not None and trail.carried.committed:
+            found.append(Passed("", True))
+    return found
+
+
+def _unread(trails: Sequence[Trail]) -> list[str]:
+    runs = {trail.run_id for trail in trails}
+    found: list[str] = []
+    for trail in trails:
+        found += [
+            child.header.step
+            for child in trail.children.values()
+            if child.ending == "completed" and child.handed is None
+        ]
+        if trail.continues and trail.carried is None and trail.continues not in runs:
+            found.append(f"runs before {trail.run_id}")
+    return list(dict.fromkeys(found))
+
+
+def _undone_at(acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]]) -> list[datetime]:
+    undone = [undo.ended for undo, _ in undos if undo.succeeded and undo.ended is not None]
+    return undone + [act.scheduled for act in acts if act.is_undone]
 
 
 def _judge(
     acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]], said: Sequence[Resolved]
 ) -> Leftover | None:
-    undone = [undo.ended for undo, _ in undos if undo.succeeded and undo.ended is not None]
+    undone = _undone_at(acts, undos)
     undone += [word.at for word in said if word.action in ("done", "not_applied")]
     last = max(undone, default=None)
     live = [act for act in acts if last is None or act.scheduled > last]
     live = sorted((act for act in live if not act.changed_nothing()), key=lambda act: act.scheduled)
+    # What a continued run was told of a call is less than what the run tells that has made it.
+    live = [act for act in live if not act.is_carried] or live
     if not live:
         return None
     landing = [act.may_land_until() for act in live]
-    landing += [_may_land_until(undo, trail) for undo, trail in undos if not undo.succeeded]
+    landing += [may_land_until(undo, trail) for undo, trail in undos if not undo.succeeded]
     skipped = [word.at for word in said if word.action == "skip"]
+    skipped += [act.scheduled for act in acts if act.is_skipped]
     return Leftover(
         acts=live,
         may_land_until=max((at for at in landing if at is not None), default=None),
-        is_skipped=max(skipped, default=live[-1].scheduled) > live[-1].scheduled,
+        is_skipped=any(at >= live[-1].scheduled for at in skipped),
     )
 
 
@@ -230,36 +229,3 @@ def _said(trails: Sequence[Trail], resolved: Mapping[str, Sequence[Resolved]]) -
             for key in about:
                 said.setdefault(key, []).append(word)
     return said
-
-
-def _changed_nothing(call: Recorded) -> bool:
-    if call.error is None:
-        return False
-    return read_failure(call, _as_seen(call, call.error), None).certainly_nothing
-
-
-def _may_land_until(call: Recorded, trail: Trail) -> datetime | None:
-    if call.succeeded:
-        return None
-    if call.ended is None:
-        # Nothing tells whether it had started, or when: only the end of the run bounds it.
-        return None if trail.closed is None else trail.closed + call.timeout + GRACE
-    if call.failure is not None and call.failure.HasField("reset_workflow_failure_info"):
-        return call.ended + call.timeout + GRACE  # given up by a reset, wherever it was
-    wait = None if call.error is None else may_land_for(call, _as_seen(call, call.error))
-    return None if wait is None else call.ended + wait
-
-
-def _as_seen(call: Recorded, cause: BaseException) -> ActivityError:
-    """Returns the failure of a call as the workflow saw it."""
-    error = ActivityError(
-        "",
-        scheduled_event_id=0,
-        started_event_id=call.started_event,
-        identity="",
-        activity_type=call.activity,
-        activity_id=call.id,
-        retry_state=None,
-    )
-    error.__cause__ = cause
-    return error

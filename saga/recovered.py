@@ -50,6 +50,7 @@ class RecoveryRequest(BaseModel):
         workflow_id: The task.
         run_id: The newest run of its chain.
         not_applied: Somebody knows that a pivot whose outcome is unknown was not applied.
+        as_child: The task is a step of another one that is undone: its good end counts for nothing.
         undone: Steps that earlier runs of this recovery have undone.
     """
 
@@ -58,6 +59,7 @@ class RecoveryRequest(BaseModel):
     workflow_id: str
     run_id: str
     not_applied: bool = False
+    as_child: bool = False
     undone: tuple[str, ...] = ()
 
 
@@ -66,13 +68,15 @@ class Recovered(BaseModel):
 
     Attributes:
         id: See `Entry`, as for all that is not explained here.
-        action: The agent or tool that was called.
-        is_agent: Whether it was a model agent.
+        action: The agent, tool or workflow that was called, as far as it is known.
+        kind: See `Progress`.
         is_known: Whether the call is known to have happened.
         started: When it was scheduled first.
         started_last: When it was scheduled last, where a reset has repeated it.
         ended: When it has ended; None where nobody knows.
         may_land_until: Until when it may still change something; None where it cannot.
+        origin: Of what a child or an earlier run has handed on: who. Empty for all others.
+        depends_on: What it has built on among those of the same origin.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,17 +85,19 @@ class Recovered(BaseModel):
     step: str
     compensation: str
     key: str
-    input: dict[str, Any]
+    input: Any
     before: Any = None
     output: Any = None
     task_queue: str | None = None
     action: str = ""
-    is_agent: bool = False
+    kind: str = "tool"
     is_known: bool = False
     started: datetime
     started_last: datetime
     ended: datetime | None = None
     may_land_until: datetime | None = None
+    origin: str = ""
+    depends_on: tuple[str, ...] = ()
 
     def entry(self, older: Sequence[Recovered]) -> Entry:
         """Returns the entry of the ledger, which depends on whatever of `older` it may have built on."""
@@ -108,6 +114,8 @@ class Recovered(BaseModel):
 
     def _may_build_on(self, other: Recovered) -> bool:
         """What had not ended when this began cannot have fed it, unless it was the agent that called it."""
+        if self.origin and self.origin == other.origin:
+            return other.id in self.depends_on
         if other.ended is not None and other.ended <= self.started_last:
             return True
         return self.id.startswith(f"{other.id.rpartition('#')[0]}/")

@@ -124,7 +124,7 @@ def _show(item: Recovered, book: Book) -> None:
     """Puts the step of an effect on the board: of an agent and its tool calls the agent, which came first."""
     if item.step in book.steps:
         return
-    progress = Progress("agent" if item.is_agent else "tool", item.action)
+    progress = Progress(item.kind, item.action)
     progress.state = StepState.COMPLETED if item.is_known else StepState.FAILED
     progress.started, progress.finished = item.started, item.ended
     progress.error = None if item.is_known else "nobody knows whether it happened"

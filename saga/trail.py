@@ -8,75 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
-from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.failure.v1 import Failure
+from temporalio.api.common.v1 import Header, Payload
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from .effect import Effect
-from .wire import HEADER, RESOLVE, CallHeader
+from .recorded import Carried, ChildEnding, Recorded, RecordedChild, Resolution
+from .wire import HEADER, RECOVER, RESOLVE, CallHeader
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Recorded:
-    """One activity that carries our header.
-
-    Attributes:
-        id: Its activity id, ``PATH#ROUND``.
-        activity: The activity type.
-        header: What travelled beside its arguments.
-        task_queue: Where it was sent.
-        input: Its arguments; empty where nothing needs them.
-        timeout: The longest one attempt may take.
-        heartbeat: After how long without a heartbeat its worker is taken for dead.
-        scheduled: When it was scheduled.
-        started_event: The event of its last start; 0 while there is none.
-        ended: When it ended; None where the history does not tell.
-        result: What it returned; None where it did not.
-        failure: Why it failed.
-        error: `failure` as the workflow saw it, once somebody has decoded it.
-    """
-
-    id: str
-    activity: str
-    header: CallHeader
-    task_queue: str
-    input: list[Payload]
-    timeout: timedelta
-    heartbeat: timedelta
-    scheduled: datetime
-    started_event: int = 0
-    ended: datetime | None = None
-    result: Payload | None = None
-    succeeded: bool = False
-    failure: Failure | None = None
-    error: BaseException | None = None
-
-    @property
-    def step(self) -> str:
-        """The id of the step."""
-        return self.header.step
-
-    @property
-    def forward_id(self) -> str:
-        """The id of the call that this one undoes, or reads for."""
-        path, _, round_ = self.id.rpartition("#")
-        return f"{path.rpartition('/')[0]}#{round_}"
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What a person has said about stuck undos, or about a pivot.
-
-    Attributes:
-        at: When.
-        answer: What the update ``resolve`` has answered.
-    """
-
-    at: datetime
-    answer: Payload
 
 
 @dataclass(slots=True)
@@ -95,10 +35,16 @@ class Trail:
         forward: Its calls that have an undo, and its pivots, by activity id.
         by_agent: The model calls of each agent, by the id of the agent's entry.
         before: What was read before a call, by the call's activity id.
+        children: The child workflows that its sagas have started, by the id of their entries.
         undos: The undos, in the order in which they were scheduled.
         resolutions: What people have said.
         kept: When a saga ended well: what it did until then stays.
         snapshot: What the task settled first.
+        started: When it began.
+        parent_key: The key of the saga's call that has started it; None where none has.
+        continues: The run that it continues, or empty.
+        arguments: Those of a continued run.
+        carried: What they say, once somebody has decoded them.
     """
 
     workflow_id: str
@@ -112,12 +58,19 @@ class Trail:
     forward: dict[str, Recorded] = field(default_factory=dict)
     by_agent: dict[str, list[Recorded]] = field(default_factory=dict)
     before: dict[str, Recorded] = field(default_factory=dict)
+    children: dict[str, RecordedChild] = field(default_factory=dict)
     undos: list[Recorded] = field(default_factory=list)
     resolutions: list[Resolution] = field(default_factory=list)
     kept: list[datetime] = field(default_factory=list)
     snapshot: Payload | None = None
+    started: datetime = _BEGINNING
+    parent_key: str | None = None
+    continues: str = ""
+    arguments: list[Payload] = field(default_factory=list)
+    carried: Carried | None = None
     _now: datetime = _BEGINNING
     _by_event: dict[int, Recorded] = field(default_factory=dict)
+    _by_start: dict[int, RecordedChild] = field(default_factory=dict)
     _resolving: set[int] = field(default_factory=set)
 
     def add(self, event: HistoryEvent) -> None:
@@ -140,7 +93,13 @@ class Trail:
         started = event.workflow_execution_started_event_attributes
         self.task = self.task or started.workflow_type.name
         self.task_queue = started.task_queue.name
-        # A continued run that carries its ledger says so in its first argument: it is to be read here.
+        self.started = self._now
+        header = _header(started.header)
+        self.parent_key = None if header is None else header.key
+        went_on = started.initiator == ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
+        if went_on and started.workflow_type.name != RECOVER:
+            self.continues = started.continued_execution_run_id
+            self.arguments = list(started.input.payloads)
 
     def _on_closed(self, event: HistoryEvent) -> None:
         self.closed = self._now
@@ -175,13 +134,14 @@ class Trail:
 
     def _on_scheduled(self, event: HistoryEvent) -> None:
         scheduled = event.activity_task_scheduled_event_attributes
-        if HEADER not in scheduled.header.fields:
+        header = _header(scheduled.header)
+        if header is None:
             return
         self.is_ours = True
         call = Recorded(
             id=scheduled.activity_id,
             activity=scheduled.activity_type.name,
-            header=CallHeader.model_validate_json(scheduled.header.fields[HEADER].data),
+            header=header,
             task_queue=scheduled.task_queue.name,
             input=list(scheduled.input.payloads),
             timeout=_span(scheduled.start_to_close_timeout) or _span(scheduled.schedule_to_close_timeout),
@@ -240,6 +200,62 @@ class Trail:
             call.ended = self._now
         return call
 
+    def _on_child_initiated(self, event: HistoryEvent) -> None:
+        initiated = event.start_child_workflow_execution_initiated_event_attributes
+        header = _header(initiated.header)
+        if header is None:
+            return
+        self.is_ours = True
+        child = RecordedChild(
+            id=initiated.workflow_id.removeprefix(f"{self.workflow_id}/"),
+            workflow_id=initiated.workflow_id,
+            workflow=initiated.workflow_type.name,
+            header=header,
+            task_queue=initiated.task_queue.name,
+            initiated=self._now,
+        )
+        self._by_start[event.event_id] = child
+        self.children[child.id] = child
+
+    def _on_child_not_started(self, event: HistoryEvent) -> None:
+        failed = event.start_child_workflow_execution_failed_event_attributes
+        self._end_child(failed.initiated_event_id, "not_started")
+
+    def _on_child_started(self, event: HistoryEvent) -> None:
+        started = event.child_workflow_execution_started_event_attributes
+        if started.initiated_event_id in self._by_start:
+            self._by_start[started.initiated_event_id].is_started = True
+
+    def _on_child_completed(self, event: HistoryEvent) -> None:
+        completed = event.child_workflow_execution_completed_event_attributes
+        child = self._end_child(completed.initiated_event_id, "completed")
+        if child is not None and completed.result.payloads:
+            child.result = completed.result.payloads[0]
+
+    def _on_child_failed(self, event: HistoryEvent) -> None:
+        failed = event.child_workflow_execution_failed_event_attributes
+        child = self._end_child(failed.initiated_event_id, "failed")
+        if child is not None:
+            child.failure_type = failed.failure.application_failure_info.type
+
+    def _on_child_canceled(self, event: HistoryEvent) -> None:
+        canceled = event.child_workflow_execution_canceled_event_attributes
+        self._end_child(canceled.initiated_event_id, "canceled")
+
+    def _on_child_timed_out(self, event: HistoryEvent) -> None:
+        timed_out = event.child_workflow_execution_timed_out_event_attributes
+        self._end_child(timed_out.initiated_event_id, "timed_out")
+
+    def _on_child_terminated(self, event: HistoryEvent) -> None:
+        terminated = event.child_workflow_execution_terminated_event_attributes
+        self._end_child(terminated.initiated_event_id, "terminated")
+
+    def _end_child(self, initiated_event: int, ending: ChildEnding) -> RecordedChild | None:
+        child = self._by_start.pop(initiated_event, None)
+        if child is not None:
+            child.ending, child.ended = ending, self._now
+        return child
+
     def _on_update_accepted(self, event: HistoryEvent) -> None:
         accepted = event.workflow_execution_update_accepted_event_attributes
         if accepted.accepted_request.input.name == "resolve":
@@ -252,7 +268,6 @@ class Trail:
             self.resolutions.append(Resolution(self._now, answer))
 
 
-# A child's result that carries its ledger (ChildWorkflowExecutionCompleted) is to be read by one of these.
 _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: Trail._on_started,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: Trail._on_closed,
@@ -269,6 +284,14 @@ _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: Trail._on_failed,
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: Trail._on_timed_out,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: Trail._on_canceled,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: Trail._on_child_initiated,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: Trail._on_child_not_started,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: Trail._on_child_started,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: Trail._on_child_completed,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: Trail._on_child_failed,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: Trail._on_child_canceled,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: Trail._on_child_timed_out,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: Trail._on_child_terminated,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: Trail._on_update_accepted,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: Trail._on_update_completed,
 }
@@ -276,3 +299,9 @@ _READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
 
 def _span(value: Duration) -> timedelta:
     return value.ToTimedelta()
+
+
+def _header(header: Header) -> CallHeader | None:
+    if HEADER not in header.fields:
+        return None
+    return CallHeader.model_validate_json(header.fields[HEADER].data)

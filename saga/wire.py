@@ -65,6 +65,8 @@ class CallHeader(BaseModel):
         retry: How long to wait between attempts; None to leave that to the server.
         names: The names by which the undo sees the arguments; None where the only argument has them.
         owner: The agent whose call it is, or None.
+        ends_undone: Of a child: whether its cancelled end says that everything is undone.
+        task_id: Of an undo: the task whose call it undoes, where that is not the workflow that undoes it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,6 +80,8 @@ class CallHeader(BaseModel):
     retry: Retry | None = None
     names: tuple[str, ...] | None = None
     owner: CallOwner | None = None
+    ends_undone: bool = False
+    task_id: str | None = None
 
 
 CURRENT_HEADER: ContextVar[CallHeader | None] = ContextVar("counterstep_call_header", default=None)

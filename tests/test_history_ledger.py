@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
 from counterstep.activities.history_reader import HistoryReader
 from counterstep.saga.effect import Effect
-from counterstep.saga.leftover import Leftovers, Resolved, left_behind
+from counterstep.saga.leftover import Leftovers, Passed, Resolved, left_behind
 from counterstep.saga.recovered import Recovered
 from counterstep.saga.trail import Trail
 from counterstep.saga.wire import GRACE, HEADER, CallHeader, CallOwner
@@ -146,7 +146,7 @@ def _payloads(value: Any) -> Payloads:
 async def left_by(*histories: History, resolved: dict[str, list[Resolved]] | None = None) -> Leftovers:
     reader = HistoryReader(DataConverter.default, "default", strict=True)
     for history in histories:
-        await reader.decode_errors(history.trail)
+        await reader.decode(history.trail)
     return left_behind([history.trail for history in histories], resolved or {})
 
 
@@ -333,7 +333,7 @@ async def test_a_pivot_is_told_apart() -> None:
     history = History().call("a#1").schedule("ship#1", effect=Effect.PIVOT, compensation=None).terminate()
     left = await left_by(history)
     assert [item.id for item in left.entries] == ["a#1"]
-    assert [(item.id, item.known) for item in left.pivots] == [("ship#1", None)]
+    assert left.pivots == [Passed("ship", is_known=False)]
 
 
 async def test_what_a_saga_kept_that_ended_well_stays() -> None:

@@ -23,7 +23,7 @@ from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.agents import step as ask
 from counterstep.tests.support.agents import team_at_work, until
 from counterstep.tests.support.desk import HELD, Desk
-from counterstep.tests.support.recovery import brief_worker, recover, refusal_of, until_closed
+from counterstep.tests.support.recovery import brief_worker, recover, recovery_of, refusal_of, until_closed
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
 from counterstep.tests.support.vault import Drawer, is_readable, vault
 from counterstep.tests.support.work import act, put, step
@@ -62,11 +62,6 @@ async def until_shown(handle: WorkflowHandle[Any, Any], state: str) -> None:
         await asyncio.sleep(0.05)
 
 
-def recovery_of(tasks: Tasks, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
-    run = handle.first_execution_run_id
-    return tasks.client.get_workflow_handle(f"{handle.id}/recover/{run}")
-
-
 async def stop_at_rest(tasks: Tasks, effects: Desk, *steps: dict[str, Any]) -> WorkflowHandle[Any, Any]:
     """Runs steps, and then terminates their task between two effects."""
     handle = await tasks.start([*steps, rest(*(step["id"] for step in steps))])
@@ -88,7 +83,8 @@ async def test_between_two_steps(tasks: Tasks, effects: Desk) -> None:
     assert effects.what("undone").index("b") < effects.what("undone").index("a")
     assert effects.effects() == {}
     assert {event.what: event.key for event in effects.events("undone")} == keys
-    assert await recovery_of(tasks, handle).result() == {"undone": list(done.undone), "not_undone": []}
+    result = await recovery_of(tasks, handle).result()
+    assert (sorted(result["undone"]), result["not_undone"]) == (["a", "b", "c"], [])
     assert '"reason": "failed: Terminated: ' in effects.events("undo")[0].note
 
 
@@ -202,6 +198,15 @@ async def test_an_agent_in_the_middle_of_its_conversation(
         await recover(tasks, handle)
         assert effects.what("undone") == ["cup", "report"]
         assert effects.events("undone")[1].note == '{"input": {"what": "x"}, "placed": null}'
+
+
+async def test_a_compensation_is_told_of_the_task_and_not_of_its_recovery(
+    tasks: Tasks, effects: Desk
+) -> None:
+    handle = await stop_at_rest(tasks, effects, place("a"))
+    await recover(tasks, handle)
+    (told,) = effects.events("told")
+    assert (told.what, told.note) == (handle.id, handle.id)
 
 
 # --- payloads

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -43,9 +45,15 @@ nest.add_task(
 nest.add_task(
     {
         "name": "point",
+        "input": _INPUT,
         "steps": [
             put_step("p1"),
-            {"id": "p2", "needs": ["p1"], "tool": "desk.hand_over", "input": {"what": "p2"}},
+            {
+                "id": "p2",
+                "needs": ["p1"],
+                "tool": "desk.hand_over",
+                "input": {"what": "p2", "late": "${{ has(task.late) ? task.late : 0 }}"},
+            },
         ],
     }
 )
@@ -66,6 +74,9 @@ class Own:
                 raise ValueError("a bug inside")
         if given.get("bug_after"):
             raise ValueError("a bug after the saga")
+        if given.get("deaf"):
+            with suppress(asyncio.CancelledError):
+                await workflow.sleep(600)
         return [str(what) for what in given["things"]]
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.converter import DataConverter
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from counterstep import Bundle, Effect, Undo
+    from counterstep import Bundle, Effect, Undo, current_step
     from counterstep.cli.failure import CommandFailed
     from counterstep.cli.recoverer import recover_task
     from counterstep.cli.recovery import Asked, Recovery
@@ -38,6 +41,7 @@ def place(what: str, delay: float = 0, undo_delay: float = 0, fail: str = "", un
 def remove(undo: Undo[Placed]) -> None:
     """Takes it off again."""
     take_back(undo)
+    record("told", current_step().task_id, undo.task_id)
 
 
 @brief.tool(effect=Effect.PIVOT, timeout="2s")
@@ -97,3 +101,26 @@ async def until_closed(handle: WorkflowHandle[Any, Any], seconds: float = 60) ->
     while (await handle.describe()).close_time is None:
         assert time.monotonic() < deadline, "it does not end"
         await asyncio.sleep(0.05)
+
+
+def recovery_of(tasks: Tasks, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
+    """The recovery of a task that was started once and never reset or continued."""
+    return tasks.client.get_workflow_handle(f"{handle.id}/recover/{handle.first_execution_run_id}")
+
+
+async def delete(client: Client, handle: WorkflowHandle[Any, Any], run_id: str | None = None) -> None:
+    """Deletes a run that has ended, as the end of its retention does."""
+    run_id = run_id or (await handle.describe()).run_id
+    await client.workflow_service.delete_workflow_execution(
+        DeleteWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=run_id),
+        )
+    )
+    deadline = time.monotonic() + 30
+    run = client.get_workflow_handle(handle.id, run_id=run_id)
+    with suppress(RPCError):
+        while time.monotonic() < deadline:
+            await run.describe()
+            await asyncio.sleep(0.05)
+        raise AssertionError("it is not deleted")

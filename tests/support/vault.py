@@ -70,7 +70,7 @@ class Drawer(StorageDriver):
         claims = []
         for payload in payloads:
             name = hashlib.sha256(payload.SerializeToString()).hexdigest()
-            self.kept[name] = payload
+            self.kept[name] = Payload.FromString(payload.SerializeToString())  # the caller changes his
             claims.append(StorageDriverClaim({"name": name}))
         return claims
 
