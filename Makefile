@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test explore check format bench rollback soak clean
+.PHONY: help setup demo test histories explore check format bench rollback soak clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp ## install everything into .venv
 	@:
@@ -31,6 +31,9 @@ demo: setup ## run a real task to its end, and once more with a late failure tha
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run all tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
+
+histories: setup ## record how tasks end, where this version has not yet; make test replays it all
+	@$(BIN)/python -m counterstep.tests.support.recording $(ARGS)
 
 explore: setup ## break two tasks in every place and in every way, and count what is left behind
 	@mkdir -p .counterstep

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 from pathlib import Path
@@ -40,13 +41,19 @@ output: {price: "${{ steps.price.output }}"}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: a build in place leaves folders behind that the next one would ship."""
-    folder = tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy to build from: a build in place leaves folders behind that the next one would ship."""
+    folder = tmp_path_factory.mktemp("source")
     hidden = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
     shutil.copytree(ROOT, folder / "source", ignore=hidden)
+    return folder / "source"
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", f"--wheel-dir={folder}"]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, folder / "source"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, source], check=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -88,6 +95,16 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == expected | {"counterstep/py.typed"}
+
+
+def test_the_source_distribution_leaves_the_histories_out(source: Path, tmp_path: Path) -> None:
+    build = "import sys, setuptools.build_meta as build; build.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=source, capture_output=True, check=True)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"saga/engine.py", "pyproject.toml", "README.md", "LICENSE"} <= names
+    assert [name for name in names if name.startswith("tests/histories")] == []
 
 
 def test_every_folder_of_the_package_is_listed() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from counterstep.embedded import EmbeddedServer
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,6 +20,11 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def block_with(text: str) -> str:
+    (found,) = [block for block in blocks("python") if text in block]
+    return found
 
 
 def commands() -> list[list[str]]:
@@ -29,15 +36,39 @@ def commands() -> list[list[str]]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "party.py").write_text(blocks("python")[0])
     (tmp_path / "party.yaml").write_text(blocks("yaml")[0])
+    (tmp_path / "tables.py").write_text(block_with("class TwoTables"))
     return tmp_path
 
 
+RECORD = """
+import asyncio, sys
+from temporalio.client import Client
+from temporalio.worker import Worker
+from counterstep.plugin import CounterstepPlugin
+from party import party
+from tables import TwoTables
+from test_replay import record
+
+async def main():
+    client = await Client.connect(sys.argv[1], plugins=[CounterstepPlugin([party])])
+    async with Worker(client, task_queue="two-tables", workflows=[TwoTables]):
+        await client.execute_workflow(TwoTables.run, 4, id="friday", task_queue="two-tables")
+    await record(client, "friday")
+
+asyncio.run(main())
+"""
+
+
 def counterstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(folder, "-m", "counterstep.cli", *arguments)
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("COUNTERSTEP", "TEMPORAL"))
     }
     return subprocess.run(
-        [sys.executable, "-m", "counterstep.cli", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT / ".link")},
         capture_output=True,
@@ -82,6 +113,21 @@ def test_the_python_of_the_readme_is_accepted(number: int, folder: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_replay_test_for_ones_own_workflows(folder: Path, server: EmbeddedServer) -> None:
+    (folder / "test_replay.py").write_text(block_with("async def test_what_was_recorded_replays"))
+    recorded = python(folder, "-c", RECORD, server.address)
+    assert recorded.returncode == 0, recorded.stderr
+    assert (folder / "histories" / "friday.json").exists()
+    replay = ("-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "test_replay.py")
+    same = python(folder, *replay)
+    assert "1 passed" in same.stdout, same.stdout
+    tables = folder / "tables.py"
+    tables.write_text(tables.read_text().replace("return await", "await workflow.sleep(1); return await"))
+    changed = python(folder, *replay)
+    assert "1 failed" in changed.stdout, changed.stdout
+    assert "NondeterminismError" in changed.stdout
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)

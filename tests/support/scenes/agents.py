@@ -1,0 +1,110 @@
+"""Tasks with model agents, validators and judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterstep.testing.model_behaviour import Behaviour, call
+from counterstep.tests.support.agents import step
+from counterstep.tests.support.scenes.scene import Handle, scene
+from counterstep.tests.support.stage import Stage
+from counterstep.tests.support.work import put
+
+JUDGE = {"judge": {"model": "openai/judge", "criteria": "It is tidy."}}
+
+
+@scene("completed")
+async def agent(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="cup"), call("look", what="cup")),
+        Behaviour.calls(call("put", what="pen")),
+        Behaviour.json({"placed": ["cup", "pen"]}),
+    )
+    return await stage.start([step("clerk", validate=[{"check": "team.did_what_it_says"}])])
+
+
+@scene("SagaRolledBack")
+async def agent_rolled_back(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="cup")), Behaviour.json({"placed": ["cup"]})
+    )
+    return await stage.start([step("clerk"), put("b", "clerk", fail="final")])
+
+
+@scene("completed")
+async def agent_corrected(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="cup", fail="final")),
+        Behaviour.calls(call("putt", what="cup")),
+        Behaviour.text("no report"),
+        Behaviour.json({"placed": []}),
+    )
+    return await stage.start([step("clerk")])
+
+
+@scene("SagaRolledBack")
+async def agent_gave_up(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="cup")), Behaviour.calls(call("give_up", reason="the desk is full"))
+    )
+    return await stage.start([put("a"), step("clerk", needs=["a"])])
+
+
+@scene("SagaRolledBack")
+async def budget(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").default = Behaviour.calls(call("put", what="x"))
+    return await stage.start([step("clerk")], budget={"model_calls": 2})
+
+
+@scene("completed", short_histories=True)
+async def agent_with_much_to_say(stage: Stage) -> Handle:
+    turns = [Behaviour.calls(call("look", what=f"t{turn}")) for turn in range(1, 23)]
+    stage.models.for_model("tireless").reply(*turns, Behaviour.json({"placed": []}))
+    return await stage.start([step("tireless"), put("b", "tireless")])
+
+
+# --- verdicts
+
+
+def _checked(*validate: Any, **keys: Any) -> list[dict[str, Any]]:
+    return [put("a"), {**put("b", "a"), "validate": list(validate), **keys}]
+
+
+@scene("completed")
+async def validated(stage: Stage) -> Handle:
+    rule = {"rule": "output.what == 'b'", "message": "not b"}
+    return await stage.start(_checked(rule, {"check": "desk.agree_fast"}, {"check": "desk.agree"}))
+
+
+@scene("SagaRolledBack")
+async def rejected(stage: Stage) -> Handle:
+    return await stage.start(_checked({"check": "desk.refuse"}))
+
+
+@scene("SagaRolledBack")
+async def rejected_by_a_rule(stage: Stage) -> Handle:
+    return await stage.start(_checked({"rule": "output.what == task.wanted"}), {"wanted": "c"})
+
+
+@scene("SagaRolledBack")
+async def rejected_by_a_fast_validator(stage: Stage) -> Handle:
+    return await stage.start(_checked({"check": "team.crash_fast"}))
+
+
+@scene("completed")
+async def rejected_and_skipped(stage: Stage) -> Handle:
+    return await stage.start(_checked({"check": "desk.crash"}, on_reject="skip"))
+
+
+@scene("completed")
+async def judged(stage: Stage) -> Handle:
+    stage.models.for_model("judge").default = Behaviour.json({"score": 0.9, "reasons": ["tidy"]})
+    return await stage.start(
+        _checked(JUDGE), validate=[JUDGE], output={"first": "${{ steps.a.output.what }}"}
+    )
+
+
+@scene("SagaRolledBack")
+async def judged_bad(stage: Stage) -> Handle:
+    stage.models.for_model("judge").default = Behaviour.json({"score": 0.1, "reasons": ["untidy"]})
+    return await stage.start(_checked(JUDGE))
