@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .act import Act, acts_of, may_land_until
+from .catalog import RECOVER_CHILD
 from .effect import Effect
 from .recorded import Recorded
 from .trail import Trail
@@ -207,7 +208,9 @@ def _judge(
     if not live:
         return None
     landing = [act.may_land_until() for act in live]
-    landing += [may_land_until(undo, trail) for undo, trail in undos if not undo.succeeded]
+    # Two that recover one child at once are one: the second finds what the first has started.
+    failed = [undo for undo in undos if not undo[0].succeeded and undo[0].activity != RECOVER_CHILD]
+    landing += [may_land_until(undo, trail) for undo, trail in failed]
     skipped = [word.at for word in said if word.action == "skip"]
     skipped += [act.scheduled for act in acts if act.is_skipped]
     return Leftover(

@@ -352,7 +352,7 @@ desk.add_task(
 desk.add_task(
     {
         "name": "long",
-        "input": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+        "input": {"type": "object", "required": ["n"], "properties": {"n": {}, "rest": {}}},
         "steps": [
             {"id": "one", "tool": "desk.put", "input": {"what": "one"}},
             {"id": "two", "needs": ["one"], "tool": "desk.put", "input": {"what": "two"}},
@@ -364,6 +364,13 @@ desk.add_task(
                 "input": {"what": "item ${{ item }}"},
             },
             {"id": "last", "needs": ["many"], "tool": "desk.put", "input": {"what": "last"}},
+            {
+                "id": "rest",
+                "when": "has(task.rest)",
+                "needs": ["last"],
+                "tool": "desk.look",
+                "input": {"what": "rest", "delay": HELD},
+            },
         ],
         "output": {"count": "${{ size(steps.many.output) }}"},
     }
