@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
+    FailureError,
     TerminatedError,
     TimeoutError,
     WorkflowAlreadyStartedError,
@@ -160,19 +162,14 @@ class ChildCalls:
     async def _outcome(
         self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
     ) -> Any:
-        timer = None
-        if child.timeout is not None:
-            timer = asyncio.create_task(_cancel_after(handle, child.timeout))
-        if scope.stopped:
-            handle.cancel()
+        watch = _Watch(child, handle, scope)
+        watching = asyncio.create_task(watch.run())
         try:
-            result: RawValue = await scope.interruptible(child.step, handle)
+            result: RawValue = await handle
         except ChildWorkflowError as error:
-            too_late = timer is not None and timer.done()
-            raise self._ended(child, error, scope, too_late=too_late) from error
+            raise self._ended(child, error, scope, too_late=watch.too_late) from error
         finally:
-            if timer is not None:
-                timer.cancel()
+            watching.cancel()
         return self._absorb(child, result, scope)
 
     def _absorb(self, child: Child, result: RawValue, scope: StopScope) -> Any:
@@ -235,6 +232,30 @@ class ChildCalls:
         return Failed(failure, certainly_nothing=nothing)
 
 
-async def _cancel_after(handle: workflow.ChildWorkflowHandle[Any, Any], timeout: timedelta) -> None:
-    await workflow.sleep(timeout, summary="timeout of a child")
-    handle.cancel()
+class _Watch:
+    """Cancels a child when its time has come.
+
+    Attributes:
+        too_late: Whether it was cancelled because it took too long.
+    """
+
+    def __init__(
+        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+    ) -> None:
+        """Args: scope: a stop of it cancels the child."""
+        self.too_late = False
+        self._child = child
+        self._handle = handle
+        self._scope = scope
+
+    async def run(self) -> None:
+        """Waits, and cancels once."""
+        try:
+            await workflow.wait_condition(
+                lambda: self._scope.stopped, timeout=self._child.timeout, timeout_summary="timeout of a child"
+            )
+        except asyncio.TimeoutError:  # noqa: UP041 - the short name is Temporal's
+            self.too_late = True
+        # Its handle would cancel its first run, and the request is lost where that has continued as new.
+        with suppress(FailureError):
+            await workflow.get_external_workflow_handle(self._handle.id).cancel()

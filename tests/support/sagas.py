@@ -136,6 +136,18 @@ errands.add(
     )
 )
 
+errands.add(
+    Agent(
+        name="patient",
+        description="Puts many things on the desk, one after the other.",
+        instructions="Take your time.",
+        model="openai/patient",
+        tools=[put, put_hanging],
+        output=str,
+        max_turns=100,
+    )
+)
+
 
 @activity.defn
 async def put_plainly(what: str, delay: float, late: float) -> Placed:
