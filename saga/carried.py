@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -67,7 +67,7 @@ def _carried(entry: Entry, known: dict[str, int], ledger: Ledger) -> CarriedEntr
         step=entry.step,
         compensation=entry.compensation,
         key=entry.key,
-        depends_on=_direct(sorted(entry.depends_on & known.keys(), key=known.__getitem__), ledger),
+        depends_on=direct(entry, known, ledger),
         input=None if over else entry.input,
         before=None if over else entry.before,
         output=None if over else entry.output,
@@ -78,12 +78,18 @@ def _carried(entry: Entry, known: dict[str, int], ledger: Ledger) -> CarriedEntr
     )
 
 
-def _direct(needs: Sequence[str], ledger: Ledger) -> tuple[str, ...]:
-    """Returns the needs that no other one of them has, newest first."""
+def direct(entry: Entry, known: Mapping[str, int], ledger: Ledger) -> tuple[str, ...]:
+    """Returns what an entry depends on, without what the others of these depend on already, newest first.
+
+    Args:
+        entry: Of the ledger.
+        known: The positions of the entries that count, by id.
+        ledger: The whole.
+    """
     covered: set[str] = set()
-    direct: list[str] = []
-    for need in reversed(needs):
+    found: list[str] = []
+    for need in sorted(entry.depends_on & known.keys(), key=known.__getitem__, reverse=True):
         if need not in covered:
-            direct.append(need)
+            found.append(need)
             covered |= ledger[need].depends_on
-    return tuple(direct)
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from .book import Book
 from .budget import Usage
+from .carried import direct
 from .catalog import CompensationEntry
 from .errors import FailureType
 from .ledger import Entry, EntryState
@@ -76,7 +77,7 @@ def hand_over(result: Any) -> dict[str, Any]:
     plain = converter.from_payload(converter.to_payload(result))
     handed = HandOver(
         result=plain,
-        entries=tuple(_handed(entry, queue) for book in books for entry in standing(book)),
+        entries=tuple(entry for book in books for entry in _handed(book, queue)),
         compensations=tuple(entry for book in books for entry in _declared(book)),
         usage=_sum(book.usage for book in books),
         committed=any(book.committed for book in books),
@@ -135,17 +136,20 @@ def absorbed(
     ]
 
 
-def _handed(entry: Entry, queue: str) -> HandedEntry:
-    return HandedEntry(
-        id=entry.id,
-        compensation=entry.compensation,
-        key=entry.key,
-        depends_on=tuple(sorted(entry.depends_on)),
-        input=entry.input,
-        before=entry.before,
-        output=entry.output,
-        task_queue=entry.task_queue or queue,
-    )
+def _handed(book: Book, queue: str) -> Iterator[HandedEntry]:
+    entries = standing(book)
+    known = {entry.id: position for position, entry in enumerate(entries)}
+    for entry in entries:
+        yield HandedEntry(
+            id=entry.id,
+            compensation=entry.compensation,
+            key=entry.key,
+            depends_on=direct(entry, known, book.ledger),
+            input=entry.input,
+            before=entry.before,
+            output=entry.output,
+            task_queue=entry.task_queue or queue,
+        )
 
 
 def _declared(book: Book) -> list[CompensationEntry]:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ChildWorkflowError
 from temporalio.service import RPCError, RPCStatusCode
 
 from counterstep.embedded import EmbeddedServer
@@ -229,6 +229,7 @@ async def test_many_small_calls_are_limited_too(
     models.for_model("tireless").default = puts(report(50), 51)
     end = await tasks.run([step("tireless")])
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "ConversationTooLong")
+    assert "of arguments and results" in end.failure["message"]
     assert effects.effects() == {}
 
 
@@ -451,9 +452,11 @@ async def test_a_state_of_an_earlier_run_is_taken_from_nobody(
     tasks, models = team
     ConversationState.model_validate({**FORGED, **forged})
     handle = await tasks.start_workflow("Forger", {**FORGED, **forged})
-    with pytest.raises(Exception, match="earlier run") as caught:
+    with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
-    assert not isinstance(caught.value, ValidationError)
+    assert isinstance(caught.value.cause, ChildWorkflowError)
+    assert "InvalidInput" in str(caught.value.cause.cause)
+    assert "from an earlier run of its own only" in str(caught.value.cause.cause)
     assert (models.count(), effects.events()) == (0, [])
 
 
