@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from temporalio import workflow
+
 from .assignment import Assignment
 from .book import Book
 from .caller import Caller
@@ -25,7 +27,7 @@ from .scope import StopScope
 from .talk import Talk
 from .toolbox import Toolbox
 from .verdict import Evidence
-from .wire import CallOwner
+from .wire import MAX_PAYLOAD, UNDO_OVERHEAD, CallOwner
 
 __all__ = ["Assignment", "Conversations", "Outcome"]
 
@@ -108,6 +110,7 @@ class Conversations:
             evidence: list[Evidence] = []
             if not await talk.run(scope, lambda: self._long.is_due(talk)):
                 evidence = await self._long.go_on(talk, tools, scope)
+            _check_room(talk)
         except BaseException as error:
             self._settle_failed(talk, error)
             raise
@@ -141,6 +144,16 @@ def _check(talk: Talk) -> None:
         reasons = "; ".join(str(fault) for fault in faults[:5])
         raise talk.failed(FailureType.INVALID_INPUT, f"{talk.agent.name}: {reasons}")
     talk.check_size()
+
+
+def _check_room(talk: Talk) -> None:
+    """Refuses an answer that is too large for the undo of the whole call, which carries input and output."""
+    converter = workflow.payload_converter()
+    size = sum(payload.ByteSize() for payload in converter.to_payloads([talk.job.input, talk.output]))
+    most = MAX_PAYLOAD - UNDO_OVERHEAD
+    if size > most:
+        message = f"input and answer of {talk.agent.name} have {size} bytes together; the most is {most}"
+        raise talk.failed(FailureType.PAYLOAD_TOO_LARGE, message)
 
 
 def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[Message]:

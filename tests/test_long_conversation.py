@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -16,8 +17,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga import talk
+from counterstep.saga.carried import carry, restore
 from counterstep.saga.conversation_state import ConversationState
 from counterstep.saga.effect import Effect
+from counterstep.saga.ledger import Entry, Ledger
 from counterstep.saga.wire import CONVERSATION, CURRENT_HEADER, MAX_PAYLOAD, CallHeader
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
@@ -233,6 +236,29 @@ async def test_many_small_calls_are_limited_too(
     assert effects.effects() == {}
 
 
+async def test_past_the_pivot_no_budget_ends_it(team: Team, effects: Desk, short: None) -> None:
+    tasks, models = team
+
+    def answer(body: dict[str, Any]) -> Behaviour:
+        done = turns_before(body) == 7
+        return Behaviour.text("seen") if done else Behaviour.calls(call("look", what="x"))
+
+    models.for_model("watcher").default = answer
+    pivot = {"id": "p", "needs": ["a"], "tool": "desk.hand_over", "input": {"what": "p"}}
+    steps = [put("a"), pivot, {**step("watcher"), "needs": ["p"]}]
+    end = await tasks.run(steps, budget={"model_calls": 5})
+    assert (end.type, end.output["watcher"], models.count()) == ("completed", "seen", 8)
+
+
+async def test_an_answer_that_is_too_large_for_the_undo(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    models.for_model("watcher").default = Behaviour.text("x" * 300_000)
+    large = {**step("watcher"), "input": {"text": "${{ task.text }}"}}
+    end = await tasks.run([large], {"text": "x" * 750_000})
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "PayloadTooLarge")
+    assert "input and answer" in end.failure["message"]
+
+
 # --- it is undone
 
 
@@ -325,6 +351,32 @@ async def test_a_cancel_in_a_model_call(team: Team, effects: Desk, short: None) 
     await handle.cancel()
     assert (await end_of(handle)).type == "cancelled"
     assert is_undone_in_reverse(effects, 7)
+
+
+async def test_a_cancel_at_any_moment(team: Team, effects: Desk, short: None) -> None:
+    tasks, models = team
+
+    def answer(body: dict[str, Any]) -> Behaviour:
+        name = json.loads(body["messages"][1]["content"])["what"]
+        turn = turns_before(body) + 1
+        if turn == 15:
+            return Behaviour.json({"placed": []})
+        return Behaviour.calls(call("put", what=f"{name} t{turn}"))
+
+    models.for_model("tireless").default = answer
+    handles = [await tasks.start([step("tireless", what=f"task {n}")]) for n in range(5)]
+    for n, handle in enumerate(handles):
+        await until(models, 20 + 5 * n)
+        await handle.cancel()
+    ends = [(await end_of(handle)).type for handle in handles]
+    assert set(ends) <= {"cancelled", "completed"}
+    assert "cancelled" in ends
+    undone = effects.what("undone")
+    assert len(undone) == len(set(undone))
+    for n, end in enumerate(ends):
+        done = [what for what in effects.what("done") if what.startswith(f"task {n} ")]
+        mine = [what for what in undone if what.startswith(f"task {n} ")]
+        assert mine == (done[::-1] if end == "cancelled" else []), (n, end)
 
 
 async def test_a_parent_that_is_terminated_asks_the_child_to_roll_back(
@@ -489,3 +541,20 @@ async def test_a_kill_in_turn_30_pays_no_answer_twice(
     assert each_turn_was_asked_once(models, 42)
     assert effects.what("undone")[1:] == things(41)[::-1]
     assert effects.effects() == {}
+
+
+# --- what it carries
+
+
+def test_a_chain_of_calls_is_carried_in_as_many_parts() -> None:
+    ledger = Ledger()
+    for number in range(200):
+        entry = Entry(f"t{number}#1", "s", "undo", f"k{number}", frozenset(ledger.entries))
+        ledger = ledger.arm(entry)
+        ledger = ledger.void(entry.id) if number % 7 == 3 else ledger.settle(entry.id, number)
+    carried = carry(ledger)
+    assert sum(len(entry.depends_on) for entry in carried) == len(carried) - 1
+    kept = frozenset(entry.id for entry in carried)
+    assert {e.id: e.depends_on for e in restore(carried)} == {
+        e.id: e.depends_on & kept for e in ledger if e.id in kept
+    }

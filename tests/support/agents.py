@@ -110,6 +110,17 @@ team.add(
 )
 team.add(
     Agent(
+        name="watcher",
+        description="Has as many turns, and changes nothing.",
+        instructions="You look on and on.",
+        model="openai/watcher",
+        tools=[look],
+        output=str,
+        max_turns=100,
+    )
+)
+team.add(
+    Agent(
         name="guarded",
         description="Has an undo of its own.",
         instructions="You are careful.",
