@@ -30,6 +30,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from .activities.bundled import bundled_activities
 from .activities.interceptor import CallInterceptor
 from .activities.leftovers import read_leftovers
+from .activities.lost_undos import read_lost_undos
 from .activities.resolve import Resolver
 from .activities.unknown import unknown_activity
 from .activities.verify import verify
@@ -147,6 +148,7 @@ class CounterstepPlugin(SimplePlugin):
             self._resolver.resolve,
             verify,
             read_leftovers,
+            read_lost_undos,
             call_model,
             retract,
             recover_child,

@@ -51,7 +51,10 @@ class Resolver:
         Raises:
             ApplicationError: The task is unknown, or spec or input have faults (all are named).
         """
-        asked = Question.model_validate(question)
+        run_id = activity.info().workflow_run_id
+        return {**self._settled(Question.model_validate(question)), "run_id": run_id}
+
+    def _settled(self, asked: Question) -> dict[str, Any]:
         catalog = self._registry.catalog
         if asked.task is None and asked.spec is None:
             part = catalog.model_copy(update={"tasks": {}})

@@ -24,6 +24,8 @@ _MEANINGS: Final = {
     ("resolve", "skip"): "leave it as it is",
     ("resolve", "applied"): "it has happened",
     ("resolve", "not_applied"): "it has not happened",
+    ("resolve", "rollback"): "undo the rest too",
+    ("resolve", "go_on"): "go on as if it were not undone",
     ("decide", "supply"): "go on with this output",
 }
 

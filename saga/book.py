@@ -57,6 +57,7 @@ class Book:
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
         protected: The entries of the ledger from before the pivot.
+        resets: How often the running workflow was reset since the book was opened.
         waiting_for: Returns what people are asked, as JSON.
     """
 
@@ -99,6 +100,7 @@ class Book:
         self.rounds: dict[str, int] = {}
         self.committed = False
         self.protected: frozenset[str] = frozenset()
+        self.resets = 0
         self.waiting_for: Callable[[], list[dict[str, Any]]] = list
         self._stuck_since: dict[str, datetime] = {}
         self.lines = 0

@@ -23,6 +23,7 @@ from .history import is_full
 from .key import idempotency_key
 from .ledger import Entry
 from .outgoing import Outgoing
+from .resets import Resets
 from .scope import StopScope
 from .spec import Retry
 from .wire import CURRENT_HEADER, HEARTBEAT, MAX_PAYLOAD, UNDO_OVERHEAD, CallHeader, CallOwner
@@ -98,9 +99,10 @@ class Caller:
         outgoing: Keeps what one workflow task sends under the size of one message.
     """
 
-    def __init__(self, book: Book, root_key: str) -> None:
-        """Args: root_key: see `idempotency_key`."""
+    def __init__(self, book: Book, root_key: str, resets: Resets) -> None:
+        """Args: root_key: see `idempotency_key`. resets: noticed before the next call."""
         self._book = book
+        self._resets = resets
         self._root_key = root_key
         self.outgoing = Outgoing()
 
@@ -119,6 +121,7 @@ class Caller:
             Failed: The call failed past its retries, timed out, or is too large, or the history is full.
         """
         scope.check(call.step)
+        await self._resets.pass_gate(call.step, scope)
         if is_full():
             message = "the history of the task has room left for its undos only"
             failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
@@ -160,11 +163,13 @@ class Caller:
         return result
 
     async def undo(self, entry: Entry, reason: str) -> None:
-        """Calls the compensation of an entry.
+        """Calls the compensation of an entry, unless it has finished in a run that a reset has replaced.
 
         Raises:
             Failed: It failed past its retries.
         """
+        if await self._resets.is_undone(entry.key):
+            return
         undo = {
             "input": entry.input,
             "output": entry.output,

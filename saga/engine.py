@@ -84,6 +84,8 @@ class Engine:
         self._life = Lifecycle(self._parts)
         self._scope = StopScope()
         self._cancel = CancelWatch()
+        self._reset: Failure | None = None
+        self._parts.resets.roll_back = self._stop_after_reset
 
     async def run(self) -> TaskResult:
         """Runs the task to its end.
@@ -100,6 +102,10 @@ class Engine:
 
     def _stop_for_cancel(self) -> None:
         self._stop(_CANCELLED)
+
+    def _stop_after_reset(self, reason: str) -> None:
+        self._reset = Failure(step="", type=FailureType.RESET, message=reason)
+        self._stop(reason)
 
     def _stop(self, reason: str) -> None:
         if self._book.committed:
@@ -198,6 +204,8 @@ class Engine:
             return Failure(step="", type=FailureType.CANCELLED, message=_CANCELLED)
         if not isinstance(error, Stopped):
             return failure_of(error)
+        if self._reset is not None:
+            return self._reset
         return Failure(
             step="", type=FailureType.DEADLINE, message=self._scope.reason or error.failure.message
         )

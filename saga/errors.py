@@ -101,3 +101,4 @@ class FailureType(StrEnum):
     AMENDED = "Amended"
     CHILD_ENDED = "ChildEnded"
     HISTORY_FULL = "HistoryFull"
+    RESET = "Reset"

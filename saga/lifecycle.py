@@ -62,6 +62,12 @@ def open_book(task: str, goal: str = "", budget: Budget | None = None) -> Book:
         changed=lambda changed: workflow.set_current_details(markdown(changed)),
     )
     serve_query("board", lambda: board(book))
+
+    def count_reset(seed: int) -> None:
+        book.resets += 1
+
+    # Called once for each reset, at the same place of the history in every replay.
+    workflow.register_random_seed_callback(count_reset)
     return book
 
 

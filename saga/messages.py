@@ -21,19 +21,20 @@ class _Message(BaseModel):
 
 
 class Resolve(_Message):
-    """What becomes of a stuck undo, or of a pivot whose outcome is unknown (update ``resolve``).
+    """What becomes of what needs attention (update ``resolve``): a stuck undo, a pivot, a reset.
 
     Attributes:
         step: The step, or the id of one entry of the ledger.
-        action: Run the undo again, count it as done by hand, or leave the effect as it is; of a pivot
-            whether it was applied.
+        action: Run the undo again, count it as done by hand, or leave the effect as it is; of a pivot whose
+            outcome is unknown whether it was applied; after a reset that has lost finished undos whether
+            the task goes on.
         value: With ``applied``: the pivot's output.
         by: Who says so; a claim.
         note: Why; ``skip`` needs it.
     """
 
     step: str
-    action: Literal["retry", "skip", "done", "applied", "not_applied"]
+    action: Literal["retry", "skip", "done", "applied", "not_applied", "rollback", "go_on"]
     value: Any = None
 
 

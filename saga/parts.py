@@ -19,6 +19,7 @@ from .long_conversation import LongConversations
 from .model_calls import ModelCalls
 from .people import People
 from .pivot_calls import PivotCalls
+from .resets import Resets
 from .rollback import Rollback
 from .snapshot import Snapshot
 from .status import Status
@@ -37,6 +38,7 @@ class Parts:
         caller: Makes its calls.
         rollback: Undoes them.
         people: Asks people.
+        resets: Notices resets.
         events: What happens outside.
         pivots: Calls its pivot.
         models: Asks its models.
@@ -52,6 +54,7 @@ class Parts:
     caller: Caller
     rollback: Rollback
     people: People
+    resets: Resets
     events: Events
     pivots: PivotCalls
     models: ModelCalls
@@ -83,9 +86,10 @@ class Parts:
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
         book.compensations = {**catalog.compensations, **book.compensations}
         status = Status(book, search_attributes=snapshot.search_attributes)
-        caller = Caller(book, root_key)
-        rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         people = People(book, status)
+        resets = Resets(book, people, snapshot.run_id)
+        caller = Caller(book, root_key, resets)
+        rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         models = ModelCalls(book, caller)
         children = ChildCalls(book, root_key, caller.outgoing)
         long = LongConversations(
@@ -105,6 +109,7 @@ class Parts:
             caller=caller,
             rollback=rollback,
             people=people,
+            resets=resets,
             events=Events(book),
             pivots=PivotCalls(book, caller, people),
             models=models,

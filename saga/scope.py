@@ -45,12 +45,17 @@ class StopScope:
         for child in self._children:
             child.stop(reason)
 
-    def seal(self) -> None:
-        """Lets nothing stop the whole task any more, and takes back what has stopped it."""
+    @property
+    def root(self) -> StopScope:
+        """The scope of the whole task."""
         scope = self
         while scope._parent is not None:
             scope = scope._parent
-        scope._seal()
+        return scope
+
+    def seal(self) -> None:
+        """Lets nothing stop the whole task any more, and takes back what has stopped it."""
+        self.root._seal()
 
     def _seal(self) -> None:
         self._sealed, self.reason = True, None

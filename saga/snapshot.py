@@ -17,6 +17,7 @@ class Snapshot(BaseModel):
         catalog: The part of the worker's catalog that the spec uses.
         search_attributes: Whether the namespace knows Counterstep's search attributes.
         version: Version of the engine that settled this.
+        run_id: The run that has taken it; after a reset that may be an earlier one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,6 +27,7 @@ class Snapshot(BaseModel):
     catalog: Catalog = Catalog()
     search_attributes: bool = False
     version: int = FORMAT_VERSION
+    run_id: str = ""
 
 
 class Question(BaseModel):

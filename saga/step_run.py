@@ -109,6 +109,7 @@ class StepRun:
         """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
         while True:
             try:
+                await self._parts.resets.pass_gate(self._name, item.scope)  # before a round is counted
                 self._book.start_step(self._name)
                 self._require(item)
                 return StepState.COMPLETED, await self._calls.attempt(item)

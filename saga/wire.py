@@ -14,6 +14,7 @@ from .spec import Retry
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
 READ_LEFTOVERS = "counterstep.read_leftovers"
+READ_LOST_UNDOS = "counterstep.read_lost_undos"
 RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"
 VERIFY = "counterstep.verify"

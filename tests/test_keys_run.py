@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.key import idempotency_key
 from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.history import reset
 from counterstep.tests.support.tasks import Tasks, end_of
 from counterstep.tests.support.work import act, put, step
 from counterstep.tests.support.workers import errand_worker
@@ -108,35 +105,9 @@ async def test_a_reset_repeats_a_call_under_its_key(
         handle = await tasks.start_workflow("Errand", [act("put", what) for what in "abc"])
     assert (await end_of(handle)).type == "completed"
     before = keys(effects, "begin")
-    again = await reset_to_before_second_step(client, handle)
+    again = await reset(client, handle, calls=1)
     assert (await end_of(again)).type == "completed"
     assert again.run_id != handle.first_execution_run_id
     after = keys(effects, "begin")
     assert after == {"a": before["a"], "b": before["b"] * 2, "c": before["c"] * 2}
     assert effects.effects() == {what: key for what, (key,) in before.items()}, "no effect came twice"
-
-
-async def reset_to_before_second_step(
-    client: Client, handle: WorkflowHandle[Any, Any]
-) -> WorkflowHandle[Any, Any]:
-    """Resets a workflow to the workflow task that followed its first call; returns the new run."""
-    answered = 0
-    point = 0
-    async for event in handle.fetch_history_events():
-        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-            answered = event.event_id
-        if answered and event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
-            point = event.event_id
-            break
-    answer = await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(
-                workflow_id=handle.id, run_id=handle.first_execution_run_id or ""
-            ),
-            reason="a test",
-            request_id=handle.id,
-            workflow_task_finish_event_id=point,
-        )
-    )
-    return client.get_workflow_handle(handle.id, run_id=answer.run_id)

@@ -23,11 +23,11 @@ from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.agents import step as ask
 from counterstep.tests.support.agents import team_at_work, until
 from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.history import reset
 from counterstep.tests.support.recovery import brief_worker, recover, recovery_of, refusal_of, until_closed
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
 from counterstep.tests.support.vault import Drawer, is_readable, vault
 from counterstep.tests.support.work import act, put, step
-from counterstep.tests.test_keys_run import reset_to_before_second_step
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ async def test_a_reset_and_a_forced_end_are_judged_together(
     effects.release("b")
     assert (await end_of(handle)).type == "completed"
     effects.path.with_name("released b").unlink()
-    again = await reset_to_before_second_step(client, handle)
+    again = await reset(client, handle, calls=1)
     await until_seen(effects, "begin", "b", 2)
     assert await refusal_of(tasks, handle, run_id=handle.first_execution_run_id) == "RunSuperseded"
     await again.terminate()

@@ -19,7 +19,8 @@ from counterstep.tests.support.recovery import delete, recover, refusal_of
 from counterstep.tests.support.tasks import Tasks, tell, until_state
 from counterstep.tests.support.vault import Drawer, vault
 from counterstep.tests.support.work import put, step
-from counterstep.tests.test_recover_nested import child, rest, worker
+from counterstep.tests.test_nesting import child
+from counterstep.tests.test_recover_nested import rest, worker
 
 ALPHABET = "abcdefghijkl"
 

@@ -21,10 +21,10 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.tests.support.command import Shop
 from counterstep.tests.support.desk import HELD, Desk
+from counterstep.tests.support.history import reset
 from counterstep.tests.support.recovery import brief_worker, target_of
 from counterstep.tests.support.tasks import Tasks, end_of, until_state
 from counterstep.tests.support.work import put, step
-from counterstep.tests.test_keys_run import reset_to_before_second_step
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_a_sweep_that_acts_recovers_each_once(tasks: Tasks, effects: Desk)
 async def test_a_sweep_says_why_it_leaves_a_task_alone(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start([put("a"), put("b", "a", delay=HELD), put("c", "b")])
     await effects.until("begin", "b")
-    again = await reset_to_before_second_step(tasks.client, handle)
+    again = await reset(tasks.client, handle, calls=1)
     (row,) = await swept(tasks, handle, act=True)
     assert row is not None
     assert (row.run_id, row.left, row.recovery_id) == (again.run_id, (), None)

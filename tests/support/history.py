@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowHandle
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
 
 CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
@@ -91,3 +93,33 @@ def seconds_to_undo(history: Sequence[HistoryEvent], path: str) -> float:
     )
     undo = scheduled[f"{path}/undo#1"].event_time.ToNanoseconds()
     return (undo - started.event_time.ToNanoseconds()) / 1e9
+
+
+async def reset(client: Client, handle: WorkflowHandle[Any, Any], *, calls: int) -> WorkflowHandle[Any, Any]:
+    """Resets the newest run of a workflow.
+
+    Args:
+        client: Connected.
+        handle: The workflow.
+        calls: How many calls have completed at the workflow task that is the first to run again.
+
+    Returns:
+        The new run.
+    """
+    run_id = (await client.get_workflow_handle(handle.id).describe()).run_id
+    point = 0
+    async for event in client.get_workflow_handle(handle.id, run_id=run_id).fetch_history_events():
+        calls -= event.event_type == CALL_COMPLETED
+        if calls <= 0 and event.event_type == TURN_COMPLETED:
+            point = event.event_id
+            break
+    answer = await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=run_id),
+            reason="a test",
+            request_id=run_id,
+            workflow_task_finish_event_id=point,
+        )
+    )
+    return client.get_workflow_handle(handle.id, run_id=answer.run_id)
