@@ -14,7 +14,9 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
 from counterstep.activities.history_reader import HistoryReader
+from counterstep.saga.catalog import RECOVER_CHILD
 from counterstep.saga.effect import Effect
+from counterstep.saga.handover import HandedEntry, HandOver
 from counterstep.saga.leftover import Leftovers, Passed, Resolved, left_behind
 from counterstep.saga.recovered import Recovered
 from counterstep.saga.trail import Trail
@@ -111,6 +113,50 @@ class History:
         failure = Failure(message="reset")
         failure.reset_workflow_failure_info.SetInParent()
         failed.failure.CopyFrom(failure)
+        self._add(event)
+        return self
+
+    def start_child(self, id_: str, *, key: str = "", parent: str = "task", **header: Any) -> History:
+        """Starts a child; of a task unless something else is said."""
+        given = {"step": id_.partition("#")[0], "compensation": RECOVER_CHILD, "ends_undone": True}
+        written = CallHeader(**{**given, "effect": Effect.COMPENSATABLE, "key": key or id_, **header})
+        event = self._event(EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED)
+        initiated = event.start_child_workflow_execution_initiated_event_attributes
+        initiated.workflow_id = f"{parent}/{id_}"
+        initiated.task_queue.name = "queue"
+        initiated.header.fields[HEADER].CopyFrom(Payload(data=written.model_dump_json().encode()))
+        self._scheduled[id_] = event.event_id
+        self._add(event)
+        return self
+
+    def complete_child(self, id_: str, *ids: str, committed: bool = False) -> History:
+        """A child completes and hands calls over that it has made one after the other."""
+        entries = [
+            HandedEntry(
+                id=one, compensation="undo_it", key=f"{id_} {one}", depends_on=ids[:at], task_queue="q"
+            )
+            for at, one in enumerate(ids)
+        ]
+        handed = HandOver(entries=tuple(entries), committed=committed).model_dump(mode="json")
+        event = self._event(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+        completed = event.child_workflow_execution_completed_event_attributes
+        completed.initiated_event_id = self._scheduled[id_]
+        completed.result.CopyFrom(_payloads(handed))
+        self._add(event)
+        return self
+
+    def fail_child(self, id_: str, type_: str) -> History:
+        event = self._event(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED)
+        failed = event.child_workflow_execution_failed_event_attributes
+        failed.initiated_event_id = self._scheduled[id_]
+        failed.failure.application_failure_info.type = type_
+        self._add(event)
+        return self
+
+    def cancel_child(self, id_: str) -> History:
+        event = self._event(EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED)
+        canceled = event.child_workflow_execution_canceled_event_attributes
+        canceled.initiated_event_id = self._scheduled[id_]
         self._add(event)
         return self
 
@@ -363,3 +409,56 @@ async def test_what_people_have_said_counts(action: str, entries: list[str], ski
 async def test_strangers_are_told_apart() -> None:
     assert History().call("a#1").trail.is_ours
     assert not History().terminate("ours?").trail.is_ours
+
+
+# --- children, and what was carried
+
+
+async def test_what_a_child_has_handed_over_is_left_in_its_order() -> None:
+    history = History().call("a#1").start_child("c#1").complete_child("c#1", "x#1", "y#1").call("b#1")
+    found = await recovered_from(history.terminate())
+    assert [item.id for item in found] == ["a#1", "c/1/x#1", "c/1/y#1", "b#1"]
+    assert [(item.step, item.key) for item in found[1:3]] == [("c", "c#1 x#1"), ("c", "c#1 y#1")]
+    a, x, y, b = (item.entry(found[:at]).depends_on for at, item in enumerate(found))
+    assert (a, x) == (set(), {"a#1"})
+    assert y == {"a#1", "c/1/x#1"}
+    assert b == {"a#1", "c/1/x#1", "c/1/y#1"}
+
+
+async def test_what_was_undone_of_a_child_is_not_left() -> None:
+    history = History().start_child("c#1").complete_child("c#1", "x#1", "y#1")
+    history.undo("c/1/y#1", key="c#1 y#1").terminate()
+    assert await ids_left_by(history) == ["c/1/x#1"]
+
+
+async def test_a_child_that_has_not_handed_over_is_recovered_itself() -> None:
+    history = History().call("a#1").start_child("c#1").terminate()
+    a, child = await recovered_from(history)
+    assert (child.compensation, child.input) == (
+        RECOVER_CHILD,
+        {"workflow_id": "task/c#1", "is_started": False},
+    )
+    assert child.entry([a]).depends_on == {"a#1"}
+
+
+async def test_a_child_that_is_undone_is_not_left() -> None:
+    assert await ids_left_by(History().start_child("c#1").fail_child("c#1", "SagaRolledBack")) == []
+    assert await ids_left_by(History().start_child("c#1").fail_child("c#1", "InvalidSpec")) == []
+    assert await ids_left_by(History().start_child("c#1").cancel_child("c#1")) == []
+    assert await ids_left_by(History().start_child("c#1").fail_child("c#1", "ValueError")) == ["c#1"]
+    own = History().start_child("c#1", ends_undone=False).cancel_child("c#1")
+    assert await ids_left_by(own) == ["c#1"], "a workflow of a user's own may end cancelled and undo nothing"
+
+
+async def test_a_child_that_has_committed_is_a_pivot() -> None:
+    history = History().call("a#1").start_child("c#1").complete_child("c#1", committed=True).terminate()
+    assert (await left_by(history)).pivots == [Passed("c", is_known=True)]
+
+
+async def test_a_child_that_a_reset_has_started_again_is_left_once() -> None:
+    first = History("first", superseded=True).start_child("c#1").complete_child("c#1", "x#1").terminate()
+    again = History("again", begin=10).start_child("c#1").terminate()
+    assert await ids_left_by(first, again) == ["c#1"]
+    recovered = History("again", begin=10).start_child("c#1").undo("c#1").start_child("c#1", key="other")
+    recovered.complete_child("c#1", "z#1").terminate()
+    assert await ids_left_by(recovered) == ["c/1/z#1"]
