@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories explore check format bench rollback soak clean
+.PHONY: help setup demo test test-slow histories explore check format bench rollback soak clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp ## install everything into .venv
 	@:
@@ -29,8 +29,11 @@ demo: setup ## run a real task to its end, and once more with a late failure tha
 	@$(BIN)/python -m examples.trip.demo $(ARGS)
 
 # Most tests wait for timers and processes: three at a time do not need three cores.
-test: setup ## run all tests; ARGS="-k ledger" picks some
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
+test: setup ## run the tests; ARGS="-k ledger" picks some
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: setup ## run the tests that take tens of seconds each, most of the explorer's
+	@$(BIN)/pytest --numprocesses 2 --dist load -m slow $(ARGS)
 
 histories: setup ## record how tasks end, where this version has not yet; make test replays it all
 	@$(BIN)/python -m counterstep.tests.support.recording $(ARGS)

@@ -36,10 +36,7 @@ def server(
         return
     was_running = running(folder) is not None
     started = ensure(folder, port, ui_port)
-    say(f"Temporal at {started.address}, Web UI at {started.ui_url}")
-    if json:
-        emit({"address": started.address, "ui_url": started.ui_url, "pid": started.pid})
-    interrupted = asyncio.new_event_loop().run_until_complete(_until_over(started))
+    interrupted = asyncio.new_event_loop().run_until_complete(_until_over(started, json=json))
     if not interrupted:
         raise CommandFailed("The server has ended.", code=ExitCode.NO_SERVER, type="ServerUnavailable")
     if was_running:
@@ -49,11 +46,15 @@ def server(
         say("The server is stopped; its histories are kept.")
 
 
-async def _until_over(server: EmbeddedServer) -> bool:
-    """Waits for a signal, or the end of the server; returns whether it was a signal."""
+async def _until_over(server: EmbeddedServer, *, json: bool) -> bool:
+    """Says where the server is and waits for a signal, or its end; returns whether it was a signal."""
     from .signals import Signals
 
+    # Before anybody is told that it runs, and may interrupt it.
     signal = asyncio.create_task(Signals().next())
+    say(f"Temporal at {server.address}, Web UI at {server.ui_url}")
+    if json:
+        emit({"address": server.address, "ui_url": server.ui_url, "pid": server.pid})
     while not signal.done():
         if running(server.folder) is None:
             return False

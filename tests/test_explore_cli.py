@@ -18,6 +18,7 @@ def shop(tmp_path: Path) -> Shop:
     return Shop.open(tmp_path)
 
 
+@pytest.mark.slow
 def test_green_cells_end_with_0_and_data_on_stdout(shop: Shop) -> None:
     ended = shop.run(
         *("explore", "order.yaml", "--bundle", "shop:shop", "--input", "sku=pen"),
@@ -30,6 +31,7 @@ def test_green_cells_end_with_0_and_data_on_stdout(shop: Shop) -> None:
     assert "5 faults injected, 0 orphaned effects, 0 double undos" in ended.err
 
 
+@pytest.mark.slow
 def test_what_does_not_hold_ends_with_1_and_how_to_see_it_again(shop: Shop) -> None:
     words = ["explore", "order.yaml", "--bundle", "shop:shop", "--input", "sku=stuck", "--only"]
     ended = shop.run(*words, "first#1 cancel")

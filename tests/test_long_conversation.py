@@ -515,6 +515,7 @@ async def test_a_state_of_an_earlier_run_is_taken_from_nobody(
 # --- its worker is killed
 
 
+@pytest.mark.slow
 async def test_a_kill_in_turn_30_pays_no_answer_twice(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> None:

@@ -17,13 +17,14 @@ from counterstep.activities.chain import find_chain
 from counterstep.cli.failure import CommandFailed
 from counterstep.cli.recoverer import start_recovery
 from counterstep.embedded import EmbeddedServer
+from counterstep.saga import history
 from counterstep.saga.key import idempotency_key
 from counterstep.saga.status import SAGA_STATE
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.agents import step as ask
 from counterstep.tests.support.agents import team_at_work, until
 from counterstep.tests.support.desk import HELD, Desk
-from counterstep.tests.support.history import reset
+from counterstep.tests.support.history import events_of, reset, undos_in
 from counterstep.tests.support.recovery import brief_worker, recover, recovery_of, refusal_of, until_closed
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
 from counterstep.tests.support.vault import Drawer, is_readable, vault
@@ -432,23 +433,31 @@ async def test_a_pivot_in_flight_is_for_a_person_to_judge(tasks: Tasks, effects:
 # --- at random
 
 
-async def test_whatever_is_killed_whenever_nothing_is_left(tasks: Tasks, effects: Desk) -> None:
-    seeds = range(8)
+@pytest.mark.parametrize("long", [history.LONG_EVENTS, 30], ids=["one_run", "many_runs"])
+async def test_whatever_is_killed_whenever_nothing_is_left(
+    tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch, long: int
+) -> None:
+    monkeypatch.setattr(history, "LONG_EVENTS", long)
+    seeds = range(long % 8, long % 8 + 8)
     await asyncio.gather(*(kill_at_random(tasks, effects, random.Random(seed), seed) for seed in seeds))
     assert effects.effects() == {}
-    keys = [event.key for event in effects.events("undone")]
-    assert len(keys) == len(set(keys)) > 0
+    assert effects.what("undone")
 
 
 async def kill_at_random(tasks: Tasks, effects: Desk, chance: random.Random, seed: int) -> None:
-    """Terminates a task of some steps after some of them have begun, and recovers it."""
+    """Terminates a task of some steps and children after some of them have begun, and recovers it."""
     steps: list[dict[str, Any]] = []
     for number in range(chance.randint(3, 6)):
         earlier = [step["id"] for step in steps]
         needs = chance.sample(earlier, chance.randint(0, min(2, len(earlier))))
         name, delay = f"s{number}", chance.choice([0, 0, 0.2])
+        what = f"{seed}/{name}"
+        if chance.random() < 0.3:
+            own = {"things": [what, f"{what}+"], "sleep": delay}
+            steps.append({"id": name, "needs": needs, "workflow": "Own", "input": own})
+            continue
         steps.append(place(name, *needs, delay=delay, undo_delay=chance.choice([0, 0.2])))
-        steps[-1]["input"]["what"] = f"{seed}/{name}"
+        steps[-1]["input"]["what"] = what
     if chance.random() < 0.5:
         steps.append(step("broken", "desk.look", *(step["id"] for step in steps), fail="yes"))
     count = chance.randint(1, len(steps))
@@ -464,7 +473,11 @@ async def kill_at_random(tasks: Tasks, effects: Desk, chance: random.Random, see
         await recover(tasks, handle)
     except Exception as error:
         assert getattr(error, "type", None) == "NothingToUndo", error
-        assert left == set()
+        assert left == set(), seed
+    finished = undos_in(await events_of(handle))
+    for key in [event.key for event in effects.events("undone")]:
+        # An undo that was under way at the end may run again; one whose end is in history may not.
+        assert key not in finished or len([e for e in effects.events("undone") if e.key == key]) == 1
     undone = effects.what("undone")
     for one in steps:
         for need in one["needs"]:

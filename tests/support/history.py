@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -123,3 +124,16 @@ async def reset(client: Client, handle: WorkflowHandle[Any, Any], *, calls: int)
         )
     )
     return client.get_workflow_handle(handle.id, run_id=answer.run_id)
+
+
+def undos_in(history: Sequence[HistoryEvent]) -> set[str]:
+    """Returns the keys of the undos that have ended well in a history."""
+    keys: dict[int, str] = {}
+    finished: set[str] = set()
+    for event in history:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if "/undo#" in scheduled.activity_id:
+            keys[event.event_id] = str(json.loads(scheduled.header.fields["counterstep"].data)["key"])
+        completed = event.activity_task_completed_event_attributes.scheduled_event_id
+        finished |= {keys[completed]} if completed in keys else set()
+    return finished
