@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from counterstep.cli.target import Target
     from counterstep.plugin import CounterstepPlugin
     from counterstep.tests.support.desk import Placed, desk, pause, put, record, take_back
+    from counterstep.tests.support.nest import nest
     from counterstep.tests.support.sagas import errands
     from counterstep.tests.support.tasks import Tasks
     from counterstep.tests.support.workers import THREADS, WORKFLOWS
@@ -65,8 +66,8 @@ class Stranger:
 async def brief_worker(
     address: str, task_queue: str, converter: DataConverter = DataConverter.default
 ) -> AsyncIterator[Tasks]:
-    """Runs a worker of `brief`, `desk` and `errands`."""
-    plugin = CounterstepPlugin([brief, desk, errands], inline_specs=True)
+    """Runs a worker of `brief`, `desk`, `errands` and `nest`."""
+    plugin = CounterstepPlugin([brief, desk, errands, nest], inline_specs=True)
     client = await Client.connect(address, plugins=[plugin], data_converter=converter)
     workflows = [*WORKFLOWS, Stranger]
     async with Worker(client, task_queue=task_queue, workflows=workflows, activity_executor=THREADS):
