@@ -13,7 +13,7 @@ from .graph_run import GraphRun, Redo
 from .messages import Amend, read_message, refused
 from .names import nearest
 from .scope import StopScope
-from .serving import serve_update
+from .serving import serve_update, settle
 
 MAX_FACTS = 100_000
 """Bytes of all facts of one task: they are on its board, and travel with it into a continued run."""
@@ -61,6 +61,8 @@ class Amendments:
             raise refused(f"{', '.join(past)}: past the point of no return nothing is undone any more")
 
     async def _amend(self, argument: Any = None) -> dict[str, Any]:
+        await settle()
+        self._check(argument)
         message = read_message(Amend, argument)
         affected = self._affected(message)
         self._book.facts = {**self._book.facts, **message.facts}

@@ -84,6 +84,9 @@ class Engine:
         self._life = Lifecycle(self._parts)
         self._scope = StopScope()
         self._cancel = CancelWatch()
+        self._late: str | None = None
+        if book.committed:
+            self._scope.seal()
         self._reset: Failure | None = None
         self._parts.resets.roll_back = self._stop_after_reset
 
@@ -149,6 +152,7 @@ class Engine:
                 output = self._output(self._spec.output)
                 if not self._book.committed:
                     await self._verify(output)
+                await workflow.wait_condition(workflow.all_handlers_finished)
                 self._scope.check("")
                 if not graph.has_redos:
                     return output
@@ -185,6 +189,7 @@ class Engine:
             self._book.blame(failure)
             return self._life.ended(cancelled=False, cause=error)
         await self._life.undo(failure)
+        await workflow.wait_condition(workflow.all_handlers_finished)
         self._withdraw_groups(self._spec.steps, "")
         return self._life.ended(cancelled=cancelled, cause=error)
 
@@ -202,13 +207,11 @@ class Engine:
     def _cause(self, error: Exception) -> Failure:
         if self._cancel.requested and self._scope.reason == _CANCELLED:
             return Failure(step="", type=FailureType.CANCELLED, message=_CANCELLED)
-        if not isinstance(error, Stopped):
-            return failure_of(error)
-        if self._reset is not None:
+        if self._late is not None and self._scope.reason == self._late:
+            return Failure(step="", type=FailureType.DEADLINE, message=self._late)
+        if isinstance(error, Stopped) and self._reset is not None:
             return self._reset
-        return Failure(
-            step="", type=FailureType.DEADLINE, message=self._scope.reason or error.failure.message
-        )
+        return failure_of(error)
 
     def _watch_deadline(self) -> asyncio.Task[None] | None:
         return None if self._deadline is None else asyncio.create_task(self._stop_at(self._deadline))
@@ -216,7 +219,8 @@ class Engine:
     async def _stop_at(self, deadline: datetime) -> None:
         await workflow.sleep(max(deadline - workflow.now(), timedelta()), summary="deadline")
         assert self._spec.deadline is not None
-        self._stop(f"the deadline of {format_duration(self._spec.deadline)} has passed")
+        self._late = f"the deadline of {format_duration(self._spec.deadline)} has passed"
+        self._stop(self._late)
 
     def _output(self, template: Any) -> Any:
         if template is None:

@@ -177,6 +177,16 @@ class GraphRun:
         passed = frozenset(step_id for step_id in self._pivots if self.parts.book.committed)
         return passed.union(*(self.graph.ancestors(step_id) for step_id in passed))
 
+    def _past(self) -> frozenset[str]:
+        """Returns the steps that cannot be done again: the applied pivot, and what it was built on."""
+        book = self.parts.book
+        before = [book.ledger[entry_id] for entry_id in book.protected]
+        return self.committed | {
+            step_id
+            for step_id in self.graph.steps
+            if any(entry.is_under(f"{self.prefix}{step_id}") for entry in before)
+        }
+
     @property
     def has_redos(self) -> bool:
         """True where `run` has to be called again."""
@@ -212,12 +222,15 @@ class GraphRun:
             scope.stop(f"it runs again: {redo.failure.message}")
         await workflow.wait_condition(lambda: not redo.steps & self._running.keys())
         book = self.parts.book
-        paths = [f"{self.prefix}{step_id}" for step_id in redo.steps]
+        steps = redo.steps - self._past()
+        if steps != redo.steps:
+            book.note("counterstep", "too late, past the point of no return", "", redo.failure.message)
+        paths = [f"{self.prefix}{step_id}" for step_id in steps]
         entries = book.ledger.of(lambda entry: any(entry.is_under(path) for path in paths))
         entries -= book.protected
         if not await self.parts.rollback.run(str(redo.failure), within=entries, scope=self.scope):
             raise Failed(redo.failure)
-        for step_id in self.started(redo.steps):
+        for step_id in self.started(steps):
             name = self.name_of(step_id)
             book.reset_step(name)
             book.feedback.setdefault(name, []).extend(redo.feedback)

@@ -135,7 +135,7 @@ class Lifecycle:
             cause: What broke it, if anything did; its traceback stays with the failure.
         """
         remaining = self._book.remaining()
-        if cancelled and not remaining:
+        if cancelled and not remaining and not self._book.committed:
             self._status.enter(TaskState.CANCELLED)
             return asyncio.CancelledError("cancelled and undone")
         failure = self._book.failure
@@ -146,7 +146,7 @@ class Lifecycle:
             "not_undone": self._book.not_undone_steps(),
             "usage": self._book.usage.report(),
         }
-        if not remaining:
+        if not remaining and not self._book.committed:
             self._status.enter(TaskState.ROLLED_BACK)
             error = ApplicationError(str(failure), details, type=FailureType.ROLLED_BACK, non_retryable=True)
         else:
@@ -162,7 +162,11 @@ class Lifecycle:
                 for e in remaining[:MAX_REMAINING]
             ]
             details["remaining_count"] = len(remaining)
-            message = f"{failure}; and these steps are not undone: {', '.join(details['not_undone'])}"
+            details["committed"] = self._book.committed
+            standing = ", ".join(details["not_undone"])
+            message = f"{failure}; and these steps are not undone: {standing}"
+            if self._book.committed:
+                message = f"{failure}; past the point of no return, what came before it stands: {standing}"
             error = ApplicationError(
                 message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True
             )

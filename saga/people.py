@@ -14,7 +14,7 @@ from .messages import Decide, Resolve, read_message, refused
 from .names import nearest
 from .progress import StepState
 from .scope import StopScope
-from .serving import serve_update
+from .serving import serve_update, settle
 from .status import Status
 
 Check = Callable[[Any], str | None]
@@ -158,6 +158,8 @@ class People:
             raise refused("skip leaves the effect as it is; say why in note")
 
     async def _resolve(self, argument: Any = None) -> dict[str, Any]:
+        await settle()
+        self._check_resolve(argument)
         message = read_message(Resolve, argument)
         if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
             return self._take(Decide.model_validate(message.model_dump()))
@@ -190,6 +192,8 @@ class People:
         self._check_answer(message.step, message.action, message.value)
 
     async def _decide(self, argument: Any = None) -> dict[str, Any]:
+        await settle()
+        self._check_decide(argument)
         return self._take(read_message(Decide, argument))
 
     def _take(self, message: Decide) -> dict[str, Any]:

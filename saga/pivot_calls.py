@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +55,8 @@ class PivotCalls:
         except Failed as failed:
             if failed.certainly_nothing:
                 raise
-            action, output = await self._ask(call, failed, target)
+            schema = target.output_schema if target is not None else {}
+            action, output = await self.ask(call.step, call.activity, failed, schema)
             if action == "not_applied":
                 failed.certainly_nothing = True
                 raise
@@ -62,18 +64,27 @@ class PivotCalls:
         scope.seal()
         return output
 
-    async def _ask(
-        self, call: Call, failed: Failed, target: ToolEntry | AgentEntry | None
-    ) -> tuple[str, Any]:
+    async def ask(self, step: str, called: str, failed: Failed, schema: Mapping[str, Any]) -> tuple[str, Any]:
+        """Asks a person whether a pivot of unknown outcome was applied.
+
+        Args:
+            step: The pivot.
+            called: What was called.
+            failed: Why nobody knows.
+            schema: JSON Schema of its output.
+
+        Returns:
+            ``applied`` with the output, or ``not_applied``.
+        """
+
         def fault(value: Any) -> str | None:
             faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
             return "; ".join(faults[:5]) or None
 
-        schema = target.output_schema if target is not None else {}
         actions: dict[str, Check | None] = {"applied": fault, "not_applied": None}
-        ask = f"was {call.activity} applied? {failed.failure}"
+        text = f"was {called} applied? {failed.failure}"
         # No cancel can answer this: the scope is one that nobody stops.
         answer = await self._people.ask(
-            call.step, "pivot", ask, actions, StopScope(), state=TaskState.NEEDS_ATTENTION
+            step, "pivot", text, actions, StopScope(), state=TaskState.NEEDS_ATTENTION
         )
         return answer.action, answer.value

@@ -228,8 +228,13 @@ class SagaCalls:
         self, name: str, action: Action, value: Any, checks: Sequence[Validation], scope: StopScope
     ) -> None:
         """Lets everything else settle, and has the pivot's own checks look at its arguments."""
-        await workflow.wait_condition(lambda: self._under_way == {name} or scope.stopped)
+        await workflow.wait_condition(
+            lambda: self._under_way == {name} or scope.stopped or name in self._given_up
+        )
         scope.check(name)
+        if name in self._given_up:
+            self._pivot = None
+            raise Stopped(name, "the workflow went on without it")
         claim = self._claim(name, action, value, {}, Outcome(output=value))
         await self._parts.verification.verify(claim, checks, scope)
 

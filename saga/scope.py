@@ -23,7 +23,7 @@ class StopScope:
         """Opens a scope; one inside a stopped `parent` is stopped from the start."""
         self.reason: str | None = parent.reason if parent else None
         self._parent = parent
-        self._sealed: bool = parent is not None and parent._sealed
+        self._sealed = False
         self._children: list[StopScope] = []
         self._interruptible: list[Future[Any]] = []
         if parent is not None:
@@ -58,9 +58,13 @@ class StopScope:
         self.root._seal()
 
     def _seal(self) -> None:
-        self._sealed, self.reason = True, None
+        self._sealed = True
+        self._reopen()
+
+    def _reopen(self) -> None:
+        self.reason = None
         for child in self._children:
-            child._seal()
+            child._reopen()
 
     def check(self, step: str) -> None:
         """Raises `Stopped` in a stopped scope."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -18,6 +19,16 @@ def serve_update(name: str, handler: Callable[..., Any], validator: Callable[...
     """Serves an update from now on, unless the workflow does so itself."""
     if _is_free(workflow.get_update_handler(name)):
         workflow.set_update_handler(name, handler, validator=validator)
+
+
+async def settle() -> None:
+    """Lets an update act in a workflow task of its own, not in the one that has brought it.
+
+    Live, the server may hand over an update together with workflow tasks before it that had nothing to send;
+    a replay takes them one by one. What an update starts must not depend on which of the two it is (seen with
+    SDK 1.35: non-determinism after a worker's restart).
+    """
+    await workflow.sleep(timedelta(milliseconds=1), summary="takes what a person has said")
 
 
 def serve_signal(name: str, handler: Callable[..., Any]) -> None:

@@ -182,9 +182,23 @@ class StepCall:
         if child.effect is Effect.PIVOT:
             await self._verify(item, child.round, value, value, {}, type_, None)
             await self._run.before_pivot()
-            return await self._parts.children.call(child, item.scope)
+            return await self._child_pivot(child, item)
         output = await self._parts.children.call(child, item.scope)
         await self._verify(item, child.round, output, value, {}, type_, None)
+        return output
+
+    async def _child_pivot(self, child: Child, item: Item) -> Any:
+        try:
+            return await self._parts.children.call(child, item.scope)
+        except Failed as failed:
+            if failed.certainly_nothing:
+                raise
+            # It may have passed its pivot before it failed or was ended.
+            action, output = await self._parts.pivots.ask(self._name, child.workflow, failed, {})
+            if action == "not_applied":
+                raise
+        self._book.commit(self._name)
+        item.scope.seal()
         return output
 
     # --- agents and tools

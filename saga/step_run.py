@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 from .book import TaskState
+from .effect import Effect
 from .errors import ExpressionError, FailureType
 from .expression import compile_expression
 from .failure import Again, Failed, Failure, Stopped
 from .messages import Decide
 from .people import Check
+from .pivot import effects_of
 from .progress import StepState
 from .scope import StopScope
 from .spec import Fallback, OnTrouble, RetryFrom, Step
@@ -168,6 +170,8 @@ class StepRun:
         actions: dict[str, Check | None] = {"retry": None, "skip": None, "supply": self._calls.fault_of(item)}
         if not self._book.committed:
             actions["rollback"] = None
+        elif Effect.PIVOT in effects_of(self._step, self._parts.catalog):
+            del actions["retry"]  # its pivot was applied, and is not to be applied again
         while True:
             answer = await self._ask(item, failed, actions)
             match answer.action:

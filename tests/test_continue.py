@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHandle
 from counterstep.saga import continuation, history
 from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
-from counterstep.tests.support.work import put
+from counterstep.tests.support.work import put, step
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +152,16 @@ async def test_nobody_can_start_a_task_in_the_middle(tasks: Tasks, effects: Desk
         assert end.type == "InvalidInput"
     end = await end_of(await tasks.start_workflow("desk.tidy", [forged]))
     assert end.type == "InvalidInput"
+
+
+async def test_a_cancel_past_the_pivot_in_a_later_run(tasks: Tasks, effects: Desk) -> None:
+    told = [
+        step(f"r{i}", "desk.announce", f"r{i - 1}" if i else "p", late=HELD if i == 9 else 0)
+        for i in range(10)
+    ]
+    handle = await tasks.start([put("a"), step("p", "desk.hand_over", "a"), *told])
+    await effects.until("done", "r9")
+    assert await runs_of(tasks, handle) >= 2
+    await newest(tasks, handle).cancel()
+    effects.release("r9")
+    assert (await end_of(handle)).type == "completed"

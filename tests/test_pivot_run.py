@@ -9,7 +9,7 @@ import pytest
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.desk import HELD, Desk
-from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.work import act, put, step
 from counterstep.tests.support.workers import errand_worker
 
@@ -194,3 +194,55 @@ async def test_a_saga_whose_pivot_is_unknown_asks(tasks: Tasks, effects: Desk) -
     await tell(handle, "resolve", step="hand_over", action="not_applied")
     assert (await end_of(handle)).type == "SagaRolledBack"
     assert list(effects.effects()) == ["p"], "the person was wrong; nobody undoes a pivot"
+
+
+# --- where a pivot meets what goes back
+
+
+async def test_amend_while_the_pivot_runs_comes_too_late(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([put("a"), pivot("a", late=HELD), after("p")])
+    await effects.until("done", "p")
+    await tell(handle, "amend", invalidates=["a"])
+    effects.release("p")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("begin") == ["a", "p", "r"]
+
+
+async def test_a_group_with_an_applied_pivot_is_not_done_again(tasks: Tasks, effects: Desk) -> None:
+    group = {
+        "id": "g",
+        "needs": ["a"],
+        "group": {"steps": [pivot(), after("p")]},
+        "validate": [{"rule": "output.r.what == 'zzz'", "message": "no"}],
+    }
+    handle = await tasks.start([put("a"), group])
+    board = await until_state(handle, "waiting")
+    assert board["waiting_for"][0]["actions"] == ["skip", "supply"]
+    await tell(handle, "decide", step="g", action="skip")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("begin").count("p") == 1
+
+
+async def test_a_task_that_fails_past_its_pivot_is_not_rolled_back(tasks: Tasks, effects: Desk) -> None:
+    end = await tasks.run([pivot()], output={"x": "${{ int(steps.p.output.what) }}"})
+    assert end.type == "SagaRollbackIncomplete"
+    assert end.details["committed"] is True
+    assert list(effects.effects()) == ["p"]
+
+
+async def test_amend_restarts_a_wait_past_the_pivot(tasks: Tasks, effects: Desk) -> None:
+    wait = {"id": "w", "needs": ["p"], "wait": {"event": "${{ has(facts.e) ? facts.e : 'old' }}"}}
+    handle = await tasks.start([put("a"), pivot("a"), wait])
+    await until_step(handle, "w", "waiting")
+    await tell(handle, "amend", facts={"e": "new"})
+    await handle.signal("event", {"name": "new"})
+    assert (await end_of(handle)).type == "completed"
+
+
+async def test_a_pivot_that_was_given_up_is_not_applied_later(tasks: Tasks, effects: Desk) -> None:
+    both = {"gather": [act("put", "slow", late=HELD), act("hand_over", "p")]}
+    handle = await tasks.start_workflow("Errand", [{"within": 1, "do": both}, act("announce", "r")])
+    await effects.until("done", "r")
+    effects.release("slow")
+    assert (await end_of(handle)).type == "completed"
+    assert list(effects.effects()) == ["r"]

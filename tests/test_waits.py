@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.saga import history
-from counterstep.tests.support.desk import Desk
+from counterstep.tests.support.desk import Desk, desk
 from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.work import put
 
@@ -167,3 +171,25 @@ async def test_faults(tasks: Tasks, effects: Desk, step: dict[str, Any], fault: 
     end = await tasks.run([{"id": "s", **step}])
     assert end.type == "InvalidSpec"
     assert fault in end.message
+
+
+async def test_an_answer_after_turns_in_which_nothing_happened(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    """Here a replay sees other turns than the worker that took the answer, which must make no difference."""
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
+    tasks = Tasks(client, task_queue)
+    steps = [
+        {"id": "x", "approve": {"ask": "x"}},
+        {"id": "s", "wait": {"time": "1s"}},
+        {"id": "t", "wait": {"time": "2s"}},
+        {"id": "z", "needs": ["t"], "approve": {"ask": "z"}},
+    ]
+    async with Worker(client, task_queue=task_queue):
+        handle = await tasks.start(steps)
+        await until_step(handle, "z", "waiting")
+    async with Worker(client, task_queue=task_queue):
+        await tell(handle, "decide", step="x", action="approve")
+    async with Worker(client, task_queue=task_queue):
+        await tell(handle, "decide", step="z", action="approve")
+        assert (await end_of(handle)).type == "completed"

@@ -118,7 +118,7 @@ async def delete(client: Client, handle: WorkflowHandle[Any, Any], run_id: str |
             workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=run_id),
         )
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100  # the server takes its time after a run has just ended
     run = client.get_workflow_handle(handle.id, run_id=run_id)
     with suppress(RPCError):
         while time.monotonic() < deadline:
