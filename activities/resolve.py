@@ -106,8 +106,10 @@ def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
     validations = [*spec.validate_, *(validation for step in steps for validation in step.validate_)]
     checks = [validation.check for validation in validations if validation.check]
     part = catalog.only(tools=names, agents=names, validators=checks)
-    named = [step.compensate or (RECOVER_CHILD if step.workflow else None) for step in steps]
-    own = {name: catalog.compensations[name] for name in named if name is not None}
+    named = {step.compensate for step in steps if step.compensate is not None}
+    if any(step.workflow or step.agent for step in steps):
+        named.add(RECOVER_CHILD)  # a long conversation is a child too
+    own = {name: catalog.compensations[name] for name in sorted(named)}
     return part.model_copy(update={"compensations": {**part.compensations, **own}, "tasks": tasks})
 
 

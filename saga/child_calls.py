@@ -141,7 +141,7 @@ class ChildCalls:
             compensation=RECOVER_CHILD,
             ends_undone=child.ends_undone,
         )
-        token = CURRENT_HEADER.set(header)
+        CURRENT_HEADER.set(header)
         try:
             starting = workflow.start_child_workflow(
                 child.workflow,
@@ -157,7 +157,7 @@ class ChildCalls:
             )
             return await starting
         finally:
-            CURRENT_HEADER.reset(token)
+            CURRENT_HEADER.set(None)  # not reset: after an eviction this runs in another context
 
     async def _outcome(
         self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope

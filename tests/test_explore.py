@@ -20,6 +20,8 @@ BUNDLES = ["counterstep.tests.support.banquet:banquet"]
 SABOTAGED = ["counterstep.tests.support.saboteur:banquet"]
 STANDING = "counterstep.tests.support.banquet:standing"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +91,6 @@ async def test_every_cell_of_a_small_task_is_green() -> None:
     }
 
 
-@pytest.mark.slow
 async def test_agents_and_child_workflows_are_broken_too() -> None:
     spec = task(
         {"id": "drinks", "agent": "banquet.steward", "input": {"what": "drinks"}},
@@ -113,7 +114,6 @@ async def test_agents_and_child_workflows_are_broken_too() -> None:
     assert states["soup/1/plates/undo#1 fail for ever"] == "rolled_back"
 
 
-@pytest.mark.slow
 async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
     spec = task(
         ordering("hall", on_failure="escalate"),
@@ -132,7 +132,6 @@ async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
     assert states["thanks#1 fail before"] == "completed"
 
 
-@pytest.mark.slow
 async def test_planted_bugs_of_compensations_and_tools_are_found() -> None:
     spec = task(
         ordering("kept", tool="order_for_good"),
@@ -174,7 +173,6 @@ async def test_without_the_users_world_the_explorer_says_what_it_cannot_know() -
     assert {cell.label for cell in report.cells} == {"no fault", LATE_FAULT}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bug", "cell", "invariant", "number"),
     [
