@@ -28,9 +28,9 @@ setup: .venv/stamp ## install everything into .venv
 demo: setup ## run a real task to its end, and once more with a late failure that is undone
 	@$(BIN)/python -m examples.trip.demo $(ARGS)
 
-# Most tests wait for timers and processes: four at a time do not need four cores.
+# Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
-	@$(BIN)/pytest --numprocesses 4 --dist loadfile -m "not slow" $(ARGS)
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: setup ## run the tests that take tens of seconds each, most of the explorer's
 	@$(BIN)/pytest --numprocesses 2 --dist load -m slow $(ARGS)
