@@ -13,12 +13,24 @@ from .book import Book, TaskState
 from .messages import Decide, Resolve, read_message, refused
 from .names import nearest
 from .progress import StepState
+from .schema import check_input
 from .scope import StopScope
 from .serving import serve_update, settle
 from .status import Status
 
 Check = Callable[[Any], str | None]
 """Says what is wrong with the value of an action, or None."""
+
+
+def fits(schema: Mapping[str, Any]) -> Check:
+    """Returns the check of a value that stands for an output of this JSON Schema."""
+
+    def fault(value: Any) -> str | None:
+        faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
+        return "; ".join(faults[:5]) or None
+
+    return fault
+
 
 _UNDO_ACTIONS = ("retry", "skip", "done")
 

@@ -10,8 +10,7 @@ from .book import Book, TaskState
 from .caller import Call, Caller, as_json
 from .catalog import AgentEntry, ToolEntry
 from .failure import Failed, Stopped
-from .people import Check, People
-from .schema import check_input
+from .people import Check, People, fits
 from .scope import StopScope
 from .spec import Retry
 
@@ -76,12 +75,7 @@ class PivotCalls:
         Returns:
             ``applied`` with the output, or ``not_applied``.
         """
-
-        def fault(value: Any) -> str | None:
-            faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
-            return "; ".join(faults[:5]) or None
-
-        actions: dict[str, Check | None] = {"applied": fault, "not_applied": None}
+        actions: dict[str, Check | None] = {"applied": fits(schema), "not_applied": None}
         text = f"was {called} applied? {failed.failure}"
         # No cancel can answer this: the scope is one that nobody stops.
         answer = await self._people.ask(

@@ -17,9 +17,8 @@ from .failure import Failed, Failure
 from .model_calls import MODEL_RETRY
 from .names import nearest
 from .parts import Parts
-from .people import Check
+from .people import Check, fits
 from .pivot import effects_of
-from .schema import check_input
 from .scope import StopScope
 from .spec import Retry, Step
 from .step_wait import StepWait
@@ -120,12 +119,7 @@ class StepCall:
         """Returns what says why a value cannot be the output of the step, or None."""
         called = self._step.agent or self._step.tool
         schema = self._target(item).output_schema if called is not None else {}
-
-        def fault(value: Any) -> str | None:
-            faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
-            return "; ".join(faults[:5]) or None
-
-        return fault
+        return fits(schema)
 
     async def check_supplied(self, item: Item, output: Any, author: str) -> None:
         """Has an output checked that a person has supplied; raises as `attempt`."""

@@ -18,8 +18,6 @@ from .scope import StopScope
 from .spec import Fallback, OnTrouble, RetryFrom, Step
 from .step_call import Item, StepCall, Surroundings
 
-__all__ = ["StepRun", "Surroundings"]
-
 _NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 
 
