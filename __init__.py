@@ -1,18 +1,50 @@
 """Counterstep: multi-agent tasks on Temporal that finish with checked output or undo what they did.
 
-This is the authoring API. It is light: neither litellm nor a Temporal client is imported by it. Workers use
-`counterstep.plugin.CounterstepPlugin`.
+This is the authoring API. It is light: neither litellm nor a Temporal client is imported by it, and each name
+is loaded when it is first used. Workers use `counterstep.plugin.CounterstepPlugin`.
 """
 
-from .bundle.agent import Agent
-from .bundle.bundle import Bundle
-from .bundle.current import current_step
-from .saga.budget import Budget
-from .saga.effect import Effect
-from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
-from .saga.saga import Saga
-from .saga.undo import Retraction, Undo
-from .saga.verdict import Subject, Verdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bundle.agent import Agent
+    from .bundle.bundle import Bundle
+    from .bundle.current import current_step
+    from .saga.budget import Budget
+    from .saga.effect import Effect
+    from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
+    from .saga.saga import Saga
+    from .saga.undo import Retraction, Undo
+    from .saga.verdict import Subject, Verdict
+else:
+    _HOMES = {
+        "Agent": "bundle.agent",
+        "Budget": "saga.budget",
+        "Bundle": "bundle.bundle",
+        "CounterstepError": "saga.errors",
+        "DefinitionError": "saga.errors",
+        "Effect": "saga.effect",
+        "NotApplied": "saga.errors",
+        "Retraction": "saga.undo",
+        "Saga": "saga.saga",
+        "SpecError": "saga.errors",
+        "Subject": "saga.verdict",
+        "Undo": "saga.undo",
+        "Verdict": "saga.verdict",
+        "current_step": "bundle.current",
+    }
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Not importlib.import_module: of the two, only this is seen by the sandbox of Temporal's workflows.
+        home = __import__(f"{__name__}.{_HOMES[name]}", fromlist=[name])
+        globals()[name] = found = getattr(home, name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *_HOMES})
+
 
 __all__ = [
     "Agent",

@@ -10,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from ..saga.action import NAME_ATTRIBUTE
 from ..saga.catalog import RETRACT, AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError, Fault, SpecError
+from ..saga.names import NAME_ATTRIBUTE
 from ..saga.spec import TaskSpec
 from ..saga.spec_base import STEP_ID
 from .agent import Agent

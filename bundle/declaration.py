@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ..saga.action import NAME_ATTRIBUTE
 from ..saga.catalog import RETRACT, AgentEntry
 from ..saga.duration import parse_duration
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.names import NAME_ATTRIBUTE
 from ..saga.schema import check_schema
 from ..saga.spec import Retry
 from ..saga.undo import Undo

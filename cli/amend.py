@@ -11,7 +11,6 @@ from .message import Message, send
 from .options import Address, By, Json, Namespace, Note, Timeout
 from .output import say
 from .status import TaskId
-from .values import read_values
 
 
 def amend(
@@ -34,6 +33,8 @@ def amend(
     json: Json = False,
 ) -> None:
     """Bring new facts to a task: the steps that they affect are undone and run again, and no others."""
+    from .values import read_values
+
     said = read_values(facts or (), facts_file, option="a fact", root="facts")
     if not isinstance(said, dict):
         raise CommandFailed(f"{facts_file}: is no mapping of facts.")

@@ -6,15 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..bundle.loading import load_bundles
-from ..bundle.registry import Registry
-from ..saga.check import check_spec
-from ..saga.errors import SpecError
-from ..settings import read_settings
 from .failure import CommandFailed, ExitCode
 from .options import Bundles, Json
 from .output import emit, say
-from .request import find_spec
 
 
 def check(
@@ -25,6 +19,13 @@ def check(
     json: Json = False,
 ) -> None:
     """Find the errors of a task before it runs; nothing is started."""
+    from ..bundle.loading import load_bundles
+    from ..bundle.registry import Registry
+    from ..saga.check import check_spec
+    from ..saga.errors import SpecError
+    from ..settings import read_settings
+    from .request import find_spec
+
     settings = read_settings()
     references = (*(bundle or ()), *settings.bundles)
     catalog = Registry(load_bundles(references), settings.model).catalog

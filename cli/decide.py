@@ -9,7 +9,6 @@ import typer
 from .message import Message, send
 from .options import Address, By, Json, Namespace, Note, StepId, Timeout, Value
 from .status import TaskId
-from .values import read_value
 
 
 def decide(
@@ -29,6 +28,8 @@ def decide(
     """Answer a step that waits for a person."""
     argument = {"step": step, "action": action}
     if value is not None:
+        from .values import read_value
+
         argument["value"] = read_value(value, option="--value")
     send(
         Message(id=id, update="decide", argument=argument, by=by, note=note),

@@ -9,16 +9,10 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..bundle.loading import load_bundles
-from ..bundle.registry import Registry
-from ..settings import read_settings, split_names
 from .failure import CommandFailed, ExitCode
 from .options import Bundles, Json
 from .output import emit
-from .request import read_request
 
 
 def explore(
@@ -60,6 +54,13 @@ def explore(
     The tools really run, once for each fault: name a database for tests. The server is a new one, thrown away
     at the end. Exits with 0 all green, 1 something does not hold, 2 bad usage or spec, 4 no server.
     """
+    from rich.console import Console
+
+    from ..bundle.loading import load_bundles
+    from ..bundle.registry import Registry
+    from ..settings import read_settings
+    from .request import read_request
+
     names = tuple(dict.fromkeys((*(bundle or ()), *read_settings().bundles)))
     if not names:
         raise CommandFailed("Name the task's bundle with --bundle or COUNTERSTEP_BUNDLES.")
@@ -94,6 +95,9 @@ def explore(
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """Shows on a terminal how far it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("a run without faults", total=None)
@@ -101,6 +105,8 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _models(names: str) -> tuple[str, ...]:
+    from ..settings import split_names
+
     try:
         return tuple(split_names(names))
     except ValueError as error:

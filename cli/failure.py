@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-
-from temporalio.service import RPCError
+from typing import TYPE_CHECKING
 
 from ..saga.errors import CounterstepError, DefinitionError, FailureType, Fault, ServerUnavailable, SpecError
+
+if TYPE_CHECKING:
+    from temporalio.service import RPCError
 
 
 class ExitCode(IntEnum):
@@ -69,6 +71,9 @@ def as_failure(error: BaseException) -> CommandFailed:
         return CommandFailed(message, type="SystemExit")
     if isinstance(error, OSError) and error.filename is not None:
         return CommandFailed(f"{error.filename}: {error.strerror}.", type=type(error).__name__)
+    # Whoever meets such an error has loaded Temporal's client, and nobody else needs it.
+    from temporalio.service import RPCError
+
     if isinstance(error, RPCError):
         return _of_server(error)
     message = f"This is a fault in Counterstep: {type(error).__name__}: {error}."

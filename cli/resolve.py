@@ -9,7 +9,6 @@ import typer
 from .message import Message, send
 from .options import Address, By, Json, Namespace, Note, StepId, Timeout, Value
 from .status import TaskId
-from .values import read_value
 
 
 def resolve(
@@ -33,6 +32,8 @@ def resolve(
     """Say what becomes of an undo that is stuck."""
     argument = {"step": step, "action": action}
     if value is not None:
+        from .values import read_value
+
         argument["value"] = read_value(value, option="--value")
     send(
         Message(id=id, update="resolve", argument=argument, by=by, note=note),

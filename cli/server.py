@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ..embedded import EmbeddedServer, ensure, running, stop
 from .failure import CommandFailed, ExitCode
 from .options import Json
 from .output import emit, say
+
+if TYPE_CHECKING:
+    from ..embedded import EmbeddedServer
 
 LOOK_SECONDS: Final = 0.5
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The port of the Temporal service.")]
@@ -27,6 +29,8 @@ def server(
 
     Its histories stay in .counterstep/ and are there when it is started again.
     """
+    from ..embedded import ensure, running, stop
+
     folder = Path.cwd()
     if stop_it:
         stopped = stop(folder)
@@ -48,6 +52,7 @@ def server(
 
 async def _until_over(server: EmbeddedServer, *, json: bool) -> bool:
     """Says where the server is and waits for a signal, or its end; returns whether it was a signal."""
+    from ..embedded import running
     from .signals import Signals
 
     # Before anybody is told that it runs, and may interrupt it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ..settings import read_settings
 from .options import Address, Bundles, Namespace, TaskQueue
 
 
@@ -18,6 +17,7 @@ def worker(
     """
     from ..connection import log_through_python
     from ..logs import configure_logs
+    from ..settings import read_settings
     from ..worker import serve
     from .target import find_target
 

@@ -16,11 +16,7 @@ from temporalio.common import RawValue
 
 from .catalog import AgentEntry, Catalog, ToolEntry
 from .errors import DefinitionError
-from .names import nearest
-
-NAME_ATTRIBUTE = "__counterstep_name__"
-"""Set on all that a bundle registers: its full name, ``BUNDLE.FUNCTION``."""
-
+from .names import NAME_ATTRIBUTE, nearest
 
 T_co = TypeVar("T_co", covariant=True)
 

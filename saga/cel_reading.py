@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cel
-
+from .cel_library import cel
 from .cel_tokens import Token
 from .errors import ExpressionError
 from .names import nearest

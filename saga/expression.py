@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import cel
-
+from .cel_library import cel
 from .cel_numbers import Loops, Refused, calculate, for_cel, from_cel, kind, size
 from .cel_reading import CALCULATE, EACH, SCOPE, SIZE, Path, read
 from .cel_tokens import OPEN, tokenize

@@ -1,9 +1,12 @@
-"""Says which known name somebody meant."""
+"""The names of what a bundle registers, and which of them somebody meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+NAME_ATTRIBUTE = "__counterstep_name__"
+"""Set on all that a bundle registers: its full name, ``BUNDLE.FUNCTION``."""
 
 _LONGEST = 200
 _SHOWN = 8

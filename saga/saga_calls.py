@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from .action import NAME_ATTRIBUTE, Action, read_action
+from .action import Action, read_action
 from .caller import Call, as_json
 from .catalog import DEFAULT_TIMEOUT, AgentEntry, Catalog
 from .conversation import Assignment, Outcome
@@ -16,6 +16,7 @@ from .effect import Effect
 from .errors import DefinitionError, FailureType
 from .failure import Failed, Stopped
 from .ledger import Entry
+from .names import NAME_ATTRIBUTE
 from .parts import Parts
 from .progress import Progress, StepState
 from .scope import StopScope

@@ -43,6 +43,34 @@ HEAVY = [
     "counterstep.plugin",
 ]
 
+SHOP = """
+from pydantic import BaseModel
+from counterstep import Agent, Bundle, Undo
+
+shop = Bundle("shop", stand_in=True)
+
+class Answer(BaseModel):
+    text: str
+
+@shop.tool(compensate="give_back")
+def take(what: str) -> Answer: ...
+
+@shop.compensation
+def give_back(undo: Undo[Answer]) -> None: ...
+
+shop.add(Agent(name="buyer", description="Buys.", instructions="Buy.", tools=[take], output=Answer))
+"""
+ORDER = """
+name: order
+goal: Something is bought.
+steps:
+  - id: buy
+    agent: shop.buyer
+    input: {what: "${{ task.what }}"}
+    validate: [{rule: output.text != '', message: empty}]
+output: {answer: "${{ steps.buy.output }}"}
+"""
+
 # Whatever a workflow takes from outside the history differs when it is replayed.
 NONDETERMINISTIC_MODULES = {
     "os",
@@ -157,15 +185,50 @@ def test_what_is_imported_everywhere_is_light(module: str) -> None:
     assert done.stdout.strip() == ""
 
 
-def test_the_command_line_answers_without_a_model_client() -> None:
-    script = "from counterstep.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", script, "--help"], capture_output=True, text=True
-    )
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+def loaded_by(*words: str, cwd: Path = ROOT) -> set[str]:
+    """The modules that a command line loads until it ends."""
+    run = [sys.executable, "-X", "importtime", "-c", "from counterstep.cli import main; main()", *words]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "counterstep.cli" in loaded
-    assert "litellm" not in loaded
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_the_help_of_the_command_line_loads_next_to_nothing() -> None:
+    loaded = loaded_by("--help")
+    assert {"counterstep.cli.run", "counterstep.cli.explore"} <= loaded
+    heavy = {
+        "counterstep.saga.cel_library",
+        "jsonschema",
+        "litellm",
+        "pydantic",
+        "rich",
+        "temporalio",
+        "yaml",
+    }
+    assert loaded & heavy == set()
+
+
+def test_a_check_loads_what_it_reads_with_and_no_temporal(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "order.yaml").write_text(ORDER)
+    loaded = loaded_by("check", "order.yaml", "--bundle", "shop:shop", cwd=tmp_path)
+    assert {"counterstep.saga.check", "counterstep.saga.cel_library", "yaml", "pydantic"} <= loaded
+    # The last two come with the command line of the package `cel`, which nobody calls.
+    heavy = {"litellm", "temporalio", "prompt_toolkit", "rich"}
+    assert loaded & heavy == set()
+
+
+def test_each_public_name_is_loaded_from_where_its_type_is() -> None:
+    typed = {
+        alias.name: node.module
+        for node in nodes(ROOT / "__init__.py")
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+    assert typed == counterstep._HOMES  # type: ignore[attr-defined]
+    assert set(PUBLIC_NAMES) <= set(dir(counterstep))
+    with pytest.raises(AttributeError, match="no attribute 'Sage'"):
+        counterstep.Sage  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_no_module_of_the_package_is_imported_by_a_second_name() -> None:
