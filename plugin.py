@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from weakref import WeakSet
 
 from temporalio import activity
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
-from temporalio.service import RPCError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     Interceptor,
+    ReplayerConfig,
     Worker,
     WorkerConfig,
     WorkflowInboundInterceptor,
@@ -28,6 +29,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from .activities.bundled import bundled_activities
+from .activities.call_model import call_model, warm_up
 from .activities.interceptor import CallInterceptor
 from .activities.leftovers import read_leftovers
 from .activities.lost_undos import read_lost_undos
@@ -39,15 +41,11 @@ from .bundle.registry import Registry
 from .compensations.bundled import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
+from .saga.errors import DefinitionError
+from .saga.graph import every_step
+from .search_attributes import until_created, warn_of_missing
 from .workflows import AgentTask, LongConversation, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
-
-SEARCH_ATTRIBUTES = {
-    "SagaTask": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "SagaState": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "SagaStep": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "SagaCostUsd": IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
-}
 
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that had it in its cache, before any other may go on.
@@ -58,8 +56,6 @@ Temporal's default of 10 s is what a task would stand still after its worker was
 _TEMPORAL_STICKY_TIMEOUT = timedelta(seconds=10)
 
 _PASSED_THROUGH = ("counterstep", "cel", "pydantic", "pydantic_core", "annotated_types", "typing_inspection")
-
-logger = logging.getLogger("counterstep")
 
 
 class CounterstepInterceptor(Interceptor):
@@ -79,9 +75,13 @@ class CounterstepInterceptor(Interceptor):
 class CounterstepPlugin(SimplePlugin):
     """Teaches a Temporal client and its workers to run tasks.
 
-    Give it to ``Client.connect(..., plugins=[...])``; workers of that client have it then. Nothing of the
-    user's own configuration is lost: workflows, activities and interceptors are added to, and a data
-    converter that is not Temporal's default stays as it is.
+    Give it to ``Client.connect(..., plugins=[...])``; workers of that client have it then, as many as there
+    are. Nothing of the user's own configuration is lost: workflows and activities are added to, a payload
+    converter that is not Temporal's default stays as it is, and so does everything else.
+
+    Interceptors that a worker is given run inside of ours: they see the results and the exceptions of the
+    user's code, not what we make of them, and `current_step` answers in them. Interceptors that come with
+    the client run outside.
     """
 
     def __init__(
@@ -103,69 +103,118 @@ class CounterstepPlugin(SimplePlugin):
         """
         models = (model,) if isinstance(model, str) else tuple(model or ())
         self.registry = Registry(bundles, models)
-        self._resolver = Resolver(self.registry, inline_specs=inline_specs)
+        self._inline_specs = inline_specs
+        self._interceptor = CounterstepInterceptor()
+        self._running: WeakSet[Worker] = WeakSet()
         super().__init__(
             "counterstep.CounterstepPlugin",
             data_converter=_with_pydantic,
-            interceptors=[CounterstepInterceptor()],
-            activities=self._activities,
             workflows=self._workflows,
             workflow_runner=_with_passthrough,
         )
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
-        """See base class."""
+        """See base class.
+
+        Raises:
+            DefinitionError: The worker has another plugin of this kind.
+        """
+        interceptors = config.get("interceptors", ())
+        if self._interceptor in interceptors:
+            return config  # it is the client's plugin, given to the worker once more
+        if any(isinstance(known, CounterstepInterceptor) for known in interceptors):
+            message = (
+                "a worker has one CounterstepPlugin, its own or its client's: give all bundles to that one"
+            )
+            raise DefinitionError(message)
+        # Of this worker alone: another one may have other workflows, in another namespace.
+        registry = copy.copy(self.registry)
+        registry.know_workflows(config.get("workflows", ()))
         config = super().configure_worker(config)
+        config["activities"] = self._activities(registry, config.get("activities", ()))
+        config["interceptors"] = [self._interceptor, *interceptors]
         if config.get("sticky_queue_schedule_to_start_timeout") == _TEMPORAL_STICKY_TIMEOUT:
             config["sticky_queue_schedule_to_start_timeout"] = STICKY_TIMEOUT
         return config
 
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        """See base class."""
+        config = super().configure_replayer(config)
+        config["interceptors"] = [self._interceptor, *config.get("interceptors", ())]
+        return config
+
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
         """See base class."""
-        missing = await _missing_search_attributes(worker)
-        self._resolver.search_attributes = not missing
-        if missing:
-            flags = " ".join(f"--name {name} --type {_type_name(name)}" for name in missing)
-            logger.warning(
-                "this namespace lacks search attributes, so tasks run without them; to create them: "
-                "temporal operator search-attribute create --namespace %s %s",
-                worker.client.namespace,
-                flags,
-            )
-        if any(not agent.python for agent in self.registry.catalog.agents.values()):
-            from .activities.model import warm_up
-
+        if worker in self._running:
+            await next(worker)
+            return
+        self._running.add(worker)
+        resolver = _resolver_of(worker)
+        resolver.search_attributes = await warn_of_missing(worker.client)
+        if _asks_models(self.registry):
             await asyncio.to_thread(warm_up)
-        await super().run_worker(worker, next)
+        if resolver.search_attributes:
+            await next(worker)
+            return
+        watching = asyncio.create_task(_use_search_attributes(worker.client, resolver))
+        try:
+            await next(worker)
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
-    def _activities(self, existing: Sequence[Callable[..., Any]] | None) -> Sequence[Callable[..., Any]]:
-        # litellm takes seconds to import: only a worker pays for it, and before its first call.
-        from .activities.model import call_model
-
-        own = list(existing or ())
-        known = {_activity_name(function) for function in own}
+    def _activities(
+        self, registry: Registry, own: Sequence[Callable[..., Any]]
+    ) -> Sequence[Callable[..., Any]]:
+        resolver = Resolver(registry, inline_specs=self._inline_specs)
         ours: list[Callable[..., Any]] = [
-            self._resolver.resolve,
+            resolver.resolve,
             verify,
             read_leftovers,
             read_lost_undos,
             call_model,
             retract,
             recover_child,
-            *bundled_activities(self.registry),
-            *bundled_compensations(self.registry),
-            *self.registry.activities,
-            unknown_activity,
+            *bundled_activities(registry),
+            *bundled_compensations(registry),
+            *registry.activities,
         ]
-        return own + [function for function in ours if _activity_name(function) not in known]
+        if not any(_is_dynamic_activity(function) for function in (*own, *ours)):
+            ours.append(unknown_activity)
+        # Of two with one name the SDK says so.
+        return [*own, *(function for function in ours if function not in own)]
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
-        self.registry.know_workflows(own)
         ours = [AgentTask, TaskRecovery, LongConversation, *self.registry.workflows]
-        if not any(_is_dynamic(cls) for cls in (*own, *ours)):
+        if not any(_is_dynamic_workflow(cls) for cls in (*own, *ours)):
             ours.append(RegisteredTask)
         return own + [cls for cls in ours if cls not in own]
+
+
+async def _use_search_attributes(client: Client, resolver: Resolver) -> None:
+    await until_created(client)
+    resolver.search_attributes = True
+
+
+def _resolver_of(worker: Worker) -> Resolver:
+    owners = (getattr(known, "__self__", None) for known in worker.config(active_config=True)["activities"])
+    return next(owner for owner in owners if isinstance(owner, Resolver))
+
+
+def _asks_models(registry: Registry) -> bool:
+    """Says whether a task of these bundles may ask a model: an agent's, or a judge's."""
+    catalog = registry.catalog
+    if any(not agent.python for agent in catalog.agents.values()):
+        return True
+    checks = [
+        check
+        for spec in catalog.tasks.values()
+        for checks in (spec.validate_, *(step.validate_ for step in every_step(spec.steps)))
+        for check in checks
+    ]
+    return any(check.judge is not None for check in checks)
 
 
 def _with_pydantic(existing: DataConverter | None) -> DataConverter:
@@ -186,25 +235,11 @@ def _with_passthrough(existing: WorkflowRunner | None) -> WorkflowRunner:
     )
 
 
-async def _missing_search_attributes(worker: Worker) -> list[str]:
-    request = ListSearchAttributesRequest(namespace=worker.client.namespace)
-    try:
-        known = await worker.client.operator_service.list_search_attributes(request)
-    except RPCError as error:
-        logger.warning("search attributes cannot be listed: %s", error.message)
-        return list(SEARCH_ATTRIBUTES)
-    return [name for name, type_ in SEARCH_ATTRIBUTES.items() if known.custom_attributes.get(name) != type_]
-
-
-def _type_name(name: str) -> str:
-    return "Double" if name == "SagaCostUsd" else "Keyword"
-
-
-def _activity_name(function: Callable[..., Any]) -> str | None:
+def _is_dynamic_activity(function: Callable[..., Any]) -> bool:
     definition = activity._Definition.from_callable(function)
-    return definition.name if definition else None
+    return definition is not None and definition.name is None
 
 
-def _is_dynamic(cls: type) -> bool:
+def _is_dynamic_workflow(cls: type) -> bool:
     definition = getattr(cls, "__temporal_workflow_definition", None)
     return definition is not None and definition.name is None

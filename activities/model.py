@@ -1,7 +1,7 @@
-"""The activity that asks a language model: one request, one answer, and what it cost.
+"""Asks a language model: one request, one answer, and what it cost.
 
-The only module that imports litellm. The import takes seconds, so a worker imports this module when it
-starts, and nothing that a workflow imports may import it.
+The only module that imports litellm. The import takes seconds, so only a worker loads this module, and only
+one that needs it: `call_model.py` is the activity.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import os
 from functools import cache
 from typing import Any
 
-from temporalio import activity
-
 from ..saga.model_call import CallUsage, Message, ModelReply, ModelRequest, ToolCall, ToolSchema
 from .answer import parse_answer, parse_json, strict_schema
 from .model_failure import ModelFailure, application_error
@@ -27,7 +25,6 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 import litellm
 from litellm.llms.custom_llm import CustomLLM
 
-CALL_MODEL = "counterstep.call_model"
 STAND_IN_MODEL = "stand-in/echo"
 
 litellm.suppress_debug_info = True
@@ -95,7 +92,6 @@ def warm_up() -> None:
     importlib.import_module("openai.resources")
 
 
-@activity.defn(name=CALL_MODEL)
 async def call_model(request: dict[str, Any]) -> dict[str, Any]:
     """Asks the first model of a request that answers.
 

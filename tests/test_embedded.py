@@ -20,7 +20,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
-from counterstep import plugin
+from counterstep import search_attributes
 from counterstep.embedded import (
     SEARCH_ATTRIBUTES,
     EmbeddedServer,
@@ -204,6 +204,59 @@ def test_a_server_that_does_not_start_is_killed_and_its_last_words_are_told(
     assert running(folder) is None
 
 
+PANIC = (
+    """\
+time=2026-01-01T00:00:00.000 level=ERROR msg="Failed to start gRPC listener" \
+error="listen tcp 127.0.0.1:{port}: bind: address already in use" service=frontend
+panic: runtime error: invalid memory address or nil pointer dereference
+[signal SIGSEGV: segmentation violation code=0x1 addr=0x20 pc=0x2bb0889]
+
+goroutine 1 [running]:
+"""
+    + 100 * "go.temporal.io/server/service/frontend.NewHTTPAPIServer(0x3b33a74c6008, {0x8a9b, 0x0, 0x0})\n"
+)
+"""What a server says whose port is taken after it has looked whether it is free."""
+
+
+def panics(folder: Path, times: int) -> Path:
+    """A Temporal that dies of a taken port in its first starts."""
+    trace, script = folder / "trace", folder / "temporal"
+    trace.write_text(PANIC)
+    script.write_text(
+        f'#!/bin/sh\n[ $(wc -c < {folder}/starts) -ge {times} ] && exec {find_program()} "$@"\n'
+        f"printf x >> {folder}/starts\ncat {trace} >&2\nexit 2\n"
+    )
+    (folder / "starts").touch()
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize("times", [1, lifecycle.START_ATTEMPTS])
+def test_a_port_that_is_taken_in_the_middle_of_a_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    temporal = panics(folder, times)
+    monkeypatch.setattr(lifecycle, "find_program", lambda: temporal)
+    if times < lifecycle.START_ATTEMPTS:
+        assert ensure(folder) == running(folder)
+        return
+    with pytest.raises(ServerUnavailable, match=r"it ended at once:\n.*address already in use") as caught:
+        ensure(folder)
+    assert str(caught.value).splitlines()[1:-1] == PANIC.splitlines()[:1]
+
+
+def test_a_server_that_only_panics_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporal = folder / "temporal"
+    temporal.write_text(
+        "#!/bin/sh\nprintf 'panic: no disk\\n\\ngoroutine 1 [running]:\\nmain.main()\\n' >&2\nexit 2\n"
+    )
+    temporal.chmod(0o755)
+    monkeypatch.setattr(lifecycle, "find_program", lambda: temporal)
+    with pytest.raises(ServerUnavailable) as caught:
+        ensure(folder)
+    assert str(caught.value).splitlines()[1:-1] == ["panic: no disk"]
+
+
 async def registered(server: EmbeddedServer) -> dict[str, str]:
     client = await Client.connect(server.address)
     answer = await client.operator_service.list_search_attributes(
@@ -221,11 +274,7 @@ async def test_the_search_attributes_are_registered(server: EmbeddedServer) -> N
 
 
 def test_what_the_server_registers_is_what_a_worker_looks_for() -> None:
-    prefix = "INDEXED_VALUE_TYPE_"
-    assert {
-        name: IndexedValueType.Name(kind).removeprefix(prefix).capitalize()
-        for name, kind in plugin.SEARCH_ATTRIBUTES.items()
-    } == SEARCH_ATTRIBUTES
+    assert search_attributes.SEARCH_ATTRIBUTES == SEARCH_ATTRIBUTES
 
 
 async def test_an_older_database_gets_the_search_attributes_it_lacks(

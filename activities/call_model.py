@@ -1,0 +1,37 @@
+"""The activity behind every request to a language model; a worker that makes none never loads a client."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import Any
+
+from temporalio import activity
+
+from ..saga.wire import CALL_MODEL
+
+_CLIENT = f"{__package__}.model"
+
+
+@activity.defn(name=CALL_MODEL)
+async def call_model(request: dict[str, Any]) -> dict[str, Any]:
+    """Asks a model: `model.call_model` says how.
+
+    Args:
+        request: A `ModelRequest` as JSON.
+
+    Returns:
+        A `ModelReply` as JSON.
+
+    Raises:
+        ApplicationError: Every model failed.
+    """
+    # Loading takes seconds. Workers that offer model agents have done so; elsewhere a judge may come first.
+    client = await asyncio.to_thread(importlib.import_module, _CLIENT)
+    reply: dict[str, Any] = await client.call_model(request)
+    return reply
+
+
+def warm_up() -> None:
+    """Loads the client, and what it would load with its first calls; takes seconds."""
+    importlib.import_module(_CLIENT).warm_up()
