@@ -13,7 +13,8 @@ from counterstep import NotApplied
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.agency import ROME, TOO_LITTLE, agency, states_of
 from counterstep.tests.support.postgres import new_database, postgresql
-from examples.trip.store import BOOKED, CANCELLED, FENCED, Store, store
+from examples.database import FENCED
+from examples.trip.store import BOOKED, CANCELLED, Store, store
 
 
 @pytest.fixture(scope="session")

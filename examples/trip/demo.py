@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from ..stage import as_promised, exit_with, play, program, say, show
 from .store import BOOKED, CANCELLED, BookingRow, store
 
 SPEC = Path(__file__).with_name("trip.yaml")
@@ -63,24 +58,19 @@ def main() -> int:
     database = store()
     database.restock()
     for number, scene in enumerate(SCENES, 1):
-        _say(f"\n{number}. {scene.title}")
+        say(f"\n{number}. {scene.title}")
         trip_id = f"trip-demo-{uuid.uuid4().hex[:8]}"
         before = database.left()
         code, result = _run(trip_id, scene.budget)
         if result is None or code not in (0, 1):
-            _say(f"\nThe run has ended with code {code}; the reason is above.")
+            say(f"\nThe run has ended with code {code}; the reason is above.")
             return code or 1
         rows, after = database.bookings(trip_id), database.left()
         _show(rows, before, after)
-        wrong = differences(scene, str(result.get("state")), rows, before, after)
-        if wrong:
-            _say("\nNOT as promised:")
-            for difference in wrong:
-                _say(f"  {difference}")
+        if not as_promised(differences(scene, str(result.get("state")), rows, before, after), scene.proof):
             return 1
-        _say(f"\n{scene.proof}")
-    _say("\nBoth trips are in the Web UI, at the addresses above. To end the server:\n")
-    _say(f"$ {_program()} server --stop")
+    say("\nBoth trips are in the Web UI, at the addresses above. To end the server:\n")
+    say(f"$ {program()} server --stop")
     return 0
 
 
@@ -119,54 +109,23 @@ def differences(
 
 
 def _run(trip_id: str, budget: int) -> tuple[int, dict[str, Any] | None]:
-    """Runs the task as a user would; returns the exit code and the JSON that was printed, if any was."""
     inputs = {"origin": "Zurich", "destination": "Rome", "budget": budget}
     words = ["run", os.path.relpath(SPEC), "--bundle", "examples.trip.bundle:trip"]
     words += [word for name, value in inputs.items() for word in ("--input", f"{name}={value}")]
-    _say(f"\n$ {_program()} {' '.join(words)}\n")
-    command = [sys.executable, "-m", "counterstep.cli", *words, "--id", trip_id, "--json"]
-    # Ctrl-C is for the run, which asks what to do; a handler, unlike SIG_IGN, is not inherited.
-    ours = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        printed, _ = run.communicate()
-    finally:
-        signal.signal(signal.SIGINT, ours)
-    try:
-        return run.returncode, json.loads(printed)
-    except ValueError:
-        return run.returncode, None
-
-
-def _program() -> str:
-    """Returns what a user types for ``counterstep`` in the working directory."""
-    installed = Path(sys.executable).with_name("counterstep")
-    return os.path.relpath(installed) if installed.exists() else "counterstep"
+    return play(words, trip_id)
 
 
 def _show(rows: Sequence[BookingRow], before: Mapping[str, int], after: Mapping[str, int]) -> None:
-    _say("\nIts rows in the table trip_bookings:\n")
-    _say(f"  {'booking':>7}  {'kind':<6}  {'what':<28}  {'EUR':>4}  state")
-    for row in rows:
-        kind, what, price = row.kind or "", row.what or "", row.price or ""
-        _say(f"  {row.booking_id:>7}  {kind:<6}  {what:<28}  {price:>4}  {row.state}")
-    changes = [
-        f"{offer}: {before[offer]} before, {after[offer]} now"
-        for offer in before
-        if before[offer] != after[offer]
-    ]
-    _say("\nWhat changed in the table trip_inventory:\n")
-    for line in changes or ["nothing"]:
-        _say(f"  {line}")
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    header = ("booking", "kind", "what", "EUR", "state")
+    lines = [(row.booking_id, row.kind, row.what, row.price, row.state) for row in rows]
+    show("Its rows in the table trip_bookings:", header, lines)
+    changes = [(offer, before[offer], after[offer]) for offer in before if before[offer] != after[offer]]
+    show(
+        "What changed in the table trip_inventory:",
+        ("offer", "before", "now"),
+        changes or [("nothing", "", "")],
+    )
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        sys.exit(f"The database cannot be used ({reason}); TRIP_DB names it.")
+    exit_with(main, "TRIP_DB")
