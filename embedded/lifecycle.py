@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,7 +32,13 @@ START_ATTEMPTS: Final = 3
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.02
-TAIL_BYTES: Final = 2000
+SHOWN_CHARACTERS: Final = 2000
+_TRACE: Final = re.compile(r"^(?:panic|fatal error): |^goroutine \d", re.MULTILINE)
+"""Where the stack of a Go program begins, which is of no use to anybody here."""
+
+
+class _PortTaken(ServerUnavailable):
+    """Raised when a port of the server is another program's."""
 
 
 def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) -> EmbeddedServer:
@@ -119,9 +126,9 @@ def _start(home: Home, port: int | None, ui_port: int | None) -> EmbeddedServer:
         home.record(server)
         try:
             registered = _await_ready(home, server, log_start)
-        except ServerUnavailable as error:
+        except _PortTaken:
             # A remembered port, or one that was free a moment ago, can have been taken since.
-            if attempt < START_ATTEMPTS and "address already in use" in str(error):
+            if attempt < START_ATTEMPTS:
                 continue
             raise
         _register(program, server, registered)
@@ -191,12 +198,22 @@ def _await_ready(home: Home, server: EmbeddedServer, log_start: int) -> frozense
         time.sleep(POLL_SECONDS)
     reason = f"it did not answer within {START_SECONDS:.0f} s" if home.is_alive() else "it ended at once"
     _kill(home, server)
-    with open(home.log, "rb") as log:
-        log.seek(max(log_start, _size(home.log) - TAIL_BYTES))
-        tail = log.read().decode(errors="replace").strip() or "(it printed nothing)"
-    raise ServerUnavailable(
-        f"The embedded Temporal server did not start, {reason}:\n{tail}\nIts log is {home.log}"
+    said = _said(home, log_start)
+    error = _PortTaken if "address already in use" in said else ServerUnavailable
+    raise error(
+        f"The embedded Temporal server did not start, {reason}:\n"
+        f"{said[-SHOWN_CHARACTERS:] or '(it printed nothing)'}\nIts log is {home.log}"
     )
+
+
+def _said(home: Home, log_start: int) -> str:
+    """What the server has printed since its start; where it panicked, what it said before."""
+    with open(home.log, "rb") as log:
+        log.seek(log_start)
+        text = log.read().decode(errors="replace")
+    trace = _TRACE.search(text)
+    before = text[: trace.start()].strip() if trace else text.strip()
+    return before or text.strip().partition("\n")[0]
 
 
 def _registered_attributes(server: EmbeddedServer) -> frozenset[str] | None:
