@@ -12,6 +12,7 @@ import yaml
 
 from ..saga.errors import Fault, SpecError
 from ..saga.schema import join
+from ..saga.wire import MAX_PAYLOAD
 
 MAX_DEPTH = 50
 """Levels of lists and mappings in a document."""
@@ -133,6 +134,20 @@ def json_faults(value: Any, path: str = "") -> Iterator[Fault]:
                 yield Fault(here, "has half of a character in it (a lone surrogate)")
         elif part is not None and not isinstance(part, bool | int | float):
             yield Fault(here, f"{type(part).__name__} is no JSON type")
+
+
+def payload_faults(value: Any, path: str = "") -> list[Fault]:
+    """Returns why a value cannot travel in one payload: it is no JSON, or too large."""
+    faults = list(json_faults(value, path))
+    if faults:
+        return faults
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    return [Fault(path, too_large(size))] if size > MAX_PAYLOAD else []
+
+
+def too_large(size: int) -> str:
+    """Says that so many bytes are too many for one payload."""
+    return f"has {size} bytes; at most {MAX_PAYLOAD} are allowed"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def cancel(
 ) -> None:
     """Cancel a task: what it did is undone first, by its workers."""
     from .canceller import cancel_task
+    from .outcome import exit_code_of
     from .summary import print_summary
     from .target import find_target
 
@@ -31,4 +32,4 @@ def cancel(
     if json:
         emit(outcome.model_dump(mode="json"))
     if wait:
-        raise typer.Exit(outcome.exit_code)
+        raise typer.Exit(exit_code_of(outcome))

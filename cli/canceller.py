@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from temporalio.client import WorkflowExecutionStatus
-
+from ..client.board import read_board
+from ..client.outcome import Outcome, left_running, outcome_of
+from ..client.updates import ask_to_cancel, find_task
 from ..connection import connect, has_workers
 from .failure import CommandFailed, ExitCode
-from .lookup import find_task
-from .outcome import Outcome, left_running, outcome_of
 from .output import say
 from .signals import Signals
 from .target import Target
 from .view import open_view
-from .watch import Watch, miss_workers, read_board
+from .watch import Watch, miss_workers
 
 
 async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:
@@ -30,22 +29,20 @@ async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
         The outcome; and the error that ended it or its result, None where it runs.
 
     Raises:
-        CommandFailed: There is no such task, it has ended otherwise, or nobody is there to undo it.
+        CommandFailed: Nobody is there to undo it.
+        UnknownTask: There is no such task.
+        TaskEnded: It has ended otherwise.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
     client = await connect(target.config)
     handle, found = await find_task(client, id)
     ids = (id, found.run_id)
-    if found.status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED):
-        name = found.status.name.lower().replace("_", " ") if found.status else "?"
-        raise CommandFailed(f"{id} cannot be cancelled: it has ended already ({name}).", type="TaskEnded")
     signals = Signals()
-    if found.status is WorkflowExecutionStatus.CANCELED:
-        say(f"{id} has been cancelled before.")
-    else:
-        await handle.cancel()
+    if await ask_to_cancel(handle, found):
         say(f"{id} is asked to cancel; what it did is undone first.")
+    else:
+        say(f"{id} has been cancelled before.")
     if not wait:
         if not await has_workers(client, found.task_queue):
             say(f"No worker polls its queue {found.task_queue!r}: nothing happens until one does.")

@@ -5,37 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey
-from temporalio.service import RPCError, RPCStatusCode
 
+from ..client.board import QUERY_SECONDS, read_board
+from ..client.outcome import end_of, outcome_of
+from ..client.updates import find_task
 from ..connection import connect, has_workers
 from ..saga.book import TaskState
-from .failure import CommandFailed
-from .outcome import end_of, outcome_of
 from .question import PEOPLE
 from .target import Target
-from .watch import ENDED_SECONDS, QUERY_SECONDS, read_board
+from .watch import ENDED_SECONDS
 
 _SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
 _SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
-
-
-async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], WorkflowExecutionDescription]:
-    """Finds the newest run of a task.
-
-    Raises:
-        CommandFailed: There is none.
-        RPCError: The server does not answer.
-    """
-    handle = client.get_workflow_handle(id)
-    try:
-        return handle, await handle.describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        message = f"There is no task {id!r} in the namespace {client.namespace!r}."
-        raise CommandFailed(message, type="UnknownTask") from None
 
 
 async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
@@ -45,7 +28,7 @@ async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
         The board, and a note where it is not the worker's own.
 
     Raises:
-        CommandFailed: There is no such task.
+        UnknownTask: There is no such task.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """

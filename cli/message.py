@@ -54,13 +54,13 @@ def send(
     """
     # Temporal's client takes its time to load, and a faulty message does not need it.
     from .target import find_target
-    from .updater import send_update
+    from .updater import tell
 
     by = message.by if message.by is not None else _login_name()
     argument = {**message.argument, "by": by, "note": message.note}
     target = find_target(address, namespace)
     answer = asyncio.new_event_loop().run_until_complete(
-        send_update(target, message.id, message.update, argument, seconds=seconds)
+        tell(target, message.id, message.update, argument, seconds=seconds)
     )
     say(f"{message.id}: {said}, says {by} (a claim; nobody has checked it).")
     if json:

@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 
 from ..activities.chain import find_chain, judge, read_run
 from ..activities.history_reader import HistoryReader
+from ..client.board import read_board
 from ..connection import has_workers
 from ..saga.book import TaskState
 from ..saga.failure import trim
@@ -21,7 +22,7 @@ from .recovery import Asked, Recovery
 from .signals import Signals
 from .target import Target
 from .view import View, open_view
-from .watch import PATIENCE, read_board
+from .watch import PATIENCE
 
 _PAUSE: Final = 0.3
 _TOLERATED: Final = 2

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..bundle.loading import load_bundles
-from ..bundle.registry import Registry
-from ..saga.catalog import Catalog
-from ..settings import Settings, read_settings, split_names
 from .failure import CommandFailed, as_failure
 from .options import Address, Bundles, Json, Namespace, TaskQueue
 from .output import emit
-from .request import Request, played_by_stand_in, read_request
+
+if TYPE_CHECKING:
+    from ..saga.catalog import Catalog
+    from ..settings import Settings
+    from .request import Request
 
 
 def run(
@@ -53,6 +53,11 @@ def run(
     Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete or a person must
     decide, 4 no server or no worker, 130 cancelled or left running.
     """
+    from ..bundle.loading import load_bundles
+    from ..bundle.registry import Registry
+    from ..settings import read_settings
+    from .request import read_request
+
     with _failures_as_json(json):
         settings = _with_model(read_settings(), model)
         names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
@@ -62,6 +67,7 @@ def run(
         if id is not None and not id.strip():
             raise CommandFailed("--id is empty.")
         # Temporal's client takes its time to load, and a faulty request does not need it.
+        from .outcome import exit_code_of
         from .runner import Job, run_job
         from .summary import print_summary
         from .target import find_target
@@ -90,7 +96,7 @@ def run(
         emit(outcome.model_dump(mode="json"))
     elif outcome.state == "completed":
         emit(outcome.output)
-    raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(exit_code_of(outcome))
 
 
 @contextmanager
@@ -109,6 +115,8 @@ def _failures_as_json(wanted: bool) -> Iterator[None]:
 def _with_model(settings: Settings, model: str | None) -> Settings:
     if model is None:
         return settings
+    from ..settings import split_names
+
     try:
         return settings.model_copy(update={"model": split_names(model)})
     except ValueError as error:
@@ -116,6 +124,8 @@ def _with_model(settings: Settings, model: str | None) -> Settings:
 
 
 def _notice(request: Request, catalog: Catalog | None) -> str:
+    from .request import played_by_stand_in
+
     players = played_by_stand_in(request, catalog) if catalog else []
     if not players:
         return ""

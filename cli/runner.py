@@ -14,13 +14,13 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
 from ..bundle.bundle import Bundle
+from ..client.outcome import Outcome, left_running, outcome_of
+from ..client.starting import AGENT_TASK, Started, find_started, spec_document, start_once
 from ..connection import connect, has_workers, log_through_python
 from ..plugin import CounterstepPlugin
 from ..settings import Settings
-from ..starting import AGENT_TASK, Started, find_started, spec_document, start_once
 from ..worker import make_worker, stop_worker
 from .failure import CommandFailed, ExitCode, as_failure
-from .outcome import Outcome, left_running, outcome_of
 from .output import say
 from .request import Request
 from .signals import Signals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .outcome import Outcome, refusal_faults
+from ..client.outcome import Outcome, refusal_faults
 from .output import say
 from .view import failure_line, usage_line
 
@@ -18,8 +18,8 @@ def print_summary(outcome: Outcome, end: Any) -> None:
     """
     faults = refusal_faults(end)
     if faults:
-        for path, message in faults:
-            say(f"{path}: {message}" if path else message)
+        for fault in faults:
+            say(str(fault))
         say("Refused by the worker; nothing was done.")
         return
     usage = f" ({usage_line(outcome.usage)})" if outcome.usage else ""

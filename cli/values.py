@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..bundle.document import json_faults, read_document
+from ..bundle.document import payload_faults, read_document, too_large
 from ..saga.errors import Fault, SpecError
 from ..saga.wire import MAX_PAYLOAD
 
@@ -48,7 +48,7 @@ def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: st
         faults.append(Fault(str(file), f"is no mapping, so {option} cannot add to it"))
         raise SpecError(faults)
     value = {**base, **said} if said else base
-    faults += _json_faults(value, root)
+    faults += payload_faults(value, root)
     if faults:
         raise SpecError(faults)
     return value
@@ -65,7 +65,7 @@ def read_value(text: str, *, option: str) -> Any:
     except (ValueError, RecursionError) as error:
         message = f"is no JSON ({error}); text is written in double quotes: '\"text\"'"
         raise SpecError([Fault(option, message)]) from None
-    faults = _json_faults(value, option)
+    faults = payload_faults(value, option)
     if faults:
         raise SpecError(faults)
     return value
@@ -88,21 +88,9 @@ def _read_file(source: str) -> Any:
     except OSError as error:
         raise SpecError([Fault(source, f"cannot be read: {error.strerror or error}")]) from None
     if len(raw) > MAX_PAYLOAD:
-        raise SpecError([Fault(source, _too_large(len(raw)))])
+        raise SpecError([Fault(source, too_large(len(raw)))])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError([Fault(source, "is not UTF-8 text; write JSON or YAML")]) from None
     return read_document(text, source)
-
-
-def _json_faults(value: Any, path: str) -> list[Fault]:
-    faults = list(json_faults(value, path))
-    if faults:
-        return faults
-    size = len(json.dumps(value, ensure_ascii=False).encode())
-    return [Fault(path, _too_large(size))] if size > MAX_PAYLOAD else []
-
-
-def _too_large(size: int) -> str:
-    return f"has {size} bytes; at most {MAX_PAYLOAD} are allowed"

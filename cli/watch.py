@@ -8,19 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client, WorkflowHandle
 
+from ..client.board import QUERY_SECONDS, read_board
+from ..client.outcome import end_of
 from ..connection import has_workers
 from ..saga.book import TaskState
-from .outcome import end_of
 from .output import say
 from .question import PEOPLE
 from .signals import Signals, ask
 from .view import View
-
-QUERY_SECONDS: Final = 3.0
-"""How long a worker may take to answer what a task's board is."""
 
 ENDED_SECONDS: Final = 1.0
 """The same where a task has ended: its worker may have too, and the server does not know yet."""
@@ -51,34 +48,6 @@ class Watched:
     at_once: bool = False
     is_cancelled: bool = False
     unattended: bool = False
-
-
-async def read_board(
-    handle: WorkflowHandle[Any, Any], seconds: float = QUERY_SECONDS
-) -> Mapping[str, Any] | None:
-    """Asks a task for its board.
-
-    Returns:
-        The board; None where no worker answers in time, or the workflow has none.
-
-    Raises:
-        RPCError: The server does not answer, or knows no such task.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            board = await handle.query("board")
-    except (TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
-        return None
-    except RPCError as error:
-        # Without workers, and before a task's first step, the server answers with these.
-        if error.status in (
-            RPCStatusCode.FAILED_PRECONDITION,
-            RPCStatusCode.CANCELLED,
-            RPCStatusCode.DEADLINE_EXCEEDED,
-        ):
-            return None
-        raise
-    return board if isinstance(board, Mapping) and "state" in board else None
 
 
 class Watch:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from ..client.starting import spec_document
 from ..saga.spec import TaskSpec
-from ..starting import spec_document
 from .fault import FaultKind
 from .report import Cell, Colour, Report, Shrunk
 from .smaller import Variables, bare, only_step, smaller

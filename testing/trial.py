@@ -24,8 +24,8 @@ from temporalio.client import (
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
+from ..client.starting import AGENT_TASK, spec_document
 from ..saga.spec import TaskSpec
-from ..starting import AGENT_TASK, spec_document
 from .contract import Effects
 from .effect_ledger import EffectLedger, Visit
 from .fault import Fault, FaultKind, Role

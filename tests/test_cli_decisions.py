@@ -18,9 +18,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from counterstep.cli.failure import ExitCode
-from counterstep.cli.outcome import Outcome
+from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.question import questions_of
 from counterstep.cli.view import Lines, print_board
+from counterstep.client.outcome import Outcome
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.command import Ended, Shop, Terminal, until, until_written
 from counterstep.tests.support.desk import HELD, Desk
@@ -513,4 +514,4 @@ def test_an_effect_that_stands_is_no_skipped_step(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("state", ["waiting", "needs_attention"])
 def test_a_task_that_waits_for_people_is_incomplete(state: str) -> None:
-    assert Outcome(workflow_id="a", run_id="b", state=state).exit_code is ExitCode.INCOMPLETE
+    assert exit_code_of(Outcome(workflow_id="a", run_id="b", state=state)) is ExitCode.INCOMPLETE

@@ -11,10 +11,11 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 
 from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
-from counterstep.cli.outcome import Outcome, outcome_of
+from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
 from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watch import Watch, miss_workers
+from counterstep.client.outcome import Outcome, outcome_of
 from counterstep.connection import has_workers
 from counterstep.saga.errors import FailureType, Fault, SpecError
 
@@ -58,7 +59,7 @@ def failed(type_: str, details: dict[str, Any] | None = None) -> ApplicationErro
 )
 def test_every_end_has_a_state_and_an_exit_code(end: Any, state: str, code: ExitCode) -> None:
     outcome = outcome_of(end, None, IDS)
-    assert (outcome.state, outcome.exit_code) == (state, code)
+    assert (outcome.state, exit_code_of(outcome)) == (state, code)
     assert (outcome.workflow_id, outcome.run_id) == IDS
 
 
@@ -97,8 +98,8 @@ def test_without_anybody_to_ask_nothing_is_made_up() -> None:
 
 
 def test_a_task_left_running_counts_as_interrupted() -> None:
-    assert Outcome(workflow_id="a", run_id="b", state="compensating").exit_code is ExitCode.CANCELLED
-    assert Outcome().exit_code is ExitCode.BAD_USAGE
+    assert exit_code_of(Outcome(workflow_id="a", run_id="b", state="compensating")) is ExitCode.CANCELLED
+    assert exit_code_of(Outcome()) is ExitCode.BAD_USAGE
 
 
 def test_an_unexpected_error_does_not_pass_for_the_end_of_a_task() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from counterstep.bundle.spec_file import parse_spec
+from counterstep.client.starting import spec_document
 from counterstep.saga.errors import DefinitionError
 from counterstep.saga.spec import TaskSpec
-from counterstep.starting import spec_document
 from counterstep.testing.contract import Finding
 from counterstep.testing.effect_ledger import EffectLedger
 from counterstep.testing.fault import Fault, FaultKind, Point, Role, undo_of

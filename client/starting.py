@@ -12,16 +12,13 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from .bundle.spec_file import parse_spec
-from .saga.errors import CounterstepError, SpecError
-from .saga.spec import TaskSpec
+from ..bundle.spec_file import parse_spec
+from ..saga.errors import SpecError
+from ..saga.spec import TaskSpec
+from .errors import IdInUse
 
 AGENT_TASK: Final = "AgentTask"
 _SUMMARY_BYTES: Final = 200
-
-
-class IdInUse(CounterstepError):
-    """The id belongs to another task, or to the same one with another input."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,195 @@
+"""The board of a task as typed values, and how a client asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..saga.book import TaskState
+from ..saga.budget import Budget
+from ..saga.failure import Failure
+from ..saga.ledger import EntryState
+from ..saga.progress import StepState
+from ..saga.verdict import Verdict
+
+QUERY_SECONDS: Final = 3.0
+"""How long a worker may take to answer what a task's board is."""
+
+
+class _Part(BaseModel):
+    # What a later version of a worker adds is kept, and does no harm.
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Spent(_Part):
+    """What was spent on models.
+
+    Attributes:
+        usd: Without the models that have no price.
+    """
+
+    model_calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+
+class StepBoard(_Part):
+    """One step.
+
+    Attributes:
+        state: Of the step.
+        agent: The agent that it calls, if it does.
+        tool: The tool that it calls, if it does.
+        needs: The steps that it waits for.
+        attempts: How often its call was begun.
+        started: When, UTC.
+        finished: When, UTC.
+        output: Its output; a sentence with the size in place of a large one.
+        error: Why it failed.
+        verdicts: What its validators have said.
+        usage: What it has spent.
+    """
+
+    state: StepState
+    agent: str | None = None
+    tool: str | None = None
+    needs: tuple[str, ...] = ()
+    attempts: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+    output: Any = None
+    error: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    usage: Spent = Spent()
+
+
+class Undoing(_Part):
+    """One entry of the ledger: what undoes a call, and what became of it.
+
+    Attributes:
+        id: The path of the call, with its round.
+        step: The step that made the call.
+        compensation: What undoes it.
+        state: Of the undo.
+        attempts: How often it was tried.
+        error: Why it failed last.
+        depends_on: Entries whose undos come later.
+    """
+
+    id: str
+    step: str
+    compensation: str
+    state: EntryState
+    attempts: int = 0
+    error: str | None = None
+    depends_on: tuple[str, ...] = ()
+
+
+class Asked(_Part):
+    """One question that a person must answer.
+
+    Attributes:
+        step: Who asks.
+        kind: Why, in one word.
+        ask: The question.
+        actions: The possible answers.
+        since: When it was asked, UTC.
+        update: ``decide`` or ``resolve``: the method that answers it.
+        show: What the person is to look at.
+    """
+
+    step: str
+    kind: str
+    ask: str
+    actions: tuple[str, ...]
+    since: datetime
+    update: str
+    show: Any = None
+
+
+class Line(_Part):
+    """One line of the log.
+
+    Attributes:
+        n: Counts the lines; the oldest are dropped at some time.
+        at: When, UTC.
+        who: Who did it.
+        what: What was done.
+        step: On which step, or empty.
+        why: With which justification.
+    """
+
+    n: int
+    at: datetime
+    who: str
+    what: str
+    step: str = ""
+    why: str = ""
+
+
+class Board(_Part):
+    """The whole state of a task.
+
+    Attributes:
+        task: The task's name.
+        task_id: Its workflow id.
+        state: Of the task.
+        goal: What it is for.
+        steps: By id.
+        ledger: What has to be undone, oldest first.
+        usage: What was spent on models.
+        budget: The most that may be.
+        waiting_for: What people are asked.
+        failure: The first failure.
+        log: Who did what, oldest first.
+    """
+
+    task: str
+    task_id: str
+    state: TaskState
+    goal: str = ""
+    steps: Mapping[str, StepBoard] = {}
+    ledger: tuple[Undoing, ...] = ()
+    usage: Spent = Spent()
+    budget: Budget = Budget()
+    waiting_for: tuple[Asked, ...] = ()
+    failure: Failure | None = None
+    log: tuple[Line, ...] = ()
+
+
+async def read_board(
+    handle: WorkflowHandle[Any, Any], seconds: float = QUERY_SECONDS
+) -> Mapping[str, Any] | None:
+    """Asks a task for its board.
+
+    Args:
+        handle: Of the task.
+        seconds: How long to wait for it.
+
+    Returns:
+        The board, JSON; None where no worker answers in time, or the workflow has none.
+
+    Raises:
+        RPCError: The server does not answer, or knows no such task.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            board = await handle.query("board")
+    except (TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        return None
+    except RPCError as error:
+        # Without workers, and before a task's first step, the server answers with these.
+        if error.status in (
+            RPCStatusCode.FAILED_PRECONDITION,
+            RPCStatusCode.CANCELLED,
+            RPCStatusCode.DEADLINE_EXCEEDED,
+        ):
+            return None
+        raise
+    return board if isinstance(board, Mapping) and "state" in board else None

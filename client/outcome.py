@@ -1,0 +1,168 @@
+"""How a task ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, TimeoutError
+
+from ..saga.book import TaskState
+from ..saga.errors import FailureType, Fault
+
+REFUSALS = frozenset(
+    {
+        FailureType.INVALID_SPEC,
+        FailureType.INVALID_INPUT,
+        FailureType.UNKNOWN_TASK,
+        FailureType.INLINE_SPECS_REFUSED,
+    }
+)
+"""Failures of tasks that the workers did not even begin."""
+
+
+class Outcome(BaseModel):
+    """How a task ended, or how far it was when it was last asked; ``run --json`` prints it.
+
+    Attributes:
+        workflow_id: None where nothing was started.
+        run_id: None where nothing was started.
+        state: The task's state as the board has it; None where nothing was started.
+        output: What a completed task returned.
+        failure: `step`, `type` and `message` of the first failure.
+        undone: Steps that are undone, in the order in which their undos finished.
+        not_undone: Steps of which an undo is missing.
+        usage: What was spent on models; None where nobody is left to tell.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow_id: str | None = None
+    run_id: str | None = None
+    state: str | None = None
+    output: Any = None
+    failure: dict[str, str] | None = None
+    undone: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+    usage: dict[str, Any] | None = None
+
+
+async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:
+    """Waits for the end of a task.
+
+    Returns:
+        Its result, or the error that it ended with.
+    """
+    while True:
+        try:
+            return await handle.result()
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, TerminatedError) and await _goes_on(handle):
+                continue
+            return error.cause
+
+
+def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:
+    """Puts together what is known about a task that has ended.
+
+    Args:
+        end: From `end_of`.
+        board: The last board, where a worker could be asked for it.
+        ids: The workflow id and the run id.
+
+    Returns:
+        The outcome.
+    """
+    workflow_id, run_id = ids
+    if not isinstance(end, BaseException):
+        is_task = isinstance(end, Mapping) and end.get("state") == TaskState.COMPLETED
+        result: Mapping[str, Any] = end if is_task else {"output": end}
+        return Outcome(
+            workflow_id=workflow_id,
+            run_id=run_id,
+            state=TaskState.COMPLETED,
+            output=result["output"],
+            undone=tuple(result.get("undone", ())),
+            not_undone=tuple(result.get("not_undone", ())),
+            usage=result.get("usage"),
+        )
+    details = _details(end) or _from_board(board or {})
+    return Outcome(
+        workflow_id=workflow_id,
+        run_id=run_id,
+        state=_state(end, board or {}),
+        failure=details.get("failure") or _failure(end),
+        undone=tuple(details.get("undone", ())),
+        not_undone=tuple(details.get("not_undone", ())),
+        usage=details.get("usage"),
+    )
+
+
+def tells_all(end: BaseException | Any) -> bool:
+    """Says whether an end tells what was undone; that of a cancelled task, only its board knows."""
+    return not isinstance(end, BaseException) or bool(_details(end)) or _is_refusal(end)
+
+
+def left_running(board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:
+    """What is known about a task that goes on."""
+    known = board or {}
+    state = known.get("state", TaskState.RUNNING)
+    if state != TaskState.NEEDS_ATTENTION:
+        return Outcome(workflow_id=ids[0], run_id=ids[1], state=state, usage=known.get("usage"))
+    return Outcome(workflow_id=ids[0], run_id=ids[1], state=state, **_from_board(known))
+
+
+def refusal_faults(end: BaseException | Any) -> list[Fault]:
+    """The faults for which the workers refused a task."""
+    details = end.details if isinstance(end, ApplicationError) and _is_refusal(end) else ()
+    found = details[0].get("faults", ()) if details and isinstance(details[0], Mapping) else ()
+    return [Fault(fault["path"], fault["message"]) for fault in found]
+
+
+async def _goes_on(handle: WorkflowHandle[Any, Any]) -> bool:
+    """A reset leaves the old run terminated while its successor runs."""
+    return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+def _is_refusal(end: BaseException | Any) -> bool:
+    return isinstance(end, ApplicationError) and end.type in REFUSALS
+
+
+def _details(end: BaseException) -> Mapping[str, Any]:
+    if not isinstance(end, ApplicationError) or not end.details:
+        return {}
+    first = end.details[0]
+    return first if isinstance(first, Mapping) and "undone" in first else {}
+
+
+def _from_board(board: Mapping[str, Any]) -> Mapping[str, Any]:
+    live = [entry for entry in board.get("ledger", ()) if entry["state"] != "void"]
+    missing = {entry["step"]: None for entry in reversed(live) if entry["state"] != "undone"}
+    finished = [line["step"] for line in board.get("log", ()) if line["what"] == "undone"]
+    in_order = dict.fromkeys(reversed(finished))
+    return {
+        "failure": board.get("failure"),
+        "undone": [step for step in reversed(in_order) if step not in missing],
+        "not_undone": list(missing),
+        "usage": board.get("usage"),
+    }
+
+
+def _state(end: BaseException, board: Mapping[str, Any]) -> TaskState:
+    if isinstance(end, CancelledError):
+        return TaskState.CANCELLED
+    if _is_refusal(end) or (isinstance(end, ApplicationError) and end.type == FailureType.ROLLED_BACK):
+        return TaskState.ROLLED_BACK
+    ended = board.get("state") in (TaskState.ROLLED_BACK, TaskState.CANCELLED)
+    # Terminated, timed out or broken: whatever it did is still there, as far as anybody can tell.
+    return TaskState(board["state"]) if ended else TaskState.ROLLBACK_INCOMPLETE
+
+
+def _failure(end: BaseException) -> dict[str, str]:
+    if isinstance(end, ApplicationError):
+        return {"step": "", "type": end.type or "ApplicationError", "message": end.message}
+    kind = {CancelledError: FailureType.CANCELLED, TerminatedError: "Terminated", TimeoutError: "TimedOut"}
+    name = kind.get(type(end), type(end).__name__)
+    return {"step": "", "type": str(name), "message": str(end) or "the task was cancelled"}

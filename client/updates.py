@@ -1,0 +1,157 @@
+"""Finds a task, and tells it what a person has decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateHandle,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..connection import has_workers
+from .errors import NoAnswer, NoWorker, Refused, TaskEnded, UnknownTask
+
+UPDATE_SECONDS: Final = 30.0
+"""How long a task may take to accept an update, and then again to answer it."""
+
+# What the SDK and the server say where no handler of the task has answered.
+_NO_HANDLER: Final = "expected but not found"
+_OVERTAKEN: Final = "AcceptedUpdateCompletedWorkflow"
+
+
+async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], WorkflowExecutionDescription]:
+    """Finds the newest run of a task.
+
+    Args:
+        client: Connected.
+        id: The workflow id.
+
+    Returns:
+        A handle that follows the id's newest run, and what the server says of it.
+
+    Raises:
+        UnknownTask: There is none.
+        RPCError: The server does not answer.
+    """
+    handle = client.get_workflow_handle(id)
+    try:
+        return handle, await handle.describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise UnknownTask(f"There is no task {id!r} in the namespace {client.namespace!r}.") from None
+
+
+async def ask_to_cancel(handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> bool:
+    """Asks a task to cancel; what it did is undone first.
+
+    Args:
+        handle: Of the task.
+        found: What the server says of it, from `find_task`.
+
+    Returns:
+        Whether it was asked; False where it has been cancelled before.
+
+    Raises:
+        TaskEnded: It has ended otherwise.
+        RPCError: The server does not answer.
+    """
+    if found.status is WorkflowExecutionStatus.CANCELED:
+        return False
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise TaskEnded(f"{found.id} cannot be cancelled: it has ended already ({_how(found)}).")
+    await handle.cancel()
+    return True
+
+
+async def send_update(
+    client: Client, id: str, name: str, argument: Mapping[str, Any], *, seconds: float = UPDATE_SECONDS
+) -> Any:
+    """Sends an update to a task and waits for its answer.
+
+    Args:
+        client: Connected.
+        id: The workflow id.
+        name: The update.
+        argument: Its one argument, JSON.
+        seconds: How long to wait for the task to accept it, and then again for its answer.
+
+    Returns:
+        The answer, JSON.
+
+    Raises:
+        UnknownTask: There is no such task.
+        TaskEnded: It has ended.
+        Refused: It refuses.
+        NoWorker: Nobody works on it, or nobody has answered in time (`NoAnswer`).
+        RPCError: The server does not answer.
+    """
+    handle, found = await find_task(client, id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        raise _ended(found, name)
+    queue = found.task_queue
+    if not await has_workers(client, queue):
+        raise NoWorker(f"No worker polls the queue {queue!r}, so nothing was sent.", queue)
+    try:
+        sent = await _until_accepted(handle, name, argument, seconds)
+        if sent is None:
+            message = (
+                f"Nobody has accepted the `{name}` of {id} within {seconds:g} s: the workers of the queue "
+                f"{queue!r} are gone, or too busy. A worker that starts now may still take it."
+            )
+            raise NoAnswer(message, queue)
+        async with asyncio.timeout(seconds):
+            return await sent.result()
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        message = (
+            f"{id} has accepted the `{name}`, and it is kept, but it is not carried out after {seconds:g} s."
+        )
+        raise NoAnswer(message, queue, accepted=True) from None
+    except WorkflowUpdateFailedError as error:
+        raise _refusal(id, name, error.cause) from None
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise _ended(await handle.describe(), name) from None
+
+
+async def _until_accepted(
+    handle: WorkflowHandle[Any, Any], name: str, argument: Mapping[str, Any], seconds: float
+) -> WorkflowUpdateHandle[Any] | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await handle.start_update(
+                name, dict(argument), wait_for_stage=WorkflowUpdateStage.ACCEPTED
+            )
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        return None
+
+
+def _ended(found: WorkflowExecutionDescription, name: str) -> TaskEnded:
+    return TaskEnded(f"{found.id} takes no `{name}` any more: it has ended ({_how(found)}).")
+
+
+def _how(found: WorkflowExecutionDescription) -> str:
+    return found.status.name.lower().replace("_", " ") if found.status else "?"
+
+
+def _refusal(id: str, name: str, cause: BaseException) -> Refused | TaskEnded:
+    message = cause.message if isinstance(cause, ApplicationError) else str(cause)
+    type_ = cause.type if isinstance(cause, ApplicationError) and cause.type else type(cause).__name__
+    if type_ == _OVERTAKEN:
+        return TaskEnded(f"{id} has ended before it answered to `{name}`.")
+    if _NO_HANDLER in message:
+        message = f"{id} takes no `{name}`: it is a workflow without that update, or has only just begun."
+        return Refused(message, "NoSuchUpdate")
+    return Refused(f"Refused: {message.rstrip('. ')}.", type_)
