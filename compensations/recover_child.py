@@ -23,6 +23,9 @@ from ..saga.recovered import RecoveryRequest, Refusal
 from ..saga.undo import Undo
 from ..saga.wire import RECOVER
 
+_FOR_GOOD: Final = (Refusal.PIVOT_PASSED, Refusal.PIVOT_UNKNOWN)
+"""What no further attempt can change: a person has to decide."""
+
 _PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
@@ -64,7 +67,11 @@ async def recover_child(undo: Any) -> Any:
         cause = error.cause
         if isinstance(cause, ApplicationError) and cause.type == Refusal.NOT_A_TASK:
             return {"undone": []}  # it has no saga, or was ended before its first call
-        raise ApplicationError(f"{recovery.id} has failed: {cause}", type="RecoveryFailed") from error
+        raise ApplicationError(
+            f"{recovery.id} has failed: {cause}",
+            type="RecoveryFailed",
+            non_retryable=isinstance(cause, ApplicationError) and cause.type in _FOR_GOOD,
+        ) from error
     return {"undone": result["undone"]}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .carried import direct
 from .catalog import RECOVER_CHILD
 from .ledger import Entry
 from .progress import Progress, StepState
@@ -35,18 +37,20 @@ def board(book: Book) -> dict[str, Any]:
 
     Returns:
         A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``usage``, ``budget``,
-        ``waiting_for``, ``failure`` and ``log``. Together they are the application state (outputs), the
+        ``waiting_for``, ``failure`` and ``log``. An entry of the ledger names what it depends on without what
+        that depends on already. Together they are the application state (outputs), the
         operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(book.steps))
+    known = {entry_id: position for position, entry_id in enumerate(book.ledger.entries)}
     return {
         "task": book.task,
         "task_id": book.task_id,
         "state": book.state.value,
         "goal": book.goal,
         "steps": {name: _step(progress, room) for name, progress in book.steps.items()},
-        "ledger": [_entry(entry) for entry in book.ledger],
+        "ledger": [_entry(entry, direct(entry, known, book.ledger)) for entry in book.ledger],
         "usage": book.usage.report(),
         "budget": book.budget.model_dump(mode="json"),
         "waiting_for": book.waiting_for(),
@@ -93,7 +97,7 @@ def _step(progress: Progress, room: int) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry, depends_on: Sequence[str]) -> dict[str, Any]:
     is_child = entry.compensation == RECOVER_CHILD and entry.input is not None
     return {
         "id": entry.id,
@@ -102,7 +106,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "state": entry.state.value,
         "attempts": entry.attempts,
         "error": entry.error,
-        "depends_on": sorted(entry.depends_on),
+        "depends_on": sorted(depends_on),
         **({"child": entry.input["workflow_id"]} if is_child else {}),
     }
 

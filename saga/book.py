@@ -34,6 +34,11 @@ class TaskState(StrEnum):
     ROLLBACK_INCOMPLETE = "rollback_incomplete"
 
 
+ENDED = frozenset(
+    {TaskState.COMPLETED, TaskState.ROLLED_BACK, TaskState.CANCELLED, TaskState.ROLLBACK_INCOMPLETE}
+)
+
+
 class Book:
     """The record of one task.
 
@@ -338,6 +343,10 @@ class Book:
     def not_undone_steps(self) -> list[str]:
         """Returns the steps of which an undo is missing, newest first."""
         return list(dict.fromkeys(entry.step for entry in reversed(self.remaining())))
+
+    def skipped_steps(self) -> list[str]:
+        """Returns the steps of which somebody has chosen to leave an effect that was to be undone."""
+        return list(dict.fromkeys(e.step for e in self.ledger if e.state is EntryState.SKIPPED))
 
     def remaining(self) -> list[Entry]:
         """Returns the entries whose effects stand, oldest first."""

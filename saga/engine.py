@@ -21,6 +21,7 @@ from .graph_run import GraphRun
 from .history import is_long
 from .lifecycle import CancelWatch, Lifecycle, failure_of
 from .parts import Parts
+from .people import Check, fits
 from .progress import StepState
 from .scope import StopScope
 from .snapshot import Snapshot
@@ -42,6 +43,7 @@ class TaskResult(BaseModel):
         state: ``completed``.
         output: What the spec's `output` gave, or each step's output by id.
         undone: Steps that were undone on the way (skipped, or done by a fallback).
+        not_undone: Steps that were to be undone on the way, and somebody has chosen to leave an effect.
         usage: What was spent on models.
     """
 
@@ -51,6 +53,7 @@ class TaskResult(BaseModel):
     state: str
     output: Any
     undone: list[str]
+    not_undone: list[str]
     usage: dict[str, Any]
 
 
@@ -127,6 +130,7 @@ class Engine:
             state=TaskState.COMPLETED.value,
             output=output,
             undone=self._book.undone_steps(),
+            not_undone=self._book.skipped_steps(),
             usage=self._book.usage.report(),
         )
 
@@ -149,12 +153,13 @@ class Engine:
                 if not await graph.run():
                     await self._continue_as_new()
                     continue
-                output = self._output(self._spec.output)
+                facts = self._book.facts
+                output = await self._last_output()
                 if not self._book.committed:
                     await self._verify(output)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._scope.check("")
-                if not graph.has_redos:
+                if not graph.has_redos and self._book.facts == facts:
                     return output
         finally:
             amendments.end()
@@ -221,6 +226,20 @@ class Engine:
         assert self._spec.deadline is not None
         self._late = f"the deadline of {format_duration(self._spec.deadline)} has passed"
         self._stop(self._late)
+
+    async def _last_output(self) -> Any:
+        """Renders the task's output; past the point of no return a person mends what cannot be rendered."""
+        while True:
+            try:
+                return self._output(self._spec.output)
+            except Failed as failed:
+                if not self._book.committed:
+                    raise
+                ask = f"{failed.failure}; what now?"
+            actions: dict[str, Check | None] = {"retry": None, "supply": fits({})}
+            answer = await self._parts.people.ask("task", "output", ask, actions, self._scope)
+            if answer.action == "supply":
+                return answer.value
 
     def _output(self, template: Any) -> Any:
         if template is None:

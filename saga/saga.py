@@ -12,11 +12,12 @@ from typing import Any, Literal, Self, TypeVar, overload
 from temporalio import workflow
 
 from .action import Action, Answering, read_action
-from .book import Book
+from .book import ENDED, Book
 from .budget import Budget
 from .effect import Effect
 from .errors import DefinitionError, FailureType
 from .failure import CallFailed, Failed, Failure, Stopped
+from .handover import OPENED
 from .lifecycle import CancelWatch, Lifecycle, failure_of, open_book, take_snapshot
 from .marking import free_name, mark_as_task
 from .parts import Parts
@@ -35,7 +36,7 @@ class Saga:
     Use it as ``async with Saga() as saga:`` in a workflow of a worker that has the `CounterstepPlugin`. When
     the block ends well, everything stays. When it raises, or the workflow is cancelled, what still runs is
     waited for, every call is undone in reverse order, and the workflow fails as ``SagaRolledBack`` (or is
-    Canceled).
+    Canceled). A workflow has one open saga at a time (``DefinitionError`` otherwise).
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Saga:
 
     async def __aenter__(self) -> Self:
         mark_as_task()
+        self._expect_no_other()
         name = workflow.info().workflow_type
         self._book: Book = open_book(name, self._goal, self._budget)
         snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
@@ -116,8 +118,8 @@ class Saga:
             effect: For a plain activity without `undo`: what it does to the world.
             validate: Checks of the result: validators of a bundle, CEL rules, or mappings as in a spec.
             step: The step's id on the board; None for the action's name.
-            **kwargs: For a bundle's tool or agent its arguments by name; for a plain activity the options of
-                ``workflow.execute_activity``.
+            **kwargs: For a bundle's tool or agent its arguments by name (by position those that are named
+                like one of the above); for a plain activity the options of ``workflow.execute_activity``.
 
         Returns:
             The result, as the type that the action declares.
@@ -180,6 +182,15 @@ class Saga:
         if first is not None:
             raise first
         return [task.result() for task in tasks]
+
+    @staticmethod
+    def _expect_no_other() -> None:
+        """Refuses a saga while another one is open: only one can answer the workflow's updates."""
+        if any(parts.book.state not in ENDED for parts in OPENED.get() or []):
+            raise DefinitionError(
+                "a saga is open in this workflow already: make the calls with that one; another may be opened "
+                "once it has ended, or in a child workflow"
+            )
 
     # --- one call
 

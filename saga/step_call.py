@@ -12,7 +12,7 @@ from .catalog import DEFAULT_TIMEOUT, AgentEntry, ToolEntry
 from .child_calls import Child
 from .conversation import Outcome
 from .effect import Effect
-from .errors import FailureType
+from .errors import ExpressionError, FailureType
 from .failure import Failed, Failure
 from .model_calls import MODEL_RETRY
 from .names import nearest
@@ -117,14 +117,21 @@ class StepCall:
 
     def fault_of(self, item: Item) -> Check:
         """Returns what says why a value cannot be the output of the step, or None."""
-        called = self._step.agent or self._step.tool
-        schema = self._target(item).output_schema if called is not None else {}
-        return fits(schema)
+        if self._step.agent is None and self._step.tool is None:
+            return fits({})
+        try:
+            return fits(self._target(item).output_schema)
+        except (Failed, ExpressionError):
+            return fits({})  # whom it would have called is what has failed
 
     async def check_supplied(self, item: Item, output: Any, author: str) -> None:
         """Has an output checked that a person has supplied; raises as `attempt`."""
-        step = self._step
-        value = None if step.group is not None else render(step.input, item.variables, "input")
+        try:
+            value = (
+                None if self._step.group is not None else render(self._step.input, item.variables, "input")
+            )
+        except ExpressionError:
+            value = None  # what the step would have been given is what has failed
         await self._verify(item, self._book.next_round(item.path), output, value, {}, author, None)
 
     # --- groups

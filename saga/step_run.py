@@ -48,10 +48,6 @@ class StepRun:
         except Failed as failed:
             self._book.end_step(self._name, _state_of(failed), error=str(failed.failure.message))
             raise
-        except ExpressionError as error:
-            failure = Failure(step=self._name, type=FailureType.EXPRESSION, message=str(error))
-            self._book.end_step(self._name, StepState.FAILED, error=failure.message)
-            raise Failed(failure) from None
         self._book.end_step(self._name, state, output)
 
     # --- items
@@ -64,12 +60,30 @@ class StepRun:
         step = self._step
         if step.for_each is None:
             return await self._item(Item(self._path, self._variables(), self._scope))
-        items = compile_expression(step.for_each).evaluate(self._variables())
-        if not isinstance(items, list):
-            raise ExpressionError(f"for_each: {step.for_each!r} must give a list, not {type(items).__name__}")
-        if step.when is not None and not _reads_item(step.when) and not self._wanted(self._variables()):
+        while True:
+            try:
+                items = self._items(step.for_each)
+                break
+            except ExpressionError as error:
+                failed = self._expression_failed(error)
+                if not self._book.committed:
+                    raise failed from None
+            decided = await self._escalate(Item(self._path, self._variables(), self._scope), failed)
+            if decided is not None:
+                return decided
+        if items is None:
             return StepState.SKIPPED, None
         return StepState.COMPLETED, await self._side_by_side(items)
+
+    def _items(self, source: str) -> list[Any] | None:
+        """Returns the items of `for_each`; None where the step as a whole is not wanted."""
+        variables = self._variables()
+        items = compile_expression(source).evaluate(variables)
+        if not isinstance(items, list):
+            raise ExpressionError(f"for_each: {source!r} must give a list, not {type(items).__name__}")
+        when = self._step.when
+        skipped = when is not None and not _reads_item(when) and not _truth("when", when, variables)
+        return None if skipped else items
 
     async def _side_by_side(self, items: list[Any]) -> list[Any]:
         scope = StopScope(self._scope)
@@ -80,7 +94,7 @@ class StepRun:
             async with gate:
                 try:
                     return (await self._item(Item(f"{self._path}[{index}]", variables, scope)))[1]
-                except (Failed, ExpressionError) as error:
+                except Failed as error:
                     scope.stop(f"item {index} of {self._step.id} failed: {error}")
                     raise
 
@@ -93,46 +107,47 @@ class StepRun:
             raise errors[0]
         return results
 
-    async def _item(self, item: Item) -> tuple[StepState, Any]:
-        item.scope.check(self._name)
-        if self._step.when is not None and not self._wanted(item.variables):
-            return StepState.SKIPPED, None
-        return await self._with_policy(item)
-
-    def _wanted(self, variables: dict[str, Any]) -> bool:
-        assert self._step.when is not None
-        return _truth("when", self._step.when, variables)
-
     # --- attempts, and what follows a failure
 
-    async def _with_policy(self, item: Item) -> tuple[StepState, Any]:
+    async def _item(self, item: Item) -> tuple[StepState, Any]:
         """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
+        item.scope.check(self._name)
+        fallback: str | None = None
         while True:
             try:
-                await self._parts.resets.pass_gate(self._name, item.scope)  # before a round is counted
-                self._book.start_step(self._name)
-                self._require(item)
-                return StepState.COMPLETED, await self._calls.attempt(item)
+                return await self._attempt(item, fallback)
             except Stopped:
                 raise
             except (Failed, ExpressionError) as error:
                 failed = error if isinstance(error, Failed) else self._expression_failed(error)
-                policy = self._policy(failed)
+                policy = self._policy(failed, fell_back=fallback is not None)
                 if policy == "rollback" or item.scope.stopped:
                     raise failed from error
             await self._take_back(item, failed)
+            fallback = None
             if isinstance(policy, RetryFrom):
                 raise Again(failed, policy.retry_from)
             if isinstance(policy, Fallback):
                 self._note(f"falls back to {policy.fallback}", failed)
-                self._book.start_step(self._name)
-                return StepState.COMPLETED, await self._calls.fall_back(item, policy.fallback)
+                fallback = policy.fallback
+                continue
             if policy == "skip":
                 self._note("skipped after a failure", failed)
                 return StepState.SKIPPED, None
             decided = await self._escalate(item, failed)
             if decided is not None:
                 return decided
+
+    async def _attempt(self, item: Item, fallback: str | None) -> tuple[StepState, Any]:
+        if fallback is not None:
+            self._book.start_step(self._name)
+            return StepState.COMPLETED, await self._calls.fall_back(item, fallback)
+        if self._step.when is not None and not _truth("when", self._step.when, item.variables):
+            return StepState.SKIPPED, None
+        await self._parts.resets.pass_gate(self._name, item.scope)  # before a round is counted
+        self._book.start_step(self._name)
+        self._require(item)
+        return StepState.COMPLETED, await self._calls.attempt(item)
 
     def _require(self, item: Item) -> None:
         """Raises `Failed` where the world is not, or no longer, what the step was meant for."""
@@ -144,9 +159,11 @@ class StepRun:
         )
         raise Failed(failure, certainly_nothing=True)
 
-    def _policy(self, failed: Failed) -> OnTrouble:
+    def _policy(self, failed: Failed, *, fell_back: bool) -> OnTrouble:
         rejected = failed.failure.type == FailureType.REJECTED
         policy = self._step.on_rejection if rejected else self._step.on_failure
+        if fell_back:
+            policy = "rollback"
         if isinstance(policy, RetryFrom) and self._book.reruns.get(self._name, 0) >= policy.rounds:
             policy = policy.then
         if self._book.committed and not isinstance(policy, Fallback) and policy != "skip":

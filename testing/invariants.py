@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -94,6 +94,7 @@ class _Check:
         self._told = told
         self._spec = spec
         self._entries: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in trial.board["ledger"]}
+        self._before = _closed(trial.board["ledger"])
         self._calls: dict[str, list[Visit]] = {}
         self._undos: dict[str, list[Visit]] = {}
         """By idempotency key."""
@@ -183,14 +184,14 @@ class _Check:
             first = self._undos_of(earlier)
             if not first:
                 continue
-            for later, other in self._entries.items():
+            for later in self._entries:
                 last = self._undos_of(later)
                 if not last or later == earlier:
                     continue
                 begin = min(undo.began for undo in first)
                 if self._began(later) > begin:
                     continue  # a step was skipped and undone, and this one went on without it
-                depends = earlier in other["depends_on"] or must_wait(self._spec, earlier, later)
+                depends = earlier in self._before[later] or must_wait(self._spec, earlier, later)
                 if depends and begin < max((undo.ended or undo.began) for undo in last):
                     yield Violation(
                         Invariant.ORDER,
@@ -228,7 +229,7 @@ class _Check:
         if fault is None or fault.kind is not FaultKind.FAIL_EVER:
             return frozenset()
         broken = {entry for entry in self._entries if undo_of(entry) == fault.point}
-        return frozenset(broken.union(*(self._entries[entry]["depends_on"] for entry in broken)))
+        return frozenset(broken.union(*(self._before[entry] for entry in broken)))
 
     def _completed(self) -> Iterator[Violation]:
         fault = self._trial.fault
@@ -316,3 +317,12 @@ class _Check:
 
 def _may_have_landed(visit: Visit) -> bool:
     return visit.entered is not None and visit.outcome != "refused"
+
+
+def _closed(ledger: Sequence[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Returns by entry all that it depends on; the ledger names each entry after those."""
+    found: dict[str, frozenset[str]] = {}
+    for entry in ledger:
+        needs = frozenset(entry["depends_on"])
+        found[entry["id"]] = needs.union(*(found.get(need, frozenset()) for need in needs))
+    return found

@@ -79,6 +79,25 @@ async def test_what_is_skipped_stays_and_is_told(tasks: Tasks, effects: Desk) ->
     assert list(effects.effects()) == ["b"]
 
 
+async def test_a_task_that_completes_tells_what_was_left_on_the_way(tasks: Tasks, effects: Desk) -> None:
+    again = {"retry_from": "a", "rounds": 1, "then": "rollback"}
+    handle = await tasks.start(
+        [put("a", undo="broken"), {**put("b", "a", fail="first"), "on_failure": again}]
+    )
+    await until_state(handle, "needs_attention")
+    await tell(handle, "resolve", step="a", action="skip", note="it may stay")
+    assert (await end_of(handle)).type == "completed"
+    assert (await handle.result())["not_undone"] == ["a"]
+
+
+async def test_a_saga_inside_another_is_refused(tasks: Tasks, effects: Desk) -> None:
+    acts = [act("put", "a"), {"saga": [act("put", "b")]}]
+    end = await end_of(await tasks.start_workflow("Errand", acts))
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "DefinitionError")
+    assert "a saga is open in this workflow already" in end.failure["message"]
+    assert effects.what("undone") == ["a"]
+
+
 async def test_a_cancel_does_not_end_the_wait_for_a_person(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start(STUCK)
     await until_state(handle, "needs_attention")

@@ -27,7 +27,7 @@ from counterstep.saga.status import Status
 from counterstep.tests.support import histories, recording
 from counterstep.tests.support.own_workflows import VersionOne
 from counterstep.tests.support.scenes.scene import OPEN, SCENES, Scene
-from counterstep.tests.support.sent import Listener, holds, sent_in
+from counterstep.tests.support.sent import Ears, Listener, holds, sent_in
 from counterstep.tests.support.stage import WORKFLOWS, plugin
 
 FILES = histories.files()
@@ -43,7 +43,7 @@ MOST_BYTES = 3_000_000
 
 def replayer_of(*workflows: type) -> Replayer:
     """Replays on a slow machine too: in debug mode nothing limits the time that a workflow takes to yield."""
-    return Replayer(workflows=workflows, plugins=[plugin()], interceptors=[Listener()], debug_mode=True)
+    return Replayer(workflows=workflows, plugins=[plugin(), Ears()], debug_mode=True)
 
 
 @pytest.fixture(scope="module")

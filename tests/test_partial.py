@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from counterstep.tests.support.desk import HELD, Desk
@@ -131,6 +133,39 @@ def trip() -> list[dict[str, Any]]:
         put("museum", "flight"),
         step("dinner", "desk.put", "taxi", "museum", delay=HELD),
     ]
+
+
+async def test_a_fact_that_comes_while_the_task_is_judged_is_in_its_output(
+    tasks: Tasks, effects: Desk
+) -> None:
+    output = {"plan": "${{ has(facts.plan) ? facts.plan : 'old' }}"}
+    handle = await tasks.start([put("a")], output=output, validate=[{"check": "desk.ponder"}])
+    await effects.until("ponder", "ponder")
+    assert await tell(handle, "amend", facts={"plan": "new"}) == {"affected": []}
+    effects.release("ponder")
+    assert (await end_of(handle)).output == {"plan": "new"}
+    assert effects.what("ponder") == ["ponder", "ponder"], "what was judged is what is returned"
+
+
+async def test_an_update_that_comes_with_the_start_is_answered(tasks: Tasks, effects: Desk) -> None:
+    spec = {"name": "test", "steps": [put("a", delay=HELD)], "output": "${{ facts.plan }}"}
+    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        "AgentTask",
+        {"spec": spec, "input": {}},
+        id=f"test-{uuid4()}",
+        task_queue=tasks.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    facts = {"facts": {"plan": "new"}, "by": "ann"}
+    answer = await tasks.client.execute_update_with_start_workflow(
+        "amend", facts, start_workflow_operation=start
+    )
+    assert answer == {"affected": []}
+    handle = await start.workflow_handle()
+    why = await refusal_of(handle, "amned", facts={})
+    assert why == "a task has no update 'amned'; did you mean 'amend'?"
+    effects.release("a")
+    assert (await end_of(handle)).output == "new"
 
 
 async def test_amend_undoes_exactly_what_reads_the_fact_and_what_depends_on_it(

@@ -223,11 +223,58 @@ async def test_a_group_with_an_applied_pivot_is_not_done_again(tasks: Tasks, eff
     assert effects.what("begin").count("p") == 1
 
 
-async def test_a_task_that_fails_past_its_pivot_is_not_rolled_back(tasks: Tasks, effects: Desk) -> None:
-    end = await tasks.run([pivot()], output={"x": "${{ int(steps.p.output.what) }}"})
-    assert end.type == "SagaRollbackIncomplete"
-    assert end.details["committed"] is True
+async def test_an_output_that_cannot_be_told_past_the_pivot_asks_a_person(
+    tasks: Tasks, effects: Desk
+) -> None:
+    handle = await tasks.start([pivot()], output={"x": "${{ steps.p.output.what + facts.x }}"})
+    board = await until_state(handle, "waiting")
+    (asked,) = board["waiting_for"]
+    assert (asked["step"], asked["kind"], asked["actions"]) == ("task", "output", ["retry", "supply"])
+    await tell(handle, "decide", step="task", action="retry")
+    await until_state(handle, "waiting")
+    await tell(handle, "amend", facts={"x": "7"})
+    await tell(handle, "decide", step="task", action="retry")
+    assert (await end_of(handle)).output == {"x": "p7"}
     assert list(effects.effects()) == ["p"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"when": "facts.late"},
+        {"for_each": "facts.late"},
+        {"for_each": "[1]", "when": "facts.late && item > 0"},
+        {"input": {"what": "${{ facts.late }}"}},
+        {"tool": "${{ facts.late }}", "one_of": ["desk.announce"]},
+    ],
+    ids=["when", "for_each", "when of an item", "input", "tool"],
+)
+async def test_what_fails_past_the_pivot_asks_a_person(
+    tasks: Tasks, effects: Desk, broken: dict[str, Any]
+) -> None:
+    handle = await tasks.start([pivot(), {**after("p"), **broken}])
+    board = await until_state(handle, "waiting")
+    asked = board["waiting_for"][0]
+    assert asked["actions"] == ["retry", "skip", "supply"]
+    for question in board["waiting_for"]:
+        await tell(handle, "decide", step=question["step"], action="supply", value={"what": "x", "key": "k"})
+    assert (await end_of(handle)).type == "completed"
+    assert list(effects.effects()) == ["p"]
+
+
+async def test_a_fallback_that_fails_past_the_pivot_asks_a_person(tasks: Tasks, effects: Desk) -> None:
+    think = {
+        "id": "r",
+        "needs": ["p"],
+        "agent": "desk.thinker",
+        "input": {"text": "t", "fail": "yes"},
+        "on_failure": {"fallback": "desk.thinker"},
+    }
+    handle = await tasks.start([pivot(), think])
+    await until_state(handle, "waiting")
+    assert effects.what("think") == ["t", "t"]
+    await tell(handle, "decide", step="r", action="skip")
+    assert (await end_of(handle)).type == "completed"
 
 
 async def test_amend_restarts_a_wait_past_the_pivot(tasks: Tasks, effects: Desk) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
+from ..saga.early import answer_early, check_early
 from ..saga.start import read_request, run_task
 
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
@@ -31,3 +33,13 @@ class AgentTask:
             A `TaskResult` as JSON.
         """
         return await run_task([request], read_request)
+
+    @workflow.update(dynamic=True)
+    async def early(self, name: str, args: Sequence[RawValue]) -> Any:
+        """Answers an update that has come before the task could serve it."""
+        return await answer_early(name, args)
+
+    @early.validator
+    def check(self, name: str, args: Sequence[RawValue]) -> None:
+        """Refuses an update that no task serves."""
+        check_early(name, args)

@@ -9,6 +9,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from ..saga.early import answer_early, check_early
 from ..saga.start import read_registered, run_task
 
 
@@ -27,3 +28,13 @@ class RegisteredTask:
             A `TaskResult` as JSON.
         """
         return await run_task(args, partial(read_registered, workflow.info().workflow_type))
+
+    @workflow.update(dynamic=True)
+    async def early(self, name: str, args: Sequence[RawValue]) -> Any:
+        """Answers an update that has come before the task could serve it."""
+        return await answer_early(name, args)
+
+    @early.validator
+    def check(self, name: str, args: Sequence[RawValue]) -> None:
+        """Refuses an update that no task serves."""
+        check_early(name, args)

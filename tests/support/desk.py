@@ -390,6 +390,14 @@ def refuse(subject: Subject) -> Verdict:
 
 
 @desk.validator
+def ponder(subject: Subject) -> Verdict:
+    """Says yes once the test has released ``ponder``."""
+    record("ponder", "ponder")
+    pause("ponder", HELD)
+    return Verdict.accept("on reflection")
+
+
+@desk.validator
 def crash(subject: Subject) -> Verdict:
     """Breaks down."""
     raise ApplicationError("the validator broke down", non_retryable=True)

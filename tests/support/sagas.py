@@ -242,6 +242,9 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
                 return await _do(saga, inner)
             except ApplicationError as error:
                 return error.type
+        case {"saga": inner}:
+            async with Saga() as another:
+                return [await _do(another, act) for act in inner]
         case {"fail": message}:
             raise ValueError(message)
     return None

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 from temporalio import workflow
 from temporalio.api.common.v1 import Header, Payload, Payloads
 from temporalio.client import WorkflowHistory
+from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     Interceptor,
+    ReplayerConfig,
     StartActivityInput,
     StartChildWorkflowInput,
     WorkflowInboundInterceptor,
@@ -38,7 +40,7 @@ class Sent:
 
 
 class Listener(Interceptor):
-    """Hears what workflows send; stands before the plugin's interceptor, to hear its headers too.
+    """Hears what workflows send; see `Ears`.
 
     Attributes:
         heard: What was sent since it was last cleared.
@@ -50,6 +52,17 @@ class Listener(Interceptor):
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor] | None:
         return _Inbound
+
+
+class Ears(SimplePlugin):
+    """Puts the listener outside of the plugins before it, to hear their headers too."""
+
+    def __init__(self) -> None:
+        super().__init__("ears")
+
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        config["interceptors"] = [Listener(), *config.get("interceptors", [])]
+        return config
 
 
 class _Inbound(WorkflowInboundInterceptor):
