@@ -188,7 +188,7 @@ class Saga:
         """Refuses a saga while another one is open: only one can answer the workflow's updates."""
         if any(parts.book.state not in ENDED for parts in OPENED.get() or []):
             raise DefinitionError(
-                "a saga is open in this workflow already: make the calls with that one; another may be opened "
+                "a saga is open in this workflow already: make the calls with that; another may be opened "
                 "once it has ended, or in a child workflow"
             )
 
