@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from weakref import WeakSet
 
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
@@ -117,7 +117,7 @@ class CounterstepPlugin(SimplePlugin):
         """See base class.
 
         Raises:
-            DefinitionError: The worker has another plugin of this kind.
+            DefinitionError: The worker has another plugin of this kind, or would fail tasks that it must not.
         """
         interceptors = config.get("interceptors", ())
         if self._interceptor in interceptors:
@@ -127,6 +127,12 @@ class CounterstepPlugin(SimplePlugin):
                 "a worker has one CounterstepPlugin, its own or its client's: give all bundles to that one"
             )
             raise DefinitionError(message)
+        for type_ in config.get("workflow_failure_exception_types", ()):
+            if issubclass(workflow.NondeterminismError, type_):
+                raise DefinitionError(
+                    f"workflow_failure_exception_types must not have {type_.__name__}: a task under way "
+                    "would fail for good, and undo nothing, when a worker with other code gets hold of it"
+                )
         # Of this worker alone: another one may have other workflows, in another namespace.
         registry = copy.copy(self.registry)
         registry.know_workflows(config.get("workflows", ()))
