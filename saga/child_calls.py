@@ -26,6 +26,7 @@ from .book import Book
 from .budget import Usage
 from .call_failure import NOTHING_RAN
 from .catalog import RECOVER_CHILD
+from .child_waits import ChildWaits
 from .duration import format_duration
 from .effect import Effect
 from .errors import FailureType
@@ -79,11 +80,19 @@ class Child:
 class ChildCalls:
     """Starts the child workflows of one task, and takes their ledgers over."""
 
-    def __init__(self, book: Book, root_key: str, outgoing: Outgoing) -> None:
-        """Args: root_key: see `idempotency_key`. outgoing: shared with the task's other calls."""
+    def __init__(self, book: Book, root_key: str, outgoing: Outgoing, waits: ChildWaits) -> None:
+        """Prepares calls.
+
+        Args:
+            book: The task's record.
+            root_key: See `idempotency_key`.
+            outgoing: Shared with the task's other calls.
+            waits: What its children wait for.
+        """
         self._book = book
         self._root_key = root_key
         self._outgoing = outgoing
+        self._waits = waits
 
     async def call(self, child: Child, scope: StopScope) -> Any:
         """Runs a child to its end.
@@ -170,6 +179,7 @@ class ChildCalls:
             raise self._ended(child, error, scope, too_late=watch.too_late) from error
         finally:
             watching.cancel()
+            self._waits.over(handle.id)
         return self._absorb(child, result, scope)
 
     def _absorb(self, child: Child, result: RawValue, scope: StopScope) -> Any:

@@ -12,6 +12,7 @@ from .book import Book
 from .caller import Caller
 from .catalog import Catalog
 from .child_calls import ChildCalls
+from .child_waits import ChildWaits
 from .conversation import Conversations
 from .events import Events
 from .handover import OPENED, PARENT
@@ -91,7 +92,7 @@ class Parts:
         caller = Caller(book, root_key, resets)
         rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
         models = ModelCalls(book, caller)
-        children = ChildCalls(book, root_key, caller.outgoing)
+        children = ChildCalls(book, root_key, caller.outgoing, ChildWaits(book, status))
         long = LongConversations(
             book,
             models,

@@ -119,9 +119,10 @@ class People:
                 step=step, action=default, by="counterstep", note="nobody has answered in time"
             )
             self._book.note("counterstep", f"decides: {default}", step, question.answer.note)
-        self._status.release(state, step)
         if question.answer is None:
             del self._asked[step]
+        self._status.release(state, step)
+        if question.answer is None:
             scope.check(step)
         assert question.answer is not None
         return question.answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from temporalio import workflow
@@ -20,11 +21,13 @@ class Status:
 
     Attributes:
         phase: The way the task is on: forward, back, or its end.
+        waits_changed: Called when somebody has begun, or ended, to wait for a person.
     """
 
     def __init__(self, book: Book, *, search_attributes: bool) -> None:
         """Args: search_attributes: whether the namespace knows ours."""
         self.phase = TaskState.RUNNING
+        self.waits_changed: Callable[[], None] = lambda: None
         self._book = book
         self._search_attributes = search_attributes
         self._waits: list[tuple[TaskState, str]] = []
@@ -61,6 +64,7 @@ class Status:
         state, step = waits[0] if waits else (self.phase, "")
         if state is not self._book.state:
             self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
+        self.waits_changed()
 
     def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
         self._book.enter(state)

@@ -15,7 +15,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.desk import HELD, Desk, desk
 from counterstep.tests.support.nest import Plain, nest
-from counterstep.tests.support.tasks import End, Tasks, end_of, tell, until_state
+from counterstep.tests.support.tasks import End, Tasks, end_of, refusal_of, tell, until_state
 from counterstep.tests.support.work import put
 
 
@@ -50,6 +50,26 @@ async def test_what_finished_children_did_is_undone_in_order(tasks: Tasks, effec
     assert effects.effects() == {}
     undone = {event.key for event in effects.events("undone")}
     assert undone == {event.key for event in effects.events("done")}, "each undo has the key of its call"
+
+
+async def test_what_a_child_waits_for_is_shown_by_all_above_it(tasks: Tasks, effects: Desk) -> None:
+    handle = await tasks.start([child("mid", "nest.asks"), put("b", "mid")])
+    inner = child_of(tasks, handle, "mid#1/inner#1")
+    board = await until_state(handle, "waiting")
+    (asked,) = board["waiting_for"]
+    assert (asked["task"], asked["step"], asked["ask"]) == (inner.id, "ok", "Is it well?")
+    assert await refusal_of(handle, "decide", step="mid", action="approve")
+    await tell(inner, "decide", step="ok", action="reject")
+    board = await until_state(handle, "needs_attention")
+    (asked,) = board["waiting_for"]
+    assert (asked["task"], asked["step"], asked["update"]) == (inner.id, "q1", "resolve")
+    assert asked["actions"] == ["retry", "skip", "done"]
+    await tell(inner, "resolve", step="q1", action="done")
+    end = await end_of(handle)
+    assert (end.type, end.failure["step"]) == ("SagaRolledBack", "mid")
+    states = [line["what"] for line in (await handle.query("board"))["log"] if line["what"][:5] == "task "]
+    assert states[:4] == ["task running", "task waiting", "task running", "task needs_attention"]
+    assert states[-1] == "task rolled_back"
 
 
 async def test_a_child_that_fails_has_undone_itself(tasks: Tasks, effects: Desk) -> None:

@@ -58,6 +58,17 @@ nest.add_task(
     }
 )
 
+nest.add_task(
+    {
+        "name": "asker",
+        "steps": [
+            put_step("q1", undo="broken"),
+            {"id": "ok", "needs": ["q1"], "approve": {"ask": "Is it well?"}},
+        ],
+    }
+)
+nest.add_task({"name": "asks", "steps": [{"id": "inner", "workflow": "nest.asker"}]})
+
 
 @nest.add
 @workflow.defn
