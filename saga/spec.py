@@ -60,7 +60,14 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
 
 
 class Retry(SpecModel):
-    """How often a call is tried, and how long between: ``initial * factor**n``, at most `max`."""
+    """How often a call is tried, and how long between: ``initial * factor**n``, at most `max`.
+
+    Attributes:
+        attempts: How often in all.
+        initial: The first pause.
+        factor: By how much each pause is longer than the one before.
+        max: The longest pause.
+    """
 
     attempts: int = Field(default=4, ge=1, le=100)
     initial: Duration = timedelta(seconds=1)
@@ -83,7 +90,14 @@ class Judge(SpecModel):
 
 
 class Validation(SpecModel):
-    """One independent check of an output: exactly one of `rule`, `check` and `judge`."""
+    """One independent check of an output: exactly one of `rule`, `check` and `judge`.
+
+    Attributes:
+        rule: An expression that must be true; it reads the step's own ``output`` and ``input`` too.
+        message: What a rule says where it is false; a template.
+        check: The validator of a bundle, by its full name.
+        judge: A language model.
+    """
 
     rule: BareExpression | None = None
     message: str | None = None
@@ -105,7 +119,11 @@ def _kind_of_trouble(value: Any) -> str:
 
 
 class Fallback(SpecModel):
-    """Undo the step, then let another agent do it with the same input."""
+    """Undo the step, then let another agent do it with the same input.
+
+    Attributes:
+        fallback: The agent, by its full name.
+    """
 
     fallback: str
 
@@ -140,14 +158,44 @@ OnTrouble = Annotated[
 
 
 class Group(SpecModel):
-    """Inline child steps that succeed or are undone together."""
+    """Inline child steps that succeed or are undone together.
+
+    Attributes:
+        steps: The steps, at least one.
+        output: Template of the group's output; the outputs of its steps by id where not given.
+    """
 
     steps: tuple[Step, ...] = Field(min_length=1)
     output: Any = None
 
 
 class Step(SpecModel):
-    """One node of a task; see the specification page for each key."""
+    """One node of a task. It calls, or is, exactly one of `KINDS`.
+
+    Attributes:
+        id: Its name, unique in the whole task.
+        needs: Steps that have to end before; those that its expressions read need not be named.
+        agent: The agent to call, by its full name; a template that comes to one of `one_of`.
+        tool: The tool to call, likewise.
+        workflow: The child to start: a registered task, or a workflow type.
+        group: Steps that succeed or are undone together.
+        approve: A question to a person.
+        wait: An event or a while to wait for.
+        one_of: What the name of a computed agent or tool may come to.
+        input: What is called gets this; a template.
+        when: An expression; where it is false the step is skipped: `needs` is satisfied, the output is null.
+        for_each: An expression that gives a list: the step is done for each ``item``, with its ``index``.
+        max_parallel: How many items at once, at most.
+        precondition: An expression that must be true right before the step.
+        validate_: Checks of its output (``validate`` in the document).
+        compensate: The compensation, in place of the one that the agent or tool has.
+        effect: The effect, where it is worse than what the agent or tool says; of a child, what it is.
+        retry: How its calls are tried again.
+        timeout: The longest that one attempt of a call may take; of a child, the whole child.
+        task_queue: The queue of other workers, for its calls or its child.
+        on_failure: What follows when it breaks.
+        on_reject: What follows when a verdict says no; as `on_failure` where not given.
+    """
 
     id: StepId
     needs: tuple[StepId, ...] = ()
