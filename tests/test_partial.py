@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WithStartWorkflowOperation, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from counterstep.tests.support.desk import HELD, Desk
-from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_asked, until_state
 from counterstep.tests.support.work import put, step
 
 
@@ -23,16 +22,6 @@ def happened(effects: Desk) -> list[str]:
 
 def thought(id_: str, *needs: str, text: str, **keys: Any) -> dict[str, Any]:
     return {"id": id_, "needs": list(needs), "agent": "desk.thinker", "input": {"text": text}, **keys}
-
-
-async def until_asked(handle: WorkflowHandle[Any, Any], name: str, why: str = "") -> None:
-    """Waits until a step asks a person, for this reason."""
-    for _ in range(600):
-        board = await handle.query("board")
-        if any(asked["step"] == name and why in asked["ask"] for asked in board["waiting_for"]):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{name} has not asked: {board['waiting_for']}")
 
 
 # --- retry_from

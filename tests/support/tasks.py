@@ -104,6 +104,16 @@ async def until_state(handle: WorkflowHandle[Any, Any], state: str, seconds: flo
         await asyncio.sleep(0.05)
 
 
+async def until_asked(handle: WorkflowHandle[Any, Any], name: str, why: str = "") -> None:
+    """Waits until a step asks a person, for this reason."""
+    for _ in range(600):
+        board = await handle.query("board")
+        if any(asked["step"] == name and why in asked["ask"] for asked in board["waiting_for"]):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{name} has not asked: {board['waiting_for']}")
+
+
 async def until_step(handle: WorkflowHandle[Any, Any], step: str, state: str, seconds: float = 60) -> None:
     """Waits until the board shows a step in a state."""
     deadline = time.monotonic() + seconds

@@ -7,7 +7,7 @@ from typing import Any
 from counterstep.tests.support.desk import HELD
 from counterstep.tests.support.scenes.scene import Handle, scene
 from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import end_of, tell
+from counterstep.tests.support.tasks import end_of, tell, until_state
 from counterstep.tests.support.work import put
 
 LETTERS = "abcdefg"
@@ -39,6 +39,17 @@ async def nested_cancelled(stage: Stage) -> Handle:
     await stage.effects.until("done", "i2")
     await handle.cancel()
     stage.effects.release("i2")
+    return handle
+
+
+@scene("SagaRolledBack")
+async def nested_waits(stage: Stage) -> Handle:
+    handle = await stage.start([child("mid", "nest.asks"), put("b", "mid")])
+    inner = stage.child("mid#1/inner#1")
+    await until_state(handle, "waiting")
+    await tell(inner, "decide", step="ok", action="reject")
+    await until_state(handle, "needs_attention")
+    await tell(inner, "resolve", step="q1", action="done")
     return handle
 
 

@@ -13,7 +13,7 @@ from counterstep.tests.support.history import CALL_COMPLETED, TURN_COMPLETED, ev
 from counterstep.tests.support.recovery import recover
 from counterstep.tests.support.scenes.scene import OPEN, Handle, scene
 from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import end_of, tell, until_state
+from counterstep.tests.support.tasks import end_of, tell, until_asked, until_state
 from counterstep.tests.support.work import put, step
 
 STUCK = [put("a"), put("b", "a", undo="broken"), put("c"), put("d", "b", "c", fail="final")]
@@ -39,6 +39,22 @@ for action, ends in (
 async def attention_open(stage: Stage) -> Handle:
     handle = await stage.start(STUCK)
     await until_state(handle, "needs_attention")
+    return handle
+
+
+@scene("completed")
+async def told_past_the_pivot(stage: Stage) -> Handle:
+    broken = [
+        {**step("r", "desk.announce", "p"), "when": "facts.late"},
+        {**step("s", "desk.announce", "p"), "for_each": "facts.late"},
+    ]
+    output = {"x": "${{ steps.p.output.what + facts.late }}"}
+    handle = await stage.start([step("p", "desk.hand_over"), *broken], output=output)
+    for name in ("r", "s"):
+        await until_asked(handle, name)
+        await tell(handle, "decide", step=name, action="skip")
+    await until_asked(handle, "task")
+    await tell(handle, "decide", step="task", action="supply", value={"x": "told"})
     return handle
 
 
