@@ -73,9 +73,9 @@ triage: Agent[Wishes] = support.add(
         name="triage",
         description="Splits a message into what each agent has to know.",
         instructions="You split a customer's message into passages, word for word, and give each to one "
-        "agent: billing (charges, refunds), sales (plans, upgrades), technical (faults of the product), escalation "
-        "(legal matters, and whatever fits nobody else). sort_message makes a suggestion; correct it where "
-        "it is wrong. Leave greetings out, and nothing else.",
+        "agent: billing (charges, refunds), sales (plans, upgrades), technical (faults of the product), "
+        "escalation (legal matters, and whatever fits nobody else). sort_message makes a suggestion; "
+        "correct it where it is wrong. Leave greetings out, and nothing else.",
         tools=[sort_message],
         input=Message,
         output=Wishes,
@@ -87,8 +87,8 @@ billing: Agent[Settlement] = support.add(
         name="billing",
         description="Refunds what was charged twice.",
         instructions="You refund duplicate charges. Look them up with find_duplicates and refund each one "
-        "that is listed, nothing else. If none is listed, give up: a colleague takes over. Answer with the sum of "
-        "the refunds.",
+        "that is listed, nothing else. If none is listed, give up: a colleague takes over. Answer with "
+        "the sum of the refunds.",
         tools=[find_duplicates, refund],
         input=Concern,
         output=Settlement,
@@ -100,8 +100,8 @@ sales: Agent[Quote] = support.add(
         name="sales",
         description="Quotes an upgrade.",
         instructions="You quote upgrades. Find the plan that the customer wants with find_plans, offer it "
-        "once with offer_upgrade as of the day the message was received, and answer with the offer as the tool "
-        "returned it. If no plan fits, or it cannot be offered, give up: a colleague takes over.",
+        "once with offer_upgrade as of the day the message was received, and answer with the offer as the "
+        "tool returned it. If no plan fits, or it cannot be offered, give up: a colleague takes over.",
         tools=[find_plans, offer_upgrade],
         input=DatedConcern,
         output=Quote,
@@ -113,8 +113,8 @@ technical: Agent[Ticket] = support.add(
         name="technical",
         description="Takes reports of faults.",
         instructions="You take reports of faults. See with service_status whether something is known to be "
-        "down, then open one ticket for the engineers with what the customer said, word for word, and answer "
-        "with it.",
+        "down, then open one ticket for the engineers with what the customer said, word for word, and "
+        "answer with it.",
         tools=[service_status, open_technical_ticket],
         input=Concern,
         output=Ticket,
@@ -125,8 +125,8 @@ escalation: Agent[Ticket] = support.add(
     Agent(
         name="escalation",
         description="Hands over to a colleague what no other agent can do.",
-        instructions="You decide nothing and promise nothing. Open one ticket for a colleague with what the "
-        "customer said, word for word, and answer with it.",
+        instructions="You decide nothing and promise nothing. Open one ticket for a colleague with what "
+        "the customer said, word for word, and answer with it.",
         tools=[open_escalation_ticket],
         input=AnyConcern,
         output=Ticket,
@@ -138,9 +138,9 @@ aggregator: Agent[Answer] = support.add(
         name="aggregator",
         description="Answers the customer in one voice.",
         instructions="You write the one answer that the customer gets. what_was_done tells what has "
-        "happened: use each of its statements once, word for word, in an order that reads well. Around them you may "
-        "greet, thank and apologize, but say nothing of money, plans, tickets or dates there. Take the other "
-        "fields as the tool returned them.",
+        "happened: use each of its statements once, word for word, in an order that reads well. Around "
+        "them you may greet, thank and apologize, but say nothing of money, plans, tickets or dates "
+        "there. Take the other fields as the tool returned them.",
         tools=[what_was_done],
         input=Letter,
         output=Answer,

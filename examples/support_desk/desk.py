@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, CursorResult, Row, RowMapping, Select, Table, insert, select, update
+from sqlalchemy import Connection, CursorResult, Row, RowMapping, Select, insert, select, text, update
 
 from counterstep import NotApplied
 
@@ -92,11 +92,10 @@ class Desk:
         with self._database.begin() as connection:
             return [Operation.model_validate(row._asdict()) for row in connection.execute(query)]
 
-    def rows(self, table: Table, customer: str) -> Sequence[Row[Any]]:
-        """Returns the rows of a customer in one of the tables, as they are."""
-        query = select(table).where(table.c.customer == customer).order_by(*table.primary_key)
+    def ask(self, sql: str, **values: str) -> Sequence[Row[Any]]:
+        """Returns what a plain SQL query finds; ``:name`` in it stands for a value."""
         with self._database.begin() as connection:
-            return connection.execute(query).all()
+            return connection.execute(text(sql), values).all()
 
     # --- what is done, each once for its key, and how it is undone
 
@@ -106,10 +105,13 @@ class Desk:
         def give_back(connection: Connection) -> tuple[str, Refund]:
             query = select(charges).where(charges.c.charge_id == charge_id)
             charge = _one(connection, query, f"charge {charge_id}")
-            if charge_id not in [found.charge_id for found in _duplicates(connection, charge.customer)]:
+            listed = {found.charge_id: found for found in _duplicates(connection, charge.customer)}
+            if charge_id not in listed:
                 raise NotApplied(f"charge {charge_id} is no duplicate that is still to be refunded")
             _set_state(connection, charge_id, PAID, REFUNDED)
-            return charge.customer, Refund(charge_id=charge_id, refunded_cents=charge.cents)
+            apart = listed[charge_id].seconds_apart
+            refund = Refund(charge_id=charge_id, refunded_cents=charge.cents, seconds_apart=apart)
+            return charge.customer, refund
 
         return Refund.model_validate(self._do(call, give_back))
 

@@ -8,7 +8,7 @@ import time
 VARIABLE = "SUPPORT_FEATURES"
 """``down`` makes every switch fail, ``slow`` makes it take `SLOW_SECONDS`; anything else lets it work."""
 
-SLOW_SECONDS = 5
+SLOW_SECONDS = 10
 
 
 def reach() -> None:

@@ -7,8 +7,8 @@ import re
 from pydantic import BaseModel, ConfigDict
 
 from .desk import Desk
-from .money import dollars
-from .records import Operation, Quote
+from .money import Charge, dollars
+from .records import Operation, Quote, Refund
 from .tables import DONE
 
 QUOTE, REFUND, CHARGE, PLAN, FEATURES, TICKET = "quote", "refund", "charge", "plan", "features", "ticket"
@@ -67,9 +67,9 @@ def outcome(desk: Desk, task: str, customer: str) -> Outcome:
     """
     account = desk.account(customer)
     done = desk.operations(task)
-    refunds = [_cents(found, "refunded_cents") for found in _standing(done, REFUND)]
-    charged = sum(_cents(found, "cents") for found in _standing(done, CHARGE))
-    statements = [_of_refund(cents) for cents in refunds]
+    refunds = [Refund.model_validate(found.result) for found in _standing(done, REFUND)]
+    charged = [Charge.model_validate(found.result) for found in _standing(done, CHARGE)]
+    statements = [_of_refund(refund) for refund in refunds]
     for quote in _standing(done, QUOTE):
         statements.append(_of_quote(quote, done, account.title))
     for queue, sentence in QUEUES.items():
@@ -77,8 +77,8 @@ def outcome(desk: Desk, task: str, customer: str) -> Outcome:
             if found.result and found.result["queue"] == queue:
                 statements.append(sentence.format(found.result["ticket_id"]))
     return Outcome(
-        refunded_cents=sum(refunds),
-        charged_cents=charged,
+        refunded_cents=sum(refund.refunded_cents for refund in refunds),
+        charged_cents=sum(charge.cents for charge in charged),
         plan=account.plan,
         statements=statements,
         text=" ".join(statements),
@@ -121,13 +121,9 @@ def _standing(operations: list[Operation], what: str) -> list[Operation]:
     return [found for found in operations if found.what == what and found.state == DONE]
 
 
-def _cents(operation: Operation, name: str) -> int:
-    return int((operation.result or {})[name])
-
-
-def _of_refund(cents: int) -> str:
-    price = dollars(cents)
-    return f"You were charged {price} twice, and we have refunded the second charge of {price}."
+def _of_refund(refund: Refund) -> str:
+    price, apart = dollars(refund.refunded_cents), refund.seconds_apart
+    return f"You were charged {price} twice, {apart} seconds apart; we have refunded the second {price}."
 
 
 def _of_quote(quote: Operation, operations: list[Operation], title: str) -> str:

@@ -27,6 +27,7 @@ class Refund(_Model):
 
     charge_id: int
     refunded_cents: int
+    seconds_apart: int
 
 
 class Account(_Model):

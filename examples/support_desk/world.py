@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from .desk import desk
-from .tables import CUSTOMERS, DONE, OPEN, PAID, charges, tickets
+
+_ACCOUNTS = "SELECT customer, plan, features FROM support_customers"
+_PAID = "SELECT customer, SUM(cents) FROM support_charges WHERE state = 'paid' GROUP BY customer"
+_TICKETS = "SELECT customer, queue FROM support_tickets WHERE state = 'open'"
+_KEYS = "SELECT key FROM support_operations WHERE task = :task AND state = 'done'"
 
 
 def standing(task_id: str) -> list[str]:
@@ -12,14 +16,5 @@ def standing(task_id: str) -> list[str]:
     It wants a database for each task (``{task}`` in ``SUPPORT_DB``): what other tasks do would show as well.
     """
     found = desk(task_id)
-    keys = [operation.key for operation in found.operations(task_id) if operation.state == DONE]
-    for customer in CUSTOMERS:
-        account = found.account(customer)
-        paid = sum(row.cents for row in found.rows(charges, customer) if row.state == PAID)
-        open_ = sum(row.state == OPEN for row in found.rows(tickets, customer))
-        keys += [
-            f"{customer} is on {account.plan} with {', '.join(account.features)}",
-            f"{customer} has paid {paid} cents",
-            f"{customer} has {open_} open tickets",
-        ]
-    return keys
+    accounts = [" ".join(map(str, row)) for sql in (_ACCOUNTS, _PAID, _TICKETS) for row in found.ask(sql)]
+    return [row[0] for row in found.ask(_KEYS, task=task_id)] + accounts
