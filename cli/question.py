@@ -62,18 +62,21 @@ def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[
         options: Of the command line, which lead the answers to the task's server.
 
     Returns:
-        One question for each step that asks; `resolve` answers for all stuck undos of a step.
+        One question for each step that asks, of the task or of a child of it; `resolve` answers for all stuck
+        undos of a step.
     """
-    by_step: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    own = board["task_id"]
+    by_step: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for asked in board.get("waiting_for") or ():
-        by_step.setdefault((asked["update"], asked["step"]), []).append(asked)
-    return [_question(board["task_id"], asked, options) for asked in by_step.values()]
+        by_step.setdefault((asked.get("task", own), asked["update"], asked["step"]), []).append(asked)
+    return [_question(own, task, asked, options) for (task, _, _), asked in by_step.items()]
 
 
-def _question(id: str, asked: Sequence[Mapping[str, Any]], options: Sequence[str]) -> Question:
+def _question(own: str, id: str, asked: Sequence[Mapping[str, Any]], options: Sequence[str]) -> Question:
     first = asked[0]
+    where = "" if id == own else f" of the child {id}"
     return Question(
-        text=f"{first['step']}: {'; '.join(each['ask'] for each in asked)}",
+        text=f"{first['step']}{where}: {'; '.join(each['ask'] for each in asked)}",
         answers=tuple(_answer(id, first, action, options) for action in first["actions"]),
         since=asked[-1]["since"],
     )
