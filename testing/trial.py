@@ -117,7 +117,7 @@ class Bench:
             task_queue=task_queue,
             task_timeout=_WORKFLOW_TASK,
         )
-        watch = _Watch(handle, self.ledger, fault)
+        watch = _Watch(self.client, handle, self.ledger, fault)
         state = "running"
         try:
             async with asyncio.timeout(self.limit.total_seconds()):
@@ -162,7 +162,10 @@ class Bench:
 class _Watch:
     """Does what a run needs from outside: a cancel, and the answers that people would give."""
 
-    def __init__(self, handle: WorkflowHandle[Any, Any], ledger: EffectLedger, fault: Fault | None) -> None:
+    def __init__(
+        self, client: Client, handle: WorkflowHandle[Any, Any], ledger: EffectLedger, fault: Fault | None
+    ) -> None:
+        self._client = client
         self.by_hand: set[str] = set()
         self._handle = handle
         self._ledger = ledger
@@ -221,21 +224,22 @@ class _Watch:
                 if entry["state"] == "stuck":
                     await self._say_done(entry["id"])
             for question in board.get("waiting_for") or ():
+                task = question.get("task", self._handle.id)  # or a child
                 if question["kind"] == "pivot":
-                    await self._say_whether_applied(question["step"])
+                    await self._say_whether_applied(task, question["step"])
                 elif question["update"] == "decide":
                     action = _choose(question["actions"])
                     with suppress(WorkflowUpdateFailedError):
-                        await self._answer("decide", question["step"], action)
+                        await self._answer("decide", task, question["step"], action)
 
     async def _say_done(self, entry: str) -> None:
         self.by_hand.add(entry)
         try:
-            await self._answer("resolve", entry, "done")
+            await self._answer("resolve", self._handle.id, entry, "done")
         except WorkflowUpdateFailedError:
             self.by_hand.discard(entry)
 
-    async def _say_whether_applied(self, step: str) -> None:
+    async def _say_whether_applied(self, task: str, step: str) -> None:
         """Tells of a pivot what the effect ledger knows, once its attempts are over."""
         visits = [v for v in self._ledger.visits(self._handle.id) if v.step == step and v.role is Role.EFFECT]
         hangs = self._fault is not None and self._fault.kind is FaultKind.HANG
@@ -245,13 +249,13 @@ class _Watch:
         outputs = [visit.output for visit in applied if visit.output is not None]
         answer = {"value": outputs[-1]} if outputs else {}
         with suppress(WorkflowUpdateFailedError):
-            await self._answer("resolve", step, "applied" if applied else "not_applied", **answer)
+            await self._answer("resolve", task, step, "applied" if applied else "not_applied", **answer)
 
-    async def _answer(self, update: str, step: str, action: str, **more: Any) -> None:
+    async def _answer(self, update: str, task: str, step: str, action: str, **more: Any) -> None:
         """Sends an update; that the task ends before it has answered is no trouble."""
         message = {"step": step, "action": action, "by": "fault explorer", "note": "explored", **more}
         with suppress(WorkflowUpdateRPCTimeoutOrCancelledError, RPCError):
-            await self._handle.execute_update(update, message)
+            await self._client.get_workflow_handle(task).execute_update(update, message)
 
 
 def _choose(actions: Sequence[str]) -> str:

@@ -118,7 +118,8 @@ async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
     spec = task(
         ordering("hall", on_failure="escalate"),
         {"id": "boss", "needs": ["hall"], "approve": {"ask": "Shall we?"}},
-        {"id": "pause", "needs": ["boss"], "wait": {"time": "1h"}},
+        {"id": "taste", "needs": ["boss"], "workflow": "banquet.tasting", "effect": "compensatable"},
+        {"id": "pause", "needs": ["taste"], "wait": {"time": "1h"}},
         {"id": "dinner", "needs": ["pause"], "tool": "banquet.serve", "input": {"what": "dinner"}},
         {"id": "thanks", "needs": ["dinner"], "tool": "banquet.thank", "input": {"who": "all"}},
     )

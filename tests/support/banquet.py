@@ -188,6 +188,7 @@ def _order(what: str) -> Order:
     return Order(what=what, cost=len(what))
 
 
+banquet.add_task({"name": "tasting", "steps": [{"id": "good", "approve": {"ask": "Is it good?"}}]})
 banquet.add_task(
     {
         "name": "course",
