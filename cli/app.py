@@ -14,25 +14,30 @@ import typer
 from ..process import end_process
 from .amend import amend
 from .cancel import cancel
+from .catalog import catalog
 from .check import check
 from .decide import approve, decide, reject
 from .explore import explore
 from .failure import ExitCode, as_failure
+from .graph import graph
+from .list import list_tasks
 from .output import keep_stdout_for_data, say
 from .recover import recover
 from .resolve import resolve
+from .result import result
 from .run import run
 from .schema import schema
 from .server import server
+from .start import start
 from .status import status
 from .sweep import sweep
+from .watch import watch
 from .worker import worker
 
 app = typer.Typer(
     name="counterstep",
     help="Multi-agent tasks on Temporal that finish with checked output or undo what they did.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -51,12 +56,13 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-for command in (run, status, cancel, check, explore, schema, server, worker):
+for command in (run, start, status, watch, result, cancel):
     app.command()(_guarded(command))
+app.command("list")(_guarded(list_tasks))
 for decision in (resolve, decide, approve, reject, amend):
     app.command()(_guarded(decision))
-for rescue in (recover, sweep):
-    app.command()(_guarded(rescue))
+for other in (recover, sweep, check, graph, schema, catalog, explore, server, worker):
+    app.command()(_guarded(other))
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from .output import say
 from .signals import Signals
 from .target import Target
 from .view import open_view
-from .watch import Watch, miss_workers
+from .watching import Watch, miss_workers
 
 
 async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:

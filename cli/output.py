@@ -20,8 +20,14 @@ def emit(value: Any) -> None:
     """Prints one JSON value as data."""
     stream = _data or sys.stdout
     as_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    emit_text(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
+
+
+def emit_text(text: str) -> None:
+    """Prints text as data."""
     with suppress(BrokenPipeError):
-        stream.write(json.dumps(value, indent=2, ensure_ascii=not as_utf8) + "\n")
+        stream = _data or sys.stdout
+        stream.write(text + "\n")
         stream.flush()
 
 

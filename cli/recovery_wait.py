@@ -22,7 +22,7 @@ from .recovery import Asked, Recovery
 from .signals import Signals
 from .target import Target
 from .view import View, open_view
-from .watch import PATIENCE
+from .watching import PATIENCE
 
 _PAUSE: Final = 0.3
 _TOLERATED: Final = 2

@@ -58,7 +58,7 @@ def run(
     from ..settings import read_settings
     from .request import read_request
 
-    with _failures_as_json(json):
+    with failures_as_json(json):
         settings = _with_model(read_settings(), model)
         names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
         bundles = load_bundles(names)
@@ -67,9 +67,8 @@ def run(
         if id is not None and not id.strip():
             raise CommandFailed("--id is empty.")
         # Temporal's client takes its time to load, and a faulty request does not need it.
-        from .outcome import exit_code_of
         from .runner import Job, run_job
-        from .summary import print_summary
+        from .summary import finish
         from .target import find_target
 
         target = find_target(address, namespace, start=bool(bundles))
@@ -90,17 +89,11 @@ def run(
             notice=_notice(request, catalog),
         )
         outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
-    if end is not None:
-        print_summary(outcome, end)
-    if json:
-        emit(outcome.model_dump(mode="json"))
-    elif outcome.state == "completed":
-        emit(outcome.output)
-    raise typer.Exit(exit_code_of(outcome))
+    finish(outcome, end, json=json)
 
 
 @contextmanager
-def _failures_as_json(wanted: bool) -> Iterator[None]:
+def failures_as_json(wanted: bool) -> Iterator[None]:
     """Prints the one object of ``--json`` also where the command fails."""
     try:
         yield

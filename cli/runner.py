@@ -26,7 +26,7 @@ from .request import Request
 from .signals import Signals
 from .target import Target
 from .view import open_view
-from .watch import ENDED_SECONDS, Watch, Watched, miss_workers
+from .watching import ENDED_SECONDS, Watch, Watched, miss_workers
 
 LOG_BYTES: Final = 5_000_000
 

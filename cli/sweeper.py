@@ -24,6 +24,7 @@ from ..saga.wire import RECOVER
 from .failure import CommandFailed
 from .output import printable, say
 from .recoverer import examine, start_recovery
+from .search import search
 from .target import Target
 
 UNFINISHED: Final = (
@@ -137,23 +138,12 @@ async def _forced_ends(client: Client, older_than: timedelta | None) -> AsyncIte
     query = f'SagaState IN ({states}) AND ExecutionStatus IN ("Terminated", "TimedOut", "Failed")'
     if older_than is not None:
         query += f' AND CloseTime <= "{(datetime.now(UTC) - older_than).isoformat()}"'
-    try:
-        async for found in client.list_workflows(query):
-            if found.workflow_type != RECOVER:
-                yield found.id, found.run_id
-                continue
-            workflow_id, _, run_id = found.id.rpartition("/recover/")
-            yield workflow_id, run_id
-    except RPCError as error:
-        if error.status is RPCStatusCode.INVALID_ARGUMENT and "SagaState" in error.message:
-            message = (
-                f"The namespace {client.namespace!r} has no search attributes of ours, by which tasks are "
-                "found. Create them, for the tasks to come: temporal operator search-attribute create "
-                f"--namespace {client.namespace} --name SagaTask --type Keyword --name SagaState "
-                "--type Keyword --name SagaStep --type Keyword --name SagaCostUsd --type Double"
-            )
-            raise CommandFailed(message, type="SearchAttributesMissing") from None
-        raise
+    async for found in search(client, query):
+        if found.workflow_type != RECOVER:
+            yield found.id, found.run_id
+            continue
+        workflow_id, _, run_id = found.id.rpartition("/recover/")
+        yield workflow_id, run_id
 
 
 async def _judged(client: Client, chain: Chain, row: Row, *, act: bool) -> Row:

@@ -97,7 +97,7 @@ class Lines:
     def show(self, board: Board) -> None:
         """See `View`."""
         self._board = board
-        if self._is_paused:
+        if self._is_paused or not board:
             return
         for line in self._new(board.get("log", ())):
             self._last = line["n"]
@@ -181,6 +181,12 @@ def render(board: Board) -> RenderableType:
     if board.get("failure"):
         parts.append(Text(f"First failure: {failure_line(board['failure'])}", style="red"))
     return Group(*parts)
+
+
+def state_text(state: str) -> Text:
+    """A task's state with its mark and colour."""
+    mark, style = _STYLES.get(state, ("", ""))
+    return Text(f"{mark} {state.replace('_', ' ')}".strip(), style=style)
 
 
 def usage_line(usage: Mapping[str, Any]) -> str:

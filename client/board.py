@@ -17,9 +17,13 @@ from ..saga.failure import Failure
 from ..saga.ledger import EntryState
 from ..saga.progress import StepState
 from ..saga.verdict import Verdict
+from .outcome import tells_all
 
 QUERY_SECONDS: Final = 3.0
 """How long a worker may take to answer what a task's board is."""
+
+LAST_SECONDS: Final = 10.0
+"""The same for the board of a task that has ended, where nothing else tells what was undone."""
 
 
 class _Part(BaseModel):
@@ -102,6 +106,7 @@ class Asked(_Part):
         since: When it was asked, UTC.
         update: ``decide`` or ``resolve``: the method that answers it.
         show: What the person is to look at.
+        task: Id of the child that takes the answer; None where it is the task itself.
     """
 
     step: str
@@ -111,6 +116,7 @@ class Asked(_Part):
     since: datetime
     update: str
     show: Any = None
+    task: str | None = None
 
 
 class Line(_Part):
@@ -193,3 +199,19 @@ async def read_board(
             return None
         raise
     return board if isinstance(board, Mapping) and "state" in board else None
+
+
+async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any) -> Mapping[str, Any] | None:
+    """Asks a task that has ended for its board, where nothing else tells what was undone.
+
+    Args:
+        handle: Of the task.
+        end: Its result or error, from `end_of`.
+
+    Returns:
+        The board; None where it is not needed, or nobody tells it.
+
+    Raises:
+        RPCError: The server does not answer.
+    """
+    return None if tells_all(end) else await read_board(handle, LAST_SECONDS)

@@ -10,13 +10,10 @@ from temporalio.client import Client, WorkflowHandle
 
 from ..saga.book import TaskState
 from ..saga.engine import TaskResult
-from .board import QUERY_SECONDS, Board, read_board
+from .board import QUERY_SECONDS, Board, last_board, read_board
 from .errors import NoAnswer, failure_for
-from .outcome import Outcome, end_of, outcome_of, refusal_faults, tells_all
+from .outcome import Outcome, end_of, outcome_of, refusal_faults
 from .updates import ask_to_cancel, find_task, send_update
-
-LAST_SECONDS = 10.0
-"""How long the board of a task that has ended may take, where nothing else tells what was undone."""
 
 
 class Task:
@@ -160,8 +157,7 @@ class Task:
         return TaskResult.model_validate(end if is_task else own)
 
     async def _outcome(self, end: BaseException | Any) -> Outcome:
-        board = None if tells_all(end) else await read_board(self.handle, LAST_SECONDS)
-        return outcome_of(end, board, (self.id, self.run_id))
+        return outcome_of(end, await last_board(self.handle, end), (self.id, self.run_id))
 
     async def _tell(self, update: str, by: str, note: str, **argument: Any) -> Any:
         said = to_jsonable_python({**argument, "by": by, "note": note})

@@ -14,7 +14,7 @@ from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
 from counterstep.cli.view import Lines, print_board, usage_line
-from counterstep.cli.watch import Watch, miss_workers
+from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
 from counterstep.connection import has_workers
 from counterstep.saga.errors import FailureType, Fault, SpecError

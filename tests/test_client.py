@@ -138,13 +138,14 @@ async def test_failures_are_exceptions_that_tell_all(starter: TaskClient, effect
     with pytest.raises(TaskRolledBack, match="step 'two'") as failed:
         await (await starter.start(spec)).result()
     assert failed.value.outcome.undone == ("two", "one")
-    for task, input, path, message in (
-        ("desk.tidy", {}, "input", "'what' is missing"),
-        ("desk.tydi", {}, "", "did you mean 'desk.tidy'"),
-    ):
+    cases: list[tuple[str, Any, list[str], str]] = [
+        ("desk.tidy", {}, ["input"], "'what' is missing"),
+        ("desk.tydi", {}, [], "did you mean 'desk.tidy'"),
+    ]
+    for name, input, paths, message in cases:
         with pytest.raises(TaskRefused, match=message) as refused:
-            await (await starter.start(task, input)).result()
-        assert [fault.path for fault in refused.value.faults] == ([path] if path else [])
+            await (await starter.start(name, input)).result()
+        assert [fault.path for fault in refused.value.faults] == paths
     ended = await starter.start({"name": "held", "steps": [step("wait", "desk.look", delay=HELD)]})
     await ended.handle.terminate("by force")
     with pytest.raises(TaskRollbackIncomplete, match="Terminated"):

@@ -1,0 +1,55 @@
+"""``counterstep list``: the tasks of a namespace."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from .options import Address, Json, Namespace
+from .output import emit
+
+
+class State(StrEnum):
+    """The states of a task, for a command that must not load what defines them just to show its help."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPENSATING = "compensating"
+    NEEDS_ATTENTION = "needs_attention"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    CANCELLED = "cancelled"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
+
+
+def list_tasks(
+    state: Annotated[
+        list[State] | None,
+        typer.Option(metavar="STATE", help="Only tasks in this state, e.g. waiting; repeatable."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only tasks of this name, e.g. shop.order.")
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="FILTER", help="Only what fits this list filter of Temporal's as well."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="NUMBER", help="At most so many.")] = 20,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """List tasks: those that run, then the others by their end. A task is here once a worker has begun it."""
+    from .lister import list_rows, print_rows
+    from .target import find_target
+
+    target = find_target(address, namespace)
+    rows, more = asyncio.new_event_loop().run_until_complete(
+        list_rows(target, states=state or (), task=task, query=query, limit=limit)
+    )
+    print_rows(rows, more=more)
+    if json:
+        emit([row.model_dump(mode="json") for row in rows])

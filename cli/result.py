@@ -1,0 +1,35 @@
+"""``counterstep result``: how a task ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from .options import Address, Json, Namespace
+from .run import failures_as_json
+from .status import TaskId
+
+
+def result(
+    id: TaskId,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end of the task, and print nothing meanwhile.")
+    ] = False,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Print what a task has returned, or why it has not.
+
+    A task that has not ended yet is not waited for, unless --wait says so. Exits as `run` does.
+    """
+    with failures_as_json(json):
+        from .resulter import find_result
+        from .summary import finish
+        from .target import find_target
+
+        target = find_target(address, namespace)
+        outcome, end = asyncio.new_event_loop().run_until_complete(find_result(target, id, wait=wait))
+    finish(outcome, end, json=json)

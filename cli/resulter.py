@@ -1,0 +1,44 @@
+"""Finds out how a task ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.client import WorkflowExecutionStatus
+
+from ..client.board import last_board
+from ..client.outcome import Outcome, end_of, left_running, outcome_of
+from ..client.updates import find_task
+from ..connection import connect
+from ..saga.book import TaskState
+from ..saga.status import SAGA_STATE
+from .output import say
+from .target import Target
+
+
+async def find_result(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:
+    """Finds the end of a task.
+
+    Args:
+        target: The server.
+        id: The workflow id.
+        wait: Wait for it.
+
+    Returns:
+        The outcome; and the error that ended it or its result, None where it has not ended.
+
+    Raises:
+        UnknownTask: There is no such task.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    client = await connect(target.config)
+    handle, found = await find_task(client, id)
+    ids = (id, found.run_id)
+    if found.status is WorkflowExecutionStatus.RUNNING and not wait:
+        state = found.typed_search_attributes.get(SAGA_STATE) or TaskState.RUNNING.value
+        say(f"{id} has not ended: it is {state.replace('_', ' ')}.")
+        say(f"`counterstep watch {id}` shows how it goes; `counterstep result {id} --wait` waits.")
+        return left_running({"state": state}, ids), None
+    end = await end_of(handle)
+    return outcome_of(end, await last_board(handle, end), ids), end

@@ -1,0 +1,63 @@
+"""``counterstep start``: begin a task and leave it to its workers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from .failure import CommandFailed
+from .options import Address, Bundles, Json, Namespace, TaskQueue
+from .output import emit
+from .run import failures_as_json
+
+
+def start(
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task.")
+    ],
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="NAME=VALUE", help="A part of the input: JSON, or else text; repeatable."
+        ),
+    ] = None,
+    input_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The input as JSON or YAML; - for stdin.")
+    ] = None,
+    bundle: Bundles = None,
+    id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="Start once under this id; used again, it finds the task."),
+    ] = None,
+    task_queue: TaskQueue = None,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Start a task and leave it to the workers of its queue; `watch` shows how it goes.
+
+    A file is sent as it is, which workers take with COUNTERSTEP_INLINE_SPECS=true only. With a bundle, names
+    and input are checked before anything is sent; without one the workers check them.
+    """
+    from ..bundle.loading import load_bundles
+    from ..bundle.registry import Registry
+    from ..settings import read_settings
+    from .request import read_request
+
+    with failures_as_json(json):
+        settings = read_settings()
+        bundles = load_bundles((*(bundle or ()), *settings.bundles))
+        catalog = Registry(bundles).catalog if bundles else None
+        request = read_request(spec, input or (), input_file, catalog)
+        if id is not None and not id.strip():
+            raise CommandFailed("--id is empty.")
+        from .starter import start_task
+        from .target import find_target
+
+        target = find_target(address, namespace)
+        queue = task_queue or settings.task_queue
+        started = asyncio.new_event_loop().run_until_complete(start_task(target, request, id, queue))
+    if json:
+        emit(started.model_dump(mode="json"))
