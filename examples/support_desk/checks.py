@@ -34,7 +34,7 @@ def word_for_word(subject: Subject) -> Verdict:
 
 @support.validator
 def only_for_this_customer(subject: Subject) -> Verdict:
-    """Checks that the task has acted for nobody else, whatever the message has talked an agent into."""
+    """Checks that a step has acted for nobody else, whatever the message has talked its agent into."""
     others = {found.customer for found in _standing(subject)} - {subject.task["customer"]}
     if others:
         return Verdict.reject(f"it has acted for {', '.join(map(str, others))}")
@@ -80,5 +80,6 @@ def answer_is_true(subject: Subject) -> Verdict:
 
 
 def _standing(subject: Subject, what: str | None = None) -> list[Operation]:
-    operations = desk(subject.task_id).operations(subject.task_id)
-    return [found for found in operations if found.state == DONE and what in (None, found.what)]
+    """Returns what the step has done that stands, of one kind where `what` is given."""
+    own = [found for found in desk(subject.task_id).operations(subject.task_id) if found.step == subject.step]
+    return [found for found in own if found.state == DONE and what in (None, found.what)]

@@ -45,6 +45,7 @@ class Operation(_Model):
     """What a task did, or tried to: a row of its calls; ``result`` is None where it never happened."""
 
     key: str
+    step: str
     what: str
     customer: str | None
     result: dict[str, Any] | None
@@ -52,8 +53,9 @@ class Operation(_Model):
 
 
 class Call(NamedTuple):
-    """A call of a tool: its key, its task, and what it does."""
+    """A call of a tool: its key, its task and step, and what it does."""
 
     key: str
     task: str
+    step: str
     what: str

@@ -67,6 +67,7 @@ operations = Table(
     metadata,
     Column("key", String(64), primary_key=True),
     Column("task", String, nullable=False, index=True),
+    Column("step", String, nullable=False),
     Column("what", String(20), nullable=False),
     Column("customer", String(20)),
     Column("result", JSON),

@@ -176,8 +176,8 @@ def _open_ticket(customer: str, queue: str, said: list[str]) -> Ticket:
 
 def _call(what: str) -> Call:
     step = current_step()
-    return Call(step.idempotency_key, step.task_id, what)
+    return Call(step.idempotency_key, step.task_id, step.step, what)
 
 
 def _undone(what: str, undo: Undo[Any]) -> Call:
-    return Call(undo.idempotency_key, undo.task_id, what)
+    return Call(undo.idempotency_key, undo.task_id, undo.step, what)
