@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow histories explore check format bench rollback soak clean
+.PHONY: help setup demo demo-support test test-slow histories explore check format bench rollback soak clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp ## install everything into .venv
 	@:
@@ -28,6 +28,9 @@ setup: .venv/stamp ## install everything into .venv
 demo: setup ## run a real task to its end, and once more with a late failure that is undone
 	@$(BIN)/python -m examples.trip.demo $(ARGS)
 
+demo-support: setup ## run a task with several wishes: all well, a fault in one of them, a cancel
+	@$(BIN)/python -m examples.support_desk.demo $(ARGS)
+
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow" $(ARGS)
@@ -38,12 +41,17 @@ test-slow: setup ## run the tests that take tens of seconds each, most of the ex
 histories: setup ## record how tasks end, where this version has not yet; make test replays it all
 	@$(BIN)/python -m counterstep.tests.support.recording $(ARGS)
 
-explore: setup ## break two tasks in every place and in every way, and count what is left behind
+explore: setup ## break three tasks in every place and in every way, and count what is left behind
 	@mkdir -p .counterstep
 	@TRIP_DB=.counterstep/explore.sqlite $(BIN)/counterstep explore examples/trip/trip.yaml \
 		--bundle examples.trip.bundle:trip --effects examples.trip.world:standing \
 		--prepare examples.trip.world:restock --input origin=Zurich --input destination=Rome \
 		--input budget=1000 $(ARGS)
+	@rm -rf .counterstep/explore
+	@SUPPORT_DB='.counterstep/explore/{task}.sqlite' $(BIN)/counterstep explore \
+		examples/support_desk/support_desk.yaml --bundle examples.support_desk.bundle:support \
+		--effects examples.support_desk.world:standing \
+		--input-file examples/support_desk/messages/charged_twice.yaml $(ARGS)
 	@COUNTERSTEP_TEST_BANQUET=.counterstep/banquet.sqlite $(BIN)/counterstep explore tests/support/banquet.yaml \
 		--bundle counterstep.tests.support.banquet:banquet \
 		--effects counterstep.tests.support.banquet:standing --input guests=3 $(ARGS)

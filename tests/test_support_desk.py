@@ -21,6 +21,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_behaviour import Behaviour, Call, call
 from counterstep.testing.model_server import ModelServer
+from counterstep.tests.support.demos import play_demo
 from counterstep.tests.support.history import events_of, until_heard
 from examples.support_desk import demo, feature_service
 from examples.support_desk.bundle import support
@@ -266,3 +267,13 @@ async def test_models_are_checked_against_the_database(
     log = [f"{line['step']}: {line['why']}" for line in board["log"] if "falls back" in line["what"]]
     assert ["acted for C-1002" in line for line in log if line.startswith("billing")] == [True]
     assert ["it does not say: " in line for line in log if line.startswith("answer")] == [True]
+
+
+# --- the demo
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_rows_of_all_scenes(tmp_path: Path) -> None:
+    played = play_demo("examples.support_desk.demo", tmp_path, "SUPPORT_")
+    for scene in demo.SCENES:
+        assert scene.proof in played.stdout

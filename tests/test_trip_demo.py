@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from counterstep.embedded import stop
+from counterstep.tests.support.demos import play_demo
 from examples.trip import demo
 from examples.trip.store import BOOKED, CANCELLED, BookingRow, Store
 
 
 def test_the_demo_shows_the_rows_of_both_trips(tmp_path: Path) -> None:
-    own = ("TRIP_DB", "COUNTERSTEP_", "TEMPORAL_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    environment["PYTHONPATH"] = str(Path(demo.__file__).parents[2])
-    try:
-        played = subprocess.run(
-            [sys.executable, "-m", "examples.trip.demo"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-    finally:
-        stopped = stop(tmp_path)
-    assert played.returncode == 0, played.stdout + played.stderr
-    assert stopped
-    assert "Traceback" not in played.stdout + played.stderr
-    assert "stand-in" in played.stderr
-    assert "http://127.0.0.1:" in played.stdout + played.stderr
+    played = play_demo("examples.trip.demo", tmp_path, "TRIP_DB")
     for scene in demo.SCENES:
         assert scene.proof in played.stdout
     left = Store(str(tmp_path / ".counterstep" / "trip.sqlite")).left()
