@@ -20,6 +20,12 @@ from .errors import IdInUse
 AGENT_TASK: Final = "AgentTask"
 _SUMMARY_BYTES: Final = 200
 
+_DETAILS: Final = """\
+- *Request Cancellation* undoes what the task has done, as `counterstep cancel {id}` does.
+- *Terminate* undoes nothing; after it, `counterstep recover {id}` does.
+- `counterstep status {id}` shows what it waits for, and the commands that answer."""
+"""What the Web UI shows beside the board."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -76,6 +82,7 @@ async def start_once(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_one_line(summary) or None,
+            static_details=_DETAILS.format(id=id),
         )
     except WorkflowAlreadyStartedError:
         found = await find_started(client, workflow, argument, id=id)

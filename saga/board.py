@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 MAX_OUTPUT = 50_000
 MAX_OUTPUTS = 1_000_000
 """Bytes of one output, and of all, on the board: the answer to a query has to fit into one message."""
+
+MAX_LINES = 200
+"""Steps, and undos, that the Web UI shows: it passes the whole text around as an address."""
 
 _MARKS = {
     StepState.PENDING: "·",
@@ -60,25 +64,55 @@ def board(book: Book) -> dict[str, Any]:
 
 
 def markdown(book: Book) -> str:
-    """Renders the board for the Web UI's task details."""
-    lines = [f"**{book.task}** — {book.state.value}", ""]
-    if book.goal:
-        lines += [book.goal, ""]
-    lines += ["| | step | state | by |", "|---|---|---|---|"]
-    for name, progress in book.steps.items():
-        lines.append(f"| {_MARKS[progress.state]} | {name} | {progress.state.value} | {progress.target} |")
-    undone = [entry for entry in book.ledger if entry.attempts]
-    if undone:
-        lines += ["", "| undo of | by | state |", "|---|---|---|"]
-        lines += [f"| {e.step} | {e.compensation} | {e.state.value}{_error(e)} |" for e in undone]
+    """Renders the board for the Web UI's task details: in lists, for it shows tables without any space."""
+    parts = [f"**{_line(book.task)}**: {book.state.value}", _line(book.goal)]
+    asked = [_asked(question, book.task_id) for question in book.waiting_for()]
+    parts += _section("Waits for an answer", asked)
+    parts += _section("Steps", [_progress(name, progress) for name, progress in book.steps.items()])
+    ended = {entry_id: None for entry_id in book.undo_order}
+    begun = [entry.id for entry in book.ledger if entry.attempts and entry.id not in ended]
+    undos = [_undo(book.ledger[entry_id]) for entry_id in (*ended, *begun)]
+    parts += _section("Undos, in their order", undos)
     if book.failure:
-        lines += ["", f"**First failure:** {book.failure}"]
+        parts.append(f"**First failure:** {_line(str(book.failure))}")
     usage = book.usage
-    lines += ["", f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"]
+    spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"
     if usage.unpriced_calls:
         models = ", ".join(usage.unpriced_models)
-        lines.append(f"(no price is known for {models}: {usage.unpriced_calls} calls are not in the sum)")
-    return "\n".join(lines)
+        spent += f" (no price is known for {models}: {usage.unpriced_calls} calls are not in the sum)"
+    return "\n\n".join(part for part in (*parts, spent) if part)
+
+
+def _section(title: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    lines = [f"- {item}" for item in items[:MAX_LINES]]
+    if len(items) > MAX_LINES:
+        lines.append(f"- and {len(items) - MAX_LINES} more, which the query `board` shows")
+    return ["\n".join([f"### {title}", *lines])]
+
+
+def _asked(question: Mapping[str, Any], task_id: str) -> str:
+    """Takes nothing for granted: what a child asks has come by a signal."""
+    step, update = question.get("step"), question.get("update")
+    command = f"counterstep {update} {question.get('task', task_id)} {step} ACTION"
+    actions = question.get("actions")
+    known = ", ".join(map(str, actions)) if isinstance(actions, list | tuple) else ""
+    return f"**{step}**: {_line(str(question.get('ask')))} (`{command}`, one of: {known})"
+
+
+def _progress(name: str, progress: Progress) -> str:
+    by = f", by {progress.target}" if progress.target else ""
+    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}"
+
+
+def _undo(entry: Entry) -> str:
+    return f"**{entry.step}** {entry.state.value}, by {entry.compensation}{_line(_error(entry))}"
+
+
+def _line(text: str) -> str:
+    """What somebody wrote must not end a list, nor what they wrote in Markdown look like ours."""
+    return re.sub(r"([\\*_`<\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _step(progress: Progress, room: int) -> dict[str, Any]:
