@@ -170,7 +170,7 @@ class Group(SpecModel):
 
 
 class Step(SpecModel):
-    """One node of a task. It calls, or is, exactly one of `KINDS`.
+    """One node of a task: exactly one of `agent`, `tool`, `workflow`, `group`, `approve` and `wait`.
 
     Attributes:
         id: Its name, unique in the whole task.
