@@ -18,6 +18,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga import verification
 from counterstep.testing.server import temporal_server
+from counterstep.tests.support.build_id import say_which_build
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.own_workflows import CallsUnknown, FiveSteps
 from counterstep.tests.support.tasks import Tasks
@@ -25,6 +26,8 @@ from counterstep.tests.support.tasks import Tasks
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("counterstep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("counterstep")
+
+say_which_build()
 
 
 @pytest.fixture(scope="session")

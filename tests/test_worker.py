@@ -28,6 +28,11 @@ def in_root(shop: Shop) -> Shop:
     return Shop(ROOT, variables)
 
 
+def start_script(shop: Shop, stderr: Path) -> subprocess.Popen[bytes]:
+    with open(stderr, "w") as file:
+        return subprocess.Popen(SCRIPT, cwd=shop.folder, env=shop.variables(), stderr=file)
+
+
 async def test_sigterm_lets_running_calls_finish_and_takes_no_new_ones(
     server: EmbeddedServer, client: Client, task_queue: str, tmp_path: Path
 ) -> None:
@@ -40,7 +45,7 @@ async def test_sigterm_lets_running_calls_finish_and_takes_no_new_ones(
         COUNTERSTEP_LOG_FORMAT="json",
     )
     log = tmp_path / "worker.log"
-    worker = in_root(shop).start(command=SCRIPT, stderr=log)
+    worker = start_script(in_root(shop), log)
     until_written(log, "worker started")
     shop.hold("reserve slow")
     steps = [

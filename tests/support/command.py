@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from counterstep.cli import main
+from counterstep.tests.support.forked import Forked
+
 COMMAND = [sys.executable, "-m", "counterstep.cli"]
+"""The command as a process that starts from nothing; `Shop` forks it."""
 
 BUNDLE = """
 import os, time
@@ -158,30 +163,38 @@ class Shop:
 
     def run(self, *arguments: str, stdin: str = "") -> Ended:
         """Runs a command to its end."""
+        with tempfile.NamedTemporaryFile() as said:
+            running = self.start(*arguments, stderr=Path(said.name), stdin=stdin)
+            try:
+                out, _ = running.communicate(timeout=100)
+            finally:
+                running.kill()
+            err = Path(said.name).read_text()
+        assert "Traceback" not in err, err
+        return Ended(running.wait(), out, err)
+
+    def run_from_nothing(self, *arguments: str, **variables: str) -> Ended:
+        """Runs a command in a process of which nothing is imported yet, with more variables."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,
-            env=self.variables(),
-            input=stdin,
+            env={**self.variables(), **variables},
             capture_output=True,
             text=True,
             timeout=100,
         )
-        assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str, stderr: Path, command: list[str] | None = None) -> subprocess.Popen[str]:
-        """Starts a command, or another program, with its stderr in a file."""
-        with open(stderr, "w") as file:
-            return subprocess.Popen(
-                [*(command or COMMAND), *arguments],
-                cwd=self.folder,
-                env=self.variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-            )
+    def start(self, *arguments: str, stderr: Path, stdin: str = "") -> Forked:
+        """Starts a command with its stderr in a file."""
+        return Forked(
+            counterstep,
+            *arguments,
+            folder=self.folder,
+            environment=self.variables(),
+            stderr=stderr,
+            stdin=stdin,
+        )
 
     def variables(self) -> dict[str, str]:
         """The environment of the commands: nothing of the tester's own settings."""
@@ -212,13 +225,14 @@ class Terminal:
     def __init__(self, shop: Shop, *arguments: str) -> None:
         self._screen, own_end = pty.openpty()
         self.seen = ""
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=shop.folder,
-            env={**shop.variables(), "TERM": "xterm", "COLUMNS": "100"},
-            stdin=own_end,
-            stdout=subprocess.DEVNULL,
-            stderr=own_end,
+        tty = os.ttyname(own_end)
+        self.process = Forked(
+            counterstep,
+            *arguments,
+            folder=shop.folder,
+            environment={**shop.variables(), "TERM": "xterm", "COLUMNS": "100"},
+            terminal=tty,
+            stderr=Path(tty),
         )
         os.close(own_end)
 
@@ -239,7 +253,12 @@ class Terminal:
         """Waits for the command and returns its exit code."""
         until(lambda: self.shows("") and self.process.poll() is not None, f"the end of {self.seen}")
         os.close(self._screen)
-        return self.process.returncode
+        return self.process.wait()
+
+
+def counterstep(*arguments: str) -> None:
+    """The command; it finds its arguments in ``sys.argv``."""
+    main()
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = 90) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from counterstep.tests.support.command import until_written
+from counterstep.tests.support.forked import Forked
 from counterstep.tests.support.workers import errand_worker
 
 READY = "ready"
 
 
 @contextmanager
-def worker_process(address: str, task_queue: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts a worker and waits until it works, which takes about 3 s.
+def worker_process(address: str, task_queue: str) -> Iterator[Forked]:
+    """Starts a worker and waits until it works.
 
     Args:
         address: The Temporal server.
@@ -25,29 +28,22 @@ def worker_process(address: str, task_queue: str) -> Iterator[subprocess.Popen[s
     Yields:
         The process; ``kill()`` is kill -9. It is gone when the block ends, and when this process ends.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", __name__, address, task_queue],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
+    with tempfile.NamedTemporaryFile() as said:
+        told = Path(said.name)
+        process = Forked(_work, address, task_queue, folder=Path.cwd(), environment=os.environ, stderr=told)
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline().strip()
-            assert line == READY, f"the worker has not started: {line!r}"
+            until_written(told, READY)
             yield process
         finally:
             process.kill()
+            process.wait()
+
+
+def _work(address: str, task_queue: str) -> None:
+    asyncio.run(_serve(address, task_queue))
 
 
 async def _serve(address: str, task_queue: str) -> None:
     async with errand_worker(address, task_queue):
-        sys.stdout.write(f"{READY}\n")
-        sys.stdout.flush()
-        await asyncio.to_thread(sys.stdin.read)  # ends with the process that has started this one
-        os._exit(0)
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(*sys.argv[1:]))
+        sys.stderr.write(f"{READY}\n")
+        await asyncio.Event().wait()
