@@ -17,6 +17,8 @@ from ..saga.wire import MAX_PAYLOAD
 MAX_DEPTH = 50
 """Levels of lists and mappings in a document."""
 
+_MOST_DIGITS = 400
+_LONGEST_REASON = 200
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     # As JSON and YAML 1.2 have them, so that NO, 12:30, 1_000, 0123 and 2026-01-01 stay the text they are.
@@ -54,6 +56,11 @@ class _Loader(yaml.SafeLoader):
                 raise _Refused(f"the key {key!r} stands here twice", key_node.start_mark)
             found[key] = self.construct_object(value_node, deep=True)
 
+    def whole_number_of(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _MOST_DIGITS:
+            raise _Refused(f"a number of {len(node.value)} digits is too large", node.start_mark)
+        return int(node.value)
+
     def number_of(self, node: yaml.ScalarNode) -> float:
         number = float(node.value)
         if not math.isfinite(number):
@@ -70,9 +77,10 @@ for _name, (_pattern, _first) in _SCALARS.items():
 _Loader.yaml_constructors = {
     key: made
     for key, made in yaml.SafeLoader.yaml_constructors.items()
-    if key in {f"{_TAG}{name}" for name in ("null", "bool", "int", "str", "seq")}
+    if key in {f"{_TAG}{name}" for name in ("null", "bool", "str", "seq")}
 }
 _Loader.add_constructor(f"{_TAG}map", _Loader.object_of)
+_Loader.add_constructor(f"{_TAG}int", _Loader.whole_number_of)
 _Loader.add_constructor(f"{_TAG}float", _Loader.number_of)
 _Loader.add_constructor(None, _Loader.refuse)
 
@@ -142,12 +150,8 @@ def payload_faults(value: Any, path: str = "") -> list[Fault]:
     if faults:
         return faults
     size = len(json.dumps(value, ensure_ascii=False).encode())
-    return [Fault(path, too_large(size))] if size > MAX_PAYLOAD else []
-
-
-def too_large(size: int) -> str:
-    """Says that so many bytes are too many for one payload."""
-    return f"has {size} bytes; at most {MAX_PAYLOAD} are allowed"
+    message = f"has {size} bytes; at most {MAX_PAYLOAD} are allowed"
+    return [Fault(path, message)] if size > MAX_PAYLOAD else []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,7 +163,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _yaml_reason(error: yaml.MarkedYAMLError) -> str:
     if isinstance(error, _Refused):
-        return str(error.problem)
+        reason = str(error.problem)
+        return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
     if error.context and "single document" in error.context:
         return "has more than one document; a second one begins here"
     return f"is not YAML: {error.problem or error.context}"

@@ -33,6 +33,12 @@ __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
 MAX_BYTES = 256 * 1024
 """The largest spec that is read: it has to fit into a workflow's history with room to spare."""
 
+MAX_STEPS = 1000
+"""The most steps of a task, those inside groups included: each of them is on its board."""
+
+MOST_FAULTS = 100
+"""The most faults that are told at once: nobody reads more."""
+
 _MODELS: Mapping[str, type[BaseModel]] = {
     "steps": Step,
     "group": Group,
@@ -94,7 +100,11 @@ def parse_spec(document: Any) -> TaskSpec:
         raise SpecError([Fault("", f"a spec is a mapping with name and steps, not {_kind(document)}")])
     not_json = list(json_faults(document))
     if not_json:
-        raise SpecError(not_json)
+        raise SpecError(first_faults(not_json))
+    steps = _count_steps(document)
+    if steps > MAX_STEPS:
+        message = f"are {steps}, those inside groups included; a task has at most {MAX_STEPS}"
+        raise SpecError([Fault("steps", f"{message}, and for_each runs one of them for many items")])
     try:
         return TaskSpec.model_validate(document)
     except ValidationError as error:
@@ -104,7 +114,21 @@ def parse_spec(document: Any) -> TaskSpec:
             inside = [other for path, other in faults.items() if path.startswith(f"{fault.path}.")]
             if not any("no key" in other.message for other in inside):
                 faults.setdefault(fault.path, fault)
-        raise SpecError(list(faults.values())) from None
+        raise SpecError(first_faults(list(faults.values()))) from None
+
+
+def first_faults(faults: Sequence[Fault]) -> Sequence[Fault]:
+    """Returns the faults that are told, and how many others there are."""
+    if len(faults) <= MOST_FAULTS:
+        return faults
+    return [*faults[:MOST_FAULTS], Fault("", f"... and {len(faults) - MOST_FAULTS} more faults")]
+
+
+def _count_steps(document: Any) -> int:
+    steps = document.get("steps") if isinstance(document, Mapping) else None
+    if not isinstance(steps, list | tuple):
+        return 0
+    return len(steps) + sum(_count_steps(step.get("group")) for step in steps if isinstance(step, Mapping))
 
 
 def _faults(errors: Sequence[ErrorDetails], document: Any) -> dict[str, Fault]:

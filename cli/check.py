@@ -21,6 +21,7 @@ def check(
     """Find the errors of a task before it runs; nothing is started."""
     from ..bundle.loading import load_bundles
     from ..bundle.registry import Registry
+    from ..bundle.spec_file import first_faults
     from ..saga.check import check_spec
     from ..saga.errors import SpecError
     from ..settings import read_settings
@@ -39,7 +40,7 @@ def check(
     if not faults:
         say(f"{spec}: no faults")
         return
-    for fault in faults:
+    for fault in first_faults(faults):
         say(str(fault))
     hint = "" if references else " No bundle is loaded; name yours with --bundle or COUNTERSTEP_BUNDLES."
     number = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..bundle.spec_file import load_spec
+from ..bundle.spec_file import first_faults, load_spec
 from ..saga.catalog import STAND_IN, Catalog
 from ..saga.check import check_input, check_spec
 from ..saga.errors import Fault, SpecError
@@ -94,7 +94,7 @@ def read_request(
     else:
         faults += _faults(spec, task_input, catalog) if spec else []
     if faults:
-        raise SpecError(faults)
+        raise SpecError(first_faults(faults))
     name = source if is_registered or spec is None else spec.name
     return Request(name=name, spec=spec, is_registered=is_registered, input=task_input)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..bundle.document import payload_faults, read_document, too_large
+from ..bundle.document import payload_faults, read_document
 from ..saga.errors import Fault, SpecError
 from ..saga.wire import MAX_PAYLOAD
 
@@ -84,11 +85,12 @@ def _refuse(constant: str) -> NoReturn:
 
 def _read_file(source: str) -> Any:
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            raw = file.read(MAX_PAYLOAD + 1)
     except OSError as error:
         raise SpecError([Fault(source, f"cannot be read: {error.strerror or error}")]) from None
     if len(raw) > MAX_PAYLOAD:
-        raise SpecError([Fault(source, too_large(len(raw)))])
+        raise SpecError([Fault(source, f"is too large; at most {MAX_PAYLOAD} bytes are allowed")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

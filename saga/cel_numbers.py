@@ -14,7 +14,7 @@ MAX_ITEMS = 100_000
 """Items that all loops of one evaluation may visit: a workflow that thinks for 2 s is taken for dead."""
 
 MAX_TEXT = 4_000_000
-"""Characters of a text, or items of a list, that an expression may put together."""
+"""Characters of a text that an expression may put together; of a list as many items as loops may visit."""
 
 _KINDS = {
     int: "a number",
@@ -159,8 +159,9 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
             raise OverflowError
         return result
     if operator == "+" and type(left) is type(right) and isinstance(left, str | bytes | list):
-        if len(left) + len(right) > MAX_TEXT:
-            raise Refused(f"the result of + has more than {MAX_TEXT} characters or items")
+        most, what = (MAX_ITEMS, "items") if isinstance(left, list) else (MAX_TEXT, "characters")
+        if len(left) + len(right) > most:
+            raise Refused(f"the result of + has more than {most} {what}")
         return left + right
     if operator in "+-" and isinstance(right, timedelta) and isinstance(left, datetime | timedelta):
         return left + right if operator == "+" else left - right

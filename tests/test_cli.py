@@ -250,7 +250,7 @@ def test_single_values_go_before_the_file(tmp_path: Path) -> None:
         (["a=1"], "[1, 2]", ["is no mapping, so --input cannot add to it"]),
         (["a"], "{b: [", ["'a' has another shape", "input.yaml:1:"]),
         ([], b"\xff\xfe", ["is not UTF-8 text"]),
-        ([], " " * 1_000_001, ["has 1000001 bytes"]),
+        ([], " " * 1_000_001, ["is too large; at most 1000000 bytes are allowed"]),
     ],
 )
 def test_an_input_that_is_no_json_has_all_its_faults_named(
