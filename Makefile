@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-slow histories explore check format bench rollback soak clean
+.PHONY: help setup demo demo-support test test-slow test-ui pictures histories explore check format bench rollback soak clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,12 +31,28 @@ demo: setup ## run a real task to its end, and once more with a late failure tha
 demo-support: setup ## run a task with several wishes: all well, a fault in one of them, a cancel
 	@$(BIN)/python -m examples.support_desk.demo $(ARGS)
 
+# They start many processes: what these import is compiled once, also where the environment says otherwise.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: setup ## run the tests that take tens of seconds each, most of the explorer's
 	@$(BIN)/pytest --numprocesses 2 --dist load -m slow $(ARGS)
+
+.venv/ui: .venv/stamp
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[ui]'
+	@touch $@
+
+test-ui: .venv/ui ## look at tasks in the Web UI with a browser; needs Chromium
+	@$(BIN)/pytest tests/ui $(ARGS)
+
+PICTURES := list list-rolled-back timeline undos board-rolled-back board-waiting
+
+pictures: test-ui ## and keep what it has seen as the pictures of the docs
+	@mkdir -p docs/images
+	@cp $(PICTURES:%=.counterstep/ui/%.png) docs/images
 
 histories: setup ## record how tasks end, where this version has not yet; make test replays it all
 	@$(BIN)/python -m counterstep.tests.support.recording $(ARGS)
