@@ -34,18 +34,21 @@ async def events_of(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
 async def until_event(
     handle: WorkflowHandle[Any, Any], *kinds: EventType.ValueType, seconds: float = 60
 ) -> None:
-    """Waits until there are events of these kinds, in this order."""
-    deadline = time.monotonic() + seconds
-    while True:
-        missing = list(kinds)
-        for event in await events_of(handle):
-            if missing and event.event_type == missing[0]:
-                missing.pop(0)
-        if not missing:
-            return
+    """Waits until there are events of these kinds, in this order, in the history of the newest run."""
+    missing: list[EventType.ValueType] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                missing = list(kinds)
+                async for event in handle.fetch_history_events(wait_new_event=True):
+                    if event.event_type == missing[0]:
+                        missing.pop(0)
+                    if not missing:
+                        return
+                await asyncio.sleep(_PAUSE)  # this run has ended; there may be another one
+    except TimeoutError:
         names = [EventType.Name(kind) for kind in missing]
-        assert time.monotonic() < deadline, f"{names} are missing in the history of {handle.id}"
-        await asyncio.sleep(_PAUSE)
+        raise AssertionError(f"{names} are missing in the history of {handle.id}") from None
 
 
 async def until_heard(handle: WorkflowHandle[Any, Any]) -> None:
