@@ -1,0 +1,52 @@
+"""The board as Markdown: what others have written cannot break it, or the task that shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from counterstep.saga.board import MAX_LINES, markdown
+from counterstep.saga.book import Book
+from counterstep.saga.budget import Budget
+from counterstep.saga.progress import Progress
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book(
+        task="shop.order",
+        task_id="order-1",
+        goal="Buy it.",
+        budget=Budget(),
+        now=lambda: datetime(2030, 1, 1, tzinfo=UTC),
+        changed=lambda _: None,
+    )
+
+
+def test_text_of_others_stays_text(book: Book) -> None:
+    book.goal = "Buy *it*,\n\n# now\n| or | <b>not</b>"
+    assert markdown(book).splitlines()[2] == r"Buy \*it\*, # now | or | \<b>not\</b>"
+
+
+@pytest.mark.parametrize("asked", [{}, {"actions": 7, "ask": ["what"], "step": None}])
+def test_what_a_child_asks_may_be_anything(book: Book, asked: dict[str, Any]) -> None:
+    book.waiting_for = lambda: [asked]
+    assert "### Waits for an answer\n- **None**" in markdown(book)
+
+
+def test_the_command_that_answers_goes_to_the_task_that_asks(book: Book) -> None:
+    question = {"step": "sign", "ask": "Sign?", "update": "decide", "actions": ["approve", "reject"]}
+    book.waiting_for = lambda: [question, {**question, "task": "order-1/child"}]
+    lines = markdown(book).splitlines()
+    assert "- **sign**: Sign? (`counterstep decide order-1 sign ACTION`, one of: approve, reject)" in lines
+    assert any("`counterstep decide order-1/child sign ACTION`" in line for line in lines)
+
+
+def test_a_large_task_is_shown_in_part(book: Book) -> None:
+    for number in range(MAX_LINES + 5):
+        book.add_step(f"s{number}", Progress(kind="tool", target="shop.buy"))
+    lines = markdown(book).splitlines()
+    assert lines.count("- and 5 more, which the query `board` shows") == 1
+    assert len(lines) < MAX_LINES + 20
