@@ -1,21 +1,35 @@
-"""How a worker logs: every record of every library in one format."""
+"""How a worker logs: every record of every library in one format, with where it belongs and without keys."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TextIO
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
+
+from .redaction import REDACTED, redacted
+
+try:
+    from opentelemetry import trace
+except ImportError:
+    trace = None  # type: ignore[assignment]
 
 _CHATTY = ("httpx", "httpcore", "openai", "LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """Libraries that log each request at the level info."""
 
+_SECRET_FIELD = re.compile(r"(?i)api[_-]?key|secret|passw|authorization|credential|(^|[_-])token$")
+
 
 def configure_logs(stream: TextIO, *, json: bool, level: str) -> None:
     """Sends the logs of this process to one stream, one line a record.
+
+    A record that is made inside a call or a workflow has the fields ``workflow_id``, ``run_id``, ``attempt``,
+    ``workflow`` or ``activity`` (the type), and ``step`` inside a call of a task; under OpenTelemetry also
+    ``trace_id``. What a workflow logs while its history is replayed is left out, whichever logger it uses.
 
     Args:
         stream: Where they go.
@@ -24,12 +38,22 @@ def configure_logs(stream: TextIO, *, json: bool, level: str) -> None:
     """
     numeric = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_is_new)
     handler.setFormatter(_formatter(json=json, colors=stream.isatty()))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(numeric)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(numeric if numeric < logging.INFO else max(numeric, logging.WARNING))
+    # Users may log with structlog itself: its records go the same way.
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
     # Which workflow and activity a record belongs to is a field of its own, not part of its text.
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
@@ -41,27 +65,74 @@ def drop_other_handlers() -> None:
         logging.getLogger(name).handlers.clear()
 
 
+def _is_new(record: logging.LogRecord) -> bool:
+    return not (workflow.in_workflow() and workflow.unsafe.is_replaying_history_events())
+
+
 def _formatter(*, json: bool, colors: bool) -> logging.Formatter:
-    shared: Sequence[Processor] = [
+    last = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=colors)
+    processors: Sequence[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
-        _without_internals,
+        structlog.contextvars.merge_contextvars,
+        _with_place,
+        _with_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Tracebacks stay plain: those with local variables would print keys and customers' data.
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _without_secrets,
+        last,
     ]
-    # Tracebacks stay plain: those with local variables would print keys and customers' data.
-    last: Sequence[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-        if json
-        else [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
-    )
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-    )
+    return structlog.stdlib.ProcessorFormatter(processors=processors)
 
 
-def _without_internals(
-    logger: structlog.typing.WrappedLogger, method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    return {name: value for name, value in event.items() if name != "temporal_log" and name[:2] != "__"}
+def _with_place(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Adds where a record was made, instead of the SDK's own fields, which hold the same in another shape."""
+    kept = {name: value for name, value in event.items() if not name.startswith(("temporal_", "_"))}
+    place: dict[str, object] = {}
+    if activity.in_activity():
+        call = activity.info()
+        place = {
+            "workflow_id": call.workflow_id,
+            "run_id": call.workflow_run_id,
+            "activity": call.activity_type,
+            "attempt": call.attempt,
+        }
+    elif workflow.in_workflow():
+        task = workflow.info()
+        place = {
+            "workflow_id": task.workflow_id,
+            "run_id": task.run_id,
+            "workflow": task.workflow_type,
+            "attempt": task.attempt,
+        }
+    meta = {name: event[name] for name in ("_record", "_from_structlog")}
+    return {**place, **kept, **meta}
+
+
+def _with_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if trace is None:
+        return event
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event
+
+
+def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Takes keys out of everything that is about to be written: message, fields and tracebacks."""
+    return {name: _clean(value, name) for name, value in event.items()}
+
+
+def _clean(value: Any, name: str = "") -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_FIELD.search(name):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {str(key): _clean(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return redacted(str(value))

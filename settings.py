@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -13,6 +16,12 @@ from .saga.duration import Duration
 from .saga.errors import CounterstepError, Fault
 
 PREFIX = "COUNTERSTEP_"
+
+SECRET_FILE = re.compile(r"^(\w+_(?:API_KEY|ACCESS_KEY|PASSWORD|SECRET))_FILE$")
+"""``OPENAI_API_KEY_FILE`` names the file that holds ``OPENAI_API_KEY``."""
+
+LARGEST_SECRET = 10_000
+"""Bytes of such a file; a larger one is something else."""
 
 
 class SettingsError(CounterstepError):
@@ -83,8 +92,10 @@ class Settings(BaseModel):
     graceful_shutdown: Duration = timedelta(seconds=30)
 
 
-def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Reads the settings; a variable that is blank counts as not set.
+def read_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
+    """Reads the settings, and the secrets that are in files; a variable that is blank counts as not set.
+
+    A secret is put where those look for it who need it: ``OPENAI_API_KEY_FILE`` has `OPENAI_API_KEY` set.
 
     Args:
         environment: The variables; the process's own where not given.
@@ -97,14 +108,69 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     variables = os.environ if environment is None else environment
     given = {name: variables.get(_variable(name), "").strip() for name in Settings.model_fields}
+    secrets, faults = _read_secrets(variables)
+    settings = Settings()
     try:
-        return Settings.model_validate({name: value for name, value in given.items() if value})
+        settings = Settings.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as error:
-        raise SettingsError([_fault(dict(item)) for item in error.errors(include_url=False)]) from None
+        faults = [_fault(dict(item)) for item in error.errors(include_url=False)] + faults
+    faults += _misspelt(variables)
+    if faults:
+        raise SettingsError(faults)
+    variables.update(secrets)
+    return settings
 
 
 def _variable(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
+
+
+def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
+    """Finds variables that look like ours; others may begin like them, those of a bundle for example."""
+    known = [_variable(name) for name in Settings.model_fields]
+    faults = []
+    for name in sorted(set(variables) - set(known)):
+        if not name.startswith(PREFIX):
+            continue
+        near = get_close_matches(
+            name[len(PREFIX) :][:100], [other[len(PREFIX) :] for other in known], 1, 0.65
+        )
+        if near:
+            faults.append(Fault(name, f"there is no such setting; did you mean {PREFIX}{near[0]}?"))
+    return faults
+
+
+def _read_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    secrets, faults = {}, []
+    for variable, path in sorted(variables.items()):
+        match = SECRET_FILE.match(variable)
+        if match is None or not path.strip():
+            continue
+        if variables.get(match[1], "").strip():
+            faults.append(Fault(variable, f"{match[1]} is set as well; only one of the two can count"))
+            continue
+        try:
+            secrets[match[1]] = _read_secret(Path(path.strip()))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            faults.append(Fault(variable, f"{path.strip()!r} cannot be used: {reason}"))
+    return secrets, faults
+
+
+def _read_secret(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(LARGEST_SECRET + 1)
+    if len(content) > LARGEST_SECRET:
+        raise ValueError(f"it has more than {LARGEST_SECRET} bytes")
+    try:
+        secret = content.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError("it is no text") from None
+    if not secret:
+        raise ValueError("it is empty")
+    if not secret.isprintable():
+        raise ValueError("it has more than one line")
+    return secret
 
 
 def _fault(error: dict[str, Any]) -> Fault:

@@ -20,6 +20,7 @@ from counterstep.connection import DEFAULT_ADDRESS, connect, log_through_python,
 from counterstep.logs import configure_logs, drop_other_handlers
 from counterstep.plugin import CounterstepPlugin
 from counterstep.process import end_process
+from counterstep.redaction import hide
 from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable
 from counterstep.settings import Settings, SettingsError, read_settings
 
@@ -48,6 +49,7 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
         raise SettingsError([Fault("COUNTERSTEP_BUNDLES", message)])
     bundles = load_bundles(settings.bundles)
     plugin = CounterstepPlugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
+    hide(config.get("api_key") or "")
     client = await connect(config, [plugin])
     worker = make_worker(client, settings.task_queue, settings.graceful_shutdown)
     stopping = _stop_on_signals()

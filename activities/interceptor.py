@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
 from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -23,6 +26,8 @@ from ..bundle.current import CURRENT_STEP, CurrentStep
 from ..saga.errors import FailureType
 from ..saga.failure import trim
 from ..saga.wire import HEADER, MAX_PAYLOAD, CallHeader
+
+logger = logging.getLogger("counterstep.calls")
 
 JITTER = 0.2
 """Retries wait between 80 % and 120 % of their time: calls that failed together do not return together."""
@@ -45,9 +50,14 @@ class CallInterceptor(ActivityInboundInterceptor):
         info = activity.info()
         step = CurrentStep(header.key, header.task_id or info.workflow_id or "", header.step, info.attempt)
         token = CURRENT_STEP.set(step)
+        # It ends with the context of the call: what the SDK logs after a failure has it, too.
+        bind_contextvars(step=header.step)
+        started = time.monotonic()
         beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
         try:
-            return _measured(await super().execute_activity(input), header)
+            result = _measured(await super().execute_activity(input), header)
+            logger.info("%s took %.3f s", info.activity_type, time.monotonic() - started)
+            return result
         except ApplicationError as error:
             raise _jittered(_small(error), header, info.attempt) from error.__cause__
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +10,13 @@ from email.utils import parsedate_to_datetime
 
 from temporalio.exceptions import ApplicationError
 
+from ..redaction import redacted
 from ..saga.errors import FailureType
 
 LONGEST_MESSAGE = 500
 LONGEST_DELAY = timedelta(seconds=60)
 
 _RETRYABLE = (408, 409, 429)
-_SHORTEST_SECRET = 6
-_SECRET_VARIABLE = re.compile(r"_(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-_SECRETS = (
-    re.compile(r"\bsk-[\w*.-]+"),
-    re.compile(r"\bAIza[\w-]{10,}"),
-    re.compile(r"(?i)\bbearer\s+[^\s\"',;]+"),
-    re.compile(r"(?i)(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
-    re.compile(
-        r"(?i)\b(?:api[_-]?key|\w+[_-]token|\w*secret|password|(?<=[?&])key)[\"']?\s*[=:]\s*[\"']?[^\s\"',;&}]+"
-    ),
-)
 _MISSING_KEY = re.compile(r"(?i)missing credentials|api_key client option must be set")
 _WRAPPING = re.compile(r"^(?:litellm\.\w+: |\w+Error: |Timeout Error: |\w+Exception - |\w+Error - )+")
 
@@ -100,17 +89,6 @@ def application_error(failures: Sequence[ModelFailure]) -> ApplicationError:
         type=FailureType.MODEL_UNAVAILABLE,
         next_retry_delay=min(delays) if len(delays) == len(waiting) else None,
     )
-
-
-def redacted(text: str) -> str:
-    """Returns a text without keys: no values of secret environment variables, nothing that looks like one."""
-    values = [value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)]
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "[redacted]")
-    for pattern in _SECRETS:
-        text = pattern.sub("[redacted]", text)
-    return text
 
 
 def _trimmed(text: str, longest: int) -> str:

@@ -13,7 +13,7 @@ import pytest
 import counterstep
 
 ROOT = Path(__file__).resolve().parent.parent
-OUTSIDE = {"tests", "examples", "benchmarks", "docs"}
+OUTSIDE = {"tests", "examples", "benchmarks", "deploy", "docs"}
 LONGEST_MODULE = 350
 
 PUBLIC_NAMES = [

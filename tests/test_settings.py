@@ -1,16 +1,13 @@
-"""Environment variables, and where a command finds what it was asked to run."""
+"""Environment variables: what they may say, what is refused, and secrets in files."""
 
 from __future__ import annotations
 
-import io
-import json
-import logging
-from collections.abc import Iterator
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from counterstep.logs import configure_logs
 from counterstep.settings import Settings, SettingsError, read_settings
 
 
@@ -58,38 +55,61 @@ def test_all_faults_come_at_once_with_their_variables() -> None:
     assert "must be true or false, not 'perhaps'" in str(caught.value)
 
 
-@pytest.fixture
-def logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("COUNTERSTEP_MODELS", "COUNTERSTEP_MODEL"),
+        ("COUNTERSTEP_INLINE_SPEC", "COUNTERSTEP_INLINE_SPECS"),
+        ("COUNTERSTEP_LOGLEVEL", "COUNTERSTEP_LOG_LEVEL"),
+    ],
+)
+def test_a_misspelt_setting_is_not_overlooked(variable: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: there is no such setting; did you mean {meant}"):
+        read_settings({variable: "x"})
 
 
-def test_records_of_any_library_become_json_lines(logging_restored: None) -> None:
-    stream = io.StringIO()
-    configure_logs(stream, json=True, level="info")
-    try:
-        raise ValueError("secret in a local variable is not shown")
-    except ValueError:
-        logging.getLogger("anybody").exception("failed %s", "twice", extra={"temporal_workflow": {"id": "x"}})
-    logging.getLogger("httpx").info("a request")
-    (line,) = stream.getvalue().splitlines()
-    record = json.loads(line)
-    assert (record["event"], record["level"], record["logger"]) == ("failed twice", "error", "anybody")
-    assert record["temporal_workflow"] == {"id": "x"}
-    assert "ValueError" in record["exception"]
+def test_variables_of_others_are_left_alone() -> None:
+    read_settings({"COUNTERSTEP_SHELF": "a bundle's own", "SSL_CERT_FILE": "/nowhere", "MODEL": "x"})
 
 
-def test_the_console_has_the_traceback_without_variables(logging_restored: None) -> None:
-    stream = io.StringIO()
-    configure_logs(stream, json=False, level="warning")
-    password = "hunter" + str(2)
-    try:
-        int(password)
-    except ValueError:
-        logging.getLogger("anybody").warning("failed", exc_info=True)
-    logging.getLogger("anybody").info("not shown")
-    assert "failed" in stream.getvalue()
-    assert "not shown" not in stream.getvalue()
-    assert "password =" not in stream.getvalue()
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-from-a-file\n")
+    variables = {"OPENAI_API_KEY_FILE": str(file), "TEMPORAL_API_KEY_FILE": str(file), "OPENAI_API_KEY": " "}
+    read_settings(variables)
+    assert variables["OPENAI_API_KEY"] == variables["TEMPORAL_API_KEY"] == "sk-from-a-file"
+
+
+def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: Path) -> None:
+    contents = {"EMPTY": b"\n", "TWO": b"one\ntwo\n", "BINARY": b"\xff\xfe", "LARGE": b"k" * 10_001}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    variables = {f"{name}_API_KEY_FILE": str(tmp_path / name) for name in [*contents, "MISSING"]}
+    variables |= {"BOTH_API_KEY": "sk-set", "BOTH_API_KEY_FILE": str(tmp_path / "TWO")}
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**variables, "COUNTERSTEP_LOG_LEVEL": "loud"})
+    said = {fault.path: fault.message for fault in caught.value.faults}
+    assert set(said) == {"COUNTERSTEP_LOG_LEVEL", *variables} - {"BOTH_API_KEY"}
+    assert said["EMPTY_API_KEY_FILE"].endswith("it is empty")
+    assert said["TWO_API_KEY_FILE"].endswith("it has more than one line")
+    assert said["BINARY_API_KEY_FILE"].endswith("it is no text")
+    assert said["LARGE_API_KEY_FILE"].endswith("it has more than 10000 bytes")
+    assert said["MISSING_API_KEY_FILE"].endswith("No such file or directory")
+    assert said["BOTH_API_KEY_FILE"].startswith("BOTH_API_KEY is set as well")
+    assert "sk-set" not in str(caught.value)
+
+
+def test_the_documented_table_is_the_settings() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `(COUNTERSTEP_\w+)` \| (.*?) \|", page, re.MULTILINE)
+    defaults = Settings()
+    expected = {
+        f"COUNTERSTEP_{name.upper()}": _shown(getattr(defaults, name)) for name in Settings.model_fields
+    }
+    assert {name: default.strip("`") for name, default in rows} == expected
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, timedelta):
+        return f"{default.total_seconds():.0f}s"
+    return "none" if default == () else str(default).lower()

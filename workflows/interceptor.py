@@ -37,10 +37,19 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         parent = None if payload is None else CallHeader.model_validate_json(payload.data)
         PARENT.set(parent)
         OPENED.set([])
+        if is_task():
+            workflow.logger.info("task started")
         try:
             if parent is not None:
                 return await self._as_child(input)
-            return await super().execute_workflow(input)
+            result = await super().execute_workflow(input)
+            if is_task():
+                workflow.logger.info("task completed")
+            return result
+        except ApplicationError as error:
+            if is_task():
+                workflow.logger.warning("task failed: %s: %s", error.type, error.message)
+            raise
         except (FailureError, workflow.ContinueAsNewError, workflow.NondeterminismError):
             raise
         except Exception as error:
