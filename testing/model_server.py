@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from aiohttp import web
 
@@ -226,11 +227,11 @@ def _finish_reason(behaviour: Behaviour) -> str:
 def _tool_calls(calls: Sequence[Call]) -> list[dict[str, Any]]:
     return [
         {
-            "id": made.id or f"call_{index}",
+            "id": made.id or f"call_{uuid4().hex[:12]}",
             "type": "function",
             "function": {"name": made.name, "arguments": made.arguments},
         }
-        for index, made in enumerate(calls)
+        for made in calls
     ]
 
 

@@ -77,15 +77,17 @@ async def test_requests_are_recorded(server: ModelServer, client: openai.AsyncOp
 
 async def test_tool_calls_and_usage(server: ModelServer, client: openai.AsyncOpenAI) -> None:
     server.reply(
-        Behaviour.calls(call("book", name="Ada"), Call("pay", "{broken", id="own")).with_(usage=(100, 7))
+        Behaviour.calls(call("book", name="Ada"), Call("pay", "{broken", id="own")).with_(usage=(100, 7)),
+        Behaviour.calls(call("book", name="Bob")),
     )
     answer = await ask(client)
     assert answer.choices[0].finish_reason == "tool_calls"
-    made = [
-        (tool.id, tool.function.name, tool.function.arguments)
-        for tool in answer.choices[0].message.tool_calls
-    ]
-    assert made == [("call_0", "book", '{"name": "Ada"}'), ("own", "pay", "{broken")]
+    made = [(tool.function.name, tool.function.arguments) for tool in answer.choices[0].message.tool_calls]
+    assert made == [("book", '{"name": "Ada"}'), ("pay", "{broken")]
+    again = await ask(client)
+    ids = [tool.id for each in (answer, again) for tool in each.choices[0].message.tool_calls]
+    assert ids[1] == "own"
+    assert len(set(ids)) == 3, "like a provider's, no id comes twice"
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (100, 7)
 
 
