@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-slow test-ui pictures histories explore check format bench rollback soak clean
+.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures histories explore check format bench rollback soak clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ test test-slow: export PYTHONDONTWRITEBYTECODE :=
 
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow" $(ARGS)
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow and not npm" $(ARGS)
+
+test-clients: setup ## run the tests that need node and the npm registry: a start from TypeScript, Mermaid's parser
+	@$(BIN)/pytest tests/test_typescript.py $(ARGS)
 
 test-slow: setup ## run the tests that take tens of seconds each, most of the explorer's
 	@$(BIN)/pytest --numprocesses 2 --dist load -m slow $(ARGS)

@@ -89,7 +89,7 @@ def test_of_many_faults_the_first_are_told() -> None:
 def test_what_is_no_text_is_said_to_be_none(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     file.write_bytes(content)
-    with pytest.raises(SpecError, match="is not UTF-8 text|special characters|not nothing|is not YAML"):
+    with pytest.raises(SpecError, match=r"is not UTF-8 text|special characters|not nothing|is not YAML"):
         load_spec(file)
 
 
