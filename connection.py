@@ -139,6 +139,8 @@ def _reason(text: str) -> str:
     """Finds the human part in what the SDK's core says."""
     if "dns error" in text:
         return "its name cannot be resolved"
+    if "InvalidCertificate" in text or "invalid peer certificate" in text:
+        return "its certificate is not trusted; name its authority with TEMPORAL_TLS_SERVER_CA_CERT_PATH"
     if "Unimplemented" in text or "404" in text:
         return "what answers there is no Temporal server"
     messages = re.findall(r'message: "([^"]+)"', text)
