@@ -41,6 +41,7 @@ from .bundle.registry import Registry
 from .compensations.bundled import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
+from .saga.catalog import STAND_IN
 from .saga.errors import DefinitionError
 from .saga.graph import every_step
 from .search_attributes import until_created, warn_of_missing
@@ -210,9 +211,9 @@ def _resolver_of(worker: Worker) -> Resolver:
 
 
 def _asks_models(registry: Registry) -> bool:
-    """Says whether a task of these bundles may ask a model: an agent's, or a judge's."""
+    """Says whether a task of these bundles may ask a model, an agent's or a judge's, beside the stand-in."""
     catalog = registry.catalog
-    if any(not agent.python for agent in catalog.agents.values()):
+    if any(not agent.python and catalog.models_of(agent) != (STAND_IN,) for agent in catalog.agents.values()):
         return True
     checks = [
         check

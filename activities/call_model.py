@@ -8,7 +8,10 @@ from typing import Any
 
 from temporalio import activity
 
+from ..saga.catalog import STAND_IN
+from ..saga.model_call import ModelRequest
 from ..saga.wire import CALL_MODEL
+from .stand_in_call import answer_as_stand_in
 
 _CLIENT = f"{__package__}.model"
 
@@ -26,6 +29,9 @@ async def call_model(request: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ApplicationError: Every model failed.
     """
+    asked = ModelRequest.model_validate(request)
+    if asked.models == (STAND_IN,):
+        return answer_as_stand_in(asked).model_dump(mode="json")
     # Loading takes seconds. Workers that offer model agents have done so; elsewhere a judge may come first.
     client = await asyncio.to_thread(importlib.import_module, _CLIENT)
     reply: dict[str, Any] = await client.call_model(request)

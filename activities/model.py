@@ -18,6 +18,7 @@ from ..saga.model_call import CallUsage, Message, ModelReply, ModelRequest, Tool
 from .answer import parse_answer, parse_json, strict_schema
 from .model_failure import ModelFailure, application_error
 from .stand_in import stand_in_reply
+from .wire_message import wire_message
 
 # Read at import: without it litellm fetches its price list from the network.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -139,7 +140,7 @@ async def _ask(model: str, request: ModelRequest) -> litellm.ModelResponse | Mod
 
 
 def _arguments(model: str, request: ModelRequest) -> dict[str, Any]:
-    messages = [_wire_message(message) for message in request.messages]
+    messages = [wire_message(message) for message in request.messages]
     # Parameters are dropped for each call: set for all calls, litellm answers a 422 with a second request.
     arguments: dict[str, Any] = {
         "model": model,
@@ -169,22 +170,6 @@ def _with_schema(messages: list[dict[str, Any]], schema: dict[str, Any]) -> list
     if not messages or messages[0]["role"] != "system":
         return [{"role": "system", "content": text}, *messages]
     return [{"role": "system", "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
-
-
-def _wire_message(message: Message) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments or {})},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        wire["tool_call_id"] = message.tool_call_id
-    return wire
 
 
 def _provider(model: str) -> str:
@@ -242,7 +227,7 @@ def _tool_call(call: Any, spare_id: str) -> ToolCall:
 def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse, model_calls: int) -> CallUsage:
     usage = getattr(response, "usage", None) or litellm.Usage()
     if not usage.prompt_tokens:
-        messages = [_wire_message(message) for message in request.messages]
+        messages = [wire_message(message) for message in request.messages]
         usage.prompt_tokens = litellm.token_counter(model=model, messages=messages)
     if not usage.completion_tokens:
         message = response.choices[0].message

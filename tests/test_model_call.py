@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from temporalio.testing import ActivityEnvironment
 
 from counterstep.activities.model import STAND_IN_MODEL, call_model
+from counterstep.activities.stand_in_call import answer_as_stand_in
 from counterstep.saga.model_call import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
 from counterstep.testing.model_behaviour import Behaviour, Call, call
 from counterstep.testing.model_server import ModelServer
@@ -277,3 +278,9 @@ async def test_the_stand_in_plays_through_litellm_for_nothing() -> None:
     assert last.output == {"sku": "A1", "price": 7.5, "note": None}
     assert (last.model, last.usage.usd) == (STAND_IN_MODEL, 0.0)
     assert last.usage.input_tokens > 10 and last.usage.output_tokens > 5
+    asked = {"tools": TOOLS, "output_schema": SCHEMA}
+    for messages, reply in ((conversation[:1], first), (conversation, last)):
+        request = request_to(STAND_IN_MODEL, messages=tuple(messages), **asked)
+        alone = answer_as_stand_in(request)
+        assert alone.usage.usd == 0.0 and alone.usage.input_tokens > 5
+        assert alone.model_copy(update={"usage": reply.usage}) == reply, "without litellm it is the same"

@@ -10,8 +10,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from counterstep import Agent, Bundle
 from counterstep.activities import model
-from counterstep.bundle.bundle import Bundle
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.agents import team
@@ -57,11 +57,18 @@ def loaded_by_first_call(*arguments: str) -> int:
     return int(done.stdout)
 
 
+played = Bundle("played", stand_in=True)
+played.add(Agent(name="actor", description="Acts.", instructions="Act."))
+
+
 def test_after_it_the_first_call_loads_next_to_nothing() -> None:
-    assert loaded_by_first_call("warm") < 30 < 300 < loaded_by_first_call()
+    # Without it, several hundred modules.
+    assert loaded_by_first_call("warm") < 30
 
 
-@pytest.mark.parametrize(("bundles", "expected"), [([desk], []), ([desk, team], ["cold"])])
+@pytest.mark.parametrize(
+    ("bundles", "expected"), [([desk], []), ([desk, played], []), ([desk, team], ["cold"])]
+)
 async def test_a_worker_with_model_agents_is_warm_before_it_takes_work(
     server: EmbeddedServer,
     task_queue: str,
@@ -73,7 +80,8 @@ async def test_a_worker_with_model_agents_is_warm_before_it_takes_work(
     found: list[str] = []
     monkeypatch.setattr(model, "warm_up", lambda: found.append("warm" if effects.events() else "cold"))
     client = await Client.connect(server.address, plugins=[CounterstepPlugin(bundles, inline_specs=True)])
-    handle = await Tasks(client, task_queue).start([put("a")])
+    act = {"id": "b", "agent": "played.actor", "needs": ["a"]}
+    handle = await Tasks(client, task_queue).start([put("a"), *([act] if played in bundles else [])])
     async with Worker(client, task_queue=task_queue):
         await handle.result()
     assert found == expected

@@ -8,11 +8,9 @@ import pkgutil
 import counterstep.cli
 import counterstep.tests.support.workers
 import counterstep.worker
-from counterstep.activities.model import warm_up
 from counterstep.tests.support.build_id import say_which_build
 
 for module in pkgutil.iter_modules(counterstep.cli.__path__, "counterstep.cli."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-warm_up()
 say_which_build()
