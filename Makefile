@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures histories explore check format bench rollback soak clean
+.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures histories explore check format bench rollback soak compose-try clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ rollback: setup ## time a wide rollback, and how soon tasks go on after a kill -
 
 soak: setup ## 200 tasks at once while their workers are killed for two minutes
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+compose-try: setup ## run tasks in docker-compose.yml, and kill a worker; ARGS=--stand-ins needs no image registry
+	@$(BIN)/python -m deploy.try_compose $(ARGS)
 
 clean: ## remove what the other verbs made
 	@rm -rf .venv .link build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache

@@ -109,7 +109,7 @@ def test_the_source_distribution_leaves_the_histories_out(source: Path, tmp_path
 
 def test_every_folder_of_the_package_is_listed() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    outside = {"benchmarks", "docs", "examples", "tests"}
+    outside = {"benchmarks", "deploy", "docs", "examples", "tests"}
     folders = {path.parent.name for path in ROOT.glob("[a-z]*/*.py")} - outside
     listed = {name.partition(".")[2] for name in settings["tool"]["setuptools"]["packages"]}
     assert listed == folders | {""}
