@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
@@ -128,12 +128,7 @@ class CounterstepPlugin(SimplePlugin):
                 "a worker has one CounterstepPlugin, its own or its client's: give all bundles to that one"
             )
             raise DefinitionError(message)
-        for type_ in config.get("workflow_failure_exception_types", ()):
-            if issubclass(workflow.NondeterminismError, type_):
-                raise DefinitionError(
-                    f"workflow_failure_exception_types must not have {type_.__name__}: a task under way "
-                    "would fail for good, and undo nothing, when a worker with other code gets hold of it"
-                )
+        _expect_recoverable(config)
         # Of this worker alone: another one may have other workflows, in another namespace.
         registry = copy.copy(self.registry)
         registry.know_workflows(config.get("workflows", ()))
@@ -198,6 +193,23 @@ class CounterstepPlugin(SimplePlugin):
         if not any(_is_dynamic_workflow(cls) for cls in (*own, *ours)):
             ours.append(RegisteredTask)
         return own + [cls for cls in ours if cls not in own]
+
+
+def _expect_recoverable(config: WorkerConfig) -> None:
+    """Refuses what would leave tasks failed for good with effects that nobody can find."""
+    for type_ in config.get("workflow_failure_exception_types", ()):
+        if issubclass(workflow.NondeterminismError, type_):
+            raise DefinitionError(
+                f"workflow_failure_exception_types must not have {type_.__name__}: a task under way "
+                "would fail for good, and undo nothing, when a worker with other code gets hold of it"
+            )
+    client = config["client"].config(active_config=True)
+    hides_headers = client["header_codec_behavior"] is not HeaderCodecBehavior.NO_CODEC
+    if hides_headers and client["data_converter"].payload_codec is not None:
+        raise DefinitionError(
+            "header_codec_behavior must be NO_CODEC: the headers of calls are what a task that was ended by "
+            "force is recovered from, by people who have no key; they have names and ids only"
+        )
 
 
 async def _use_search_attributes(client: Client, resolver: Resolver) -> None:

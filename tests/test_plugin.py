@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.message import Message
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, HeaderCodecBehavior, WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DefaultPayloadConverter
@@ -378,6 +378,15 @@ async def test_no_worker_may_fail_its_tasks_after_a_bad_deploy(
             plugins=[CounterstepPlugin([desk])],
             workflow_failure_exception_types=types,
         )
+
+
+@pytest.mark.parametrize("behaviour", [HeaderCodecBehavior.CODEC, HeaderCodecBehavior.WORKFLOW_ONLY_CODEC])
+async def test_headers_stay_readable_for_a_recovery(
+    server: EmbeddedServer, task_queue: str, behaviour: HeaderCodecBehavior
+) -> None:
+    client = await Client.connect(server.address, data_converter=own_data(), header_codec_behavior=behaviour)
+    with pytest.raises(DefinitionError, match="header_codec_behavior"):
+        Worker(client, task_queue=task_queue, plugins=[CounterstepPlugin([desk])])
 
 
 async def test_a_name_that_both_have_is_refused(client: Client, task_queue: str) -> None:
