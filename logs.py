@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
+from .bundle.current import CURRENT_STEP
 from .redaction import REDACTED, redacted
 
 try:
@@ -100,6 +101,8 @@ def _with_place(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
             "activity": call.activity_type,
             "attempt": call.attempt,
         }
+        if step := CURRENT_STEP.get(None):
+            place["step"] = step.step
     elif workflow.in_workflow():
         task = workflow.info()
         place = {

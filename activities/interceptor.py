@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from structlog.contextvars import bind_contextvars
 from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
@@ -49,9 +48,8 @@ class CallInterceptor(ActivityInboundInterceptor):
         header = CallHeader.model_validate_json(payload.data)
         info = activity.info()
         step = CurrentStep(header.key, header.task_id or info.workflow_id or "", header.step, info.attempt)
-        token = CURRENT_STEP.set(step)
-        # It ends with the context of the call: what the SDK logs after a failure has it, too.
-        bind_contextvars(step=header.step)
+        # Never taken back: the context is the call's own, and what the SDK logs after a failure has it, too.
+        CURRENT_STEP.set(step)
         started = time.monotonic()
         beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
         try:
@@ -66,7 +64,6 @@ class CallInterceptor(ActivityInboundInterceptor):
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
-            CURRENT_STEP.reset(token)
 
 
 class _Heartbeats(ActivityOutboundInterceptor):

@@ -40,7 +40,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def test_the_compose_file_keeps_to_the_schema_of_compose() -> None:
-    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
