@@ -112,15 +112,15 @@ def test_lines_come_once_each_though_the_log_drops_its_oldest(capsys: pytest.Cap
     lines = Lines()
     told = [line("start", "a"), line("passed", "a"), line("completed", "a", at=1), line("start", "b", at=2)]
     log = [{"n": n, **told_line} for n, told_line in enumerate(told, 1)]
-    lines.show({"log": log[:2]})
+    lines.show({"task_id": "order-1", "log": log[:2]})
     replayed = {**log[1], "at": "2026-01-01T00:00:00.001+00:00"}
-    lines.show({"log": [log[0], replayed, log[2]]})
+    lines.show({"task_id": "order-1", "log": [log[0], replayed, log[2]]})
     assert capsys.readouterr().err.count("a: started") == 1
     lines.pause()
-    lines.show({"log": log[2:]})
+    lines.show({"task_id": "order-1", "log": log[2:]})
     assert capsys.readouterr().err == ""
     lines.resume()
-    lines.show({"log": log[3:]})
+    lines.show({"task_id": "order-1", "log": log[3:]})
     assert capsys.readouterr().err == "[   2.0s] b: started (shop.tool)\n"
 
 
