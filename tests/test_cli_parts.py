@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
+from counterstep.cli.signals import Signals
 from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
@@ -151,3 +153,34 @@ async def test_a_task_whose_workers_have_gone_is_not_watched_for_ever(client: Cl
     with pytest.raises(CommandFailed, match="nobody"):
         async with asyncio.timeout(60):
             await miss_workers(client, "nobody-here", cast(Watch, silent), lambda: CommandFailed("nobody"))
+
+
+class Leaving:
+    """A task under way that is cancelled, and whose worker leaves before it has told the last board."""
+
+    id = "order-1"
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+
+    async def query(self, _: str) -> dict[str, Any]:
+        if self._told.is_set():
+            raise RPCError("no poller", RPCStatusCode.FAILED_PRECONDITION, b"")
+        self._told.set()
+        board = {"task_id": self.id, "state": "compensating", "log": [{"n": 1, **line("undone", "b")}]}
+        return {**board, "ledger": [entry("a", "armed"), entry("b", "undone")]}
+
+    async def result(self) -> None:
+        await self._told.wait()
+        raise WorkflowFailureError(cause=CancelledError("cancelled"))
+
+
+async def test_a_board_from_before_the_end_is_not_taken_for_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watch = Watch(cast(WorkflowHandle[Any, Any], Leaving()), Lines(), Signals())
+    seen = await watch.until_end()
+    assert (seen.ended, seen.board) == (True, None)
+    outcome = outcome_of(seen.end, seen.board, IDS)
+    assert (outcome.state, outcome.undone, outcome.not_undone) == ("cancelled", (), ())
+    assert "No worker tells what was undone; `counterstep status order-1`" in capsys.readouterr().err
