@@ -12,7 +12,7 @@ from ..client.board import LAST_SECONDS, read_board
 from ..client.outcome import end_of, outcome_of
 from ..client.updates import find_task
 from ..connection import connect, has_workers
-from ..saga.book import TaskState
+from ..saga.task_state import TaskState
 from .question import PEOPLE
 from .target import Target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..client.outcome import REFUSALS, Outcome
-from ..saga.book import TaskState
+from ..saga.task_state import TaskState
 from .failure import CommandFailed, ExitCode
 
 _CODES = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..saga.book import TaskState
+from ..saga.task_state import TaskState
 
 PEOPLE: Final = frozenset({TaskState.WAITING, TaskState.NEEDS_ATTENTION})
 """States of a task in which it waits for a person."""

@@ -12,9 +12,9 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from ..activities.chain import Chain, find_chain, judge, recovery_id
 from ..activities.history_reader import HistoryReader
 from ..connection import connect, has_workers
-from ..saga.book import TaskState
 from ..saga.leftover import Leftovers
 from ..saga.recovered import NotRecoverable, RecoveryRequest, Refusal
+from ..saga.task_state import TaskState
 from ..saga.wire import RECOVER
 from .failure import CommandFailed
 from .output import say

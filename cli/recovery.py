@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from ..saga.book import TaskState
+from ..saga.task_state import TaskState
 from .failure import ExitCode
 
 

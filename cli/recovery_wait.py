@@ -13,9 +13,9 @@ from ..activities.chain import find_chain, judge, read_run
 from ..activities.history_reader import HistoryReader
 from ..client.board import read_board
 from ..connection import has_workers
-from ..saga.book import TaskState
 from ..saga.failure import trim
 from ..saga.status import SAGA_STATE
+from ..saga.task_state import TaskState
 from .failure import CommandFailed, ExitCode
 from .output import say
 from .recovery import Asked, Recovery

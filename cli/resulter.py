@@ -10,8 +10,8 @@ from ..client.board import last_board
 from ..client.outcome import Outcome, end_of, left_running, outcome_of
 from ..client.updates import find_task
 from ..connection import connect
-from ..saga.book import TaskState
 from ..saga.status import SAGA_STATE
+from ..saga.task_state import TaskState
 from .output import say
 from .target import Target
 

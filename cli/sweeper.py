@@ -18,8 +18,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ..activities.chain import Chain, find_chain
 from ..connection import connect
-from ..saga.book import TaskState
 from ..saga.recovered import NotRecoverable
+from ..saga.task_state import TaskState
 from ..saga.wire import RECOVER
 from .failure import CommandFailed
 from .output import printable, say

@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 from ..client.board import QUERY_SECONDS, last_board, read_board
 from ..client.outcome import end_of, tells_all
 from ..connection import has_workers
-from ..saga.book import TaskState
+from ..saga.task_state import TaskState
 from .output import say
 from .question import PEOPLE
 from .signals import Signals, ask

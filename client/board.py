@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..saga.book import TaskState
 from ..saga.budget import Budget
 from ..saga.failure import Failure
 from ..saga.ledger import EntryState
 from ..saga.progress import StepState
+from ..saga.task_state import TaskState
 from ..saga.verdict import Verdict
 from .outcome import tells_all
 

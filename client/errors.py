@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..saga.book import TaskState
 from ..saga.errors import CounterstepError, Fault
+from ..saga.task_state import TaskState
 from .outcome import REFUSALS, Outcome
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, TimeoutError
 
-from ..saga.book import TaskState
 from ..saga.errors import FailureType, Fault
+from ..saga.task_state import TaskState
 
 REFUSALS = frozenset(
     {

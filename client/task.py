@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 from temporalio.client import Client, WorkflowHandle
 
-from ..saga.book import TaskState
-from ..saga.engine import TaskResult
+from ..saga.task_result import TaskResult
+from ..saga.task_state import TaskState
 from .board import QUERY_SECONDS, Board, last_board, read_board
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults

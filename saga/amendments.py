@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from .book import Book, TaskState
+from .book import Book
 from .errors import FailureType
 from .failure import Failure
 from .graph_run import GraphRun, Redo
@@ -14,6 +14,7 @@ from .messages import Amend, read_message, refused
 from .names import nearest
 from .scope import StopScope
 from .serving import serve_update, settle
+from .task_state import TaskState
 
 MAX_FACTS = 100_000
 """Bytes of all facts of one task: they are on its board, and travel with it into a continued run."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from .budget import Budget, Usage
@@ -15,28 +14,11 @@ from .failure import Failed, Failure, trim
 from .ledger import Entry, EntryState, Ledger
 from .model_call import CallUsage
 from .progress import Progress, StepState
+from .task_state import TaskState
 from .verdict import Verdict
 
 MAX_LOG = 1000
 """Lines of the log that are kept; the oldest go first."""
-
-
-class TaskState(StrEnum):
-    """The state of a task, as the board and the search attribute ``SagaState`` show it."""
-
-    RUNNING = "running"
-    WAITING = "waiting"
-    COMPENSATING = "compensating"
-    NEEDS_ATTENTION = "needs_attention"
-    COMPLETED = "completed"
-    ROLLED_BACK = "rolled_back"
-    CANCELLED = "cancelled"
-    ROLLBACK_INCOMPLETE = "rollback_incomplete"
-
-
-ENDED = frozenset(
-    {TaskState.COMPLETED, TaskState.ROLLED_BACK, TaskState.CANCELLED, TaskState.ROLLBACK_INCOMPLETE}
-)
 
 
 class Book:

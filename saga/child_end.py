@@ -6,10 +6,10 @@ import asyncio
 
 from temporalio import workflow
 
-from .book import TaskState
 from .handover import OPENED
 from .lifecycle import CancelWatch, Lifecycle, failure_of
 from .parts import Parts
+from .task_state import TaskState
 
 
 async def undo_completed(error: BaseException) -> BaseException:

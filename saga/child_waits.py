@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
-from .book import Book, TaskState
+from .book import Book
 from .catalog import RECOVER_CHILD
 from .failure import trim
 from .handover import PARENT
 from .ledger import EntryState
 from .serving import serve_signal
 from .status import Status
+from .task_state import TaskState
 
 CHILD_WAITS: Final = "counterstep.child_waits"
 MOST: Final = 20

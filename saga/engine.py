@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from operator import methodcaller
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 
 from .amendments import Amendments
-from .book import Book, TaskState
+from .book import Book
 from .continuation import PAGES, arguments_of
 from .duration import format_duration
 from .errors import ExpressionError, FailureType
@@ -26,6 +25,8 @@ from .progress import StepState
 from .scope import StopScope
 from .snapshot import Snapshot
 from .spec import Step
+from .task_result import TaskResult
+from .task_state import TaskState
 from .template import render, without
 from .verdict import Subject
 from .verification import Claim
@@ -33,28 +34,6 @@ from .wire import MAX_PAYLOAD
 
 _CANCELLED = "the task was cancelled"
 _ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
-
-
-class TaskResult(BaseModel):
-    """What a completed task returns.
-
-    Attributes:
-        task: The task's name.
-        state: ``completed``.
-        output: What the spec's `output` gave, or each step's output by id.
-        undone: Steps that were undone on the way (skipped, or done by a fallback).
-        not_undone: Steps that were to be undone on the way, and somebody has chosen to leave an effect.
-        usage: What was spent on models.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    task: str
-    state: str
-    output: Any
-    undone: list[str]
-    not_undone: list[str]
-    usage: dict[str, Any]
 
 
 class Engine:

@@ -12,13 +12,14 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from .board import board, markdown
-from .book import Book, TaskState
+from .book import Book
 from .budget import Budget
 from .errors import FailureType
 from .failure import CallFailed, Failed, Failure, trim
 from .parts import Parts
 from .serving import serve_query
 from .snapshot import Question, Snapshot
+from .task_state import TaskState
 from .wire import RESOLVE
 
 T = TypeVar("T")

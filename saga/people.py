@@ -9,7 +9,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from .book import Book, TaskState
+from .book import Book
 from .messages import Decide, Resolve, read_message, refused
 from .names import nearest
 from .progress import StepState
@@ -17,6 +17,7 @@ from .schema import check_input
 from .scope import StopScope
 from .serving import serve_update, settle
 from .status import Status
+from .task_state import TaskState
 
 Check = Callable[[Any], str | None]
 """Says what is wrong with the value of an action, or None."""

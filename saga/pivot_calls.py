@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .book import Book, TaskState
+from .book import Book
 from .caller import Call, Caller, as_json
 from .catalog import AgentEntry, ToolEntry
 from .failure import Failed, Stopped
 from .people import Check, People, fits
 from .scope import StopScope
 from .spec import Retry
+from .task_state import TaskState
 
 _ONCE = Retry(attempts=1)
 

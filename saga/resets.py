@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from .book import Book, TaskState
+from .book import Book
 from .errors import FailureType
 from .failure import Failed, Failure, Stopped
 from .ledger import EntryState
 from .people import Check, People
 from .scope import StopScope
+from .task_state import TaskState
 from .wire import READ_LOST_UNDOS
 
 _LONGEST_READ = timedelta(minutes=10)

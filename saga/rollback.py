@@ -9,12 +9,13 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from .book import Book, TaskState
+from .book import Book
 from .caller import Caller
 from .failure import Failed
 from .ledger import EntryState, Ledger
 from .scope import StopScope
 from .status import Status
+from .task_state import TaskState
 
 _ALIVE = frozenset({EntryState.STUCK, EntryState.UNDOING})
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 from temporalio import workflow
 
 from .action import Action, Answering, read_action
-from .book import ENDED, Book
+from .book import Book
 from .budget import Budget
 from .effect import Effect
 from .errors import DefinitionError, FailureType
@@ -24,6 +24,7 @@ from .parts import Parts
 from .saga_calls import SagaCalls, activity_type, validation_of
 from .scope import StopScope
 from .snapshot import Question
+from .task_state import ENDED
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from .book import TaskState
 from .continuation import read_carried
 from .engine import Engine
 from .errors import FailureType
@@ -18,6 +17,7 @@ from .lifecycle import failure_of, open_book, take_snapshot
 from .marking import mark_as_task
 from .names import nearest
 from .snapshot import Question
+from .task_state import TaskState
 
 _KEYS = ("task", "spec", "input")
 

@@ -8,7 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from .book import Book, TaskState
+from .book import Book
+from .task_state import TaskState
 
 SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
 SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")

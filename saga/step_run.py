@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .book import TaskState
 from .effect import Effect
 from .errors import ExpressionError, FailureType
 from .expression import compile_expression
@@ -17,6 +16,7 @@ from .progress import StepState
 from .scope import StopScope
 from .spec import Fallback, OnTrouble, RetryFrom, Step
 from .step_call import Item, StepCall, Surroundings
+from .task_state import TaskState
 
 _NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 

@@ -19,7 +19,7 @@ from counterstep.cli.failure import CommandFailed
 from counterstep.cli.list import State
 from counterstep.cli.target import Target
 from counterstep.embedded import EmbeddedServer, ensure
-from counterstep.saga.book import TaskState
+from counterstep.saga.task_state import TaskState
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.command import Ended, Shop
 from counterstep.tests.support.desk import HELD, Desk
