@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,9 @@ class Forked:
             stdin: What it reads.
             terminal: A terminal that it reads from; nothing of `stdin` then.
         """
-        self._files = tempfile.TemporaryDirectory()
-        self._out = Path(self._files.name, "out")
-        typed = Path(self._files.name, "in")
+        files = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, files, ignore_errors=True)
+        self._out, typed = files / "out", files / "in"
         typed.write_text(stdin)
         if terminal is None:
             stderr.write_text("")
