@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures histories explore check format bench rollback soak compose-try clean
+.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures tutorial docs histories explore check format bench rollback soak compose-try clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,13 @@ explore: setup ## break three tasks in every place and in every way, and count w
 	@COUNTERSTEP_TEST_BANQUET=.counterstep/banquet.sqlite $(BIN)/counterstep explore tests/support/banquet.yaml \
 		--bundle counterstep.tests.support.banquet:banquet \
 		--effects counterstep.tests.support.banquet:standing --input guests=3 $(ARGS)
+
+tutorial: setup ## follow the tutorial word by word, from an empty folder to its end
+	@$(BIN)/pytest -m slow tests/test_tutorial.py $(ARGS)
+
+docs: setup ## build the documentation into .counterstep/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict $(ARGS)
+	@echo ".counterstep/site/index.html"
 
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check

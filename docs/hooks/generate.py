@@ -1,0 +1,162 @@
+"""Writes what the code knows best into pages, where they have ``<!-- generate: NAME -->``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import griffe
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+from pydantic import TypeAdapter
+from typer.cli import get_docs_for_click
+
+from counterstep.cli.app import app
+from counterstep.client.board import Board
+from counterstep.client.outcome import Outcome
+from counterstep.saga.duration import format_duration
+from counterstep.saga.errors import FailureType
+from counterstep.saga.spec import TaskSpec
+from counterstep.saga.spec_base import STEP_ID
+from counterstep.saga.task_result import TaskResult
+
+_MARK: Final = re.compile(r"<!-- generate: (\w+) -->")
+_DURATION: Final = "(ms|s|m|h|d)"
+
+Schema = Mapping[str, Any]
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Puts what its generator writes in place of each mark."""
+
+    def generated(mark: re.Match[str]) -> str:
+        if mark[1] not in GENERATORS:
+            raise PluginError(f"{page.file.src_uri}: nothing generates {mark[1]!r}")
+        return GENERATORS[mark[1]]()
+
+    return _MARK.sub(generated, markdown)
+
+
+# --- models: one section with a table of its fields for each
+
+
+def sections(schema: Schema) -> str:
+    """Writes a section for a model, and one for each model inside of it."""
+    definitions: Mapping[str, Schema] = schema.get("$defs", {})
+    models = [schema, *(model for model in definitions.values() if "properties" in model)]
+    return "\n".join(line for model in models for line in _section(model, definitions))
+
+
+def _section(model: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
+    text, described = _docstring(model["description"])
+    yield f"## {model['title']} {{ #{model['title'].lower()} }}\n\n{text}\n"
+    yield "| key | value | default | |\n|---|---|---|---|"
+    for name, field in model["properties"].items():
+        default = "required" if name in model.get("required", ()) else _default(field)
+        meaning = described.get(name) or described.get(f"{name}_", "")
+        yield f"| `{name}` | {_kind(field, definitions)} | {default} | {meaning} |"
+    yield ""
+
+
+def _docstring(text: str) -> tuple[str, Mapping[str, str]]:
+    """Takes a docstring apart: its text, and what it says of each attribute."""
+    said, described = [], {}
+    for section in griffe.parse_google(griffe.Docstring(text), warnings=False):
+        if isinstance(section, griffe.DocstringSectionText):
+            said.append(section.value)
+        elif isinstance(section, griffe.DocstringSectionAttributes):
+            described = {item.name: " ".join(item.description.split()) for item in section.value}
+    return "\n\n".join(said), described
+
+
+def _kind(field: Schema, definitions: Mapping[str, Schema]) -> str:
+    if "$ref" in field:
+        name = str(field["$ref"]).rpartition("/")[2]
+        if "properties" in definitions[name]:
+            return f"[{name}](#{name.lower()})"
+        return _kind(definitions[name], {})
+    branches = field.get("anyOf") or field.get("oneOf")
+    if branches:
+        kinds = [_kind(branch, definitions) for branch in branches if branch.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    return _simple_kind(field, definitions)
+
+
+def _simple_kind(field: Schema, definitions: Mapping[str, Schema]) -> str:
+    inner = field.get("items") or field.get("additionalProperties")
+    of = _kind(inner, definitions) if isinstance(inner, Mapping) and inner else "anything"
+    match field.get("type"):
+        case "array":
+            return f"list of {of}"
+        case "object":
+            return f"mapping to {of}"
+        case "boolean":
+            return "true or false"
+        case "string" if field.get("pattern") == STEP_ID:
+            return "id"
+        case "string" if _DURATION in field.get("pattern", ""):
+            return "duration"
+        case "string":
+            return "time" if field.get("format") == "date-time" else "text"
+        case None:
+            return "anything"
+    limits = (("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum", "at most"))
+    said = [f"{words} {field[key]:g}" for key, words in limits if key in field]
+    return ", ".join([str(field["type"]), *said])
+
+
+def _default(field: Schema) -> str:
+    value = field.get("default")
+    if value in (None, "", [], {}) or (isinstance(value, Mapping) and set(value.values()) == {None}):
+        return ""
+    if _DURATION in str(field.get("pattern")):
+        return f"`{format_duration(TypeAdapter(timedelta).validate_python(value))}`"
+    return f"`{json.dumps(value)}`"
+
+
+# --- what failures are called
+
+
+def failure_table() -> str:
+    """Writes one row for each type of failure."""
+    loaded = griffe.load("counterstep.saga.errors", search_paths=[".counterstep/api"])
+    members = loaded["FailureType"].members
+    rows = [f"| `{type_}` | {_sentence(members[type_.name])} |" for type_ in FailureType]
+    return "\n".join(["| type | |", "|---|---|", *rows])
+
+
+def _sentence(member: griffe.Object | griffe.Alias) -> str:
+    if member.docstring is None:
+        raise PluginError(f"{member.path} has no docstring")
+    return " ".join(member.docstring.value.split())
+
+
+# --- the command line
+
+
+def commands() -> str:
+    """Writes a section for each command."""
+    program = typer.main.get_command(app)
+    context = typer.Context(program, info_name="counterstep")
+    return "\n".join(
+        get_docs_for_click(obj=command, ctx=context, indent=1, name=f"counterstep {name}")
+        for name, command in sorted(program.commands.items())  # type: ignore[attr-defined]
+    )
+
+
+GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
+    "spec": lambda: sections(TaskSpec.model_json_schema(by_alias=True)),
+    "board": lambda: sections(Board.model_json_schema(mode="serialization")),
+    "result": lambda: sections(TaskResult.model_json_schema(mode="serialization")),
+    "outcome": lambda: sections(Outcome.model_json_schema(mode="serialization")),
+    "failures": failure_table,
+    "commands": commands,
+}
