@@ -1,4 +1,4 @@
-"""The README's words are true: its first task runs, its snippets parse, its links lead somewhere."""
+"""The README's words are true: its first task runs, and its snippets do what it says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from counterstep.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
@@ -128,13 +127,6 @@ def test_the_replay_test_for_ones_own_workflows(folder: Path, server: EmbeddedSe
     changed = python(folder, *replay)
     assert "1 failed" in changed.stdout, changed.stdout
     assert "NondeterminismError" in changed.stdout
-
-
-@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
-        if not target.startswith("http"):
-            assert (document.parent / target).exists(), target
 
 
 def test_the_map_of_the_house_is_complete() -> None:

@@ -17,9 +17,11 @@ from mkdocs.structure.pages import Page
 from pydantic import TypeAdapter
 from typer.cli import get_docs_for_click
 
+from counterstep.bundle import document, registry, spec_file
 from counterstep.cli.app import app
 from counterstep.client.board import Board
 from counterstep.client.outcome import Outcome
+from counterstep.saga import amendments, book, events, expression, history, talk, wire
 from counterstep.saga.duration import format_duration
 from counterstep.saga.errors import FailureType
 from counterstep.saga.spec import TaskSpec
@@ -139,6 +141,41 @@ def _sentence(member: griffe.Object | griffe.Alias) -> str:
     return " ".join(member.docstring.value.split())
 
 
+# --- sizes
+
+
+def limit_table() -> str:
+    """Writes one row for each bound that a user may meet."""
+    payload, spec = _size(wire.MAX_PAYLOAD), _size(spec_file.MAX_BYTES)
+    rows = {
+        "an argument, a result, an output; input and output together, where there is an undo": payload,
+        "a spec": f"{spec}, {spec_file.MAX_STEPS:,} steps, {document.MAX_DEPTH} levels",
+        "an expression": f"{expression.MAX_LENGTH:,} characters",
+        "tools of one agent": f"{registry.MAX_TOOLS}, unless it says `many_tools=True`",
+        "tool calls in one turn of an agent": f"{talk.MAX_CALLS}",
+        "corrections of an agent": f"{talk.MAX_CORRECTIONS}",
+        "turns before a conversation goes on in a child": f"{talk.MAX_TURNS}",
+        "a conversation": _size(talk.MAX_CONVERSATION),
+        "facts of a task": _size(amendments.MAX_FACTS),
+        "events that no step has waited for yet": f"{events.MAX_EVENTS:,}, {_size(events.MAX_BYTES)}",
+        "lines of the log": f"{book.MAX_LOG:,}; the oldest go first",
+        "history before a task continues as new": _both(history.LONG_EVENTS, history.LONG_BYTES),
+        "history before only undos still run": _both(history.FULL_EVENTS, history.FULL_BYTES),
+    }
+    return "\n".join(
+        ["| what | at most |", "|---|---|", *(f"| {what} | {most} |" for what, most in rows.items())]
+    )
+
+
+def _both(events: int, size: int) -> str:
+    return f"{events:,} events or {_size(size)}"
+
+
+def _size(count: int) -> str:
+    """Writes a number of bytes."""
+    return f"{count // 1_000_000} MB" if count % 1_000_000 == 0 else f"{count / 1000:g} KB"
+
+
 # --- the command line
 
 
@@ -158,5 +195,6 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "result": lambda: sections(TaskResult.model_json_schema(mode="serialization")),
     "outcome": lambda: sections(Outcome.model_json_schema(mode="serialization")),
     "failures": failure_table,
+    "limits": limit_table,
     "commands": commands,
 }
