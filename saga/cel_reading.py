@@ -25,10 +25,17 @@ CALCULATE = "calculate_"
 EACH = "each_"
 """Stands in rewritten source before each macro that loops."""
 
+PARTS = "parts_"
+"""The same before those that make lists: with every item the library copies all that it has made so far."""
+
+JOINED = "joined_"
+"""Stands in rewritten source after the loop over such parts."""
+
 SIZE = "size_"
 """Stands in rewritten source for ``size``: CEL counts characters, the library counts bytes."""
 
-_LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
+_GATHERING = frozenset({"map", "filter"})
+_LOOPS = frozenset({"all", "exists", "exists_one", "existsOne"}) | _GATHERING
 _FUNCTIONS = frozenset(
     {"size", "string", "int", "uint", "double", "bytes", "dyn", "duration", "timestamp", "has"}
 )
@@ -57,15 +64,30 @@ class Path(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """What a loop does with each item.
+
+    Attributes:
+        reads: The values it reads, each as often as it does; not those in which it only looks something up.
+        own: How often it reads the item.
+    """
+
+    reads: tuple[Path, ...]
+    own: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What an expression is made of.
 
     Attributes:
-        source: CEL source with `CALCULATE`, `EACH` and `SIZE` in it.
+        source: CEL source with `CALCULATE` and the other names of ours in it.
         paths: The values it reads, in order of appearance, each once.
         needed: Those of them that must be there: of ``has(a.b)`` only ``a``.
         whole: The path, where the expression is nothing but one.
         says_null: Whether ``null`` stands in it.
+        reads: As those of a `Body`, of the whole expression.
+        bodies: Of its loops, as `EACH` counts them.
     """
 
     source: str
@@ -73,6 +95,8 @@ class Reading:
     needed: tuple[Path, ...]
     whole: Path | None
     says_null: bool
+    reads: tuple[Path, ...]
+    bodies: tuple[Body, ...]
 
 
 def read(tokens: Sequence[Token]) -> Reading:
@@ -89,6 +113,8 @@ def read(tokens: Sequence[Token]) -> Reading:
         needed=tuple(dict.fromkeys(reader.needed)),
         whole=reader.paths[0] if reader.last_span == (0, len(tokens)) else None,
         says_null=Token("name", "null") in tokens,
+        reads=tuple(reader.reads),
+        bodies=tuple(reader.bodies),
     )
 
 
@@ -98,10 +124,13 @@ class _Reader:
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.paths: list[Path] = []
         self.needed: list[Path] = []
+        self.reads: list[Path] = []
+        self.bodies: list[Body] = []
         self.last_span: tuple[int, int] | None = None
         self._tokens = tokens
         self._at = 0
         self._bound: list[str] = []
+        self._own: list[str] = []
         self._is_calculation = False
 
     def expression(self) -> str:
@@ -142,7 +171,10 @@ class _Reader:
                 return text
             self._at += 1
             text += f" {operator} "
+            read = len(self.reads)
             sums, signs = [self._unary()], ""
+            if operator == "in":
+                del self.reads[read:]
 
     def _unary(self) -> str:
         signs = ""
@@ -205,7 +237,10 @@ class _Reader:
         return token.text, self._variable(token.text)
 
     def _variable(self, name: str) -> Path | None:
-        if name in _LITERALS or name in self._bound:
+        if name in self._bound:
+            self._own.append(name)
+            return None
+        if name in _LITERALS:
             return None
         if name not in SCOPE:
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}")
@@ -215,6 +250,7 @@ class _Reader:
         if path is not None:
             self.paths.append(path)
             self.needed.append(path)
+            self.reads.append(path)
             self.last_span = (start, self._at)
 
     def _function(self, name: str) -> str:
@@ -242,9 +278,14 @@ class _Reader:
         variable = self._next().text
         self._bound.append(variable)
         self._expect(",")
+        read, own = len(self.reads), len(self._own)
         body = self._list(")")
         self._bound.pop()
-        return f"{target}.{EACH}().{name}({variable}, {', '.join(body)})"
+        self.bodies.append(Body(tuple(self.reads[read:]), self._own[own:].count(variable)))
+        loop, inner = len(self.bodies) - 1, f"{name}({variable}, {', '.join(body)})"
+        if name not in _GATHERING:
+            return f"{target}.{EACH}({loop}).{inner}"
+        return f"{target}.{PARTS}({loop}).map(part_, part_.{inner}).{JOINED}()"
 
     def _list(self, close: str) -> list[str]:
         """Reads expressions, or pairs of them, up to `close`."""

@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .cel_library import cel
-from .cel_numbers import Loops, Refused, calculate, for_cel, from_cel, kind, size
-from .cel_reading import CALCULATE, EACH, SCOPE, SIZE, Path, read
+from .cel_numbers import (
+    Loops,
+    Refused,
+    calculate,
+    check_copied,
+    for_cel,
+    from_cel,
+    joined,
+    kind,
+    size,
+    weight,
+)
+from .cel_reading import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, Path, Reading, read
 from .cel_tokens import OPEN, tokenize
 from .errors import ExpressionError
 
@@ -28,6 +39,9 @@ MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""
 
 _UNDEFINED = "Undefined variable or function: "
+_FEW_READS = 20
+"""So many values, each of one payload, may be copied without being weighed."""
+
 _LIBRARY_ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError)
 
 
@@ -79,8 +93,18 @@ class Expression:
         """
         if self._reading.whole is not None:
             return self._read(self._reading.whole, scope)
-        functions: dict[str, Callable[..., Any]] = {CALCULATE: calculate, EACH: Loops(), SIZE: size}
+        weights = _Weights(self._reading, scope)
+        loops = Loops(weights.of_loop)
+        functions: dict[str, Callable[..., Any]] = {
+            CALCULATE: calculate,
+            EACH: loops.items,
+            PARTS: loops.parts,
+            JOINED: joined,
+            SIZE: size,
+        }
         try:
+            if len(self._reading.reads) > _FEW_READS:
+                check_copied(weights.of(self._reading.reads))
             context = cel.Context(self._variables(scope), functions)
             value = from_cel(self._program.execute(context))
         except Refused as error:
@@ -144,6 +168,27 @@ class Expression:
             if trouble is not None and trouble.what == "null":
                 return f"{trouble.text} (in {_short(self.source)})"
         return f"{_short(self.source)} is null"
+
+
+class _Weights:
+    """How much an evaluation copies of what it reads."""
+
+    def __init__(self, reading: Reading, scope: Mapping[str, Any]) -> None:
+        self._reading = reading
+        self._scope = scope
+        self._known: dict[Path, int] = {}
+
+    def of(self, paths: Sequence[Path]) -> int:
+        """Returns the characters of these values together; one that is there twice counts twice."""
+        for path in paths:
+            if path not in self._known:
+                self._known[path] = weight(_follow(path, self._scope)[0])
+        return sum(self._known[path] for path in paths)
+
+    def of_loop(self, loop: int) -> tuple[int, int]:
+        """Returns the same of what a loop reads for each item, and how often it reads the item."""
+        body = self._reading.bodies[loop]
+        return self.of(body.reads), body.own
 
 
 class _Trouble(NamedTuple):

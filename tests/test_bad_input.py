@@ -113,9 +113,13 @@ def nested(levels: int, inner: str, outer: str) -> str:
 
 
 EXPLOSIVE = {
-    "loops": (nested(6, "1", f"[{','.join('1' * 60)}].map(x, @)"), "its loops visit more than 100000 items"),
+    "loops": (nested(6, "1", f"[{','.join('1' * 60)}].map(x, @)"), "its loops visit more than 10000 items"),
     "texts": (nested(60, "'aaaaaaaaaa'", "[@].map(x, x + x)[0]"), "the result of + has more than 4000000"),
-    "lists": (nested(60, "[1, 2]", "[@].map(x, x + x)[0]"), "the result of + has more than 100000 items"),
+    "lists": (nested(60, "[1, 2]", "[@].map(x, x + x)[0]"), "the result of + has more than 10000 items"),
+    "copies": (f"[{'task.s, ' * 400}1]", "it would copy values of more than 20 MB"),
+    "copies by loops": ("task.l.map(x, task.s)", "it would copy values of more than 20 MB"),
+    "copies of items": (f"[task.s].map(x, [{'x, ' * 400}1])", "it would copy values of more than 20 MB"),
+    "copies for functions": ("task.l.all(x, size(task.s) > x)", "it would copy values of more than 20 MB"),
     "brackets": ("(" * 2000 + "1" + ")" * 2000, "it is nested too deeply"),
     "open brackets": ("[" * 4000, "it is nested too deeply"),
     "minus": ("-" * 4000 + "1", "it is nested too deeply"),
@@ -130,7 +134,7 @@ EXPLOSIVE = {
 def test_an_expression_that_explodes_is_refused(name: str) -> None:
     source, said = EXPLOSIVE[name]
     with pytest.raises(ExpressionError) as caught:
-        Expression(source).evaluate({})
+        Expression(source).evaluate({"task": {"s": "x" * 1_000_000, "l": list(range(2000))}})
     assert said in str(caught.value)
     assert len(str(caught.value)) < 400
 
