@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,7 +87,9 @@ def puts(last: Behaviour, turns: int, **special: Any) -> Callable[[dict[str, Any
     def answer(body: dict[str, Any]) -> Behaviour:
         turn = turns_before(body) + 1
         name = f"t{turn}"
-        return last if turn >= turns else Behaviour.calls(call("put", what=name, **special.get(name, {})))
+        # A short id: the limits of a conversation and of its calls are near each other in some tests.
+        made = replace(call("put", what=name, **special.get(name, {})), id=f"call_{turn}")
+        return last if turn >= turns else Behaviour.calls(made)
 
     return answer
 
