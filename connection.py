@@ -83,10 +83,15 @@ async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -
     return client
 
 
-async def has_workers(client: Client, task_queue: str) -> bool:
+async def has_workers(client: Client, task_queue: str, *, host: str = "") -> bool:
     """Tells whether a worker has asked `task_queue` for work lately.
 
     The server remembers workers for minutes, so one that has just been killed still counts, for 70 s.
+
+    Args:
+        client: Any client.
+        task_queue: The queue.
+        host: Only workers on this machine count; empty for any.
 
     Raises:
         RPCError: The server does not answer.
@@ -100,7 +105,11 @@ async def has_workers(client: Client, task_queue: str) -> bool:
         retry=True,
     )
     recently = time.time() - POLL_SECONDS
-    return any(poller.last_access_time.ToNanoseconds() / 1e9 >= recently for poller in answer.pollers)
+    return any(
+        poller.last_access_time.ToNanoseconds() / 1e9 >= recently
+        and poller.identity.endswith(f"@{host}" if host else "")
+        for poller in answer.pollers
+    )
 
 
 def log_through_python() -> None:

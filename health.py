@@ -5,53 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import time
 from typing import NoReturn
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
 from temporalio.service import RPCError
 
-from .connection import POLL_SECONDS, connect, read_connection
+from .connection import connect, has_workers, read_connection
 from .process import end_process
 from .saga.errors import CounterstepError
 from .settings import read_settings
 
 
-async def polls(client: Client, task_queue: str, host: str) -> bool:
-    """Tells whether a worker on `host` has asked `task_queue` for work lately.
-
-    Args:
-        client: Any client.
-        task_queue: The queue that the worker serves.
-        host: The name of its machine; a container has one of its own.
-
-    Returns:
-        True if it has, within the last 70 s: one request waits 60 s for work.
-
-    Raises:
-        RPCError: The server does not answer.
-    """
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    recently = time.time() - POLL_SECONDS
-    return any(
-        poller.identity.endswith(f"@{host}") and poller.last_access_time.ToNanoseconds() / 1e9 >= recently
-        for poller in answer.pollers
-    )
-
-
 async def _polls() -> bool:
     settings = read_settings()
     client = await connect(read_connection())
-    return await polls(client, settings.task_queue, socket.gethostname())
+    return await has_workers(client, settings.task_queue, host=socket.gethostname())
 
 
 def main() -> NoReturn:

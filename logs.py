@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,22 +25,21 @@ _CHATTY = ("httpx", "httpcore", "openai", "LiteLLM", "LiteLLM Router", "LiteLLM 
 _SECRET_FIELD = re.compile(r"(?i)api[_-]?key|secret|passw|authorization|credential|(^|[_-])token$")
 
 
-def configure_logs(stream: TextIO, *, json: bool, level: str) -> None:
-    """Sends the logs of this process to one stream, one line a record.
+def configure_logs(handler: logging.StreamHandler[Any], *, json: bool, level: str) -> None:
+    """Sends the logs of this process to one place, one line a record.
 
     A record that is made inside a call or a workflow has the fields ``workflow_id``, ``run_id``, ``attempt``,
     ``workflow`` or ``activity`` (the type), and ``step`` inside a call of a task; under OpenTelemetry also
     ``trace_id``. What a workflow logs while its history is replayed is left out, whichever logger it uses.
 
     Args:
-        stream: Where they go.
+        handler: Where they go.
         json: As JSON objects rather than for people.
         level: The least level that is logged: debug, info, warning or error.
     """
     numeric = logging.getLevelNamesMapping()[level.upper()]
-    handler = logging.StreamHandler(stream)
     handler.addFilter(_is_new)
-    handler.setFormatter(_formatter(json=json, colors=stream.isatty()))
+    handler.setFormatter(_formatter(json=json, colors=handler.stream.isatty()))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(numeric)

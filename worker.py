@@ -107,7 +107,9 @@ def main() -> NoReturn:
     code = 0
     try:
         settings = read_settings()
-        configure_logs(sys.stderr, json=settings.log_format == "json", level=settings.log_level)
+        configure_logs(
+            logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
+        )
         log_through_python()
         asyncio.new_event_loop().run_until_complete(serve(settings, read_connection()))
     except CounterstepError as error:

@@ -17,6 +17,7 @@ from ..bundle.bundle import Bundle
 from ..client.outcome import Outcome, left_running, outcome_of
 from ..client.starting import AGENT_TASK, Started, find_started, spec_document, start_once
 from ..connection import connect, has_workers, log_through_python
+from ..logs import configure_logs
 from ..plugin import CounterstepPlugin
 from ..settings import Settings
 from ..worker import make_worker, stop_worker
@@ -72,7 +73,7 @@ async def run_job(job: Job) -> tuple[Outcome, Any]:
     """
     if job.notice:
         say(job.notice)
-    _log_to_file(job.target, job.settings.log_level)
+    _log_to_file(job.target, job.settings)
     log_through_python()
     bundles, settings = job.bundles, job.settings
     plugins = [CounterstepPlugin(bundles, model=settings.model, inline_specs=True)] if bundles else []
@@ -209,13 +210,11 @@ async def _expect_to_run(running: asyncio.Task[None]) -> None:
     )
 
 
-def _log_to_file(target: Target, level: str) -> None:
+def _log_to_file(target: Target, settings: Settings) -> None:
     """Keeps logs off the terminal; beside the embedded server's files there is one for them."""
-    root = logging.getLogger()
-    root.setLevel(level.upper())
-    handler: logging.Handler = logging.NullHandler()
-    if target.embedded is not None:
-        path = target.embedded.folder / ".counterstep" / "run.log"
-        handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
-    root.handlers = [handler]
+    if target.embedded is None:
+        logging.getLogger().handlers = [logging.NullHandler()]
+        return
+    path = target.embedded.folder / ".counterstep" / "run.log"
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    configure_logs(handler, json=settings.log_format == "json", level=settings.log_level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 
 from .options import Address, Bundles, Namespace, TaskQueue
@@ -26,7 +27,9 @@ def worker(
     settings = settings.model_copy(
         update={"bundles": bundles, "task_queue": task_queue or settings.task_queue}
     )
-    configure_logs(sys.stderr, json=settings.log_format == "json", level=settings.log_level)
+    configure_logs(
+        logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
+    )
     log_through_python()
     target = find_target(address, namespace)
     asyncio.new_event_loop().run_until_complete(serve(settings, target.config))

@@ -103,6 +103,10 @@ class Book:
         self.note("counterstep", f"task {state.value}")
         self._changed(self)
 
+    def refresh(self) -> None:
+        """Shows what has changed of what the task waits for."""
+        self._changed(self)
+
     def blame(self, failure: Failure) -> None:
         """Records why the task is undone; only the first failure counts."""
         if self.failure is None:

@@ -65,6 +65,8 @@ class Status:
         state, step = waits[0] if waits else (self.phase, "")
         if state is not self._book.state:
             self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
+        else:
+            self._book.refresh()
         self.waits_changed()
 
     def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:

@@ -20,8 +20,8 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
-from counterstep.health import polls
 from counterstep.saga.duration import parse_duration
 from counterstep.search_attributes import SEARCH_ATTRIBUTES
 from counterstep.tests.support.desk import Desk
@@ -133,9 +133,9 @@ async def test_a_worker_that_polls_is_healthy_and_no_other(
 ) -> None:
     handle = await tasks.start([{"id": "only", "tool": "desk.look", "input": {"what": "x"}}])
     await handle.result()  # whoever has answered has asked
-    assert await polls(client, tasks.task_queue, socket.gethostname())
-    assert not await polls(client, tasks.task_queue, "another-machine")
-    assert not await polls(client, "nobody-serves-this", socket.gethostname())
+    assert await has_workers(client, tasks.task_queue, host=socket.gethostname())
+    assert not await has_workers(client, tasks.task_queue, host="another-machine")
+    assert not await has_workers(client, "nobody-serves-this")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "{server}"])

@@ -66,7 +66,7 @@ def test_records_of_any_library_become_json_lines(log: Log) -> None:
 def test_the_console_has_the_traceback_without_variables() -> None:
     with logging_to_json("info"):
         stream = io.StringIO()
-        configure_logs(stream, json=False, level="warning")
+        configure_logs(logging.StreamHandler(stream), json=False, level="warning")
         password = "hunter" + str(2)
         try:
             int(password)

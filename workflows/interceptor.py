@@ -18,10 +18,13 @@ from temporalio.worker import (
 )
 
 from ..saga.child_end import undo_completed
+from ..saga.errors import FailureType
 from ..saga.failure import trim
 from ..saga.handover import OPENED, PARENT, hand_over
 from ..saga.marking import is_task
 from ..saga.wire import CURRENT_HEADER, HEADER, CallHeader
+
+_TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
 
 class TaskInterceptor(WorkflowInboundInterceptor):
@@ -49,6 +52,9 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         except ApplicationError as error:
             if is_task():
                 workflow.logger.warning("task failed: %s: %s", error.type, error.message)
+            if error.type in _TOLD:
+                # Where our own code has raised it tells nobody anything; a bug's traceback is in its cause.
+                raise error.with_traceback(None) from error.__cause__
             raise
         except (FailureError, workflow.ContinueAsNewError, workflow.NondeterminismError):
             raise

@@ -116,7 +116,7 @@ def logging_to_json(level: str) -> Iterator[Log]:
         name: each.level for name, each in logging.root.manager.loggerDict.items() if hasattr(each, "level")
     }
     stream = io.StringIO()
-    configure_logs(stream, json=True, level=level)
+    configure_logs(logging.StreamHandler(stream), json=True, level=level)
     try:
         yield Log(stream)
     finally:
