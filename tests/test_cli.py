@@ -285,6 +285,8 @@ def test_run_needs_nothing_but_the_folder(shop: Shop) -> None:
         )
         assert done.json["usage"]["model_calls"] == 1
         assert "temporalio" not in done.err
+        log = (shop.folder / ".counterstep" / "run.log").read_text()
+        assert "task started" in log and "workflow_id=buys-1" in log
 
         again = shop.run("run", "buys.yaml", "--json", "--id", "buys-1", *BUNDLE)
         assert again.code == 0
