@@ -54,16 +54,24 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
     worker = make_worker(client, settings.task_queue, settings.graceful_shutdown)
     stopping = _stop_on_signals()
     running = asyncio.create_task(worker.run())
-    where = config.get("target_host", DEFAULT_ADDRESS)
-    logger.info(
-        "worker started: %s on queue %r at %s", ", ".join(settings.bundles), settings.task_queue, where
-    )
+    telling = asyncio.create_task(_tell_when_it_polls(worker, settings, config))
     await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
     if running.done():
         raise ServerUnavailable(f"The worker has stopped: {running.exception()}.")
     logger.info("draining: no new work; running calls have %s to finish", settings.graceful_shutdown)
     await stop_worker(worker, running, settings.graceful_shutdown)
     logger.info("worker stopped")
+
+
+async def _tell_when_it_polls(worker: Worker, settings: Settings, config: ClientConnectConfig) -> None:
+    """Models take seconds to load, and nobody is served before."""
+    while not worker.is_running:  # noqa: ASYNC110 (the SDK has no event for it)
+        await asyncio.sleep(0.02)
+    where = config.get("target_host", DEFAULT_ADDRESS)
+    logger.info(
+        "worker started: %s on queue %r at %s", ", ".join(settings.bundles), settings.task_queue, where
+    )
 
 
 def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -> Worker:

@@ -10,6 +10,8 @@ from .message import Message, send
 from .options import Address, By, Json, Namespace, Note, StepId, Timeout, Value
 from .status import TaskId
 
+_OF_UNDOS = ("retry", "done", "skip")
+
 
 def resolve(
     id: TaskId,
@@ -18,7 +20,9 @@ def resolve(
         str,
         typer.Argument(
             metavar="ACTION",
-            help="retry: undo it again; done: it is undone by hand; skip: leave it as it is (with --note).",
+            help="Of a stuck undo: retry, done (undone by hand) or skip (leave it, with --note). "
+            "Of a pivot: applied (its output with --value) or not_applied. After a reset: rollback or go_on. "
+            "`counterstep status ID` says which of them answer.",
         ),
     ],
     by: By = None,
@@ -29,7 +33,7 @@ def resolve(
     namespace: Namespace = None,
     json: Json = False,
 ) -> None:
-    """Say what becomes of an undo that is stuck."""
+    """Say what becomes of what needs attention: a stuck undo, a pivot of unknown outcome, a reset."""
     argument = {"step": step, "action": action}
     if value is not None:
         from .values import read_value
@@ -37,7 +41,7 @@ def resolve(
         argument["value"] = read_value(value, option="--value")
     send(
         Message(id=id, update="resolve", argument=argument, by=by, note=note),
-        f"{action} the undo of {step!r}",
+        f"{action} the undo of {step!r}" if action in _OF_UNDOS else f"{action}, for {step!r}",
         seconds=timeout,
         address=address,
         namespace=namespace,

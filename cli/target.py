@@ -12,6 +12,7 @@ from temporalio.envconfig import ClientConnectConfig
 
 from ..connection import DEFAULT_ADDRESS, read_connection
 from ..embedded import EmbeddedServer, ensure, running
+from ..settings import read_settings
 from .failure import CommandFailed
 
 
@@ -52,7 +53,8 @@ class Target:
 
     def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
         """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""
-        named = [part for name in bundles or ("MODULE:ATTRIBUTE",) for part in ("--bundle", name)]
+        known = bundles or read_settings().bundles or ("MODULE:ATTRIBUTE",)
+        named = [part for name in known for part in ("--bundle", name)]
         return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
 

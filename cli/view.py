@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..saga.spec import KINDS
 from .output import printable, say
 from .question import Question, questions_of
 
@@ -38,6 +39,7 @@ _STYLES: Final = {
 # In the ledger, "skipped" is no harmless word: the effect stands.
 _UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
 _VERBS: Final = {"start": "started"}
+_CALLED: Final = ("agent", "tool", "activity", "workflow")
 _LONGEST: Final = 300
 
 
@@ -227,7 +229,8 @@ def _table(
 
 
 def _step(step: Mapping[str, Any]) -> tuple[str, str, str]:
-    by = step.get("agent") or step.get("tool") or step.get("activity") or "group"
+    by = next((str(step[kind]) for kind in _CALLED if kind in step), "")
+    by = by or next((kind for kind in KINDS if kind in step), "")
     begin, end = step.get("started"), step.get("finished")
     if not begin:
         return by, "", ""

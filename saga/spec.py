@@ -70,9 +70,9 @@ class Retry(SpecModel):
     """
 
     attempts: int = Field(default=4, ge=1, le=100)
-    initial: Duration = timedelta(seconds=1)
+    initial: Duration = Field(default=timedelta(seconds=1), json_schema_extra={"default": "1s"})
     factor: float = Field(default=2.0, ge=1, le=10)
-    max: Duration = timedelta(minutes=1)
+    max: Duration = Field(default=timedelta(minutes=1), json_schema_extra={"default": "1m"})
 
 
 class Judge(SpecModel):
