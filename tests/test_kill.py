@@ -77,14 +77,6 @@ IN_TASKS = {
         "i1",
         until_two_calls_completed,
     ),
-    "between attempts": Work(
-        [
-            {**put("a", fail="once"), "retry": {"attempts": 2, "initial": "12s", "max": "12s"}},
-            put("next", "a"),
-        ],
-        "begin",
-        also=until_retry,
-    ),
     "the only attempt": Work(
         [
             put("first"),
@@ -126,7 +118,19 @@ IN_SAGAS = {
     ),
 }
 
-WORK = {**IN_TASKS, **IN_SAGAS}
+IMPATIENT = {
+    # It begins last, because it does not wait for the kill for long.
+    "between attempts": Work(
+        [
+            {**put("a", fail="once"), "retry": {"attempts": 2, "initial": "12s", "max": "12s"}},
+            put("next", "a"),
+        ],
+        "begin",
+        also=until_retry,
+    ),
+}
+
+WORK = {**IN_TASKS, **IN_SAGAS, **IMPATIENT}
 
 BLOCKED = 11
 """Seconds: more than a heartbeat."""
