@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.exceptions import ApplicationError
 
 from .errors import FailureType
+from .wire import MAX_PAYLOAD
 
 Who = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=2000)]
@@ -75,13 +76,17 @@ def read_message(kind: type[MessageT], value: Any) -> MessageT:
     """Reads the argument of an update.
 
     Raises:
-        ApplicationError: It has another shape (type ``Refused``; all faults are named).
+        ApplicationError: It has another shape (type ``Refused``; all faults are named), or is too large.
     """
     try:
-        return kind.model_validate(value)
+        message = kind.model_validate(value)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc'])) or 'the argument'}: {e['msg']}" for e in error.errors()]
         raise refused("; ".join(faults[:10])) from None
+    size = len(message.model_dump_json().encode())
+    if size > MAX_PAYLOAD:
+        raise refused(f"the argument has {size} bytes; the most is {MAX_PAYLOAD}")
+    return message
 
 
 def refused(reason: str) -> ApplicationError:

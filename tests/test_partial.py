@@ -369,6 +369,10 @@ async def test_decide_twice_and_other_nonsense(tasks: Tasks, effects: Desk) -> N
         ({"step": "x", "action": "retry"}, "there is no step 'x'"),
         ({"step": "b", "action": "retry", "value": 1}, "retry takes no value"),
         ({"step": "b", "action": "supply"}, "is not of type 'object'"),
+        (
+            {"step": "b", "action": "supply", "value": {"what": "x" * 1_000_000, "key": "k"}},
+            "the most is 1000000",
+        ),
         ({"step": "b", "action": "retry", "by": ""}, "by: String should have at least 1 character"),
     ]
     for message, why in nonsense:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 import griffe
@@ -14,7 +13,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
-from pydantic import TypeAdapter
 from typer.cli import get_docs_for_click
 
 from counterstep.bundle import document, registry, spec_file
@@ -22,7 +20,6 @@ from counterstep.cli.app import app
 from counterstep.client.board import Board
 from counterstep.client.outcome import Outcome
 from counterstep.saga import amendments, book, events, expression, history, talk, wire
-from counterstep.saga.duration import format_duration
 from counterstep.saga.errors import FailureType
 from counterstep.saga.spec import TaskSpec
 from counterstep.saga.spec_base import STEP_ID
@@ -120,7 +117,7 @@ def _default(field: Schema) -> str:
     if value in (None, "", [], {}) or (isinstance(value, Mapping) and set(value.values()) == {None}):
         return ""
     if _DURATION in str(field.get("pattern")):
-        return f"`{format_duration(TypeAdapter(timedelta).validate_python(value))}`"
+        return f"`{value}`"
     return f"`{json.dumps(value)}`"
 
 
