@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.leftover import Leftovers, left_behind
-from ..saga.recovered import NotRecoverable, Refusal
+from ..saga.recovered import NotRecoverable, Refusal, id_of_recovery
 from ..saga.trail import Trail
 from ..saga.wire import RECOVER
 from .history_reader import HistoryReader
@@ -110,7 +110,7 @@ class Chain:
 
 def recovery_id(run: Run) -> str:
     """Returns the workflow id of the recovery of the chain whose newest run this is."""
-    return f"{run.workflow_id}/recover/{run.run_id}"
+    return id_of_recovery(run.workflow_id, run.run_id)
 
 
 async def find_chain(

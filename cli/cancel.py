@@ -28,7 +28,7 @@ def cancel(
     target = find_target(address, namespace)
     outcome, end = asyncio.new_event_loop().run_until_complete(cancel_task(target, id, wait=wait))
     if end is not None:
-        print_summary(outcome, end)
+        print_summary(outcome, end, target.options())
     if json:
         emit(outcome.model_dump(mode="json"))
     if wait:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..client.board import read_board
 from ..client.outcome import Outcome, left_running, outcome_of
+from ..client.recovery import with_recovery
 from ..client.updates import ask_to_cancel, find_task
 from ..connection import connect, has_workers
 from .failure import CommandFailed, ExitCode
@@ -52,11 +53,11 @@ async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
         message = f"No worker polls the queue {found.task_queue!r}; the cancel of {id} waits there for one."
         return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")
 
-    watch = Watch(handle, open_view(target.options()), signals, is_cancelled=True)
+    watch = Watch(handle, open_view(target.options()), signals, is_cancelled=True, server=target.options())
     guard = asyncio.create_task(miss_workers(client, found.task_queue, watch, nobody))
     seen = await watch.until_end(guard)
     if not seen.ended:
         what = "needs a person's decision" if seen.unattended else "goes on with its undos"
-        say(f"{id} {what}; see `counterstep status {id}`.")
+        say(f"{id} {what}; see `{target.command('status', id)}`.")
         return left_running(seen.board, ids), None
-    return outcome_of(seen.end, seen.board, ids), seen.end
+    return await with_recovery(client, outcome_of(seen.end, seen.board, ids)), seen.end

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey
 
-from ..client.board import LAST_SECONDS, read_board
+from ..client.board import LAST_SECONDS, standing_board
 from ..client.outcome import end_of, outcome_of
 from ..client.updates import find_task
 from ..connection import connect, has_workers
@@ -34,7 +34,7 @@ async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
     client = await connect(target.config)
     handle, found = await find_task(client, id)
     if await has_workers(client, found.task_queue):
-        board = await read_board(handle, LAST_SECONDS)
+        board = await standing_board(handle, LAST_SECONDS)
         if board is not None:
             return board, ""
         note = f"The workers of the queue {found.task_queue!r} do not answer"

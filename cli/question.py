@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..saga.task_state import TaskState
+from .command_line import command_line
 
 PEOPLE: Final = frozenset({TaskState.WAITING, TaskState.NEEDS_ATTENTION})
 """States of a task in which it waits for a person."""
@@ -17,6 +17,7 @@ _NEEDS: Final = {
     ("resolve", "skip"): ("--note", "WHY"),
     ("resolve", "applied"): ("--value", "JSON"),
     ("decide", "supply"): ("--value", "JSON"),
+    ("decide", "edit"): ("--value", "JSON"),
 }
 _MEANINGS: Final = {
     ("resolve", "retry"): "undo it again",
@@ -27,6 +28,7 @@ _MEANINGS: Final = {
     ("resolve", "rollback"): "undo the rest too",
     ("resolve", "go_on"): "go on as if it were not undone",
     ("decide", "supply"): "go on with this output",
+    ("decide", "edit"): "approve this in its place",
 }
 
 
@@ -85,5 +87,5 @@ def _question(own: str, id: str, asked: Sequence[Mapping[str, Any]], options: Se
 def _answer(id: str, asked: Mapping[str, Any], action: str, options: Sequence[str]) -> tuple[str, str]:
     update = asked["update"]
     needs = _NEEDS.get((update, action), ())
-    command = shlex.join(["counterstep", update, id, asked["step"], action, *needs, *options])
+    command = command_line(update, id, asked["step"], action, options=needs, server=options)
     return command, _MEANINGS.get((update, action), "")

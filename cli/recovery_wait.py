@@ -78,7 +78,7 @@ class RecoveryWait:
             if loop.time() - answered > PATIENCE and not await has_workers(self._client, self._queue):
                 raise self._no_workers()
             await asyncio.wait({leaving}, timeout=_PAUSE)
-        say(f"{self._handle.id} goes on; see `counterstep status {self._handle.id}`.")
+        say(f"{self._handle.id} goes on; see `{self._target.command('status', self._handle.id)}`.")
         return TaskState.COMPENSATING
 
     def _tell_trouble(self, found: WorkflowExecutionDescription) -> None:

@@ -32,4 +32,4 @@ def result(
 
         target = find_target(address, namespace)
         outcome, end = asyncio.new_event_loop().run_until_complete(find_result(target, id, wait=wait))
-    finish(outcome, end, json=json)
+    finish(outcome, end, target.options(), json=json)

@@ -8,6 +8,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from ..client.board import last_board
 from ..client.outcome import Outcome, end_of, left_running, outcome_of
+from ..client.recovery import with_recovery
 from ..client.updates import find_task
 from ..connection import connect
 from ..saga.status import SAGA_STATE
@@ -38,7 +39,9 @@ async def find_result(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
     if found.status is WorkflowExecutionStatus.RUNNING and not wait:
         state = found.typed_search_attributes.get(SAGA_STATE) or TaskState.RUNNING.value
         say(f"{id} has not ended: it is {state.replace('_', ' ')}.")
-        say(f"`counterstep watch {id}` shows how it goes; `counterstep result {id} --wait` waits.")
+        wait_for_it = target.command("result", id, options=["--wait"])
+        say(f"`{target.command('watch', id)}` shows how it goes; `{wait_for_it}` waits.")
         return left_running({"state": state}, ids), None
     end = await end_of(handle)
-    return outcome_of(end, await last_board(handle, end), ids), end
+    outcome = outcome_of(end, await last_board(handle, end), ids)
+    return await with_recovery(client, outcome), end

@@ -89,7 +89,7 @@ def run(
             notice=_notice(request, catalog),
         )
         outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
-    finish(outcome, end, json=json)
+    finish(outcome, end, target.options(), json=json)
 
 
 @contextmanager

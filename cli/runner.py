@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 
 from ..bundle.bundle import Bundle
 from ..client.outcome import Outcome, left_running, outcome_of
+from ..client.recovery import with_recovery
 from ..client.starting import AGENT_TASK, Started, find_started, spec_document, start_once
 from ..connection import connect, has_workers, log_through_python
 from ..logs import configure_logs
@@ -111,11 +112,13 @@ class _Run:
             if not started.is_new:
                 say(f"{self._id} has been started before, with the same input; this is how it goes, or went.")
                 worker = await self._attend(started, worker)
-            watch = Watch(started.handle, open_view(self._job.target.options()), signals)
+            server = self._job.target.options()
+            watch = Watch(started.handle, open_view(server), signals, server=server)
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))
         except Exception as error:
             raise self._after_start(as_failure(error), started) from error
-        return self._report(seen, started, works=worker is not None)
+        outcome, end = self._report(seen, started, works=worker is not None)
+        return (await with_recovery(self._client, outcome) if end is not None else outcome), end
 
     def _what(self) -> tuple[str, Any]:
         """The workflow type to start, and its argument."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
+from temporalio.exceptions import ApplicationError
 
 from ..client.outcome import Outcome, refusal_faults
+from ..saga.errors import FailureType
+from ..saga.task_state import TaskState
+from .command_line import command_line
 from .outcome import exit_code_of
 from .output import emit, say
 from .view import failure_line, usage_line
 
 
-def finish(outcome: Outcome, end: Any, *, json: bool) -> NoReturn:
+def finish(outcome: Outcome, end: Any, server: Sequence[str], *, json: bool) -> NoReturn:
     """Prints the end of a task, and what it has returned as data, and ends the command.
 
     Args:
         outcome: What is known.
         end: The error that ended it, or its result; None where it goes on.
+        server: The options that lead other commands to the task's server.
         json: Print the outcome as one object.
     """
     if end is not None:
-        print_summary(outcome, end)
+        print_summary(outcome, end, server)
     if json:
         emit(outcome.model_dump(mode="json"))
     elif outcome.state == "completed":
@@ -29,12 +35,13 @@ def finish(outcome: Outcome, end: Any, *, json: bool) -> NoReturn:
     raise typer.Exit(exit_code_of(outcome))
 
 
-def print_summary(outcome: Outcome, end: Any) -> None:
+def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
     """Prints the end of a task.
 
     Args:
         outcome: What is known.
         end: The error that ended it, or its result.
+        server: The options that lead other commands to the task's server.
     """
     faults = refusal_faults(end)
     if faults:
@@ -48,5 +55,34 @@ def print_summary(outcome: Outcome, end: Any) -> None:
         say(f"because of {failure_line(outcome.failure)}")
     if outcome.undone:
         say(f"undone: {', '.join(outcome.undone)}")
-    if outcome.not_undone:
-        say(f"NOT undone: {', '.join(outcome.not_undone)}. See why, and undo it by hand.")
+    left = _what_is_left(outcome, end, server)
+    if left:
+        say(left)
+
+
+def _what_is_left(outcome: Outcome, end: Any, server: Sequence[str]) -> str:
+    steps = ", ".join(outcome.not_undone)
+    if outcome.recovery is not None:
+        return _recovered(outcome, steps, server)
+    if outcome.state != TaskState.ROLLBACK_INCOMPLETE or _gave_up(end):
+        return f"NOT undone: {steps}. See why, and undo it by hand." if steps else ""
+    recover = command_line("recover", outcome.workflow_id or "", server=server)
+    return f"NOT undone: {steps or 'whatever it has done'}. Undo it: {recover}"
+
+
+def _recovered(outcome: Outcome, steps: str, server: Sequence[str]) -> str:
+    assert outcome.recovery is not None
+    id_, state = outcome.recovery["workflow_id"], outcome.recovery["state"]
+    what = steps or "what it had done"
+    if state == TaskState.COMPLETED:
+        return f"undone since, by {id_}: {what}"
+    if state == TaskState.ROLLBACK_INCOMPLETE:
+        recover = command_line("recover", outcome.workflow_id or "", server=server)
+        return f"NOT undone: {what}. {id_} has ended before it was; try again: {recover}"
+    look = command_line("status", id_, server=server)
+    return f"NOT undone yet: {what}. {id_} is {state.replace('_', ' ')}: {look}"
+
+
+def _gave_up(end: Any) -> bool:
+    """Whether the task itself has ended its rollback, as a person has told it."""
+    return isinstance(end, ApplicationError) and end.type == FailureType.ROLLBACK_INCOMPLETE

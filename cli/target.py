@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from urllib.parse import quote
 
 from temporalio.envconfig import ClientConnectConfig
 
-from ..connection import DEFAULT_ADDRESS, read_connection
+from ..connection import DEFAULT_ADDRESS, log_through_python, read_connection
 from ..embedded import EmbeddedServer, ensure, running
 from ..settings import read_settings
+from .command_line import command_line
 from .failure import CommandFailed
 
 
@@ -51,6 +53,10 @@ class Target:
         namespace = self.config.get("namespace")
         return ["--address", self.address, *(["--namespace", namespace] if namespace else [])]
 
+    def command(self, name: str, *arguments: str, options: Sequence[str] = ()) -> str:
+        """The command that goes to the same server, to be typed; see `command_line`."""
+        return command_line(name, *arguments, options=options, server=self.options())
+
     def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
         """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""
         known = bundles or read_settings().bundles or ("MODULE:ATTRIBUTE",)
@@ -73,6 +79,9 @@ def find_target(address: str | None, namespace: str | None, *, start: bool = Fal
         ServerUnavailable: The embedded server cannot be started, or the configuration cannot be read.
         CommandFailed: The embedded server has no such namespace.
     """
+    # A command says itself what goes wrong; who wants to see the SDK's own lines sets up logs.
+    log_through_python()
+    logging.getLogger("temporalio.core").addHandler(logging.NullHandler())
     config = read_connection(address, namespace)
     if "target_host" in config:
         return Target(config)

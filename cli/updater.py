@@ -36,7 +36,7 @@ async def tell(target: Target, id: str, name: str, argument: Mapping[str, Any], 
     try:
         return await send_update(client, id, name, argument, seconds=seconds)
     except NoAnswer as silence:
-        look = f"`counterstep status {id}`"
+        look = f"`{target.command('status', id)}`"
         if silence.accepted:
             raise _nobody(f"{silence} See {look}.") from None
         start = target.worker_command(silence.task_queue)

@@ -22,4 +22,4 @@ def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json
 
         target = find_target(address, namespace)
         outcome, end = asyncio.new_event_loop().run_until_complete(watch_task(target, id))
-    finish(outcome, end, json=json)
+    finish(outcome, end, target.options(), json=json)

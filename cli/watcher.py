@@ -10,6 +10,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHand
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..client.outcome import Outcome, left_running, outcome_of
+from ..client.recovery import with_recovery
 from ..client.updates import find_task
 from ..connection import connect, has_workers
 from .failure import CommandFailed, ExitCode
@@ -71,11 +72,11 @@ async def watch_task(target: Target, id: str) -> tuple[Outcome, Any]:
             if not await _until_back(client, target, id, signals):
                 seen = Watched(ended=False, end=None, board=None)
     if seen.ended:
-        return outcome_of(seen.end, seen.board, ids), seen.end
+        return await with_recovery(client, outcome_of(seen.end, seen.board, ids)), seen.end
     if seen.unattended:
         say(f"{id} goes on when a person has decided.")
     else:
-        say(f"{id} goes on; `counterstep watch {id}` shows it again.")
+        say(f"{id} goes on; `{target.command('watch', id)}` shows it again.")
     return left_running(seen.board, ids), None
 
 
@@ -94,7 +95,7 @@ async def _look_on(
         return CommandFailed(message + target.worker_command(queue), code=ExitCode.NO_SERVER, type="NoWorker")
 
     somebody = await has_workers(client, queue)
-    watch = Watch(handle, view, signals, only_looks=True)
+    watch = Watch(handle, view, signals, only_looks=True, server=target.options())
     guards = (miss_workers(client, queue, watch, nobody), _miss_server(client, watch))
     view.resume()
     tasks = [asyncio.create_task(guard) for guard in guards]
@@ -127,7 +128,7 @@ async def _until_back(client: Client, target: Target, id: str, signals: Signals)
     except TimeoutError:
         message = (
             f"The Temporal server at {target.address} has not answered for {AWAY_SECONDS:g} s. "
-            f"When it is back, `counterstep watch {id}` goes on."
+            f"When it is back, `{target.command('watch', id)}` goes on."
         )
         raise CommandFailed(message, code=ExitCode.NO_SERVER, type="ServerUnavailable") from None
     finally:

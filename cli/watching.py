@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +12,10 @@ from temporalio.client import Client, WorkflowHandle
 
 from ..client.board import QUERY_SECONDS, last_board, read_board
 from ..client.outcome import end_of, tells_all
+from ..client.recovery import has_begun_nothing
 from ..connection import has_workers
 from ..saga.task_state import TaskState
+from .command_line import command_line
 from .output import say
 from .question import PEOPLE
 from .signals import Signals, ask
@@ -65,6 +67,7 @@ class Watch:
         *,
         is_cancelled: bool = False,
         only_looks: bool = False,
+        server: Sequence[str] = (),
     ) -> None:
         """Begins with nothing seen.
 
@@ -74,7 +77,9 @@ class Watch:
             signals: What they ask for is done.
             is_cancelled: The task is asked to cancel already, so that any signal means to leave it.
             only_looks: The task is somebody else's, so that any signal means to leave it.
+            server: The options that lead other commands to the task's server.
         """
+        self._server = server
         self._handle = handle
         self._view = view
         self._signals = signals
@@ -187,8 +192,11 @@ class Watch:
             board = await read_board(self._handle, seconds)
         else:
             board = await last_board(self._handle, end)
-            if board is None:
-                say(f"No worker tells what was undone; `counterstep status {self._handle.id}` asks again.")
+            if board is None and await has_begun_nothing(self._handle):
+                say("It had done nothing yet.")
+            elif board is None:
+                again = command_line("status", self._handle.id, server=self._server)
+                say(f"No worker tells what was undone; `{again}` asks again.")
         if board is not None:
             self._show(board)
         return board

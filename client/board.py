@@ -8,22 +8,30 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.budget import Budget
 from ..saga.failure import Failure
 from ..saga.ledger import EntryState
 from ..saga.progress import StepState
-from ..saga.task_state import TaskState
+from ..saga.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
-from .outcome import tells_all
+from .outcome import end_of, outcome_of, tells_all
 
 QUERY_SECONDS: Final = 3.0
 """How long a worker may take to answer what a task's board is."""
 
 LAST_SECONDS: Final = 10.0
 """The same for the board of a task that has ended, where nothing else tells what was undone."""
+
+_CUT_OFF: Final = "the task was ended while this went on; nobody knows whether it has happened"
 
 
 class _Part(BaseModel):
@@ -215,3 +223,46 @@ async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any)
         RPCError: The server does not answer.
     """
     return None if tells_all(end) else await read_board(handle, LAST_SECONDS)
+
+
+async def standing_board(
+    handle: WorkflowHandle[Any, Any], seconds: float = QUERY_SECONDS
+) -> Mapping[str, Any] | None:
+    """Asks a task for its board, and corrects that of a task that was ended from outside.
+
+    A task that is terminated or has timed out cannot note it: its board stays as it was before.
+
+    Args:
+        handle: Of the task.
+        seconds: How long to wait for it.
+
+    Returns:
+        As `read_board`.
+
+    Raises:
+        RPCError: The server does not answer, or knows no such task.
+    """
+    board = await read_board(handle, seconds)
+    if board is None or board["state"] in ENDED:
+        return board
+    found = await handle.describe()
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        return board
+    # It may have come to its end between the two questions.
+    board = await read_board(handle, seconds)
+    if board is None or board["state"] in ENDED:
+        return board
+    return _cut_off(board, found, await end_of(handle))
+
+
+def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end: Any) -> Mapping[str, Any]:
+    outcome = outcome_of(end, board, (found.id, found.run_id))
+    closed = found.close_time.isoformat() if found.close_time else None
+    interrupted = {"state": StepState.CANCELLED.value, "finished": closed, "error": _CUT_OFF}
+    open_states = (StepState.RUNNING, StepState.WAITING)
+    steps = {
+        name: {**step, **interrupted} if step["state"] in open_states else step
+        for name, step in board.get("steps", {}).items()
+    }
+    kept = outcome.model_dump(mode="json", include={"state", "failure", "undone", "not_undone"})
+    return {**board, **kept, "steps": steps, "waiting_for": []}

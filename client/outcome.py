@@ -35,6 +35,8 @@ class Outcome(BaseModel):
         undone: Steps that are undone, in the order in which their undos finished.
         not_undone: Steps of which an undo is missing.
         usage: What was spent on models; None where nobody is left to tell.
+        recovery: `workflow_id` and `state` of the recovery that was started after the end, if one was: it
+            undoes what is `not_undone`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +49,7 @@ class Outcome(BaseModel):
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     usage: dict[str, Any] | None = None
+    recovery: dict[str, str] | None = None
 
 
 async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:

@@ -10,9 +10,10 @@ from temporalio.client import Client, WorkflowHandle
 
 from ..saga.task_result import TaskResult
 from ..saga.task_state import TaskState
-from .board import QUERY_SECONDS, Board, last_board, read_board
+from .board import QUERY_SECONDS, Board, last_board, standing_board
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults
+from .recovery import with_recovery
 from .updates import ask_to_cancel, find_task, send_update
 
 
@@ -50,6 +51,8 @@ class Task:
     async def board(self, *, seconds: float = QUERY_SECONDS) -> Board:
         """Asks for the task's whole state; a task that has ended tells it as well.
 
+        Of one that was terminated or has timed out it is the last one, with the state `rollback_incomplete`.
+
         Args:
             seconds: How long its workers may take to answer.
 
@@ -60,7 +63,7 @@ class Task:
             NoAnswer: No worker has answered, or the workflow is no task.
             RPCError: The server does not answer.
         """
-        board = await read_board(self.handle, seconds)
+        board = await standing_board(self.handle, seconds)
         if board is None:
             message = f"No worker of the queue {self.task_queue!r} has told the board of {self.id}."
             raise NoAnswer(message, self.task_queue)
@@ -157,7 +160,8 @@ class Task:
         return TaskResult.model_validate(end if is_task else own)
 
     async def _outcome(self, end: BaseException | Any) -> Outcome:
-        return outcome_of(end, await last_board(self.handle, end), (self.id, self.run_id))
+        outcome = outcome_of(end, await last_board(self.handle, end), (self.id, self.run_id))
+        return await with_recovery(self._client, outcome)
 
     async def _tell(self, update: str, by: str, note: str, **argument: Any) -> Any:
         said = to_jsonable_python({**argument, "by": by, "note": note})

@@ -43,6 +43,11 @@ class NotRecoverable(CounterstepError):
         self.type = type
 
 
+def id_of_recovery(workflow_id: str, run_id: str) -> str:
+    """Returns the workflow id under which a task is recovered; `run_id` is the newest of its runs."""
+    return f"{workflow_id}/recover/{run_id}"
+
+
 class RecoveryRequest(BaseModel):
     """The argument of a recovery.
 

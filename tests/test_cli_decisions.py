@@ -495,6 +495,12 @@ def test_all_stuck_undos_of_a_step_are_one_question() -> None:
     assert questions_of({"task_id": "x", "waiting_for": None}) == []
 
 
+def test_an_answer_can_be_typed_as_it_is_shown() -> None:
+    asked = {**ASKS, "step": "-s", "actions": ["edit"]}
+    ((command, _),) = questions_of({"task_id": "-y", "waiting_for": [asked]}, ["--address", "a:1"])[0].answers
+    assert command == "counterstep decide --value JSON --address a:1 -- -y -s edit"
+
+
 def test_a_question_is_told_once_until_it_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines(["--address", "a:1"])
     board = {"task_id": "x", "state": "needs_attention", "waiting_for": [UNDO_ONE]}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
 
+from counterstep.cli.command_line import command_line
 from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
@@ -19,7 +24,10 @@ from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
 from counterstep.connection import has_workers
+from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.errors import FailureType, Fault, SpecError
+from counterstep.tests.support.desk import desk
 
 IDS = ("order-1", "run-1")
 USAGE = {"model_calls": 1, "tokens": 5, "usd": 0.25, "unpriced_models": []}
@@ -170,6 +178,9 @@ class Leaving:
         board = {"task_id": self.id, "state": "compensating", "log": [{"n": 1, **line("undone", "b")}]}
         return {**board, "ledger": [entry("a", "armed"), entry("b", "undone")]}
 
+    async def fetch_history_events(self) -> AsyncIterator[HistoryEvent]:
+        yield HistoryEvent(event_type=EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+
     async def result(self) -> None:
         await self._told.wait()
         raise WorkflowFailureError(cause=CancelledError("cancelled"))
@@ -184,3 +195,35 @@ async def test_a_board_from_before_the_end_is_not_taken_for_the_last(
     outcome = outcome_of(seen.end, seen.board, IDS)
     assert (outcome.state, outcome.undone, outcome.not_undone) == ("cancelled", (), ())
     assert "No worker tells what was undone; `counterstep status order-1`" in capsys.readouterr().err
+
+
+async def test_of_a_task_that_was_cancelled_before_it_began_there_is_nothing_to_tell(
+    server: EmbeddedServer,
+    task_queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("counterstep.client.board.LAST_SECONDS", 0.5)
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk])])
+    handle = await client.start_workflow(
+        "desk.tidy", {"what": "cup"}, id=f"early-{task_queue}", task_queue=task_queue
+    )
+    await handle.cancel()
+    async with Worker(client, task_queue=task_queue):
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    seen = await Watch(handle, Lines(), Signals()).until_end()
+    assert (seen.ended, seen.board) == (True, None)
+    assert capsys.readouterr().err == "It had done nothing yet.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("order-1",), "counterstep status order-1 --json --address a:1"),
+        (("order 1",), "counterstep status 'order 1' --json --address a:1"),
+        (("-y", "ok"), "counterstep status --json --address a:1 -- -y ok"),
+    ],
+)
+def test_a_printed_command_can_be_typed(arguments: tuple[str, ...], line: str) -> None:
+    assert command_line("status", *arguments, options=["--json"], server=["--address", "a:1"]) == line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from counterstep.saga.task_state import TaskState
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.command import Ended, Shop
 from counterstep.tests.support.desk import HELD, Desk
-from counterstep.tests.support.tasks import Tasks, until_state
+from counterstep.tests.support.tasks import Tasks, until_state, until_step
 from counterstep.tests.support.work import put, step
 
 TIDY = ("desk.tidy", "--input", "what=cup")
@@ -147,7 +148,8 @@ async def test_ctrl_c_ends_the_watching_and_not_the_task(
     watching.send_signal(2)
     out, _ = await asyncio.to_thread(watching.communicate, timeout=60)
     assert (watching.returncode, json.loads(out)["state"]) == (130, "running")
-    assert f"{id} goes on; `counterstep watch {id}` shows it again." in said.read_text()
+    again = f"counterstep watch {id} --address {server.address}"
+    assert f"{id} goes on; `{again}` shows it again." in said.read_text()
     assert (await handle.query("board"))["state"] == "running"
     picture = await command("graph", "--id", id)
     assert "  class s2 running" in picture.out
@@ -176,6 +178,38 @@ async def test_a_server_that_goes_away_is_waited_for_and_then_given_up(
             async with asyncio.timeout(60):
                 await watching
     assert (gone.value.code, gone.value.type) == (4, "ServerUnavailable")
+
+
+# --- ended by force
+
+
+async def test_a_task_that_was_ended_by_force_is_not_shown_as_running(
+    command: Command, server: EmbeddedServer, client: Client, effects: Desk, id: str
+) -> None:
+    await command("start", "holds.json", "--id", id)
+    handle = client.get_workflow_handle(id)
+    await until_step(handle, "two", "running")
+    await handle.terminate("by force")
+    status, picture, before = await asyncio.gather(
+        command("status", id, "--json"), command("graph", "--id", id), command("result", id, "--json")
+    )
+    board = status.json
+    assert (board["state"], board["failure"]["type"]) == ("rollback_incomplete", "Terminated")
+    assert (board["steps"]["one"]["state"], board["steps"]["two"]["state"]) == ("completed", "cancelled")
+    assert board["steps"]["two"]["finished"] is not None
+    assert "class s2 running" not in picture.out
+    assert (before.code, before.json["recovery"]) == (3, None)
+    assert set(before.json["not_undone"]) >= {"one"}
+    recover = f"counterstep recover {id} --address {server.address}"
+    assert f"Undo it: {recover}\n" in before.err
+    effects.release("two")
+    recovered = await command(*shlex.split(recover)[1:], "--json")
+    assert recovered.code == 0, recovered.err
+    after = await command("result", id, "--json")
+    assert (after.code, after.json["recovery"]["state"]) == (3, "completed")
+    assert f"undone since, by {recovered.json['recovery_id']}: " in after.err
+    assert "NOT undone" not in after.err
+    assert effects.effects() == {}
 
 
 # --- list

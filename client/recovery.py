@@ -1,0 +1,93 @@
+"""What became of a task that has ended with something left to undo."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+)
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..saga.recovered import id_of_recovery
+from ..saga.task_state import TaskState
+from .outcome import Outcome
+
+_SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
+
+# A history of these only is that of a task that has called nothing.
+_IDLE: Final = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+        EventType.EVENT_TYPE_MARKER_RECORDED,  # of a local call, which changes nothing
+        EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+        EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+    }
+)
+
+
+async def with_recovery(client: Client, outcome: Outcome) -> Outcome:
+    """Adds to an outcome the recovery of its task, where it has one.
+
+    Args:
+        client: Connected.
+        outcome: Of a task that has ended.
+
+    Returns:
+        The same, with its `recovery`.
+
+    Raises:
+        RPCError: The server does not answer.
+    """
+    id_ = outcome.workflow_id
+    if id_ is None or outcome.state != TaskState.ROLLBACK_INCOMPLETE:
+        return outcome
+    task = await _describe(client, id_)
+    found = await _describe(client, id_of_recovery(id_, task.run_id)) if task else None
+    if found is None:
+        return outcome
+    return outcome.model_copy(update={"recovery": {"workflow_id": found.id, "state": _state(found)}})
+
+
+async def has_begun_nothing(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Says whether a task has ended before it has called anything, so that there was nothing to undo.
+
+    Args:
+        handle: Of the task.
+
+    Raises:
+        RPCError: The server does not answer.
+    """
+    async for event in handle.fetch_history_events():
+        started = event.workflow_execution_started_event_attributes
+        if event.event_type not in _IDLE or started.continued_execution_run_id:
+            return False
+    return True
+
+
+async def _describe(client: Client, id: str) -> WorkflowExecutionDescription | None:
+    try:
+        return await client.get_workflow_handle(id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _state(recovery: WorkflowExecutionDescription) -> str:
+    if recovery.status is WorkflowExecutionStatus.RUNNING:
+        return recovery.typed_search_attributes.get(_SAGA_STATE) or TaskState.RUNNING.value
+    done = recovery.status is WorkflowExecutionStatus.COMPLETED
+    return (TaskState.COMPLETED if done else TaskState.ROLLBACK_INCOMPLETE).value
