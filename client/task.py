@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_core import to_jsonable_python
 from temporalio.client import Client, WorkflowHandle
 
 from ..saga.task_result import TaskResult
@@ -13,6 +12,7 @@ from ..saga.task_state import TaskState
 from .board import QUERY_SECONDS, Board, last_board, standing_board
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults
+from .payload import as_payload
 from .recovery import with_recovery
 from .updates import ask_to_cancel, find_task, send_update
 
@@ -86,6 +86,7 @@ class Task:
             Refused: The task refuses.
             TaskEnded: It has ended.
             NoWorker: Nobody works on it, or nobody has answered in time.
+            SpecError: What is to be sent is no JSON or too large; nothing was sent.
             RPCError: The server does not answer.
         """
         return await self._tell("decide", by, note, step=step, action=action, value=value)
@@ -164,5 +165,5 @@ class Task:
         return await with_recovery(self._client, outcome)
 
     async def _tell(self, update: str, by: str, note: str, **argument: Any) -> Any:
-        said = to_jsonable_python({**argument, "by": by, "note": note})
+        said = as_payload({**argument, "by": by, "note": note}, update)
         return await send_update(self._client, self.id, update, said)

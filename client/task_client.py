@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from pydantic_core import to_jsonable_python
 from temporalio.client import Client
 
-from ..bundle.document import payload_faults
 from ..bundle.spec_file import parse_spec
-from ..saga.errors import SpecError
 from ..saga.spec import TaskSpec
+from .payload import as_payload, expect_name
 from .starting import AGENT_TASK, spec_document, start_once
 from .task import Task
 from .updates import find_task
@@ -62,13 +60,12 @@ class TaskClient:
 
         Raises:
             IdInUse: The id has been started with another task or input.
-            SpecError: The spec has faults, or the input is no JSON or too large.
+            SpecError: The spec has faults, the input is no JSON or too large, or an id or queue is empty.
             RPCError: The server does not answer or refuses.
         """
-        said = to_jsonable_python({} if input is None else input)
-        faults = payload_faults(said, "input")
-        if faults:
-            raise SpecError(faults)
+        expect_name(id, "id")
+        expect_name(task_queue, "task_queue")
+        said = as_payload({} if input is None else input, "input")
         workflow, argument, name, summary = _start_of(task, said)
         queue = task_queue or self._task_queue
         started = await start_once(

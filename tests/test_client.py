@@ -49,6 +49,10 @@ ASKS = {
 }
 
 
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
 @dataclass
 class Cup:
     what: str
@@ -112,6 +116,9 @@ async def test_a_board_has_types(starter: TaskClient, effects: Desk) -> None:
 async def test_a_person_decides_amends_and_cancels(starter: TaskClient, effects: Desk, id: str) -> None:
     task = await starter.start(ASKS, id=id)
     (asked,) = (await until(task, "waiting")).waiting_for
+    for value in (float("nan"), "x" * 3_000_000, object()):
+        with pytest.raises(SpecError, match="decide"):
+            await task.decide("may_i", "approve", by="ann", value=value)
     assert (asked.step, asked.ask, asked.update) == ("may_i", "May I?", "decide")
     with pytest.raises(Refused, match="maybe"):
         await task.decide("may_i", "maybe", by="ann")
@@ -147,9 +154,11 @@ async def test_failures_are_exceptions_that_tell_all(starter: TaskClient, effect
             await (await starter.start(name, input)).result()
         assert [fault.path for fault in refused.value.faults] == paths
     ended = await starter.start({"name": "held", "steps": [step("wait", "desk.look", delay=HELD)]})
+    await until(ended, "running")
     await ended.handle.terminate("by force")
     with pytest.raises(TaskRollbackIncomplete, match="Terminated"):
         await ended.result()
+    assert (await ended.board()).state == "rollback_incomplete"
     with pytest.raises(TaskEnded):
         await ended.cancel()
 
@@ -159,11 +168,17 @@ async def test_what_cannot_be_started_is_not(starter: TaskClient, id: str) -> No
         ({"what": float("nan")}, "no JSON number"),
         ({"what": "x" * 1_000_001}, "at most 1000000"),
         ({"what": "\ud800"}, "lone surrogate"),
+        ({"what": object()}, "input: cannot become JSON"),
+        ({"what": b"\xff"}, "input: cannot become JSON"),
+        (ENDLESS, "input: cannot become JSON"),
     ):
         with pytest.raises(SpecError, match=message):
             await starter.start("desk.tidy", input, id=id)
     with pytest.raises(SpecError, match=r"steps\[0\]"):
         await starter.start({"name": "x", "steps": [{"id": "a", "tol": "b"}]}, id=id)
+    for names in ({"id": ""}, {"id": " "}, {"id": id, "task_queue": ""}):
+        with pytest.raises(SpecError, match="is empty"):
+            await starter.start("desk.tidy", {"what": "cup"}, **names)
     with pytest.raises(UnknownTask, match="There is no task"):
         await starter.attach(id)
 
