@@ -27,6 +27,14 @@ CONNECT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 70.0
 """A worker asks its queue for work at least this often: one request waits 60 s for it."""
 
+_NO_TLS: Final = "it does not speak TLS"
+_NOT_TRUSTED: Final = "its certificate is not trusted"
+_NEXT_STEPS: Final = {
+    _NO_TLS: "TEMPORAL_API_KEY, TEMPORAL_TLS_* or a profile asks for TLS: set TEMPORAL_TLS=false, or name an "
+    "address with TLS.",
+    _NOT_TRUSTED: "Name its authority with TEMPORAL_TLS_SERVER_CA_CERT_PATH.",
+}
+
 
 def read_connection(address: str | None = None, namespace: str | None = None) -> ClientConnectConfig:
     """Reads where to connect: Temporal's variables ``TEMPORAL_*`` and its configuration file.
@@ -77,8 +85,8 @@ async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -
         reason = f"it accepts the connection but does not answer within {CONNECT_SECONDS:.0f} s"
         raise _unavailable(address, reason) from None
     except RPCError as error:
-        raise _unavailable(address, error.message) from None
-    except RuntimeError as error:
+        raise _refused(address, arguments.get("namespace", "default"), error) from None
+    except (RuntimeError, ValueError) as error:
         raise _unavailable(address, _reason(str(error))) from None
     return client
 
@@ -138,18 +146,38 @@ async def _expect_namespace(client: Client) -> None:
 
 
 def _unavailable(address: str, reason: str) -> ServerUnavailable:
+    message = f"No Temporal server can be used at {address}: {reason.rstrip('. ')}."
+    if reason in _NEXT_STEPS:
+        return ServerUnavailable(f"{message} {_NEXT_STEPS[reason]}")
     return ServerUnavailable(
-        f"No Temporal server can be used at {address}: {reason.rstrip('. ')}. "
-        "Start one with `counterstep server`, or name one with --address or TEMPORAL_ADDRESS."
+        f"{message} Start one with `counterstep server`, or name one with --address or TEMPORAL_ADDRESS."
     )
+
+
+def _refused(address: str, namespace: str, error: RPCError) -> ServerUnavailable:
+    """Says what a server means that does answer."""
+    said = error.message.rstrip(". ")
+    if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+        return ServerUnavailable(
+            f"The Temporal server at {address} has no namespace {namespace!r}: {said}. Name another one with "
+            "--namespace or TEMPORAL_NAMESPACE, or create it there."
+        )
+    if error.status is RPCStatusCode.UNAUTHENTICATED:
+        message = (
+            f"The Temporal server at {address} does not let you in: {said}. Check TEMPORAL_API_KEY and TLS."
+        )
+        return ServerUnavailable(message)
+    return _unavailable(address, error.message)
 
 
 def _reason(text: str) -> str:
     """Finds the human part in what the SDK's core says."""
+    if "InvalidContentType" in text:
+        return _NO_TLS
     if "dns error" in text:
         return "its name cannot be resolved"
     if "InvalidCertificate" in text or "invalid peer certificate" in text:
-        return "its certificate is not trusted; name its authority with TEMPORAL_TLS_SERVER_CA_CERT_PATH"
+        return _NOT_TRUSTED
     if "Unimplemented" in text or "404" in text:
         return "what answers there is no Temporal server"
     messages = re.findall(r'message: "([^"]+)"', text)

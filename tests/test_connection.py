@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from temporalio.envconfig import ClientConnectConfig
 
 from counterstep import connection
 from counterstep.connection import connect, read_connection
+from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import ServerUnavailable
 
 # How HTTP/2 writes these characters: the static Huffman code of RFC 7541, appendix B.
@@ -105,12 +108,34 @@ async def test_tls_is_spoken_with_the_configured_authority(
         said = await try_to_connect(monkeypatch)
         assert "its certificate is not trusted" in said
         assert "TEMPORAL_TLS_SERVER_CA_CERT_PATH" in said
+        assert "counterstep server" not in said
         assert bytes(heard.sent) == b""
         monkeypatch.setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", str(certificate))
         said = await try_to_connect(monkeypatch)
     assert "does not answer within" in said
     assert set(heard.names) == {"temporal.test"}
     assert heard.sent.startswith(b"PRI * HTTP/2.0")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"tls": True}, "it does not speak TLS. TEMPORAL_API_KEY, TEMPORAL_TLS_* or a profile asks for TLS"),
+        ({"api_key": KEY}, "set TEMPORAL_TLS=false, or name an address with TLS."),
+        (
+            {"namespace": "nowhere"},
+            "has no namespace 'nowhere': Namespace nowhere is not found. Name another",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_server_that_runs(
+    server: EmbeddedServer, option: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ServerUnavailable) as caught:
+        await connect(cast(ClientConnectConfig, {"target_host": server.address, **option}))
+    assert said in str(caught.value)
+    assert "counterstep server" not in str(caught.value)
+    assert "transport::Error" not in str(caught.value)
 
 
 def test_a_profile_of_temporals_configuration_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
