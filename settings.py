@@ -146,14 +146,19 @@ def _read_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], list[Fa
         match = SECRET_FILE.match(variable)
         if match is None or not path.strip():
             continue
-        if variables.get(match[1], "").strip():
-            faults.append(Fault(variable, f"{match[1]} is set as well; only one of the two can count"))
-            continue
+        known = variables.get(match[1], "").strip()
+        fault = f"{match[1]} is set as well; only one of the two can count" if known else ""
         try:
-            secrets[match[1]] = _read_secret(Path(path.strip()))
+            secret = _read_secret(Path(path.strip()))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            faults.append(Fault(variable, f"{path.strip()!r} cannot be used: {reason}"))
+            faults.append(Fault(variable, fault or f"{path.strip()!r} cannot be used: {reason}"))
+            continue
+        if known == secret:
+            continue  # the settings are read again, and were put there the first time
+        if fault:
+            faults.append(Fault(variable, fault))
+        secrets[match[1]] = secret
     return secrets, faults
 
 

@@ -25,10 +25,12 @@ class Target:
     Attributes:
         config: How to connect.
         embedded: The embedded server, if it is that of this folder.
+        bundles: What the workers in this folder offer, as far as the settings say so.
     """
 
     config: ClientConnectConfig
     embedded: EmbeddedServer | None = None
+    bundles: Sequence[str] = ()
 
     @property
     def address(self) -> str:
@@ -59,7 +61,7 @@ class Target:
 
     def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
         """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""
-        known = bundles or read_settings().bundles or ("MODULE:ATTRIBUTE",)
+        known = bundles or self.bundles or ("MODULE:ATTRIBUTE",)
         named = [part for name in known for part in ("--bundle", name)]
         return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
@@ -78,20 +80,23 @@ def find_target(address: str | None, namespace: str | None, *, start: bool = Fal
     Raises:
         ServerUnavailable: The embedded server cannot be started, or the configuration cannot be read.
         CommandFailed: The embedded server has no such namespace.
+        SettingsError: Variables of the environment cannot be used.
     """
     # A command says itself what goes wrong; who wants to see the SDK's own lines sets up logs.
     log_through_python()
     logging.getLogger("temporalio.core").addHandler(logging.NullHandler())
+    # A mistake in any variable shows in every command; and an API key may be in a file.
+    bundles = read_settings().bundles
     config = read_connection(address, namespace)
     if "target_host" in config:
-        return Target(config)
+        return Target(config, bundles=bundles)
     folder = Path.cwd()
     embedded = ensure(folder) if start else running(folder)
     if embedded is None:
-        return Target(config)
+        return Target(config, bundles=bundles)
     if config.get("namespace", "default") != "default":
         raise CommandFailed(
             f"The embedded server has the namespace 'default' only, and not {config['namespace']!r}; "
             "name another server with --address."
         )
-    return Target({"target_host": embedded.address, "namespace": "default"}, embedded)
+    return Target({"target_host": embedded.address, "namespace": "default"}, embedded, bundles)

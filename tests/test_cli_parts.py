@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,11 +17,13 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
+import counterstep
 from counterstep.cli.command_line import command_line
 from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
 from counterstep.cli.signals import Signals
+from counterstep.cli.target import find_target
 from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
@@ -27,6 +31,7 @@ from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.errors import FailureType, Fault, SpecError
+from counterstep.settings import SettingsError
 from counterstep.tests.support.desk import desk
 
 IDS = ("order-1", "run-1")
@@ -215,6 +220,28 @@ async def test_of_a_task_that_was_cancelled_before_it_began_there_is_nothing_to_
     seen = await Watch(handle, Lines(), Signals()).until_end()
     assert (seen.ended, seen.board) == (True, None)
     assert capsys.readouterr().err == "It had done nothing yet.\n"
+
+
+def test_every_command_that_connects_reads_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("k-1\n")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "")
+    monkeypatch.setenv("TEMPORAL_API_KEY_FILE", str(key))
+    monkeypatch.setenv("COUNTERSTEP_BUNDLES", "shop:shop")
+    target = find_target("a:1", None)
+    assert target.config["api_key"] == "k-1"
+    expected = "counterstep worker --bundle shop:shop --task-queue q --address a:1"
+    assert target.worker_command("q") == expected
+    monkeypatch.setenv("COUNTERSTEP_MODLE", "x")
+    with pytest.raises(SettingsError, match="did you mean COUNTERSTEP_MODEL"):
+        find_target("a:1", None)
+
+
+def test_the_page_of_the_commands_has_every_exit_code() -> None:
+    page = (Path(counterstep.__file__).parent / "docs" / "reference" / "commands.md").read_text()
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == sorted(ExitCode)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,10 @@ def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
     variables = {"OPENAI_API_KEY_FILE": str(file), "TEMPORAL_API_KEY_FILE": str(file), "OPENAI_API_KEY": " "}
     read_settings(variables)
     assert variables["OPENAI_API_KEY"] == variables["TEMPORAL_API_KEY"] == "sk-from-a-file"
+    read_settings(variables)  # what the first time has put there is no second source
+    variables["OPENAI_API_KEY"] = "sk-another"
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY is set as well"):
+        read_settings(variables)
 
 
 def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: Path) -> None:
