@@ -24,7 +24,7 @@ def load_bundle(reference: str) -> Bundle:
         DefinitionError: The reference has another shape, cannot be imported, or is no bundle.
     """
     module_name, _, attribute = reference.partition(":")
-    if not module_name or not attribute:
+    if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise DefinitionError(f"bundle {reference!r}: write it as module:attribute, e.g. shop.bundle:shop")
     here = str(Path.cwd())
     if here not in sys.path:

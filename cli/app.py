@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from ..process import end_process
 from .amend import amend
 from .cancel import cancel
 from .catalog import catalog
 from .check import check
 from .decide import approve, decide, reject
 from .explore import explore
-from .failure import ExitCode, as_failure
+from .failure import CommandFailed, ExitCode, as_failure, as_outcome
 from .graph import graph
 from .list import list_tasks
-from .output import keep_stdout_for_data, say
+from .output import emit, has_emitted, keep_stdout_for_data, say
 from .recover import recover
 from .resolve import resolve
 from .result import result
@@ -30,6 +30,7 @@ from .schema import schema
 from .server import server
 from .start import start
 from .status import status
+from .streams import open_streams
 from .sweep import sweep
 from .watch import watch
 from .worker import worker
@@ -44,16 +45,39 @@ app = typer.Typer(
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Keeps what a user's code raises from passing for the end of the command itself."""
+    """Gives all commands the same ends: a failure is one sentence, and one object where JSON is wanted.
+
+    What a user's code raises, `SystemExit` for one, does not pass for the end of the command itself.
+    """
 
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> None:
+        keep_stdout_for_data()
         try:
+            _refuse_bad_texts(options.get("id"))
             command(*arguments, **options)
-        except (KeyboardInterrupt, SystemExit) as error:
-            raise as_failure(error) from error
+        except typer.Exit:
+            raise
+        except BaseException as error:
+            failure = as_failure(error)
+            if options.get("json") and not has_emitted():
+                # With these two it is of a task that they would have started.
+                id = "" if command in (run, start) else options.get("id") or ""
+                with suppress(CommandFailed):
+                    emit(as_outcome(failure, id if id.isprintable() else ""))
+            raise failure from error
 
     return guarded
+
+
+def _refuse_bad_texts(id: str | None) -> None:
+    for word in sys.argv[1:]:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise CommandFailed(f"{word!r} is not UTF-8 text.") from None
+    if id is not None and not id.strip():
+        raise CommandFailed("The id is empty.")
 
 
 for command in (run, start, status, watch, result, cancel):
@@ -79,29 +103,31 @@ def _before_each(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
-    keep_stdout_for_data()
+    pass
 
 
-def main() -> NoReturn:
-    """Runs the command line that the process was started with, and ends the process."""
-    end_process(_run())
-
-
-def _run() -> int:
+def run_command_line() -> int:
+    """Runs the command line that the process was started with; returns its exit code."""
+    open_streams()
     try:
         app(prog_name="counterstep")
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else ExitCode.BAD_USAGE
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         failure = as_failure(error)
         say(str(failure))
         if failure.code is ExitCode.INTERNAL:
-            say(f"Its traceback is in {_keep_traceback(error)}; please report it.")
+            _keep_traceback(error)
         return failure.code
     return ExitCode.COMPLETED
 
 
-def _keep_traceback(error: BaseException) -> Path:
-    with tempfile.NamedTemporaryFile("w", prefix="counterstep-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    return Path(file.name)
+def _keep_traceback(error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="counterstep-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        say(text)
+        return
+    say(f"Its traceback is in {file.name}; please report it.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..client.outcome import REFUSALS, Outcome
 from ..saga.task_state import TaskState
-from .failure import CommandFailed, ExitCode
+from .failure import ExitCode
 
 _CODES = {
     TaskState.COMPLETED: ExitCode.COMPLETED,
@@ -24,11 +24,3 @@ def exit_code_of(outcome: Outcome) -> ExitCode:
     if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
         return ExitCode.BAD_USAGE
     return _CODES.get(TaskState(outcome.state), ExitCode.CANCELLED) if outcome.state else ExitCode.BAD_USAGE
-
-
-def stopped_short(failure: CommandFailed) -> Outcome:
-    """What ``--json`` prints where the command failed, and not the task."""
-    said = {"step": "", "type": failure.type, "message": str(failure)}
-    if failure.ids is None:
-        return Outcome(failure=said)
-    return Outcome(workflow_id=failure.ids[0], run_id=failure.ids[1], state=TaskState.RUNNING, failure=said)

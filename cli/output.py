@@ -7,35 +7,53 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
+from .failure import CommandFailed, ExitCode
+from .streams import take_stdout
+
 _data: TextIO | None = None
+_has_emitted = False
 
 
 def keep_stdout_for_data() -> None:
     """Sends to stderr what anything else prints: bundles and tools are other people's code."""
     global _data
-    _data, sys.stdout = sys.stdout, sys.stderr
+    _data = take_stdout()
+
+
+def has_emitted() -> bool:
+    """Whether any data was printed."""
+    return _has_emitted
 
 
 def emit(value: Any) -> None:
-    """Prints one JSON value as data."""
+    """Prints one JSON value as data; raises what `emit_text` raises."""
     stream = _data or sys.stdout
     as_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
     emit_text(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
 
 
 def emit_text(text: str) -> None:
-    """Prints text as data."""
-    with suppress(BrokenPipeError):
-        stream = _data or sys.stdout
-        stream.write(text + "\n")
-        stream.flush()
+    """Prints text as data.
+
+    Raises:
+        CommandFailed: It cannot be written, e.g. to a full disk; that nobody reads it any more is no failure.
+    """
+    global _has_emitted
+    _has_emitted = True
+    try:
+        with suppress(BrokenPipeError):
+            stream = _data or sys.stdout
+            stream.write(text + "\n")
+            stream.flush()
+    except OSError as error:
+        message = f"What the command prints cannot be written ({error.strerror}); what it was to do is done."
+        raise CommandFailed(message, code=ExitCode.IO_FAILED, type="OutputLost") from None
 
 
 def say(text: str) -> None:
     """Prints a line for people."""
-    with suppress(BrokenPipeError):
-        sys.stderr.write(printable(text) + "\n")
-        sys.stderr.flush()
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()
 
 
 def printable(text: str) -> str:

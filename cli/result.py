@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from .options import Address, Json, Namespace
-from .run import failures_as_json
 from .status import TaskId
 
 
@@ -25,11 +24,10 @@ def result(
 
     A task that has not ended yet is not waited for, unless --wait says so. Exits as `run` does.
     """
-    with failures_as_json(json):
-        from .resulter import find_result
-        from .summary import finish
-        from .target import find_target
+    from .resulter import find_result
+    from .summary import finish
+    from .target import find_target
 
-        target = find_target(address, namespace)
-        outcome, end = asyncio.new_event_loop().run_until_complete(find_result(target, id, wait=wait))
+    target = find_target(address, namespace)
+    outcome, end = asyncio.new_event_loop().run_until_complete(find_result(target, id, wait=wait))
     finish(outcome, end, target.options(), json=json)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .failure import CommandFailed, as_failure
+from .failure import CommandFailed
 from .options import Address, Bundles, Json, Namespace, TaskQueue
-from .output import emit
 
 if TYPE_CHECKING:
     from ..saga.catalog import Catalog
@@ -58,51 +55,34 @@ def run(
     from ..settings import read_settings
     from .request import read_request
 
-    with failures_as_json(json):
-        settings = _with_model(read_settings(), model)
-        names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
-        bundles = load_bundles(names)
-        catalog = Registry(bundles, settings.model).catalog if bundles else None
-        request = read_request(spec, input or (), input_file, catalog)
-        if id is not None and not id.strip():
-            raise CommandFailed("--id is empty.")
-        # Temporal's client takes its time to load, and a faulty request does not need it.
-        from .runner import Job, run_job
-        from .summary import finish
-        from .target import find_target
+    settings = _with_model(read_settings(), model)
+    names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+    bundles = load_bundles(names)
+    catalog = Registry(bundles, settings.model).catalog if bundles else None
+    request = read_request(spec, input or (), input_file, catalog)
+    # Temporal's client takes its time to load, and a faulty request does not need it.
+    from .runner import Job, run_job
+    from .summary import finish
+    from .target import find_target
 
-        target = find_target(address, namespace, start=bool(bundles))
-        if target.is_a_guess:
-            raise CommandFailed(
-                "Nobody would work on this task: name its bundle with --bundle or COUNTERSTEP_BUNDLES, or "
-                "the server of its workers with --address."
-            )
-        job = Job(
-            request=request,
-            workflow_id=id,
-            bundles=bundles,
-            bundle_names=names,
-            task_queue=task_queue
-            or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
-            settings=settings,
-            target=target,
-            notice=_notice(request, catalog),
+    target = find_target(address, namespace, start=bool(bundles))
+    if target.is_a_guess:
+        raise CommandFailed(
+            "Nobody would work on this task: name its bundle with --bundle or COUNTERSTEP_BUNDLES, or "
+            "the server of its workers with --address."
         )
-        outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
+    job = Job(
+        request=request,
+        workflow_id=id,
+        bundles=bundles,
+        bundle_names=names,
+        task_queue=task_queue or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
+        settings=settings,
+        target=target,
+        notice=_notice(request, catalog),
+    )
+    outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
     finish(outcome, end, target.options(), json=json)
-
-
-@contextmanager
-def failures_as_json(wanted: bool) -> Iterator[None]:
-    """Prints the one object of ``--json`` also where the command fails."""
-    try:
-        yield
-    except BaseException as error:
-        if wanted:
-            from .outcome import stopped_short
-
-            emit(stopped_short(as_failure(error)).model_dump(mode="json"))
-        raise
 
 
 def _with_model(settings: Settings, model: str | None) -> Settings:

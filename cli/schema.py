@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from .output import emit
 
 
-def schema() -> None:
+def schema(json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = True) -> None:
     """Print the JSON Schema of a task spec."""
     from ..saga.spec import TaskSpec
 

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .failure import CommandFailed
 from .options import Address, Bundles, Json, Namespace, TaskQueue
 from .output import emit
-from .run import failures_as_json
 
 
 def start(
@@ -46,18 +44,15 @@ def start(
     from ..settings import read_settings
     from .request import read_request
 
-    with failures_as_json(json):
-        settings = read_settings()
-        bundles = load_bundles((*(bundle or ()), *settings.bundles))
-        catalog = Registry(bundles).catalog if bundles else None
-        request = read_request(spec, input or (), input_file, catalog)
-        if id is not None and not id.strip():
-            raise CommandFailed("--id is empty.")
-        from .starter import start_task
-        from .target import find_target
+    settings = read_settings()
+    bundles = load_bundles((*(bundle or ()), *settings.bundles))
+    catalog = Registry(bundles).catalog if bundles else None
+    request = read_request(spec, input or (), input_file, catalog)
+    from .starter import start_task
+    from .target import find_target
 
-        target = find_target(address, namespace)
-        queue = task_queue or settings.task_queue
-        started = asyncio.new_event_loop().run_until_complete(start_task(target, request, id, queue))
+    target = find_target(address, namespace)
+    queue = task_queue or settings.task_queue
+    started = asyncio.new_event_loop().run_until_complete(start_task(target, request, id, queue))
     if json:
         emit(started.model_dump(mode="json"))

@@ -46,7 +46,9 @@ def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: st
         except SpecError as error:
             faults += error.faults
     if said and not isinstance(base, dict):
-        faults.append(Fault(str(file), f"is no mapping, so {option} cannot add to it"))
+        faults.append(
+            Fault("stdin" if file == "-" else str(file), f"is no mapping, so {option} cannot add to it")
+        )
         raise SpecError(faults)
     value = {**base, **said} if said else base
     faults += payload_faults(value, root)
@@ -84,15 +86,18 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _read_file(source: str) -> Any:
+    name = "stdin" if source == "-" else source
     try:
         with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
             raw = file.read(MAX_PAYLOAD + 1)
     except OSError as error:
-        raise SpecError([Fault(source, f"cannot be read: {error.strerror or error}")]) from None
+        raise SpecError([Fault(name, f"cannot be read: {error.strerror or error}")]) from None
     if len(raw) > MAX_PAYLOAD:
-        raise SpecError([Fault(source, f"is too large; at most {MAX_PAYLOAD} bytes are allowed")])
+        raise SpecError([Fault(name, f"is too large; at most {MAX_PAYLOAD} bytes are allowed")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise SpecError([Fault(source, "is not UTF-8 text; write JSON or YAML")]) from None
-    return read_document(text, source)
+        raise SpecError([Fault(name, "is not UTF-8 text; write JSON or YAML")]) from None
+    if not text.strip():
+        raise SpecError([Fault(name, "is empty; write JSON or YAML, e.g. {}")])
+    return read_document(text, name)

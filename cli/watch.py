@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from .options import Address, Json, Namespace
-from .run import failures_as_json
 from .status import TaskId
 
 
@@ -15,11 +14,10 @@ def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json
     Exits as `run` does: 0 completed, 1 rolled back, 2 refused by its workers, 3 rollback incomplete or a
     person must decide, 4 no server or no worker, 130 cancelled or not watched to the end.
     """
-    with failures_as_json(json):
-        from .summary import finish
-        from .target import find_target
-        from .watcher import watch_task
+    from .summary import finish
+    from .target import find_target
+    from .watcher import watch_task
 
-        target = find_target(address, namespace)
-        outcome, end = asyncio.new_event_loop().run_until_complete(watch_task(target, id))
+    target = find_target(address, namespace)
+    outcome, end = asyncio.new_event_loop().run_until_complete(watch_task(target, id))
     finish(outcome, end, target.options(), json=json)

@@ -16,7 +16,6 @@ def worker(
 
     Without an address it works for the embedded server of this folder, if that runs.
     """
-    from ..connection import log_through_python
     from ..logs import configure_logs
     from ..settings import read_settings
     from ..worker import serve
@@ -30,6 +29,5 @@ def worker(
     configure_logs(
         logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
     )
-    log_through_python()
     target = find_target(address, namespace)
     asyncio.new_event_loop().run_until_complete(serve(settings, target.config))

@@ -60,7 +60,13 @@ def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) ->
         ServerUnavailable: It cannot be started, or it runs already at other ports than those asked for.
     """
     home = Home(folder)
-    home.create()
+    try:
+        home.create()
+    except OSError as error:
+        raise ServerUnavailable(
+            f"The embedded server cannot keep its files in {home.folder} ({error.filename}: "
+            f"{error.strerror}); use a folder that you can write to, or name a running server with --address."
+        ) from None
     with home.locked():
         server = running(folder)
         if server is None:
@@ -116,8 +122,11 @@ def _start(home: Home, port: int | None, ui_port: int | None) -> EmbeddedServer:
     last = home.recorded()
     home.forget()
     for attempt in range(1, START_ATTEMPTS + 1):
-        chosen = (last.port, last.ui_port, last.api_port) if last and attempt == 1 else _free_ports()
-        ports = (port or chosen[0], ui_port or chosen[1], chosen[2])
+        free = _free_ports()
+        chosen = (last.port, last.ui_port, last.api_port) if last and attempt == 1 else free
+        # Whoever answers there is taken for the server that is started now.
+        api_port = free[2] if _is_taken(chosen[2]) else chosen[2]
+        ports = (port or chosen[0], ui_port or chosen[1], api_port)
         log_start = _size(home.log)
         pid = _spawn(home, [str(program), *_arguments(home, *ports)])
         server = EmbeddedServer(
@@ -193,7 +202,7 @@ def _await_ready(home: Home, server: EmbeddedServer, log_start: int) -> frozense
     deadline = time.monotonic() + START_SECONDS
     while home.is_alive() and time.monotonic() < deadline:
         registered = _registered_attributes(server)
-        if registered is not None:
+        if registered is not None and home.is_alive():
             return registered
         time.sleep(POLL_SECONDS)
     reason = f"it did not answer within {START_SECONDS:.0f} s" if home.is_alive() else "it ended at once"
@@ -277,6 +286,12 @@ def _free_ports() -> tuple[int, int, int]:
             each.bind((HOST, 0))
         first, second, third = (int(each.getsockname()[1]) for each in sockets)
         return first, second, third
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as attempt:
+        attempt.settimeout(1)
+        return attempt.connect_ex((HOST, port)) == 0
 
 
 def _size(file: Path) -> int:

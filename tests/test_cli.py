@@ -204,6 +204,11 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
             await connect(read_connection(f"127.0.0.1:{mute.getsockname()[1]}"))
 
 
+async def test_a_port_that_there_cannot_be_is_a_mistake_of_the_user() -> None:
+    with pytest.raises(ServerUnavailable, match="localhost:99999: invalid"):
+        await connect(read_connection("localhost:99999"))
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:7233", "nonsense"])
 async def test_an_address_of_another_shape_is_named(address: str) -> None:
     with pytest.raises(ServerUnavailable, match="write it as host:port"):
@@ -396,7 +401,7 @@ def test_a_failed_task_exits_with_1_and_says_what_was_undone(served: Shop) -> No
     assert done.json["failure"]["type"] == "Bang"
     assert (done.json["undone"], done.json["not_undone"]) == (["second", "first"], [])
     assert set(done.json) == {
-        "workflow_id", "run_id", "state", "output", "failure", "undone", "not_undone", "usage",
+        "workflow_id", "run_id", "state", "output", "failure", "undone", "not_undone", "usage", "recovery",
     }  # fmt: skip
     assert {"model_calls", "tokens", "usd"} <= set(done.json["usage"])
     assert "undone: second, first" in done.err

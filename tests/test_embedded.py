@@ -257,6 +257,26 @@ def test_a_server_that_only_panics_says_why(folder: Path, monkeypatch: pytest.Mo
     assert str(caught.value).splitlines()[1:-1] == ["panic: no disk"]
 
 
+def test_another_server_at_the_remembered_port_is_not_taken_for_the_new_one(folder: Path) -> None:
+    """As one is that has lost its lock: it answers while the new server finds its port taken."""
+    other, here = ensure(folder / "other"), folder / "here"
+    try:
+        (here / ".counterstep").mkdir(parents=True)
+        record = other.model_copy(update={"folder": here}).model_dump_json()
+        (here / ".counterstep" / "server.json").write_text(record)
+        with pytest.raises(ServerUnavailable, match="address already in use"):
+            ensure(here, port=other.port)
+    finally:
+        stop(here, grace=0)
+        stop(folder / "other", grace=0)
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(folder: Path) -> None:
+    (folder / ".counterstep").write_text("no folder")
+    with pytest.raises(ServerUnavailable, match=r"\.counterstep: File exists.*--address"):
+        ensure(folder)
+
+
 async def registered(server: EmbeddedServer) -> dict[str, str]:
     client = await Client.connect(server.address)
     answer = await client.operator_service.list_search_attributes(
