@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+from .reading import Body, Path
 
 MAX_DEPTH = 100
 """Levels of lists and maps in a value that an expression reads."""
@@ -73,9 +75,11 @@ class Loops:
     expression in a workflow must give the same answer when it is replayed.
     """
 
-    def __init__(self, weigh: Callable[[int], tuple[int, int]]) -> None:
-        """Args: weigh: returns for a loop the characters that one item of it copies, and how often itself."""
+    def __init__(self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[Body]) -> None:
+        """Args: weigh: returns the characters of values. bodies: of the loops."""
         self._weigh = weigh
+        self._bodies = bodies
+        self._heaviest: dict[int, int] = {}
         self._items = 0
         self._copied = 0
 
@@ -94,8 +98,13 @@ class Loops:
         self._items += len(value)
         if self._items > MAX_ITEMS:
             raise Refused(f"its loops visit more than {MAX_ITEMS} items")
-        each, own = self._weigh(loop)
-        self._copied += len(value) * each + (own * weight(value) if own > 1 else 0)
+        body = self._bodies[loop]
+        if body.items:
+            self._heaviest[loop] = max(map(weight, value), default=0)
+        around = sum(self._heaviest.get(other, 0) for other in body.items if other != loop)
+        own = body.items.count(loop)
+        self._copied += len(value) * (self._weigh(body.reads) + around)
+        self._copied += own * weight(value) if own > 1 else 0
         check_copied(self._copied)
         return sorted(value, key=str) if isinstance(value, dict) else value
 

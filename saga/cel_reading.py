@@ -6,15 +6,13 @@ small grammar: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syn
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from .cel_library import cel
 from .cel_tokens import Token
 from .errors import ExpressionError
 from .names import nearest
+from .reading import Body, Path, Reading
 
 SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback", "event")
 """The variables that an expression may read; which of them exist depends on where it stands."""
@@ -44,59 +42,6 @@ _METHODS = frozenset(
     | {"getDayOfMonth", "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds"}
 )
 _LITERALS = frozenset({"true", "false", "null"})
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class Path(NamedTuple):
-    """A value that an expression reads, e.g. ``steps.quote.output.price``; numbers are places in a list."""
-
-    root: str
-    parts: tuple[str | int, ...]
-
-    def __str__(self) -> str:
-        text = self.root
-        for part in self.parts:
-            if isinstance(part, int):
-                text += f"[{part}]"
-            else:
-                text += f".{part}" if _PLAIN_NAME.fullmatch(part) else f'["{part}"]'
-        return text
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What a loop does with each item.
-
-    Attributes:
-        reads: The values it reads, each as often as it does; not those in which it only looks something up.
-        own: How often it reads the item.
-    """
-
-    reads: tuple[Path, ...]
-    own: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What an expression is made of.
-
-    Attributes:
-        source: CEL source with `CALCULATE` and the other names of ours in it.
-        paths: The values it reads, in order of appearance, each once.
-        needed: Those of them that must be there: of ``has(a.b)`` only ``a``.
-        whole: The path, where the expression is nothing but one.
-        says_null: Whether ``null`` stands in it.
-        reads: As those of a `Body`, of the whole expression.
-        bodies: Of its loops, as `EACH` counts them.
-    """
-
-    source: str
-    paths: tuple[Path, ...]
-    needed: tuple[Path, ...]
-    whole: Path | None
-    says_null: bool
-    reads: tuple[Path, ...]
-    bodies: tuple[Body, ...]
 
 
 def read(tokens: Sequence[Token]) -> Reading:
@@ -111,10 +56,12 @@ def read(tokens: Sequence[Token]) -> Reading:
         source=source,
         paths=tuple(dict.fromkeys(reader.paths)),
         needed=tuple(dict.fromkeys(reader.needed)),
+        plain=tuple(dict.fromkeys(reader.plain)),
+        variables=reader.variables,
         whole=reader.paths[0] if reader.last_span == (0, len(tokens)) else None,
         says_null=Token("name", "null") in tokens,
         reads=tuple(reader.reads),
-        bodies=tuple(reader.bodies),
+        bodies=tuple(reader.bodies[number] for number in range(len(reader.bodies))),
     )
 
 
@@ -124,13 +71,16 @@ class _Reader:
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.paths: list[Path] = []
         self.needed: list[Path] = []
+        self.plain: list[Path] = []
+        self.variables: dict[Path, str] = {}
         self.reads: list[Path] = []
-        self.bodies: list[Body] = []
+        self.bodies: dict[int, Body] = {}
         self.last_span: tuple[int, int] | None = None
         self._tokens = tokens
         self._at = 0
-        self._bound: list[str] = []
-        self._own: list[str] = []
+        self._bound: list[tuple[str, int]] = []
+        self._loops = 0
+        self._items: list[int] = []
         self._is_calculation = False
 
     def expression(self) -> str:
@@ -193,9 +143,8 @@ class _Reader:
         while True:
             mark = self._text()
             if mark == "." and self._text(2) == "(":
-                self._keep(path, start)
+                text = self._method(self._keep(path, start, text))
                 path = None
-                text = self._method(text)
             elif mark == ".":
                 self._at += 1
                 name = self._next().text
@@ -204,7 +153,7 @@ class _Reader:
             elif mark == "[":
                 literal = _literal_index(self._tokens[self._at : self._at + 3])
                 if literal is None:
-                    self._keep(path, start)
+                    text = self._keep(path, start, text)
                     path = None
                 self._at += 1
                 text += f"[{self.expression()}]"
@@ -213,8 +162,7 @@ class _Reader:
             elif mark == "{":
                 raise ExpressionError("messages (Name{...}) are not supported")
             else:
-                self._keep(path, start)
-                return text
+                return self._keep(path, start, text)
 
     def _primary(self) -> tuple[str, Path | None]:
         token = self._next()
@@ -237,8 +185,9 @@ class _Reader:
         return token.text, self._variable(token.text)
 
     def _variable(self, name: str) -> Path | None:
-        if name in self._bound:
-            self._own.append(name)
+        loops = [loop for bound, loop in self._bound if bound == name]
+        if loops:
+            self._items.append(loops[-1])
             return None
         if name in _LITERALS:
             return None
@@ -246,12 +195,21 @@ class _Reader:
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}")
         return Path(name, ())
 
-    def _keep(self, path: Path | None, start: int) -> None:
-        if path is not None:
-            self.paths.append(path)
-            self.needed.append(path)
-            self.reads.append(path)
-            self.last_span = (start, self._at)
+    def _keep(self, path: Path | None, start: int, text: str) -> str:
+        """Notes what is read, and returns what reads it in the rewritten source."""
+        if path is None:
+            return text
+        self.paths.append(path)
+        self.needed.append(path)
+        self.reads.append(path)
+        self.last_span = (start, self._at)
+        if len(path.parts) > 1:
+            return self._variable_for(path)
+        self.plain.append(path)
+        return text
+
+    def _variable_for(self, path: Path) -> str:
+        return self.variables.setdefault(path, f"v{len(self.variables)}_")
 
     def _function(self, name: str) -> str:
         if name not in _FUNCTIONS:
@@ -262,7 +220,11 @@ class _Reader:
         if name == "has" and self.last_span == (start, self._at - 1):
             # Of what has() asks about, only that must be there in which the last part is looked for.
             path = self.needed.pop()
-            self.needed.append(Path(path.root, path.parts[:-1]))
+            self.reads.pop()
+            above = Path(path.root, path.parts[:-1])
+            self.needed.append(above)
+            if above.parts:
+                arguments = [f"{self._variable_for(above)}.{path.parts[-1]}"]
         return f"{SIZE if name == 'size' else name}({', '.join(arguments)})"
 
     def _method(self, target: str) -> str:
@@ -276,13 +238,17 @@ class _Reader:
 
     def _loop(self, target: str, name: str) -> str:
         variable = self._next().text
-        self._bound.append(variable)
+        if variable.endswith("_"):
+            raise ExpressionError(f"{variable!r} cannot name what a loop visits: leave the _ at its end out")
+        loop = self._loops
+        self._loops += 1
+        self._bound.append((variable, loop))
         self._expect(",")
-        read, own = len(self.reads), len(self._own)
+        read, items = len(self.reads), len(self._items)
         body = self._list(")")
         self._bound.pop()
-        self.bodies.append(Body(tuple(self.reads[read:]), self._own[own:].count(variable)))
-        loop, inner = len(self.bodies) - 1, f"{name}({variable}, {', '.join(body)})"
+        self.bodies[loop] = Body(tuple(self.reads[read:]), tuple(self._items[items:]))
+        inner = f"{name}({variable}, {', '.join(body)})"
         if name not in _GATHERING:
             return f"{target}.{EACH}({loop}).{inner}"
         return f"{target}.{PARTS}({loop}).map(part_, part_.{inner}).{JOINED}()"

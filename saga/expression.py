@@ -26,9 +26,10 @@ from .cel_numbers import (
     size,
     weight,
 )
-from .cel_reading import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, Path, Reading, read
+from .cel_reading import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, read
 from .cel_tokens import OPEN, tokenize
 from .errors import ExpressionError
+from .reading import Path
 
 # The library logs whatever a function of ours refuses, values included; the error that follows says it too.
 logging.getLogger("cel").setLevel(logging.ERROR)
@@ -93,8 +94,8 @@ class Expression:
         """
         if self._reading.whole is not None:
             return self._read(self._reading.whole, scope)
-        weights = _Weights(self._reading, scope)
-        loops = Loops(weights.of_loop)
+        weights = _Weights(scope)
+        loops = Loops(weights.of, self._reading.bodies)
         functions: dict[str, Callable[..., Any]] = {
             CALCULATE: calculate,
             EACH: loops.items,
@@ -123,9 +124,12 @@ class Expression:
         return value
 
     def _variables(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the part of the scope that can be read, which may be far less than all outputs so far."""
+        """Returns the part of the scope that can be read, which may be far less than all outputs so far.
+
+        A value that is missing has no variable, so that reading it is an error, and not reading it is none.
+        """
         wanted: dict[str, set[str] | None] = {}
-        for root, parts in self.paths:
+        for root, parts in self._reading.plain:
             keys = wanted.setdefault(root, set())
             if parts and isinstance(parts[0], str) and keys is not None:
                 keys.add(parts[0])
@@ -138,6 +142,11 @@ class Expression:
                 if keys is not None and isinstance(value, Mapping):
                     value = {key: value[key] for key in keys if key in value}
                 found[root] = for_cel(value)
+        for path, name in self._reading.variables.items():
+            value, trouble = _follow(path, scope)
+            above = _follow(Path(path.root, path.parts[:-1]), scope)[1]
+            if trouble is None or (trouble.what == "null" and above is None):
+                found[name] = for_cel(value)
         return found
 
     def _explain(self, error: Exception, scope: Mapping[str, Any]) -> ExpressionError:
@@ -155,10 +164,16 @@ class Expression:
             named = [t for t in troubles if t.what == "null"]
         elif reason.startswith(_UNDEFINED):
             named = [t for t in troubles if t.what == "missing" and t.part == t.text.split()[0]]
+        if reason.startswith(_UNDEFINED):
+            name = reason.removeprefix(_UNDEFINED).strip("'")
+            named += [
+                trouble
+                for path, known in self._reading.variables.items()
+                if known == name and (trouble := _follow(path, scope)[1]) is not None
+            ]
         if named:
             return ExpressionError(f"{named[0].text} (in {_short(self.source)})")
         if reason.startswith(_UNDEFINED):
-            name = reason.removeprefix(_UNDEFINED).strip("'")
             reason = f"{name}() does not take these values"
         return ExpressionError(f"{_short(self.source)}: {reason}")
 
@@ -173,8 +188,7 @@ class Expression:
 class _Weights:
     """How much an evaluation copies of what it reads."""
 
-    def __init__(self, reading: Reading, scope: Mapping[str, Any]) -> None:
-        self._reading = reading
+    def __init__(self, scope: Mapping[str, Any]) -> None:
         self._scope = scope
         self._known: dict[Path, int] = {}
 
@@ -184,11 +198,6 @@ class _Weights:
             if path not in self._known:
                 self._known[path] = weight(_follow(path, self._scope)[0])
         return sum(self._known[path] for path in paths)
-
-    def of_loop(self, loop: int) -> tuple[int, int]:
-        """Returns the same of what a loop reads for each item, and how often it reads the item."""
-        body = self._reading.bodies[loop]
-        return self.of(body.reads), body.own
 
 
 class _Trouble(NamedTuple):

@@ -120,6 +120,11 @@ EXPLOSIVE = {
     "copies by loops": ("task.l.map(x, task.s)", "it would copy values of more than 20 MB"),
     "copies of items": (f"[task.s].map(x, [{'x, ' * 400}1])", "it would copy values of more than 20 MB"),
     "copies for functions": ("task.l.all(x, size(task.s) > x)", "it would copy values of more than 20 MB"),
+    "copies of an outer item": (
+        "[task.s].map(x, task.l.map(y, size(x)))",
+        "it would copy values of more than 20 MB",
+    ),
+    "names": ("[1].map(part_, part_)", "'part_' cannot name what a loop visits"),
     "brackets": ("(" * 2000 + "1" + ")" * 2000, "it is nested too deeply"),
     "open brackets": ("[" * 4000, "it is nested too deeply"),
     "minus": ("-" * 4000 + "1", "it is nested too deeply"),

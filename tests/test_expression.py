@@ -453,6 +453,17 @@ def test_long_lists_keep_their_order_and_their_values() -> None:
     assert Expression("[].map(x, x) == [] && [[1]].filter(x, x == [1]) == [[1]]").evaluate({}) is True
 
 
+def test_what_a_loop_reads_beside_its_items_is_not_searched_for_each_of_them() -> None:
+    rows = [{"n": n, "cur": "EUR"} for n in range(9000)]
+    scope = {"task": {"rows": rows}, "steps": {"q": {"output": {"rows": rows, "limit": 9000}}}}
+    assert Expression("task.rows.all(r, r.cur == task.rows[0].cur)").evaluate(scope) is True
+    limited = "steps.q.output.rows.all(r, r.n < steps.q.output.limit && has(steps.q.output.rows))"
+    assert Expression(limited).evaluate(scope) is True
+    missing = "steps.q.output.rows.all(r, has(steps.q.output.none) || r.n < steps.q.output.none.limit)"
+    with pytest.raises(ExpressionError, match="none is missing"):
+        Expression(missing).evaluate(scope)
+
+
 def test_refusals_are_not_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         refusal("'secret' + task.one")
