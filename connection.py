@@ -27,6 +27,17 @@ CONNECT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 70.0
 """A worker asks its queue for work at least this often: one request waits 60 s for it."""
 
+AWAY: Final = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.UNKNOWN,
+        RPCStatusCode.INTERNAL,
+    }
+)
+"""What an `RPCError` says where a server does not answer any more."""
+
 _NO_TLS: Final = "it does not speak TLS"
 _NOT_TRUSTED: Final = "its certificate is not trusted"
 _NEXT_STEPS: Final = {

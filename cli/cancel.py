@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ def cancel(
     from .target import find_target
 
     target = find_target(address, namespace)
-    outcome, end = asyncio.new_event_loop().run_until_complete(cancel_task(target, id, wait=wait))
+    outcome, end = target.ask(cancel_task(target, id, wait=wait))
     if end is not None:
         print_summary(outcome, end, target.options())
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -46,9 +45,8 @@ def graph(
         from .lookup import look_up
         from .target import find_target
 
-        board, note = asyncio.new_event_loop().run_until_complete(
-            look_up(find_target(address, namespace), id)
-        )
+        target = find_target(address, namespace)
+        board, note = target.ask(look_up(target, id))
         if note:
             raise CommandFailed(
                 f"{note} The steps, only a worker can tell.", code=ExitCode.NO_SERVER, type="NoWorker"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
@@ -47,9 +46,7 @@ def list_tasks(
     from .target import find_target
 
     target = find_target(address, namespace)
-    rows, more = asyncio.new_event_loop().run_until_complete(
-        list_rows(target, states=state or (), task=task, query=query, limit=limit)
-    )
+    rows, more = target.ask(list_rows(target, states=state or (), task=task, query=query, limit=limit))
     print_rows(rows, more=more)
     if json:
         emit([row.model_dump(mode="json") for row in rows])

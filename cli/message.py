@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,9 +58,7 @@ def send(
     by = message.by if message.by is not None else _login_name()
     argument = {**message.argument, "by": by, "note": message.note}
     target = find_target(address, namespace)
-    answer = asyncio.new_event_loop().run_until_complete(
-        tell(target, message.id, message.update, argument, seconds=seconds)
-    )
+    answer = target.ask(tell(target, message.id, message.update, argument, seconds=seconds))
     say(f"{message.id}: {said}, says {by} (a claim; nobody has checked it).")
     if json:
         emit(answer)

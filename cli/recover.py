@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ def recover(
 
     asked = Asked(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
     target = find_target(address, namespace)
-    outcome = asyncio.new_event_loop().run_until_complete(recover_task(target, asked, wait=not no_wait))
+    outcome = target.ask(recover_task(target, asked, wait=not no_wait))
     if json:
         emit(outcome.model_dump(mode="json"))
     if not no_wait:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -29,5 +28,5 @@ def result(
     from .target import find_target
 
     target = find_target(address, namespace)
-    outcome, end = asyncio.new_event_loop().run_until_complete(find_result(target, id, wait=wait))
+    outcome, end = target.ask(find_result(target, id, wait=wait))
     finish(outcome, end, target.options(), json=json)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError
 
 from ..client.board import last_board
 from ..client.outcome import Outcome, end_of, left_running, outcome_of
 from ..client.recovery import with_recovery
 from ..client.updates import find_task
-from ..connection import connect
+from ..connection import AWAY, connect
 from ..saga.status import SAGA_STATE
 from ..saga.task_state import TaskState
+from .away import until_back
 from .output import say
 from .target import Target
 
@@ -42,6 +45,18 @@ async def find_result(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
         wait_for_it = target.command("result", id, options=["--wait"])
         say(f"`{target.command('watch', id)}` shows how it goes; `{wait_for_it}` waits.")
         return left_running({"state": state}, ids), None
-    end = await end_of(handle)
+    end = await _end_of(client, target, handle) if wait else await end_of(handle)
     outcome = outcome_of(end, await last_board(handle, end), ids)
     return await with_recovery(client, outcome), end
+
+
+async def _end_of(client: Client, target: Target, handle: WorkflowHandle[Any, Any]) -> Any:
+    """Waits for the end, also over a time in which the server is away."""
+    while True:
+        try:
+            return await end_of(handle)
+        except RPCError as error:
+            if error.status not in AWAY:
+                raise
+        again = target.command("result", handle.id, options=["--wait"])
+        await until_back(client, target, again, asyncio.get_running_loop().create_future())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,7 +80,7 @@ def run(
         target=target,
         notice=_notice(request, catalog),
     )
-    outcome, end = asyncio.new_event_loop().run_until_complete(run_job(job))
+    outcome, end = target.ask(run_job(job))
     finish(outcome, end, target.options(), json=json)
 
 

@@ -116,7 +116,8 @@ class _Run:
             watch = Watch(started.handle, open_view(server), signals, server=server)
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))
         except Exception as error:
-            raise self._after_start(as_failure(error), started) from error
+            failure = as_failure(self._job.target.explain(error))
+            raise self._after_start(failure, started) from error
         outcome, end = self._report(seen, started, works=worker is not None)
         return (await with_recovery(self._client, outcome) if end is not None else outcome), end
 

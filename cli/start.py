@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -53,6 +52,6 @@ def start(
 
     target = find_target(address, namespace)
     queue = task_queue or settings.task_queue
-    started = asyncio.new_event_loop().run_until_complete(start_task(target, request, id, queue))
+    started = target.ask(start_task(target, request, id, queue))
     if json:
         emit(started.model_dump(mode="json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ def status(id: TaskId, address: Address = None, namespace: Namespace = None, jso
     from .view import print_board
 
     target = find_target(address, namespace)
-    board, note = asyncio.new_event_loop().run_until_complete(look_up(target, id))
+    board, note = target.ask(look_up(target, id))
     if note:
         say(note)
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -37,7 +36,7 @@ def sweep(
     except ValueError as error:
         raise CommandFailed(f"--older-than: {error}.") from None
     target = find_target(address, namespace)
-    rows = asyncio.new_event_loop().run_until_complete(sweep_namespace(target, age, act=yes))
+    rows = target.ask(sweep_namespace(target, age, act=yes))
     print_rows(rows)
     if json:
         emit([row.model_dump(mode="json") for row in rows])

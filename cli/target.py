@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from temporalio.envconfig import ClientConnectConfig
+from temporalio.service import RPCError
 
-from ..connection import DEFAULT_ADDRESS, log_through_python, read_connection
+from ..connection import AWAY, DEFAULT_ADDRESS, log_through_python, read_connection
 from ..embedded import EmbeddedServer, ensure, running
+from ..saga.errors import ServerUnavailable
 from ..settings import read_settings
 from .command_line import command_line
 from .failure import CommandFailed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,27 @@ class Target:
     def command(self, name: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """The command that goes to the same server, to be typed; see `command_line`."""
         return command_line(name, *arguments, options=options, server=self.options())
+
+    def ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """Runs what a command asks the server.
+
+        Raises:
+            ServerUnavailable: It has stopped answering.
+        """
+        try:
+            return asyncio.new_event_loop().run_until_complete(question)
+        except RPCError as error:
+            raise self.explain(error) from error
+
+    def explain(self, error: Exception) -> Exception:
+        """Says which server does not answer, and what to do; any other error is left as it is."""
+        if not isinstance(error, RPCError) or error.status not in AWAY:
+            return error
+        start = " Start it again with `counterstep server`." if self.embedded else ""
+        return ServerUnavailable(
+            f"The Temporal server at {self.address} does not answer any more ({error.message.rstrip('. ')}). "
+            f"Whatever was started is kept there.{start} When it is back, `{self.command('list')}` shows it."
+        )
 
     def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
         """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""

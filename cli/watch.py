@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from .options import Address, Json, Namespace
 from .status import TaskId
 
@@ -19,5 +17,5 @@ def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json
     from .watcher import watch_task
 
     target = find_target(address, namespace)
-    outcome, end = asyncio.new_event_loop().run_until_complete(watch_task(target, id))
+    outcome, end = target.ask(watch_task(target, id))
     finish(outcome, end, target.options(), json=json)

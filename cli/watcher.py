@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from ..client.outcome import Outcome, left_running, outcome_of
 from ..client.recovery import with_recovery
 from ..client.updates import find_task
-from ..connection import connect, has_workers
+from ..connection import AWAY, connect, has_workers
+from .away import PING_SECONDS, answers, until_back
 from .failure import CommandFailed, ExitCode
 from .output import say
 from .signals import Signals
 from .target import Target
 from .view import View, open_view
 from .watching import ENDED_SECONDS, Watch, Watched, miss_workers
-
-AWAY_SECONDS: Final = 60.0
-"""How long a server that has gone away is waited for."""
-
-PING_SECONDS: Final = 2.0
-"""How long it may take to say that it is there."""
-
-_AWAY: Final = frozenset(
-    {
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.UNKNOWN,
-        RPCStatusCode.INTERNAL,
-    }
-)
 
 
 class _ServerAway(Exception):
@@ -67,9 +51,14 @@ async def watch_task(target: Target, id: str) -> tuple[Outcome, Any]:
         try:
             seen = await _look_on(client, target, handle, found, view, signals)
         except (_ServerAway, RPCError) as error:
-            if isinstance(error, RPCError) and error.status not in _AWAY:
+            if isinstance(error, RPCError) and error.status not in AWAY:
                 raise
-            if not await _until_back(client, target, id, signals):
+            leaving = asyncio.create_task(signals.next())
+            try:
+                is_back = await until_back(client, target, target.command("watch", id), leaving)
+            finally:
+                leaving.cancel()
+            if not is_back:
                 seen = Watched(ended=False, end=None, board=None)
     if seen.ended:
         return await with_recovery(client, outcome_of(seen.end, seen.board, ids)), seen.end
@@ -106,37 +95,5 @@ async def _miss_server(client: Client, watch: Watch) -> None:
     """Ends, with `_ServerAway`, once the task does not answer because its server does not."""
     while True:
         await asyncio.sleep(PING_SECONDS / 2)
-        if watch.unanswered is not None and not await _answers(client):
+        if watch.unanswered is not None and not await answers(client):
             raise _ServerAway
-
-
-async def _until_back(client: Client, target: Target, id: str, signals: Signals) -> bool:
-    """Waits for the server; returns False where somebody does not want to."""
-    say(
-        f"The Temporal server at {target.address} does not answer any more; the task is kept there. "
-        f"Trying again for {AWAY_SECONDS:g} s."
-    )
-    leaving = asyncio.create_task(signals.next())
-    try:
-        async with asyncio.timeout(AWAY_SECONDS):
-            while not leaving.done():
-                if await _answers(client):
-                    say("It answers again.")
-                    return True
-                await asyncio.wait({leaving}, timeout=PING_SECONDS / 4)
-            return False
-    except TimeoutError:
-        message = (
-            f"The Temporal server at {target.address} has not answered for {AWAY_SECONDS:g} s. "
-            f"When it is back, `{target.command('watch', id)}` goes on."
-        )
-        raise CommandFailed(message, code=ExitCode.NO_SERVER, type="ServerUnavailable") from None
-    finally:
-        leaving.cancel()
-
-
-async def _answers(client: Client) -> bool:
-    try:
-        return await client.service_client.check_health(retry=False, timeout=timedelta(seconds=PING_SECONDS))
-    except RPCError:
-        return False

@@ -23,14 +23,14 @@ from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
 from counterstep.cli.signals import Signals
-from counterstep.cli.target import find_target
+from counterstep.cli.target import Target, find_target
 from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
 from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.errors import FailureType, Fault, SpecError
+from counterstep.saga.errors import FailureType, Fault, ServerUnavailable, SpecError
 from counterstep.settings import SettingsError
 from counterstep.tests.support.desk import desk
 
@@ -237,6 +237,22 @@ def test_every_command_that_connects_reads_the_settings(
     monkeypatch.setenv("COUNTERSTEP_MODLE", "x")
     with pytest.raises(SettingsError, match="did you mean COUNTERSTEP_MODEL"):
         find_target("a:1", None)
+
+
+async def _ask_the_absent() -> None:
+    raise RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b"")
+
+
+def test_a_server_that_has_gone_is_named_with_the_next_step() -> None:
+    target = Target({"target_host": "a:1"})
+    with pytest.raises(ServerUnavailable) as caught:
+        target.ask(_ask_the_absent())
+    assert str(caught.value) == (
+        "The Temporal server at a:1 does not answer any more (tcp connect error). Whatever was started is "
+        "kept there. When it is back, `counterstep list --address a:1` shows it."
+    )
+    refused = RPCError("no", RPCStatusCode.PERMISSION_DENIED, b"")
+    assert target.explain(refused) is refused
 
 
 def test_the_page_of_the_commands_has_every_exit_code() -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
-from counterstep.cli import watcher
+from counterstep.cli import away, resulter, watcher
 from counterstep.cli.failure import CommandFailed
 from counterstep.cli.list import State
 from counterstep.cli.target import Target
@@ -166,17 +166,22 @@ async def test_a_server_that_goes_away_is_waited_for_and_then_given_up(
         await client.start_workflow("desk.tidy", {"what": "cup"}, id=id, task_queue="away")
         monkeypatch.setattr(watcher, "has_workers", _somebody)
         monkeypatch.setattr("counterstep.cli.watching.has_workers", _somebody)
-        watching = asyncio.create_task(watcher.watch_task(Target({"target_host": server.address}), id))
+        target = Target({"target_host": server.address})
+        watching = asyncio.create_task(watcher.watch_task(target, id))
+        waiting = asyncio.create_task(resulter.find_result(target, id, wait=True))
         await _said(capsys, id)
         _kill(server)
         await _said(capsys, "does not answer any more; the task is kept there. Trying again for 60 s.")
         again = await asyncio.to_thread(ensure, server.folder, port=server.port, ui_port=server.ui_port)
         await _said(capsys, "It answers again.")
-        monkeypatch.setattr(watcher, "AWAY_SECONDS", 2.0)
+        monkeypatch.setattr(away, "AWAY_SECONDS", 2.0)
         _kill(again)
         with pytest.raises(CommandFailed, match="has not answered for 2 s") as gone:
             async with asyncio.timeout(60):
                 await watching
+        with pytest.raises(CommandFailed, match=f"`counterstep result {id} --wait --address .*` goes on"):
+            async with asyncio.timeout(60):
+                await waiting
     assert (gone.value.code, gone.value.type) == (4, "ServerUnavailable")
 
 
