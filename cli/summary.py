@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 from temporalio.exceptions import ApplicationError
 
-from ..client.outcome import Outcome, refusal_faults
+from ..client.outcome import REFUSALS, Outcome, refusal_faults
 from ..saga.errors import FailureType
 from ..saga.task_state import TaskState
 from .command_line import command_line
@@ -43,10 +43,10 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
         end: The error that ended it, or its result.
         server: The options that lead other commands to the task's server.
     """
-    faults = refusal_faults(end)
-    if faults:
-        for fault in faults:
-            say(str(fault))
+    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+        faults = [str(fault) for fault in refusal_faults(end)]
+        for line in faults or [outcome.failure["message"]]:
+            say(line)
         say("Refused by the worker; nothing was done.")
         return
     usage = f" ({usage_line(outcome.usage)})" if outcome.usage else ""
@@ -64,9 +64,11 @@ def _what_is_left(outcome: Outcome, end: Any, server: Sequence[str]) -> str:
     steps = ", ".join(outcome.not_undone)
     if outcome.recovery is not None:
         return _recovered(outcome, steps, server)
-    if outcome.state != TaskState.ROLLBACK_INCOMPLETE or _gave_up(end):
+    if outcome.state != TaskState.ROLLBACK_INCOMPLETE:
         return f"NOT undone: {steps}. See why, and undo it by hand." if steps else ""
     recover = command_line("recover", outcome.workflow_id or "", server=server)
+    if _gave_up(end):
+        return f"NOT undone: {steps}. See why, and undo it by hand, or once the cause is gone: {recover}"
     return f"NOT undone: {steps or 'whatever it has done'}. Undo it: {recover}"
 
 
@@ -84,5 +86,5 @@ def _recovered(outcome: Outcome, steps: str, server: Sequence[str]) -> str:
 
 
 def _gave_up(end: Any) -> bool:
-    """Whether the task itself has ended its rollback, as a person has told it."""
+    """Whether the task has ended its rollback itself; a recovery leaves alone what a person has skipped."""
     return isinstance(end, ApplicationError) and end.type == FailureType.ROLLBACK_INCOMPLETE

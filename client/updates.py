@@ -154,4 +154,5 @@ def _refusal(id: str, name: str, cause: BaseException) -> Refused | TaskEnded:
     if _NO_HANDLER in message:
         message = f"{id} takes no `{name}`: it is a workflow without that update, or has only just begun."
         return Refused(message, "NoSuchUpdate")
-    return Refused(f"Refused: {message.rstrip('. ')}.", type_)
+    said = message.rstrip(". ")
+    return Refused(f"Refused: {said}{'' if said.endswith('?') else '.'}", type_)

@@ -102,6 +102,9 @@ def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
 
     Returns:
         Whether there was one to end.
+
+    Raises:
+        ServerUnavailable: Nobody knows any more which process it is.
     """
     home = Home(folder)
     if not home.exists():
@@ -109,6 +112,8 @@ def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
     with home.locked():
         server = running(folder)
         if server is None:
+            if home.is_alive():
+                raise _lost(home)
             return False
         if grace > 0:
             _signal(server, signal.SIGTERM)
@@ -172,10 +177,7 @@ def _spawn(home: Home, command: list[str]) -> int:
         alive = stack.enter_context(open(home.alive, "ab"))
         # Whoever asks whether the server runs holds it for an instant.
         if not _within(STOP_SECONDS, lambda: try_lock(alive, exclusive=True)):
-            raise ServerUnavailable(
-                f"A server holds {home.alive}, but its server.json is gone; find its process with "
-                f"`fuser {home.alive}`, end it and try again."
-            )
+            raise _lost(home)
         log = stack.enter_context(open(home.log, "ab"))
         launched = subprocess.run(
             ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *command],
@@ -189,6 +191,13 @@ def _spawn(home: Home, command: list[str]) -> int:
             check=True,
         )
         return int(launched.stdout)
+
+
+def _lost(home: Home) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"A server holds {home.alive}, but its server.json is gone; find its process with "
+        f"`fuser {home.alive}`, end it and try again."
+    )
 
 
 def _environment() -> dict[str, str]:

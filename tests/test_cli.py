@@ -495,7 +495,9 @@ def test_what_the_workers_refuse_exits_with_2(served: Shop) -> None:
     unknown = served.run("run", "shop.ordr", "--json")
     assert unknown.code == 2
     assert unknown.json["failure"]["type"] == "UnknownTask"
-    assert "did you mean 'shop.order'?" in unknown.err
+    *_, why, what = unknown.err.splitlines()
+    assert why.endswith("did you mean 'shop.order'?")
+    assert what == "Refused by the worker; nothing was done."
 
     (served.folder / "unknown.yaml").write_text(ORDER.replace("tool: shop.", "tool: shap."))
     spec = served.run("run", "unknown.yaml", "--input", "sku=A")

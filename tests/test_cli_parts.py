@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,10 +24,12 @@ from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
 from counterstep.cli.outcome import exit_code_of
 from counterstep.cli.output import printable
 from counterstep.cli.signals import Signals
+from counterstep.cli.summary import print_summary
 from counterstep.cli.target import Target, find_target
 from counterstep.cli.view import Lines, print_board, usage_line
 from counterstep.cli.watching import Watch, miss_workers
 from counterstep.client.outcome import Outcome, outcome_of
+from counterstep.client.updates import _refusal
 from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
@@ -270,3 +273,39 @@ def test_the_page_of_the_commands_has_every_exit_code() -> None:
 )
 def test_a_printed_command_can_be_typed(arguments: tuple[str, ...], line: str) -> None:
     assert command_line("status", *arguments, options=["--json"], server=["--address", "a:1"]) == line
+
+
+@pytest.mark.parametrize("said", ["no key 'o'; did you mean 'ok'?", "no."])
+def test_a_refusal_ends_as_a_sentence(said: str) -> None:
+    refusal = _refusal("order-1", "decide", ApplicationError(said, type="InvalidInput"))
+    assert str(refusal) == f"Refused: {said}"
+
+
+GIVEN_UP = failed(FailureType.ROLLBACK_INCOMPLETE, {**DETAILS, "undone": ["b"], "not_undone": ["a"]})
+FORCED = TerminatedError("by somebody")
+
+
+@pytest.mark.parametrize(
+    ("end", "recovery", "said"),
+    [
+        (GIVEN_UP, None, "NOT undone: a. See why, and undo it by hand, or once the cause is gone: {recover}"),
+        (FORCED, None, "NOT undone: whatever it has done. Undo it: {recover}"),
+        (FORCED, "completed", "undone since, by r/1: what it had done"),
+        (
+            FORCED,
+            "running",
+            "NOT undone yet: what it had done. r/1 is running: counterstep status r/1 {server}",
+        ),
+        (FORCED, "rollback_incomplete", "r/1 has ended before it was; try again: {recover}"),
+        (failed(FailureType.ROLLED_BACK, DETAILS), None, ""),
+    ],
+)
+def test_what_is_left_is_said_with_the_way_to_undo_it(
+    end: Any, recovery: str | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = "--address a:1"
+    known = {"workflow_id": "r/1", "state": recovery} if recovery else None
+    print_summary(outcome_of(end, None, IDS).model_copy(update={"recovery": known}), end, shlex.split(server))
+    shown = capsys.readouterr().err.splitlines()[-1]
+    expected = said.format(recover=f"counterstep recover order-1 {server}", server=server)
+    assert shown.endswith(expected) if said else "undone: b, a" in shown

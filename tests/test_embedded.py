@@ -271,6 +271,20 @@ def test_another_server_at_the_remembered_port_is_not_taken_for_the_new_one(fold
         stop(folder / "other", grace=0)
 
 
+def test_a_server_that_nobody_knows_any_more_is_said_to_run(folder: Path) -> None:
+    server = ensure(folder)
+    record = folder / ".counterstep" / "server.json"
+    known = record.read_text()
+    record.unlink()
+    for ask in (ensure, stop):
+        with pytest.raises(
+            ServerUnavailable, match=r"its server\.json is gone; find its process with `fuser"
+        ):
+            ask(folder)
+    record.write_text(known)
+    assert running(folder) == server
+
+
 def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(folder: Path) -> None:
     (folder / ".counterstep").write_text("no folder")
     with pytest.raises(ServerUnavailable, match=r"\.counterstep: File exists.*--address"):
