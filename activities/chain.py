@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,7 +92,8 @@ class Chain:
             )
             raise NotRecoverable(Refusal.RUN_SUPERSEDED, message)
         if newest.closed is None:
-            message = f"{id_} is alive. Cancel it, and it undoes what it did itself: counterstep cancel {id_}"
+            message = f"{id_} is alive. Cancel it, and it undoes what it did itself: "
+            message += f"counterstep cancel {shlex.quote(id_)}"
             raise NotRecoverable(Refusal.TASK_ALIVE, message)
         if newest.status is WorkflowExecutionStatus.COMPLETED and not as_child:
             raise NotRecoverable(Refusal.TASK_COMPLETED, f"{id_} has completed: what it did is to stay.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,7 +83,7 @@ async def start_once(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_one_line(summary) or None,
-            static_details=_DETAILS.format(id=id),
+            static_details=_DETAILS.format(id=shlex.quote(id)),
         )
     except WorkflowAlreadyStartedError:
         found = await find_started(client, workflow, argument, id=id)
