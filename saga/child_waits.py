@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from temporalio import workflow
@@ -23,6 +23,22 @@ CHILD_WAITS: Final = "counterstep.child_waits"
 MOST: Final = 20
 """Questions of one child that its parent shows; the child's own board has them all."""
 
+_WAITS = (TaskState.WAITING, TaskState.NEEDS_ATTENTION)
+
+
+class Asked(BaseModel):
+    """What a child asks, as on its board, and who takes the answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    step: str
+    kind: str
+    ask: str
+    actions: tuple[str, ...]
+    since: str
+    update: Literal["decide", "resolve"]
+
 
 class ChildWait(BaseModel):
     """The signal of a child.
@@ -30,14 +46,14 @@ class ChildWait(BaseModel):
     Attributes:
         child: Its workflow id.
         state: What it shows.
-        waiting_for: What it asks people, as on its board, with the id of the `task` that takes the answer.
+        waiting_for: What it asks people, it or a child of its own.
     """
 
     model_config = ConfigDict(frozen=True)
 
     child: str
     state: TaskState
-    waiting_for: tuple[dict[str, Any], ...] = ()
+    waiting_for: tuple[Asked, ...] = ()
 
 
 class ChildWaits:
@@ -48,7 +64,8 @@ class ChildWaits:
         self._book = book
         self._status = status
         self._heard: dict[str, tuple[str, ChildWait]] = {}
-        self._is_telling = False
+        self._has_news = False
+        self._telling: asyncio.Task[None] | None = None
         self._own = book.waiting_for
         book.waiting_for = self.waiting_for
         parent = workflow.info().parent
@@ -59,7 +76,8 @@ class ChildWaits:
 
     def waiting_for(self) -> list[dict[str, Any]]:
         """Returns the open questions of the task and of its children as JSON, for the board."""
-        return [*self._own(), *(asked for _, wait in self._heard.values() for asked in wait.waiting_for)]
+        heard = [asked for _, wait in self._heard.values() for asked in wait.waiting_for]
+        return [*self._own(), *(asked.model_dump(mode="json") for asked in heard)]
 
     def over(self, child_id: str) -> None:
         """Says that a child has ended, and so waits for nobody."""
@@ -71,20 +89,22 @@ class ChildWaits:
 
     def _tell_soon(self) -> None:
         """Tells once what changes at once."""
-        if not self._is_telling:
-            self._is_telling = True
+        self._has_news = True
+        if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell())
 
     async def _tell(self) -> None:
-        self._is_telling = False
-        task_id = workflow.info().workflow_id
-        asked = [
-            {"task": task_id, **question, "ask": trim(question["ask"], 500), "show": None}
-            for question in self.waiting_for()[:MOST]
-        ]
-        wait = ChildWait(child=task_id, state=self._book.state, waiting_for=tuple(asked))
-        with suppress(FailureError):  # the parent has ended
-            await self._parent.signal(CHILD_WAITS, wait.model_dump(mode="json"))
+        """Tells one thing after the other: signals that are sent side by side may change places."""
+        while self._has_news:
+            self._has_news = False
+            task_id = workflow.info().workflow_id
+            asked = [
+                Asked.model_validate({"task": task_id, **question, "ask": trim(question["ask"], 500)})
+                for question in self.waiting_for()[:MOST]
+            ]
+            wait = ChildWait(child=task_id, state=self._book.state, waiting_for=tuple(asked))
+            with suppress(FailureError):  # the parent has ended
+                await self._parent.signal(CHILD_WAITS, wait.model_dump(mode="json"))
 
     # --- from a child
 
@@ -97,7 +117,7 @@ class ChildWaits:
         if step is None:
             return
         self.over(wait.child)
-        if wait.waiting_for:
+        if wait.waiting_for and wait.state in _WAITS:
             self._heard[wait.child] = (step, wait)
             self._status.hold(wait.state, step)
 

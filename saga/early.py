@@ -15,13 +15,17 @@ UPDATES = ("decide", "amend", "resolve")
 
 
 def check_early(name: str, args: Sequence[RawValue]) -> None:
-    """Refuses what no task serves.
+    """Refuses what no task serves, and what nobody can read.
 
     Raises:
-        ApplicationError: There is no such update (type ``Refused``).
+        ApplicationError: There is no such update, or its argument is no JSON (type ``Refused``).
     """
     if name not in UPDATES:
         raise refused(f"a task has no update {name!r}{nearest(name, UPDATES)}")
+    try:
+        _read(args)
+    except Exception as error:
+        raise refused(f"the argument cannot be read: {error}") from None
 
 
 async def answer_early(name: str, args: Sequence[RawValue]) -> Any:
@@ -33,5 +37,9 @@ async def answer_early(name: str, args: Sequence[RawValue]) -> Any:
     await workflow.wait_condition(lambda: workflow.get_update_handler(name) is not None)
     handler = workflow.get_update_handler(name)
     assert handler is not None
+    return await handler(*_read(args))
+
+
+def _read(args: Sequence[RawValue]) -> list[Any]:
     converter = workflow.payload_converter()
-    return await handler(*(converter.from_payload(argument.payload) for argument in args[:1]))
+    return [converter.from_payload(argument.payload) for argument in args[:1]]

@@ -27,6 +27,9 @@ PARENT: ContextVar[CallHeader | None] = ContextVar("counterstep_parent", default
 OPENED: ContextVar[list[Parts] | None] = ContextVar("counterstep_opened", default=None)
 """The parts of each saga that the running workflow has opened."""
 
+OPENING: ContextVar[list[object] | None] = ContextVar("counterstep_opening", default=None)
+"""The saga that the running workflow is about to open, if any."""
+
 
 class HandedEntry(BaseModel):
     """One entry of the child's ledger whose effect stands; see `Entry`."""

@@ -17,7 +17,7 @@ from .budget import Budget
 from .effect import Effect
 from .errors import DefinitionError, FailureType
 from .failure import CallFailed, Failed, Failure, Stopped
-from .handover import OPENED
+from .handover import OPENED, OPENING
 from .lifecycle import CancelWatch, Lifecycle, failure_of, open_book, take_snapshot
 from .marking import free_name, mark_as_task
 from .parts import Parts
@@ -66,13 +66,14 @@ class Saga:
 
     async def __aenter__(self) -> Self:
         mark_as_task()
-        self._expect_no_other()
-        name = workflow.info().workflow_type
-        self._book: Book = open_book(name, self._goal, self._budget)
-        snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
-        self._parts = Parts.assemble(
-            self._book, snapshot, sequential=self._order == "sequential", give_up=self._give_up
-        )
+        opening = OPENING.get()
+        opening = [] if opening is None else opening
+        self._expect_no_other(opening)
+        opening.append(self)
+        try:
+            await self._open()
+        finally:
+            opening.remove(self)
         self._calls = SagaCalls(self._parts)
         self._life = Lifecycle(self._parts)
         self._life.begin()
@@ -184,10 +185,18 @@ class Saga:
             raise first
         return [task.result() for task in tasks]
 
+    async def _open(self) -> None:
+        name = workflow.info().workflow_type
+        self._book: Book = open_book(name, self._goal, self._budget)
+        snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
+        self._parts = Parts.assemble(
+            self._book, snapshot, sequential=self._order == "sequential", give_up=self._give_up
+        )
+
     @staticmethod
-    def _expect_no_other() -> None:
+    def _expect_no_other(opening: Sequence[object]) -> None:
         """Refuses a saga while another one is open: only one can answer the workflow's updates."""
-        if any(parts.book.state not in ENDED for parts in OPENED.get() or []):
+        if opening or any(parts.book.state not in ENDED for parts in OPENED.get() or []):
             raise DefinitionError(
                 "a saga is open in this workflow already: make the calls with that; another may be opened "
                 "once it has ended, or in a child workflow"

@@ -68,9 +68,11 @@ class StepRun:
                 failed = self._expression_failed(error)
                 if not self._book.committed:
                     raise failed from None
-            decided = await self._escalate(Item(self._path, self._variables(), self._scope), failed)
-            if decided is not None:
-                return decided
+            answer = await self._ask(
+                Item(self._path, self._variables(), self._scope), failed, {"retry": None, "skip": None}
+            )
+            if answer.action == "skip":
+                return StepState.SKIPPED, None
         if items is None:
             return StepState.SKIPPED, None
         return StepState.COMPLETED, await self._side_by_side(items)

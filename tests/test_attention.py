@@ -90,8 +90,9 @@ async def test_a_task_that_completes_tells_what_was_left_on_the_way(tasks: Tasks
     assert (await handle.result())["not_undone"] == ["a"]
 
 
-async def test_a_saga_inside_another_is_refused(tasks: Tasks, effects: Desk) -> None:
-    acts = [act("put", "a"), {"saga": [act("put", "b")]}]
+@pytest.mark.parametrize("how", ["saga", "two sagas at once"])
+async def test_a_saga_inside_another_is_refused(tasks: Tasks, effects: Desk, how: str) -> None:
+    acts = [act("put", "a"), {how: [act("put", "b")]}]
     end = await end_of(await tasks.start_workflow("Errand", acts))
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "DefinitionError")
     assert "a saga is open in this workflow already" in end.failure["message"]

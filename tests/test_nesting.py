@@ -15,7 +15,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.desk import HELD, Desk, desk
 from counterstep.tests.support.nest import Plain, nest
-from counterstep.tests.support.tasks import End, Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks import End, Tasks, end_of, refusal_of, tell, until_asked, until_state
 from counterstep.tests.support.work import put
 
 
@@ -59,7 +59,9 @@ async def test_what_a_child_waits_for_is_shown_by_all_above_it(tasks: Tasks, eff
     (asked,) = board["waiting_for"]
     assert (asked["task"], asked["step"], asked["ask"]) == (inner.id, "ok", "Is it well?")
     assert await refusal_of(handle, "decide", step="mid", action="approve")
-    await tell(inner, "decide", step="ok", action="reject")
+    await tell(inner, "decide", step="ok", action="approve")
+    await until_asked(handle, "sure")
+    await tell(inner, "decide", step="sure", action="reject")
     board = await until_state(handle, "needs_attention")
     (asked,) = board["waiting_for"]
     assert (asked["task"], asked["step"], asked["update"]) == (inner.id, "q1", "resolve")
@@ -68,7 +70,8 @@ async def test_what_a_child_waits_for_is_shown_by_all_above_it(tasks: Tasks, eff
     end = await end_of(handle)
     assert (end.type, end.failure["step"]) == ("SagaRolledBack", "mid")
     states = [line["what"] for line in (await handle.query("board"))["log"] if line["what"][:5] == "task "]
-    assert states[:4] == ["task running", "task waiting", "task running", "task needs_attention"]
+    assert states[:2] == ["task running", "task waiting"]
+    assert "task needs_attention" in states
     assert states[-1] == "task rolled_back"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import RawValue, WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from counterstep.tests.support.desk import HELD, Desk
@@ -136,15 +138,32 @@ async def test_a_fact_that_comes_while_the_task_is_judged_is_in_its_output(
     assert effects.what("ponder") == ["ponder", "ponder"], "what was judged is what is returned"
 
 
-async def test_an_update_that_comes_with_the_start_is_answered(tasks: Tasks, effects: Desk) -> None:
-    spec = {"name": "test", "steps": [put("a", delay=HELD)], "output": "${{ facts.plan }}"}
-    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+def starting(tasks: Tasks, spec: Mapping[str, Any]) -> WithStartWorkflowOperation[Any, Any]:
+    return WithStartWorkflowOperation(
         "AgentTask",
         {"spec": spec, "input": {}},
         id=f"test-{uuid4()}",
         task_queue=tasks.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
     )
+
+
+async def test_an_update_that_comes_with_the_start_and_cannot_be_read_is_refused(
+    tasks: Tasks, effects: Desk
+) -> None:
+    start = starting(tasks, {"name": "test", "steps": [put("a")]})
+    garbage = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{bad"))
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        await tasks.client.execute_update_with_start_workflow(
+            "amend", garbage, start_workflow_operation=start
+        )
+    assert "the argument cannot be read" in str(caught.value.cause)
+    assert (await end_of(await start.workflow_handle())).type == "completed"
+
+
+async def test_an_update_that_comes_with_the_start_is_answered(tasks: Tasks, effects: Desk) -> None:
+    spec = {"name": "test", "steps": [put("a", delay=HELD)], "output": "${{ facts.plan }}"}
+    start = starting(tasks, spec)
     facts = {"facts": {"plan": "new"}, "by": "ann"}
     answer = await tasks.client.execute_update_with_start_workflow(
         "amend", facts, start_workflow_operation=start

@@ -20,7 +20,7 @@ from temporalio.worker import (
 from ..saga.child_end import undo_completed
 from ..saga.errors import FailureType
 from ..saga.failure import trim
-from ..saga.handover import OPENED, PARENT, hand_over
+from ..saga.handover import OPENED, OPENING, PARENT, hand_over
 from ..saga.marking import is_task
 from ..saga.wire import CURRENT_HEADER, HEADER, CallHeader
 
@@ -40,6 +40,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         parent = None if payload is None else CallHeader.model_validate_json(payload.data)
         PARENT.set(parent)
         OPENED.set([])
+        OPENING.set([])
         if is_task():
             workflow.logger.info("task started")
         try:

@@ -64,6 +64,7 @@ nest.add_task(
         "steps": [
             put_step("q1", undo="broken"),
             {"id": "ok", "needs": ["q1"], "approve": {"ask": "Is it well?"}},
+            {"id": "sure", "needs": ["ok"], "approve": {"ask": "Are you sure?"}},
         ],
     }
 )

@@ -245,6 +245,8 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
         case {"saga": inner}:
             async with Saga() as another:
                 return [await _do(another, act) for act in inner]
+        case {"two sagas at once": inner}:
+            return await asyncio.gather(*(_do(saga, {"saga": inner}) for _ in range(2)))
         case {"fail": message}:
             raise ValueError(message)
     return None

@@ -7,7 +7,7 @@ from typing import Any
 from counterstep.tests.support.desk import HELD
 from counterstep.tests.support.scenes.scene import Handle, scene
 from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import end_of, tell, until_state
+from counterstep.tests.support.tasks import end_of, tell, until_asked, until_state
 from counterstep.tests.support.work import put
 
 LETTERS = "abcdefg"
@@ -47,7 +47,9 @@ async def nested_waits(stage: Stage) -> Handle:
     handle = await stage.start([child("mid", "nest.asks"), put("b", "mid")])
     inner = stage.child("mid#1/inner#1")
     await until_state(handle, "waiting")
-    await tell(inner, "decide", step="ok", action="reject")
+    await tell(inner, "decide", step="ok", action="approve")
+    await until_asked(handle, "sure")
+    await tell(inner, "decide", step="sure", action="reject")
     await until_state(handle, "needs_attention")
     await tell(inner, "resolve", step="q1", action="done")
     return handle
