@@ -222,7 +222,7 @@ async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any)
     Raises:
         RPCError: The server does not answer.
     """
-    return None if tells_all(end) else await read_board(handle, LAST_SECONDS)
+    return None if tells_all(end) else await standing_board(handle, LAST_SECONDS)
 
 
 async def standing_board(
