@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
 from .bundle.current import CURRENT_STEP
-from .redaction import REDACTED, redacted
+from .redaction import REDACTED, names_a_secret, redacted
 
 try:
     from opentelemetry import trace
@@ -21,8 +20,6 @@ except ImportError:
 
 _CHATTY = ("httpx", "httpcore", "openai", "LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """Libraries that log each request at the level info."""
-
-_SECRET_FIELD = re.compile(r"(?i)api[_-]?key|secret|passw|authorization|credential|(^|[_-])token$")
 
 
 def configure_logs(handler: logging.StreamHandler[Any], *, json: bool, level: str) -> None:
@@ -129,10 +126,12 @@ def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> Ev
 
 
 def _clean(value: Any, name: str = "") -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool):
         return value
-    if _SECRET_FIELD.search(name):
+    if names_a_secret(name):
         return REDACTED
+    if isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
         return {str(key): _clean(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

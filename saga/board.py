@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -93,12 +94,11 @@ def _section(title: str, items: Sequence[str]) -> list[str]:
 
 
 def _asked(question: Mapping[str, Any], task_id: str) -> str:
-    """Takes nothing for granted: what a child asks has come by a signal."""
-    step, update = question.get("step"), question.get("update")
-    command = f"counterstep {update} {question.get('task', task_id)} {step} ACTION"
-    actions = question.get("actions")
-    known = ", ".join(map(str, actions)) if isinstance(actions, list | tuple) else ""
-    return f"**{step}**: {_line(str(question.get('ask')))} (`{command}`, one of: {known})"
+    task, step = question.get("task", task_id), question["step"]
+    command = shlex.join(["counterstep", question["update"], task, step, "ACTION"])
+    code = " ".join(command.split()).replace("`", "'")
+    actions = ", ".join(map(_line, question["actions"]))
+    return f"**{_line(step)}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
 
 
 def _progress(name: str, progress: Progress) -> str:
@@ -112,7 +112,8 @@ def _undo(entry: Entry) -> str:
 
 def _line(text: str) -> str:
     """What somebody wrote must not end a list, nor what they wrote in Markdown look like ours."""
-    return re.sub(r"([\\*_`<\[\]])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\*_`~<\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^([0-9]*)([#>+=.)-])", r"\1\\\2", escaped)
 
 
 def _step(progress: Progress, room: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -30,10 +29,21 @@ def test_text_of_others_stays_text(book: Book) -> None:
     assert markdown(book).splitlines()[2] == r"Buy \*it\*, # now | or | \<b>not\</b>"
 
 
-@pytest.mark.parametrize("asked", [{}, {"actions": 7, "ask": ["what"], "step": None}])
-def test_what_a_child_asks_may_be_anything(book: Book, asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("mark", ["### Undos, in their order", "- x", "> x", "---", "1. x", "~~~", "=== x"])
+def test_what_begins_a_line_begins_nothing_else(book: Book, mark: str) -> None:
+    book.goal = mark
+    line = markdown(book).splitlines()[2]
+    assert line != mark
+    assert line.replace("\\", "") == mark
+
+
+def test_a_command_stays_one_command(book: Book) -> None:
+    book.task_id = "x; rm -rf ~ `id`"
+    asked = {"step": "a`b\nc", "ask": "Well?", "update": "decide", "actions": ["`yes`"]}
     book.waiting_for = lambda: [asked]
-    assert "### Waits for an answer\n- **None**" in markdown(book)
+    (line,) = [line for line in markdown(book).splitlines() if "counterstep" in line]
+    assert "`counterstep decide 'x; rm -rf ~ 'id'' " in line
+    assert line.count("`") - line.count("\\`") == 2
 
 
 def test_the_command_that_answers_goes_to_the_task_that_asks(book: Book) -> None:

@@ -167,7 +167,10 @@ async def test_no_key_and_no_password_reaches_the_logs(
     [
         ("redis://:pa@ss@cache:6379/0", "redis://[redacted]@cache:6379/0"),
         ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "[redacted]"),
-        ('{"api_key": "abcdef"}', '{"[redacted]"}'),
+        ('{"api_key": "abcdef"}', '{"[redacted]}'),
+        ("password: 'two words'; rest", "[redacted]; rest"),
+        ("postgres://u:p@ss/w@h/db", "postgres://[redacted]@h/db"),
+        ("GET /?token=abcdefgh&n=1", "GET /?[redacted]&n=1"),
         ("GET /v1?alt=json&key=AIzaSyNotAKey0123 200", "GET /v1?alt=json&[redacted] 200"),
         ("the value of a variable: hunter2-hunter2", "the value of a variable: [redacted]"),
         ("told by the worker: 0123456789", "told by the worker: [redacted]"),

@@ -59,6 +59,9 @@ async def test_what_a_child_waits_for_is_shown_by_all_above_it(tasks: Tasks, eff
     (asked,) = board["waiting_for"]
     assert (asked["task"], asked["step"], asked["ask"]) == (inner.id, "ok", "Is it well?")
     assert await refusal_of(handle, "decide", step="mid", action="approve")
+    for forged in ({"child": f"{handle.id}/mid#1", "state": "completed", "waiting_for": [{}]}, {}, 7):
+        await handle.signal("counterstep.child_waits", forged)
+    assert (await handle.query("board"))["waiting_for"] == [asked]
     await tell(inner, "decide", step="ok", action="approve")
     await until_asked(handle, "sure")
     await tell(inner, "decide", step="sure", action="reject")

@@ -19,7 +19,7 @@ from counterstep.bundle import document, registry, spec_file
 from counterstep.cli.app import app
 from counterstep.client.board import Board
 from counterstep.client.outcome import Outcome
-from counterstep.saga import amendments, book, events, expression, history, talk, wire
+from counterstep.saga import amendments, book, cel_numbers, events, expression, history, talk, wire
 from counterstep.saga.errors import FailureType
 from counterstep.saga.spec import TaskSpec
 from counterstep.saga.spec_base import STEP_ID
@@ -148,6 +148,8 @@ def limit_table() -> str:
         "an argument, a result, an output; input and output together, where there is an undo": payload,
         "a spec": f"{spec}, {spec_file.MAX_STEPS:,} steps, {document.MAX_DEPTH} levels",
         "an expression": f"{expression.MAX_LENGTH:,} characters",
+        "items that the loops of an expression visit": f"{cel_numbers.MAX_ITEMS:,}",
+        "what an expression copies of the values it reads": _size(cel_numbers.MAX_COPIED),
         "tools of one agent": f"{registry.MAX_TOOLS}, unless it says `many_tools=True`",
         "tool calls in one turn of an agent": f"{talk.MAX_CALLS}",
         "corrections of an agent": f"{talk.MAX_CORRECTIONS}",
