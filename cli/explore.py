@@ -11,23 +11,14 @@ from typing import Annotated
 import typer
 
 from .failure import CommandFailed, ExitCode
-from .options import Bundles, Json
+from .options import Bundles, InputFile, Inputs, Json, SpecOrName
 from .output import emit
 
 
 def explore(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task.")
-    ],
-    input: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", metavar="NAME=VALUE", help="A part of the input: JSON, or else text; repeatable."
-        ),
-    ] = None,
-    input_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The input as JSON or YAML; - for stdin.")
-    ] = None,
+    spec: SpecOrName,
+    input: Inputs = None,
+    input_file: InputFile = None,
     bundle: Bundles = None,
     only: Annotated[
         str | None,

@@ -6,6 +6,18 @@ from typing import Annotated
 
 import typer
 
+SpecOrName = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task.")
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", metavar="NAME=VALUE", help="A part of the input: JSON, or else text; repeatable."
+    ),
+]
+InputFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The input as JSON or YAML; - for stdin.")
+]
 Bundles = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,23 +6,14 @@ from typing import Annotated
 
 import typer
 
-from .options import Address, Bundles, Json, Namespace, TaskQueue
+from .options import Address, Bundles, InputFile, Inputs, Json, Namespace, SpecOrName, TaskQueue
 from .output import emit
 
 
 def start(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task.")
-    ],
-    input: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", metavar="NAME=VALUE", help="A part of the input: JSON, or else text; repeatable."
-        ),
-    ] = None,
-    input_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The input as JSON or YAML; - for stdin.")
-    ] = None,
+    spec: SpecOrName,
+    input: Inputs = None,
+    input_file: InputFile = None,
     bundle: Bundles = None,
     id: Annotated[
         str | None,
