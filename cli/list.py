@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from ..saga.task_state import TaskState
 from .options import Address, Json, Namespace
 from .output import emit
 
 
-class State(StrEnum):
-    """The states of a task, for a command that must not load what defines them just to show its help."""
-
-    RUNNING = "running"
-    WAITING = "waiting"
-    COMPENSATING = "compensating"
-    NEEDS_ATTENTION = "needs_attention"
-    COMPLETED = "completed"
-    ROLLED_BACK = "rolled_back"
-    CANCELLED = "cancelled"
-    ROLLBACK_INCOMPLETE = "rollback_incomplete"
-
-
 def list_tasks(
     state: Annotated[
-        list[State] | None,
+        list[TaskState] | None,
         typer.Option(metavar="STATE", help="Only tasks in this state, e.g. waiting; repeatable."),
     ] = None,
     task: Annotated[

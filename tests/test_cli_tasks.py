@@ -17,10 +17,8 @@ from temporalio.client import Client
 
 from counterstep.cli import away, resulter, watcher
 from counterstep.cli.failure import CommandFailed
-from counterstep.cli.list import State
 from counterstep.cli.target import Target
 from counterstep.embedded import EmbeddedServer, ensure
-from counterstep.saga.task_state import TaskState
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.command import Ended, Shop
 from counterstep.tests.support.desk import HELD, Desk
@@ -262,10 +260,6 @@ async def test_list_says_what_is_wrong(command: Command, client: Client) -> None
     state = await command("list", "--state", "broken")
     assert state.code == 2
     assert "needs_attention" in state.err
-
-
-def test_list_knows_every_state() -> None:
-    assert [state.value for state in State] == [state.value for state in TaskState]
 
 
 # --- unknown ids
