@@ -8,35 +8,48 @@ from typing import Any
 
 from temporalio import workflow
 
+_Handler = Callable[..., Any]
 
-def serve_query(name: str, handler: Callable[..., Any]) -> None:
+
+def serve_query(name: str, handler: _Handler) -> None:
     """Serves a query from now on, unless the workflow does so itself."""
-    if _is_free(workflow.get_query_handler(name)):
+    if _claim("query", name, workflow.get_query_handler(name), handler):
         workflow.set_query_handler(name, handler)
 
 
-def serve_update(name: str, handler: Callable[..., Any], validator: Callable[..., None]) -> None:
+def serve_update(name: str, handler: _Handler, validator: Callable[..., None]) -> None:
     """Serves an update from now on, unless the workflow does so itself."""
-    if _is_free(workflow.get_update_handler(name)):
+    if _claim("update", name, workflow.get_update_handler(name), handler):
         workflow.set_update_handler(name, handler, validator=validator)
+
+
+def serve_signal(name: str, handler: _Handler) -> None:
+    """Serves a signal from now on, unless the workflow does so itself."""
+    if _claim("signal", name, workflow.get_signal_handler(name), handler):
+        workflow.set_signal_handler(name, handler)
 
 
 async def settle() -> None:
     """Lets an update act in a workflow task of its own, not in the one that has brought it.
 
-    Live, the server may hand over an update together with workflow tasks before it that had nothing to send;
-    a replay takes them one by one. What an update starts must not depend on which of the two it is (seen with
-    SDK 1.35: non-determinism after a worker's restart).
+    When a task runs live, the server may hand over an update together with earlier workflow tasks that had
+    nothing to send; a replay takes them one by one. What an update starts must not depend on which of the two
+    it is (seen with SDK 1.35: non-determinism after a worker's restart).
     """
     await workflow.sleep(timedelta(milliseconds=1), summary="takes what a person has said")
 
 
-def serve_signal(name: str, handler: Callable[..., Any]) -> None:
-    """Serves a signal from now on, unless the workflow does so itself."""
-    if _is_free(workflow.get_signal_handler(name)):
-        workflow.set_signal_handler(name, handler)
+def _claim(kind: str, name: str, existing: _Handler | None, handler: _Handler) -> bool:
+    """Notes that we serve a name of this workflow from now on, with this handler.
 
-
-def _is_free(existing: Callable[..., Any] | None) -> bool:
-    """True where nobody serves it, or an earlier saga of the same workflow."""
-    return existing is None or existing.__module__.startswith(f"{__package__}.")
+    Returns:
+        False where the workflow serves it itself; a handler that we set for an earlier saga of the same
+        workflow is replaced.
+    """
+    served: dict[tuple[str, str], _Handler] = vars(workflow.instance()).setdefault(
+        "__counterstep_served__", {}
+    )
+    if existing is not None and existing != served.get((kind, name)):
+        return False
+    served[kind, name] = handler
+    return True

@@ -131,6 +131,19 @@ async def test_a_saga_of_ones_own_waits_too(tasks: Tasks, effects: Desk) -> None
     assert list(effects.effects()) == ["b"], "nobody but a person has touched it"
 
 
+async def test_the_second_saga_of_a_workflow_is_shown_and_its_stuck_undo_resolved(
+    tasks: Tasks, effects: Desk
+) -> None:
+    second = [act("put_for_good", "b"), act("put", "c", fail="final")]
+    handle = await tasks.start_workflow("ErrandsInTurn", [[act("put", "a")], second])
+    board = await until_state(handle, "needs_attention")
+    assert set(board["steps"]) == {"put_for_good", "put_2"}, "the board is of the second saga"
+    assert [asked["step"] for asked in board["waiting_for"]] == ["put_for_good"]
+    await tell(handle, "resolve", step="put_for_good", action="done")
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    assert set(effects.effects()) == {"a", "b"}, "the first saga had ended well, and b is a person's matter"
+
+
 async def test_a_skipped_step_whose_undo_is_stuck_waits_and_goes_on(tasks: Tasks, effects: Desk) -> None:
     steps = [
         {**put("a", fail="after", undo="broken"), "retry": {"attempts": 1}, "on_failure": "skip"},

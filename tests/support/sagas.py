@@ -194,6 +194,15 @@ class Errand:
 
 
 @workflow.defn
+class ErrandsInTurn:
+    """Several errands, each in a saga of its own, one after the other."""
+
+    @workflow.run
+    async def run(self, errands: list[list[dict[str, Any]]]) -> list[list[Any]]:
+        return [await Errand().run(acts) for acts in errands]
+
+
+@workflow.defn
 class HastyErrand:
     """An errand that its own workflow gives up when it is told to hurry, its rollback included."""
 

@@ -15,10 +15,10 @@ from counterstep.activities.bundled import bundled_activities
 from counterstep.compensations.bundled import bundled_compensations
 from counterstep.plugin import CounterstepInterceptor, CounterstepPlugin
 from counterstep.tests.support.desk import desk
-from counterstep.tests.support.sagas import Errand, HastyErrand, errands
+from counterstep.tests.support.sagas import Errand, ErrandsInTurn, HastyErrand, errands
 from counterstep.tests.support.tasks import Tasks
 
-WORKFLOWS: list[type] = [Errand, HastyErrand]
+WORKFLOWS: list[type] = [Errand, ErrandsInTurn, HastyErrand]
 
 THREADS = ThreadPoolExecutor(10)
 """For plain activities; tools have threads already."""
