@@ -24,4 +24,4 @@ USER 10001
 # SIGTERM, which Docker and Kubernetes send, drains the worker: Python is started without a shell.
 ENTRYPOINT ["python", "-m", "counterstep.worker"]
 HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "counterstep.health"]
+    CMD ["python", "-m", "counterstep.runtime.health"]

@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bundle.agent import Agent
     from .bundle.bundle import Bundle
-    from .bundle.current import current_step
-    from .saga.budget import Budget
+    from .bundle.current_step import current_step
     from .saga.effect import Effect
     from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
-    from .saga.saga import Saga
+    from .saga.limits.budget import Budget
+    from .saga.own_workflows.saga import Saga
     from .saga.undo import Retraction, Undo
     from .saga.verdict import Subject, Verdict
 else:
     _HOMES = {
         "Agent": "bundle.agent",
-        "Budget": "saga.budget",
+        "Budget": "saga.limits.budget",
         "Bundle": "bundle.bundle",
         "CounterstepError": "saga.errors",
         "DefinitionError": "saga.errors",
         "Effect": "saga.effect",
         "NotApplied": "saga.errors",
         "Retraction": "saga.undo",
-        "Saga": "saga.saga",
+        "Saga": "saga.own_workflows.saga",
         "SpecError": "saga.errors",
         "Subject": "saga.verdict",
         "Undo": "saga.undo",
         "Verdict": "saga.verdict",
-        "current_step": "bundle.current",
+        "current_step": "bundle.current_step",
     }
 
     def __getattr__(name):

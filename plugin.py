@@ -28,23 +28,23 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from .activities.bundled import bundled_activities
-from .activities.call_model import call_model, warm_up
+from .activities.bundle_activities import bundled_activities
 from .activities.interceptor import CallInterceptor
-from .activities.leftovers import read_leftovers
-from .activities.lost_undos import read_lost_undos
+from .activities.models.call_model import call_model, warm_up
+from .activities.recovery.read_lost_undos import read_lost_undos
+from .activities.recovery.read_outstanding import read_leftovers
 from .activities.resolve import Resolver
-from .activities.unknown import unknown_activity
+from .activities.unknown_activity import unknown_activity
 from .activities.verify import verify
 from .bundle.bundle import Bundle
 from .bundle.registry import Registry
-from .compensations.bundled import bundled_compensations
+from .compensations.bundle_compensations import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
-from .saga.catalog import STAND_IN
+from .observability.search_attribute_check import until_created, warn_of_missing
 from .saga.errors import DefinitionError
-from .saga.graph import every_step
-from .search_attributes import until_created, warn_of_missing
+from .saga.history_format import STAND_IN
+from .saga.spec.graph import every_step
 from .workflows import AgentTask, LongConversation, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
 

@@ -16,13 +16,13 @@ from temporalio.envconfig import ClientConnectConfig
 from temporalio.worker import Worker
 
 from counterstep.bundle.loading import load_bundles
-from counterstep.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
-from counterstep.logs import configure_logs, drop_other_handlers
+from counterstep.observability.logs import configure_logs, drop_other_handlers
+from counterstep.observability.redaction import hide
 from counterstep.plugin import CounterstepPlugin
-from counterstep.process import end_process
-from counterstep.redaction import hide
+from counterstep.runtime.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
+from counterstep.runtime.process import end_process
+from counterstep.runtime.settings import Settings, SettingsError, read_settings
 from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable
-from counterstep.settings import Settings, SettingsError, read_settings
 
 OVERTIME: Final = timedelta(seconds=10)
 """How long calls may take to notice that they are cancelled, once the graceful shutdown is over."""

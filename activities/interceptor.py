@@ -21,10 +21,12 @@ from temporalio.worker import (
     ExecuteActivityInput,
 )
 
-from ..bundle.current import CURRENT_STEP, CurrentStep
+from ..bundle.current_step import CURRENT_STEP, CurrentStep
+from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
 from ..saga.failure import trim
-from ..saga.wire import HEADER, MAX_PAYLOAD, CallHeader
+from ..saga.history_format import HEADER
+from ..saga.limits.payload_size import MAX_PAYLOAD
 
 logger = logging.getLogger("counterstep.calls")
 

@@ -10,17 +10,17 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ..bundle.registry import Registry
 from ..bundle.spec_file import parse_spec
-from ..saga.catalog import RECOVER_CHILD, Catalog
-from ..saga.check import check_spec
 from ..saga.errors import FailureType, Fault, SpecError
 from ..saga.failure import trim
-from ..saga.graph import every_step, targets
+from ..saga.history_format import RECOVER_CHILD, RESOLVE
 from ..saga.names import nearest
-from ..saga.pivot import child_tasks
-from ..saga.schema import check_input
-from ..saga.snapshot import Question, Snapshot
-from ..saga.spec import TaskSpec
-from ..saga.wire import RESOLVE
+from ..saga.spec.catalog import Catalog
+from ..saga.spec.checker import check_spec
+from ..saga.spec.graph import every_step, targets
+from ..saga.spec.json_schema import check_input
+from ..saga.spec.pivot_rules import child_tasks
+from ..saga.spec.snapshot import Question, Snapshot
+from ..saga.spec.task_spec import TaskSpec
 
 
 class Resolver:

@@ -7,11 +7,11 @@ from typing import Any
 from temporalio import activity
 
 from ..saga.errors import ExpressionError
-from ..saga.expression import compile_expression
-from ..saga.schema import check_input
-from ..saga.template import render
+from ..saga.expressions.expression import compile_expression
+from ..saga.expressions.template import render
+from ..saga.history_format import VERIFY
+from ..saga.spec.json_schema import check_input
 from ..saga.verdict import MATCHES, Verdict
-from ..saga.wire import VERIFY
 
 
 @activity.defn(name=VERIFY)

@@ -10,12 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from ..saga.catalog import RETRACT, AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError, Fault, SpecError
+from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
-from ..saga.spec import TaskSpec
-from ..saga.spec_base import STEP_ID
+from ..saga.spec.catalog import AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.spec.fields import STEP_ID
+from ..saga.spec.task_spec import TaskSpec
 from .agent import Agent
 from .declaration import (
     agent_entry,

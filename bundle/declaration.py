@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ..saga.catalog import RETRACT, AgentEntry
 from ..saga.duration import parse_duration
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
-from ..saga.schema import check_schema
-from ..saga.spec import Retry
+from ..saga.spec.catalog import AgentEntry
+from ..saga.spec.json_schema import check_schema
+from ..saga.spec.retry import Retry
 from ..saga.undo import Undo
 from ..saga.verdict import Subject, Verdict
 from .agent import Agent

@@ -6,19 +6,13 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..saga.catalog import (
-    RECOVER_CHILD,
-    RETRACT,
-    AgentEntry,
-    Catalog,
-    CompensationEntry,
-    ToolEntry,
-    ValidatorEntry,
-)
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.history_format import RECOVER_CHILD, RETRACT
 from ..saga.names import nearest
-from ..saga.spec import Retry, TaskSpec
+from ..saga.spec.catalog import AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.spec.retry import Retry
+from ..saga.spec.task_spec import TaskSpec
 from .bundle import Bundle
 from .function import Function
 

@@ -9,24 +9,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..saga.budget import Budget
 from ..saga.errors import Fault, SpecError
+from ..saga.limits.budget import Budget
 from ..saga.names import nearest
-from ..saga.spec import (
-    Compensation,
-    Fallback,
-    Group,
-    Judge,
-    Retry,
-    RetryFrom,
-    Step,
-    TaskSpec,
-    Validation,
-    step_fault,
-    validation_fault,
-)
-from ..saga.spec_wait import Approve, Wait, approve_fault, wait_fault
-from .document import json_faults, read_document
+from ..saga.spec.failure_policy import Fallback, RetryFrom
+from ..saga.spec.retry import Retry
+from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec, step_fault
+from ..saga.spec.validation import Judge, Validation, validation_fault
+from ..saga.spec.waiting import Approve, Wait, approve_fault, wait_fault
+from .yaml_document import json_faults, read_document
 
 __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
 

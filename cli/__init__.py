@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ..process import end_process
+from ..runtime.process import end_process
 
 
 def main() -> NoReturn:

@@ -12,28 +12,29 @@ from typing import Annotated, Any
 
 import typer
 
-from .amend import amend
-from .cancel import cancel
-from .catalog import catalog
-from .check import check
-from .decide import approve, decide, reject
-from .explore import explore
-from .failure import CommandFailed, ExitCode, as_failure, as_outcome
-from .graph import graph
-from .list import list_tasks
-from .output import emit, has_emitted, keep_stdout_for_data, say
-from .recover import recover
-from .resolve import resolve
-from .result import result
-from .run import run
-from .schema import schema
-from .server import server
-from .start import start
-from .status import status
-from .streams import open_streams
-from .sweep import sweep
-from .watch import watch
-from .worker import worker
+from .commands.amend import amend
+from .commands.cancel import cancel
+from .commands.catalog import catalog
+from .commands.check import check
+from .commands.decide import approve, decide, reject
+from .commands.explore import explore
+from .commands.graph import graph
+from .commands.list import list_tasks
+from .commands.recover import recover
+from .commands.resolve import resolve
+from .commands.result import result
+from .commands.run import run
+from .commands.schema import schema
+from .commands.server import server
+from .commands.start import start
+from .commands.status import status
+from .commands.sweep import sweep
+from .commands.watch import watch
+from .commands.worker import worker
+from .errors import CommandFailed, as_failure, as_outcome
+from .exit_codes import ExitCode
+from .terminal.output import emit, has_emitted, keep_stdout_for_data, say
+from .terminal.streams import open_streams
 
 app = typer.Typer(
     name="counterstep",

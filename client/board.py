@@ -17,11 +17,11 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..saga.budget import Budget
 from ..saga.failure import Failure
-from ..saga.ledger import EntryState
-from ..saga.progress import StepState
-from ..saga.task_state import ENDED, TaskState
+from ..saga.ledger.ledger import EntryState
+from ..saga.limits.budget import Budget
+from ..saga.record.step_record import StepState
+from ..saga.record.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
 from .outcome import end_of, outcome_of, tells_all
 

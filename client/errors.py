@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..saga.errors import CounterstepError, Fault
-from ..saga.task_state import TaskState
+from ..saga.record.task_state import TaskState
 from .outcome import REFUSALS, Outcome
 
 

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, TimeoutError
 
 from ..saga.errors import FailureType, Fault
-from ..saga.task_state import TaskState
+from ..saga.record.task_state import TaskState
 
 REFUSALS = frozenset(
     {

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from ..bundle.document import payload_faults
+from ..bundle.yaml_document import payload_faults
 from ..saga.errors import Fault, SpecError
 
 

@@ -14,8 +14,8 @@ from temporalio.client import (
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..saga.recovered import id_of_recovery
-from ..saga.task_state import TaskState
+from ..saga.record.task_state import TaskState
+from ..saga.recovery.request import id_of_recovery
 from .outcome import Outcome
 
 _SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")

@@ -7,8 +7,8 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
-from ..saga.task_result import TaskResult
-from ..saga.task_state import TaskState
+from ..saga.record.task_result import TaskResult
+from ..saga.record.task_state import TaskState
 from .board import QUERY_SECONDS, Board, last_board, standing_board
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults

@@ -9,9 +9,9 @@ from uuid import uuid4
 from temporalio.client import Client
 
 from ..bundle.spec_file import parse_spec
-from ..saga.spec import TaskSpec
+from ..saga.spec.task_spec import TaskSpec
 from .payload import as_payload, expect_name
-from .starting import AGENT_TASK, spec_document, start_once
+from .start_once import AGENT_TASK, spec_document, start_once
 from .task import Task
 from .updates import find_task
 

@@ -19,7 +19,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..connection import has_workers
+from ..runtime.connection import has_workers
 from .errors import NoAnswer, NoWorker, Refused, TaskEnded, UnknownTask
 
 UPDATE_SECONDS: Final = 30.0

@@ -18,10 +18,9 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..saga.catalog import RECOVER_CHILD
-from ..saga.recovered import RecoveryRequest, Refusal
+from ..saga.history_format import RECOVER, RECOVER_CHILD
+from ..saga.recovery.request import RecoveryRequest, Refusal
 from ..saga.undo import Undo
-from ..saga.wire import RECOVER
 
 _FOR_GOOD: Final = (Refusal.PIVOT_PASSED, Refusal.PIVOT_UNKNOWN)
 """What no further attempt can change: a person has to decide."""

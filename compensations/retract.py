@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import activity
 
-from ..saga.catalog import RETRACT
+from ..saga.history_format import RETRACT
 from ..saga.undo import Retraction, Undo
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from ..saga.errors import ServerUnavailable
-from .home import Home, try_lock
-from .program import find_program
+from .binary import find_program
 from .server import HOST, EmbeddedServer
+from .state_folder import Home, try_lock
 
 SEARCH_ATTRIBUTES: Final = {
     "SagaTask": "Keyword",

@@ -1,9 +1,18 @@
-"""The names of what a bundle registers, and which of them somebody meant."""
+"""Names of what bundles register, and of models; which of the known ones somebody meant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def plain_model(name: str) -> str:
+    """Returns a model's name without its providers, e.g. ``gpt-5`` for ``openrouter/openai/gpt-5``.
+
+    The same model under another provider's name is still the same model: it must not judge itself.
+    """
+    return name.rpartition("/")[2].lower()
+
 
 NAME_ATTRIBUTE = "__counterstep_name__"
 """Set on all that a bundle registers: its full name, ``BUNDLE.FUNCTION``."""

@@ -21,20 +21,20 @@ from temporalio.client import Client
 from ..bundle.loading import load_bundles
 from ..bundle.registry import Registry
 from ..bundle.spec_file import load_spec, parse_spec
-from ..saga.catalog import Catalog
-from ..saga.check import check_input, check_spec
 from ..saga.errors import SpecError
-from ..saga.graph import every_step
-from ..saga.spec import TaskSpec
-from .effect_ledger import EffectLedger
-from .exploration import Exploration, NotExplorable, Progress
-from .fault_worker import Nest
-from .hook import load_hook
-from .report import Report
+from ..saga.spec.catalog import Catalog
+from ..saga.spec.checker import check_input, check_spec
+from ..saga.spec.graph import every_step
+from ..saga.spec.task_spec import TaskSpec
+from .explorer.effect_ledger import EffectLedger
+from .explorer.exploration import Exploration, NotExplorable, Progress
+from .explorer.fault_worker import Nest
+from .explorer.report import Report
+from .explorer.shrink import shrink_failure
+from .explorer.trial import Bench
+from .explorer.user_hook import load_hook
+from .explorer.worker_pool import WorkerNest, worker_nest
 from .server import temporal_server
-from .shrink import shrink_failure
-from .trial import Bench
-from .worker_nest import WorkerNest, worker_nest
 
 __all__ = ["NotExplorable", "Report", "explore"]
 

@@ -13,10 +13,10 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
-from counterstep.activities import bundled
+from counterstep.activities import bundle_activities
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga import verification
+from counterstep.saga.verification import verifier
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.build_id import say_which_build
 from counterstep.tests.support.desk import VARIABLE, Desk, desk
@@ -59,7 +59,7 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 @pytest.fixture
 def unhurried_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives fast checks more than their second: one that answers at once has no other limit here."""
-    for module in (bundled, verification):
+    for module in (bundle_activities, verifier):
         monkeypatch.setattr(module, "FAST_LIMIT", timedelta(seconds=30))
 
 

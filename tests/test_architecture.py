@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import counterstep
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"tests", "examples", "benchmarks", "deploy", "docs"}
 LONGEST_MODULE = 350
+MOST_FILES = 20
 
 PUBLIC_NAMES = [
     "Agent",
@@ -195,9 +197,9 @@ def loaded_by(*words: str, cwd: Path = ROOT) -> set[str]:
 
 def test_the_help_of_the_command_line_loads_next_to_nothing() -> None:
     loaded = loaded_by("--help")
-    assert {"counterstep.cli.run", "counterstep.cli.explore"} <= loaded
+    assert {"counterstep.cli.commands.run", "counterstep.cli.commands.explore"} <= loaded
     heavy = {
-        "counterstep.saga.cel_library",
+        "counterstep.saga.expressions.cel",
         "jsonschema",
         "litellm",
         "pydantic",
@@ -212,7 +214,7 @@ def test_a_check_loads_what_it_reads_with_and_no_temporal(tmp_path: Path) -> Non
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "order.yaml").write_text(ORDER)
     loaded = loaded_by("check", "order.yaml", "--bundle", "shop:shop", cwd=tmp_path)
-    assert {"counterstep.saga.check", "counterstep.saga.cel_library", "yaml", "pydantic"} <= loaded
+    assert {"counterstep.saga.spec.checker", "counterstep.saga.expressions.cel", "yaml", "pydantic"} <= loaded
     # The last two come with the command line of the package `cel`, which nobody calls.
     heavy = {"litellm", "temporalio", "prompt_toolkit", "rich"}
     assert loaded & heavy == set()
@@ -270,6 +272,31 @@ def test_examples_import_only_the_public_api() -> None:
 def test_a_module_is_one_noun_long() -> None:
     lengths = {path.relative_to(ROOT): len(path.read_text().splitlines()) for path in package_sources()}
     assert {path: length for path, length in lengths.items() if length > LONGEST_MODULE} == {}
+
+
+def test_a_folder_has_at_most_twenty_files() -> None:
+    """Of what a person reads; recorded histories and pictures are data."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [Path(line) for line in tracked.stdout.splitlines() if (ROOT / line).is_file()]
+    files = Counter(
+        path.parent for path in paths if path.suffix in {".py", ".md"} and path.name != "__init__.py"
+    )
+    assert {folder: number for folder, number in files.items() if number > MOST_FILES} == {}
+
+
+def test_no_class_name_is_there_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in package_sources():
+        for node in nodes(path):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(place(path, node))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_only_the_command_line_prints() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from counterstep.bundle.document import read_document
 from counterstep.bundle.spec_file import MAX_BYTES, MAX_STEPS, MOST_FAULTS, load_spec, parse_spec
-from counterstep.cli.values import read_values
+from counterstep.bundle.yaml_document import read_document
+from counterstep.cli.arguments.values import read_values
 from counterstep.saga.errors import ExpressionError, SpecError
-from counterstep.saga.expression import Expression
+from counterstep.saga.expressions.expression import Expression
 from counterstep.tests.support.command import Shop
 
 FULL = MAX_BYTES - 10

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from counterstep.saga.board import MAX_LINES, markdown
-from counterstep.saga.book import Book
-from counterstep.saga.budget import Budget
-from counterstep.saga.progress import Progress
+from counterstep.saga.limits.budget import Budget
+from counterstep.saga.record.board_markdown import MAX_LINES, markdown
+from counterstep.saga.record.step_record import Progress
+from counterstep.saga.record.task_record import Book
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from counterstep import Budget
-from counterstep.saga.budget import Usage
+from counterstep.saga.limits.usage import Usage
 
 
 def used(calls: int = 0, tokens: int = 0, usd: float = 0.0) -> Usage:

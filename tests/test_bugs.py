@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from counterstep.activities import unknown
+from counterstep.activities import unknown_activity
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.desk import Desk, desk
@@ -82,8 +82,8 @@ async def test_a_bad_deploy_stays_running_until_good_code_returns(
 async def test_a_call_of_an_activity_that_no_worker_knows_fails_typed(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unknown, "PATIENCE", timedelta(seconds=1))
-    monkeypatch.setattr(unknown, "_PAUSE", timedelta(milliseconds=300))
+    monkeypatch.setattr(unknown_activity, "PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(unknown_activity, "_PAUSE", timedelta(milliseconds=300))
     end = await end_of(await tasks.start_workflow("CallsUnknown"))
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "UnknownActivity"

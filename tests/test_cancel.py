@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import caller
+from counterstep.saga.calls import caller
 from counterstep.tests.support.desk import HELD, Desk, Event
 from counterstep.tests.support.history import (
     CALL_COMPLETED,

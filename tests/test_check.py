@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from counterstep import Agent, Bundle, Effect, Undo
-from counterstep.bundle.document import read_document
 from counterstep.bundle.registry import Registry
 from counterstep.bundle.spec_file import parse_spec
-from counterstep.saga.catalog import Catalog
-from counterstep.saga.check import check_input, check_spec
-from counterstep.saga.graph import Graph
+from counterstep.bundle.yaml_document import read_document
+from counterstep.saga.spec.catalog import Catalog
+from counterstep.saga.spec.checker import check_input, check_spec
+from counterstep.saga.spec.graph import Graph
 from counterstep.tests.support.shop import Purchase, shop
 from counterstep.tests.test_spec import ORDER
 

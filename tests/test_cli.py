@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 import yaml
 
-from counterstep import connection
-from counterstep.cli.values import read_values
-from counterstep.connection import connect, read_connection
+from counterstep.cli.arguments.values import read_values
 from counterstep.embedded import EmbeddedServer, running, stop
+from counterstep.runtime import connection
+from counterstep.runtime.connection import connect, read_connection
 from counterstep.saga.errors import ServerUnavailable, SpecError
 from counterstep.tests.support.command import ORDER, Ended, Shop, Terminal, until, until_written
 

@@ -17,10 +17,10 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from counterstep.cli.failure import ExitCode
-from counterstep.cli.outcome import exit_code_of
-from counterstep.cli.question import questions_of
-from counterstep.cli.view import Lines, print_board
+from counterstep.cli.exit_codes import ExitCode
+from counterstep.cli.terminal.live_board import Lines, print_board
+from counterstep.cli.terminal.questions import questions_of
+from counterstep.cli.terminal.summary import exit_code_of
 from counterstep.client.outcome import Outcome
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.command import Ended, Shop, Terminal, until, until_written

@@ -13,7 +13,8 @@ from types import ModuleType
 
 import pytest
 
-from counterstep.cli.failure import CommandFailed, ExitCode, as_failure, as_outcome
+from counterstep.cli.errors import CommandFailed, as_failure, as_outcome
+from counterstep.cli.exit_codes import ExitCode
 from counterstep.client.outcome import Outcome
 from counterstep.embedded import running, stop
 from counterstep.tests.support.command import COMMAND, Ended, Shop, until, until_written

@@ -19,22 +19,22 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 import counterstep
-from counterstep.cli.command_line import command_line
-from counterstep.cli.failure import CommandFailed, ExitCode, as_failure
-from counterstep.cli.outcome import exit_code_of
-from counterstep.cli.output import printable
-from counterstep.cli.signals import Signals
-from counterstep.cli.summary import print_summary
-from counterstep.cli.target import Target, find_target
-from counterstep.cli.view import Lines, print_board, usage_line
-from counterstep.cli.watching import Watch, miss_workers
+from counterstep.cli.arguments.server_target import Target, find_target
+from counterstep.cli.arguments.shell_command import command_line
+from counterstep.cli.errors import CommandFailed, as_failure
+from counterstep.cli.exit_codes import ExitCode
+from counterstep.cli.operations.task_watch import Watch, miss_workers
+from counterstep.cli.terminal.live_board import Lines, print_board, usage_line
+from counterstep.cli.terminal.output import printable
+from counterstep.cli.terminal.signals import Signals
+from counterstep.cli.terminal.summary import exit_code_of, print_summary
 from counterstep.client.outcome import Outcome, outcome_of
 from counterstep.client.updates import _refusal
-from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.runtime.connection import has_workers
+from counterstep.runtime.settings import SettingsError
 from counterstep.saga.errors import FailureType, Fault, ServerUnavailable, SpecError
-from counterstep.settings import SettingsError
 from counterstep.tests.support.desk import desk
 
 IDS = ("order-1", "run-1")

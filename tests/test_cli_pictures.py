@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterstep.bundle.spec_file import parse_spec
-from counterstep.cli.mermaid import draw
-from counterstep.cli.picture import picture_of_board, picture_of_spec
+from counterstep.cli.terminal.mermaid import draw
+from counterstep.cli.terminal.task_picture import picture_of_board, picture_of_spec
 from counterstep.tests.support.command import Shop
 
 BUNDLE = ("--bundle", "shop:shop")

@@ -15,9 +15,9 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
-from counterstep.cli import away, resulter, watcher
-from counterstep.cli.failure import CommandFailed
-from counterstep.cli.target import Target
+from counterstep.cli.arguments.server_target import Target
+from counterstep.cli.errors import CommandFailed
+from counterstep.cli.operations import find_result, server_outage, watch_task
 from counterstep.embedded import EmbeddedServer, ensure
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.command import Ended, Shop
@@ -162,17 +162,17 @@ async def test_a_server_that_goes_away_is_waited_for_and_then_given_up(
     with temporal_server() as server:
         client = await Client.connect(server.address)
         await client.start_workflow("desk.tidy", {"what": "cup"}, id=id, task_queue="away")
-        monkeypatch.setattr(watcher, "has_workers", _somebody)
-        monkeypatch.setattr("counterstep.cli.watching.has_workers", _somebody)
+        monkeypatch.setattr(watch_task, "has_workers", _somebody)
+        monkeypatch.setattr("counterstep.cli.operations.task_watch.has_workers", _somebody)
         target = Target({"target_host": server.address})
-        watching = asyncio.create_task(watcher.watch_task(target, id))
-        waiting = asyncio.create_task(resulter.find_result(target, id, wait=True))
+        watching = asyncio.create_task(watch_task.watch_task(target, id))
+        waiting = asyncio.create_task(find_result.find_result(target, id, wait=True))
         await _said(capsys, id)
         _kill(server)
         await _said(capsys, "does not answer any more; the task is kept there. Trying again for 60 s.")
         again = await asyncio.to_thread(ensure, server.folder, port=server.port, ui_port=server.ui_port)
         await _said(capsys, "It answers again.")
-        monkeypatch.setattr(away, "AWAY_SECONDS", 2.0)
+        monkeypatch.setattr(server_outage, "AWAY_SECONDS", 2.0)
         _kill(again)
         with pytest.raises(CommandFailed, match="has not answered for 2 s") as gone:
             async with asyncio.timeout(60):

@@ -20,10 +20,10 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
-from counterstep.connection import has_workers
 from counterstep.embedded import EmbeddedServer
+from counterstep.observability.search_attribute_check import SEARCH_ATTRIBUTES
+from counterstep.runtime.connection import has_workers
 from counterstep.saga.duration import parse_duration
-from counterstep.search_attributes import SEARCH_ATTRIBUTES
 from counterstep.tests.support.desk import Desk
 from counterstep.tests.support.tasks import Tasks
 from counterstep.worker import OVERTIME
@@ -148,7 +148,7 @@ def test_the_health_check_of_a_machine_without_a_worker_fails_in_a_sentence(
         "TEMPORAL_ADDRESS": address.format(server=server.address),
         "COUNTERSTEP_TASK_QUEUE": "nobody-serves-this",
     }
-    command = [sys.executable, "-m", "counterstep.health"]
+    command = [sys.executable, "-m", "counterstep.runtime.health"]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (1, "")
     assert len(done.stdout.splitlines()) == 1

@@ -14,9 +14,9 @@ from typing import Any, cast
 import pytest
 from temporalio.envconfig import ClientConnectConfig
 
-from counterstep import connection
-from counterstep.connection import connect, read_connection
 from counterstep.embedded import EmbeddedServer
+from counterstep.runtime import connection
+from counterstep.runtime.connection import connect, read_connection
 from counterstep.saga.errors import ServerUnavailable
 
 # How HTTP/2 writes these characters: the static Huffman code of RFC 7541, appendix B.

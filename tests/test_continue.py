@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-from counterstep.saga import continuation, history
+from counterstep.saga.engine import continue_as_new
+from counterstep.saga.limits import history_size
 from counterstep.tests.support.desk import HELD, Desk
 from counterstep.tests.support.tasks import Tasks, end_of, tell, until_state
 from counterstep.tests.support.work import put, step
@@ -16,7 +17,7 @@ from counterstep.tests.support.work import put, step
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Histories count as long after a few steps."""
-    monkeypatch.setattr(history, "LONG_EVENTS", 40)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 40)
 
 
 def chain(*names: str, **last: Any) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ async def test_a_late_failure_undoes_what_earlier_runs_did(tasks: Tasks, effects
 async def test_a_registered_task_continues_with_its_ledger_on_pages(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(continuation, "MAX_PAYLOAD", 9_000)
+    monkeypatch.setattr(continue_as_new, "MAX_PAYLOAD", 9_000)
     handle = await tasks.start_workflow("desk.long", {"n": 12})
     end = await end_of(handle)
     assert end.output == {"count": 12}
@@ -129,7 +130,7 @@ async def test_the_deadline_of_the_first_run_counts(tasks: Tasks, effects: Desk)
 async def test_what_is_too_large_to_continue_goes_on_in_its_history(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(continuation, "MAX_PAYLOAD", 1000)
+    monkeypatch.setattr(continue_as_new, "MAX_PAYLOAD", 1000)
     handle = await tasks.start(chain(*ALPHABET))
     assert (await end_of(handle)).type == "completed"
     assert await runs_of(tasks, handle) == 1
@@ -138,8 +139,8 @@ async def test_what_is_too_large_to_continue_goes_on_in_its_history(
 async def test_a_full_history_ends_typed_and_undone(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "LONG_EVENTS", 10_000)
-    monkeypatch.setattr(history, "FULL_EVENTS", 40)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 10_000)
+    monkeypatch.setattr(history_size, "FULL_EVENTS", 40)
     end = await tasks.run(chain(*ALPHABET))
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "HistoryFull")
     assert effects.effects() == {}

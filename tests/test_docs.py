@@ -10,13 +10,13 @@ import pytest
 import typer
 
 from counterstep import Bundle
-from counterstep.bundle.document import read_document
 from counterstep.bundle.registry import Registry
 from counterstep.bundle.spec_file import parse_spec
+from counterstep.bundle.yaml_document import read_document
 from counterstep.cli.app import app
-from counterstep.saga.check import check_spec
 from counterstep.saga.errors import FailureType
-from counterstep.saga.spec import TaskSpec
+from counterstep.saga.spec.checker import check_spec
+from counterstep.saga.spec.task_spec import TaskSpec
 from counterstep.tests.support.pages import PAGES, ROOT, Block, blocks, words_of
 from counterstep.tests.support.reading import Reading
 

@@ -20,17 +20,17 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
-from counterstep import search_attributes
 from counterstep.embedded import (
     SEARCH_ATTRIBUTES,
     EmbeddedServer,
+    binary,
     ensure,
     find_program,
     lifecycle,
-    program,
     running,
     stop,
 )
+from counterstep.observability import search_attribute_check
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.testing.server import temporal_server
 
@@ -308,7 +308,7 @@ async def test_the_search_attributes_are_registered(server: EmbeddedServer) -> N
 
 
 def test_what_the_server_registers_is_what_a_worker_looks_for() -> None:
-    assert search_attributes.SEARCH_ATTRIBUTES == SEARCH_ATTRIBUTES
+    assert search_attribute_check.SEARCH_ATTRIBUTES == SEARCH_ATTRIBUTES
 
 
 async def test_an_older_database_gets_the_search_attributes_it_lacks(
@@ -337,7 +337,7 @@ def test_the_program_comes_from_the_package_then_the_path_then_a_download(
     installed = find_program()
     assert installed.name == "temporal"
 
-    monkeypatch.setattr(program, "_packaged", lambda: None)
+    monkeypatch.setattr(binary, "_packaged", lambda: None)
     on_path = tmp_path / "bin" / "temporal"
     on_path.parent.mkdir()
     on_path.symlink_to(installed)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from counterstep import SpecError
-from counterstep.testing.exploration import LATE_FAULT, NotExplorable
 from counterstep.testing.explore import explore
-from counterstep.testing.fault import FaultKind
-from counterstep.testing.invariants import Invariant
-from counterstep.testing.report import Report
+from counterstep.testing.explorer.exploration import LATE_FAULT, NotExplorable
+from counterstep.testing.explorer.fault import FaultKind
+from counterstep.testing.explorer.invariants import Invariant
+from counterstep.testing.explorer.report import Report
 from counterstep.tests.support import banquet, saboteur
 
 BUNDLES = ["counterstep.tests.support.banquet:banquet"]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from counterstep.cli.explore import explore
-from counterstep.cli.failure import ExitCode, as_failure
+from counterstep.cli.commands.explore import explore
+from counterstep.cli.errors import as_failure
+from counterstep.cli.exit_codes import ExitCode
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.testing import explore as testing_explore
 from counterstep.tests.support.command import Shop

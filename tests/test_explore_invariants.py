@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from counterstep.bundle.spec_file import parse_spec
-from counterstep.testing.effect_ledger import Visit
-from counterstep.testing.fault import Fault, FaultKind, Role
-from counterstep.testing.invariants import check_trial, keys_told
-from counterstep.testing.trial import Trial
-from counterstep.testing.undo_order import must_wait
+from counterstep.testing.explorer.effect_ledger import Visit
+from counterstep.testing.explorer.fault import Fault, FaultKind, Role
+from counterstep.testing.explorer.invariants import check_trial, keys_told
+from counterstep.testing.explorer.trial import Trial
+from counterstep.testing.explorer.undo_order import must_wait
 
 SPEC = parse_spec(
     {

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from counterstep.bundle.spec_file import parse_spec
-from counterstep.client.starting import spec_document
+from counterstep.client.start_once import spec_document
 from counterstep.saga.errors import DefinitionError
-from counterstep.saga.spec import TaskSpec
-from counterstep.testing.contract import Finding
-from counterstep.testing.effect_ledger import EffectLedger
-from counterstep.testing.fault import Fault, FaultKind, Point, Role, undo_of
-from counterstep.testing.hook import load_hook
-from counterstep.testing.invariants import Invariant, Violation
-from counterstep.testing.pace import quick_spec
-from counterstep.testing.report import Cell, Report
-from counterstep.testing.smaller import only_step, smaller, without_step
+from counterstep.saga.spec.task_spec import TaskSpec
+from counterstep.testing.explorer.compensation_contract import Finding
+from counterstep.testing.explorer.effect_ledger import EffectLedger
+from counterstep.testing.explorer.fault import Fault, FaultKind, Point, Role, undo_of
+from counterstep.testing.explorer.invariants import Invariant, Violation
+from counterstep.testing.explorer.quick_calls import quick_spec
+from counterstep.testing.explorer.report import Cell, Report
+from counterstep.testing.explorer.spec_reduction import only_step, smaller, without_step
+from counterstep.testing.explorer.user_hook import load_hook
 
 # --- faults
 

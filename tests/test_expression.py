@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterstep.saga.errors import ExpressionError
-from counterstep.saga.expression import MAX_LENGTH, SCOPE, Expression, compile_expression
+from counterstep.saga.expressions.expression import MAX_LENGTH, SCOPE, Expression, compile_expression
 
 TASK: dict[str, Any] = {
     "one": 1,

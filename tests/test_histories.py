@@ -19,11 +19,12 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from counterstep.saga import caller, child_calls
-from counterstep.saga.caller import Call
-from counterstep.saga.ledger import Ledger
-from counterstep.saga.rollback import Rollback
-from counterstep.saga.status import Status
+from counterstep.saga.calls import caller
+from counterstep.saga.calls.call import Call
+from counterstep.saga.calls.rollback import Rollback
+from counterstep.saga.children import child_caller
+from counterstep.saga.ledger.ledger import Ledger
+from counterstep.saga.record.status import Status
 from counterstep.tests.support import histories, recording
 from counterstep.tests.support.own_workflows import VersionOne
 from counterstep.tests.support.scenes.scene import OPEN, SCENES, Scene
@@ -166,7 +167,7 @@ async def test_another_idempotency_key_is_noticed(
 ) -> None:
     (file, *_) = histories.files_of(FILES[-1].parent, scene)
     await replay(replayer, histories.read(file))
-    for module in (caller, child_calls):
+    for module in (caller, child_caller):
         monkeypatch.setattr(module, "idempotency_key", lambda *parts: "another")
     with pytest.raises(AssertionError):
         await replay(replayer, histories.read(file))

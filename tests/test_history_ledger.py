@@ -13,14 +13,14 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
-from counterstep.activities.history_reader import HistoryReader
-from counterstep.saga.catalog import RECOVER_CHILD
+from counterstep.histories.outstanding import Leftovers, Passed, Resolved, left_behind
+from counterstep.histories.payload_reader import HistoryReader
+from counterstep.histories.run_history import Trail
+from counterstep.saga.calls.headers import GRACE, CallHeader, CallOwner
+from counterstep.saga.children.handover import HandedEntry, HandOver
 from counterstep.saga.effect import Effect
-from counterstep.saga.handover import HandedEntry, HandOver
-from counterstep.saga.leftover import Leftovers, Passed, Resolved, left_behind
-from counterstep.saga.recovered import Recovered
-from counterstep.saga.trail import Trail
-from counterstep.saga.wire import GRACE, HEADER, CallHeader, CallOwner
+from counterstep.saga.history_format import HEADER, RECOVER_CHILD
+from counterstep.saga.recovery.request import Recovered
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=60)

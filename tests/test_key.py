@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterstep.saga.key import idempotency_key
+from counterstep.saga.ledger.idempotency import idempotency_key
 
 CALLS = st.tuples(st.text(max_size=12), st.text(max_size=12), st.integers(1, 10**6))
 

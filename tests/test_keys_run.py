@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.key import idempotency_key
+from counterstep.saga.ledger.idempotency import idempotency_key
 from counterstep.tests.support.desk import Desk
 from counterstep.tests.support.history import reset
 from counterstep.tests.support.tasks import Tasks, end_of

@@ -17,8 +17,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import caller
-from counterstep.saga.wire import GRACE, HEARTBEAT
+from counterstep.saga.calls import caller
+from counterstep.saga.calls.headers import GRACE, HEARTBEAT
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.desk import HELD, VARIABLE, Desk, Event

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from counterstep.saga.ledger import Entry, EntryState, Ledger, LedgerError
+from counterstep.saga.ledger.ledger import Entry, EntryState, Ledger, LedgerError
 
 
 def entry(name: str, *depends_on: str, **more: Any) -> Entry:

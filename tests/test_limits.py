@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from counterstep.saga.wire import MAX_PAYLOAD
+from counterstep.saga.limits.payload_size import MAX_PAYLOAD
 from counterstep.tests.support.desk import Desk
 from counterstep.tests.support.tasks import Tasks, end_of
 

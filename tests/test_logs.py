@@ -14,9 +14,9 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.logs import configure_logs
+from counterstep.observability.logs import configure_logs
+from counterstep.observability.redaction import hide, redacted
 from counterstep.plugin import CounterstepPlugin
-from counterstep.redaction import hide, redacted
 from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.agents import KEY

@@ -17,12 +17,14 @@ from temporalio.exceptions import ChildWorkflowError
 from temporalio.service import RPCError, RPCStatusCode
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import talk
-from counterstep.saga.carried import carry, restore
-from counterstep.saga.conversation_state import ConversationState
+from counterstep.saga.agents import agent_loop
+from counterstep.saga.agents.conversation_state import ConversationState
+from counterstep.saga.calls.headers import CURRENT_HEADER, CallHeader
 from counterstep.saga.effect import Effect
-from counterstep.saga.ledger import Entry, Ledger
-from counterstep.saga.wire import CONVERSATION, CURRENT_HEADER, MAX_PAYLOAD, CallHeader
+from counterstep.saga.history_format import CONVERSATION
+from counterstep.saga.ledger.carry_over import carry, restore
+from counterstep.saga.ledger.ledger import Entry, Ledger
+from counterstep.saga.limits.payload_size import MAX_PAYLOAD
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.agents import board_of, step, team_at_work, until
@@ -68,7 +70,7 @@ async def team(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three turns are many: a child begins with the fourth, and continues as new after the sixth."""
-    monkeypatch.setattr(talk, "MAX_TURNS", 3)
+    monkeypatch.setattr(agent_loop, "MAX_TURNS", 3)
 
 
 def turns_before(body: dict[str, Any]) -> int:
@@ -231,7 +233,7 @@ async def test_many_small_calls_are_limited_too(
     team: Team, effects: Desk, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks, models = team
-    monkeypatch.setattr(talk, "MAX_CONVERSATION", 4_000)
+    monkeypatch.setattr(agent_loop, "MAX_CONVERSATION", 4_000)
     models.for_model("tireless").default = puts(report(50), 51)
     end = await tasks.run([step("tireless")])
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "ConversationTooLong")

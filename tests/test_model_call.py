@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel
 from temporalio.testing import ActivityEnvironment
 
-from counterstep.activities.model import STAND_IN_MODEL, call_model
-from counterstep.activities.stand_in_call import answer_as_stand_in
-from counterstep.saga.model_call import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
+from counterstep.activities.models.litellm_client import STAND_IN_MODEL, call_model
+from counterstep.activities.models.stand_in_call import answer_as_stand_in
+from counterstep.saga.agents.model_protocol import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
 from counterstep.testing.model_behaviour import Behaviour, Call, call
 from counterstep.testing.model_server import ModelServer
 

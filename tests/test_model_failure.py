@@ -14,9 +14,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from counterstep.activities.model import call_model
+from counterstep.activities.models.litellm_client import call_model
+from counterstep.saga.agents.model_protocol import Message, ModelReply, ModelRequest
 from counterstep.saga.errors import FailureType
-from counterstep.saga.model_call import Message, ModelReply, ModelRequest
 from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
 

@@ -15,11 +15,11 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from counterstep import search_attributes
 from counterstep.embedded import EmbeddedServer, lifecycle
-from counterstep.embedded.program import find_program
+from counterstep.embedded.binary import find_program
+from counterstep.observability import search_attribute_check
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.status import SAGA_STATE
+from counterstep.saga.record.search_attributes import SAGA_STATE
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.desk import HELD, Desk, desk
 from counterstep.tests.support.tasks import Tasks, end_of
@@ -61,7 +61,7 @@ async def test_tasks_do_without_until_they_exist(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_attributes, "RECHECK", timedelta(milliseconds=200))
+    monkeypatch.setattr(search_attribute_check, "RECHECK", timedelta(milliseconds=200))
     caplog.set_level(logging.INFO, "counterstep")
     client = await Client.connect(bare_server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
     async with Worker(client, task_queue=task_queue):
@@ -95,7 +95,7 @@ async def test_one_of_another_type_is_named(
 ) -> None:
     address = ["--address", bare_server.address]
     create = [str(find_program()), "operator", "search-attribute", "create", *address]
-    others = {**search_attributes.SEARCH_ATTRIBUTES, "SagaStep": "Int"}
+    others = {**search_attribute_check.SEARCH_ATTRIBUTES, "SagaStep": "Int"}
     flags = [flag for name, type_ in others.items() for flag in ("--name", name, "--type", type_)]
     await asyncio.to_thread(subprocess.run, [*create, *flags], check=True, capture_output=True)
     client = await Client.connect(bare_server.address, plugins=[CounterstepPlugin([desk])])

@@ -1,4 +1,4 @@
-"""G10: what a forced end leaves behind is undone, once, from its history."""
+"""G10: what a forced end leaves behind is undone, once, from its history_size."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from counterstep.activities.chain import find_chain
-from counterstep.cli.failure import CommandFailed
-from counterstep.cli.recoverer import start_recovery
+from counterstep.cli.errors import CommandFailed
+from counterstep.cli.operations.recover_task import start_recovery
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import history
-from counterstep.saga.key import idempotency_key
-from counterstep.saga.status import SAGA_STATE
+from counterstep.histories.run_chain import find_chain
+from counterstep.saga.ledger.idempotency import idempotency_key
+from counterstep.saga.limits import history_size
+from counterstep.saga.record.search_attributes import SAGA_STATE
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.agents import step as ask
 from counterstep.tests.support.agents import team_at_work, until
@@ -433,11 +433,11 @@ async def test_a_pivot_in_flight_is_for_a_person_to_judge(tasks: Tasks, effects:
 # --- at random
 
 
-@pytest.mark.parametrize("long", [history.LONG_EVENTS, 30], ids=["one_run", "many_runs"])
+@pytest.mark.parametrize("long", [history_size.LONG_EVENTS, 30], ids=["one_run", "many_runs"])
 async def test_whatever_is_killed_whenever_nothing_is_left(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch, long: int
 ) -> None:
-    monkeypatch.setattr(history, "LONG_EVENTS", long)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", long)
     seeds = range(long % 8, long % 8 + 8)
     await asyncio.gather(*(kill_at_random(tasks, effects, random.Random(seed), seed) for seed in seeds))
     assert effects.effects() == {}

@@ -9,7 +9,9 @@ import pytest
 from temporalio.client import WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer, lifecycle
-from counterstep.saga import continuation, history, talk
+from counterstep.saga.agents import agent_loop
+from counterstep.saga.engine import continue_as_new
+from counterstep.saga.limits import history_size
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.agents import step as ask
@@ -29,7 +31,7 @@ ALPHABET = "abcdefghijkl"
 def server() -> Iterator[EmbeddedServer]:
     """A server that deletes a run when it is told to, and not at the next of its minutes."""
     at_once = [
-        f'--dynamic-config-value=history.{kind}ProcessorUpdateAckInterval="100ms"'
+        f'--dynamic-config-value=history_size.{kind}ProcessorUpdateAckInterval="100ms"'
         for kind in ("transfer", "visibility", "timer")
     ]
     plain = lifecycle._arguments
@@ -42,7 +44,7 @@ def server() -> Iterator[EmbeddedServer]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Histories count as long after a few steps."""
-    monkeypatch.setattr(history, "LONG_EVENTS", 40)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 40)
 
 
 def line(*steps: dict[str, Any]) -> list[dict[str, Any]]:
@@ -150,7 +152,7 @@ async def test_what_only_the_workers_can_read_of_a_continued_run(
 
 
 async def test_a_ledger_on_pages(tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuation, "MAX_PAYLOAD", 9_000)
+    monkeypatch.setattr(continue_as_new, "MAX_PAYLOAD", 9_000)
     handle = await tasks.start_workflow("desk.long", {"n": 12, "rest": True})
     await end_at_rest(tasks, effects, handle)
     assert await forget(tasks, handle) == 1
@@ -185,8 +187,8 @@ async def test_what_a_person_has_left_stays_though_its_run_is_gone(tasks: Tasks,
 async def test_a_conversation_that_went_on_in_a_child(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> None:
-    monkeypatch.setattr(history, "LONG_EVENTS", 10_000)
-    monkeypatch.setattr(talk, "MAX_TURNS", 2)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 10_000)
+    monkeypatch.setattr(agent_loop, "MAX_TURNS", 2)
     async with team_at_work(server.address, task_queue, monkeypatch) as (tasks, models):
         calls = [Behaviour.calls(call("put", what=f"t{n}")) for n in range(6)]
         models.for_model("tireless").reply(*calls, Behaviour.json({"placed": ["t"]}))
@@ -199,8 +201,8 @@ async def test_a_conversation_that_went_on_in_a_child(
 async def test_a_conversation_in_a_child_whose_earlier_runs_are_gone(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> None:
-    monkeypatch.setattr(history, "LONG_EVENTS", 10_000)
-    monkeypatch.setattr(talk, "MAX_TURNS", 2)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 10_000)
+    monkeypatch.setattr(agent_loop, "MAX_TURNS", 2)
     async with team_at_work(server.address, task_queue, monkeypatch) as (tasks, models):
         calls = [Behaviour.calls(call("put", what=f"t{n}")) for n in range(7)]
         models.for_model("tireless").reply(*calls, Behaviour.json({"placed": ["t"]}).with_(delay=10))

@@ -11,8 +11,8 @@ from temporalio.worker import Replayer
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.key import idempotency_key
-from counterstep.saga.wire import READ_LOST_UNDOS
+from counterstep.saga.history_format import READ_LOST_UNDOS
+from counterstep.saga.ledger.idempotency import idempotency_key
 from counterstep.tests.support.desk import Desk, desk
 from counterstep.tests.support.history import events_of, reset
 from counterstep.tests.support.recovery import brief, brief_worker, recover, recovery_of, until_closed

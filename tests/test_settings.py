@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterstep.settings import Settings, SettingsError, read_settings
+from counterstep.runtime.settings import Settings, SettingsError, read_settings
 
 
 def test_nothing_set_gives_the_defaults() -> None:

@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterstep import Budget, SpecError
-from counterstep.bundle.document import json_faults, read_document
 from counterstep.bundle.spec_file import MAX_BYTES, load_spec, parse_spec
+from counterstep.bundle.yaml_document import json_faults, read_document
 from counterstep.saga.effect import Effect
-from counterstep.saga.spec import Fallback, Retry, TaskSpec
+from counterstep.saga.spec.failure_policy import Fallback
+from counterstep.saga.spec.retry import Retry
+from counterstep.saga.spec.task_spec import TaskSpec
 
 ORDER = """\
 # order.yaml: a task as data

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from counterstep.activities.stand_in import StandInReply, stand_in_reply
-from counterstep.saga.model_call import GIVE_UP
+from counterstep.activities.models.stand_in import StandInReply, stand_in_reply
+from counterstep.saga.agents.model_protocol import GIVE_UP
 
 
 def user(text: str) -> dict[str, Any]:

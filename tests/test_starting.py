@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 
 from counterstep.bundle.spec_file import parse_spec
 from counterstep.client import IdInUse
-from counterstep.client.starting import AGENT_TASK, Started, find_started, spec_document, start_once
+from counterstep.client.start_once import AGENT_TASK, Started, find_started, spec_document, start_once
 from counterstep.tests.support.command import ORDER
 
 QUEUE = "nobody-polls-this"

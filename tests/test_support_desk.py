@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 from temporalio.worker import Worker
 
-from counterstep.activities.stand_in import stand_in_reply
+from counterstep.activities.models.stand_in import stand_in_reply
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_behaviour import Behaviour, Call, call

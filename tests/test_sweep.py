@@ -14,9 +14,9 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from counterstep.cli.failure import CommandFailed
-from counterstep.cli.sweeper import Row, expiry, sweep_namespace
-from counterstep.cli.target import Target
+from counterstep.cli.arguments.server_target import Target
+from counterstep.cli.errors import CommandFailed
+from counterstep.cli.operations.sweep_namespace import Row, expiry, sweep_namespace
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.tests.support.command import Shop

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterstep.saga.cel_tokens import holes, is_one_hole
 from counterstep.saga.errors import ExpressionError
-from counterstep.saga.expression import Expression
-from counterstep.saga.template import expressions, render
+from counterstep.saga.expressions.expression import Expression
+from counterstep.saga.expressions.template import expressions, render
+from counterstep.saga.expressions.tokens import holes, is_one_hole
 
 SCOPE: dict[str, Any] = {
     "task": {

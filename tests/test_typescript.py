@@ -15,10 +15,10 @@ from uuid import uuid4
 import pytest
 
 from counterstep.bundle.spec_file import load_spec, parse_spec
-from counterstep.cli.mermaid import draw
-from counterstep.cli.picture import Picture, picture_of_board, picture_of_spec
+from counterstep.cli.terminal.mermaid import draw
+from counterstep.cli.terminal.task_picture import Picture, picture_of_board, picture_of_spec
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.progress import StepState
+from counterstep.saga.record.step_record import StepState
 from counterstep.tests.support.desk import Desk
 from counterstep.tests.support.tasks import Tasks
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga import verification
-from counterstep.saga.spec import Retry
+from counterstep.saga.spec.retry import Retry
+from counterstep.saga.verification import verifier
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.agents import (
@@ -198,8 +198,8 @@ async def test_a_check_that_times_out_rejects(
     team: Team, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks, _ = team
-    monkeypatch.setattr(verification, "CHECK_TIMEOUT", timedelta(seconds=1))
-    monkeypatch.setattr(verification, "CHECK_RETRY", Retry(attempts=1))
+    monkeypatch.setattr(verifier, "CHECK_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(verifier, "CHECK_RETRY", Retry(attempts=1))
     end = await tasks.run([put("x", {"check": "team.slow"})])
     assert end.failure["type"] == "Rejected"
     assert "took longer than 1s" in end.failure["message"]

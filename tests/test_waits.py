@@ -10,7 +10,7 @@ from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga import history
+from counterstep.saga.limits import history_size
 from counterstep.tests.support.desk import Desk, desk
 from counterstep.tests.support.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.work import put
@@ -147,7 +147,7 @@ async def test_a_wait_for_a_while_and_a_cancel_in_it(tasks: Tasks, effects: Desk
 async def test_events_travel_into_a_continued_run(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "LONG_EVENTS", 30)
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 30)
     chain = [put("a"), *(put(name, before) for before, name in zip("abcdefg", "bcdefgh", strict=True))]
     wait = {"id": "paid", "needs": ["h"], "wait": {"event": "paid"}}
     handle = await tasks.start([*chain, wait])

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from counterstep import Agent, Bundle
-from counterstep.activities import model
+from counterstep.activities.models import litellm_client
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.agents import team
@@ -78,7 +78,9 @@ async def test_a_worker_with_model_agents_is_warm_before_it_takes_work(
     expected: list[str],
 ) -> None:
     found: list[str] = []
-    monkeypatch.setattr(model, "warm_up", lambda: found.append("warm" if effects.events() else "cold"))
+    monkeypatch.setattr(
+        litellm_client, "warm_up", lambda: found.append("warm" if effects.events() else "cold")
+    )
     client = await Client.connect(server.address, plugins=[CounterstepPlugin(bundles, inline_specs=True)])
     act = {"id": "b", "agent": "played.actor", "needs": ["a"]}
     handle = await Tasks(client, task_queue).start([put("a"), *([act] if played in bundles else [])])

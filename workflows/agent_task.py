@@ -9,8 +9,8 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from ..saga.early import answer_early, check_early
-from ..saga.start import read_request, run_task
+from ..saga.engine.start import read_request, run_task
+from ..saga.people.early_updates import answer_early, check_early
 
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 

@@ -8,8 +8,8 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from ..saga.conversation_run import run_conversation
-from ..saga.wire import CONVERSATION
+from ..saga.engine.conversation_run import run_conversation
+from ..saga.history_format import CONVERSATION
 
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 

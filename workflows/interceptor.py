@@ -17,12 +17,14 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from ..saga.child_end import undo_completed
+from ..saga.calls.headers import CURRENT_HEADER, PARENT, CallHeader
+from ..saga.children.handover import hand_over
+from ..saga.engine.child_end import undo_completed
+from ..saga.engine.run_context import OPENED, OPENING
 from ..saga.errors import FailureType
 from ..saga.failure import trim
-from ..saga.handover import OPENED, OPENING, PARENT, hand_over
-from ..saga.marking import is_task
-from ..saga.wire import CURRENT_HEADER, HEADER, CallHeader
+from ..saga.history_format import HEADER
+from ..saga.temporal.task_marker import is_task
 
 _TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
@@ -67,7 +69,8 @@ class TaskInterceptor(WorkflowInboundInterceptor):
 
     async def _as_child(self, input: ExecuteWorkflowInput) -> Any:
         try:
-            return hand_over(await super().execute_workflow(input))
+            result = await super().execute_workflow(input)
+            return hand_over(result, [parts.book for parts in OPENED.get() or []])
         except (workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
             raise
         except BaseException as error:

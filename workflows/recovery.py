@@ -8,8 +8,8 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from ..saga.recovery import run_recovery
-from ..saga.wire import RECOVER
+from ..saga.history_format import RECOVER
+from ..saga.recovery.recovery_run import run_recovery
 
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 

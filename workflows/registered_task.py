@@ -9,8 +9,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from ..saga.early import answer_early, check_early
-from ..saga.start import read_registered, run_task
+from ..saga.engine.start import read_registered, run_task
+from ..saga.people.early_updates import answer_early, check_early
 
 
 @workflow.defn(dynamic=True, sandboxed=False)

@@ -15,15 +15,19 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from typer.cli import get_docs_for_click
 
-from counterstep.bundle import document, registry, spec_file
+from counterstep.bundle import registry, spec_file, yaml_document
 from counterstep.cli.app import app
 from counterstep.client.board import Board
 from counterstep.client.outcome import Outcome
-from counterstep.saga import amendments, book, cel_numbers, events, expression, history, talk, wire
+from counterstep.saga.agents import agent_loop
+from counterstep.saga.engine import amendments, events
 from counterstep.saga.errors import FailureType
-from counterstep.saga.spec import TaskSpec
-from counterstep.saga.spec_base import STEP_ID
-from counterstep.saga.task_result import TaskResult
+from counterstep.saga.expressions import cost_limits, expression
+from counterstep.saga.limits import history_size, payload_size
+from counterstep.saga.record import task_record
+from counterstep.saga.record.task_result import TaskResult
+from counterstep.saga.spec.fields import STEP_ID
+from counterstep.saga.spec.task_spec import TaskSpec
 
 _MARK: Final = re.compile(r"<!-- generate: (\w+) -->")
 _DURATION: Final = "(ms|s|m|h|d)"
@@ -143,23 +147,23 @@ def _sentence(member: griffe.Object | griffe.Alias) -> str:
 
 def limit_table() -> str:
     """Writes one row for each bound that a user may meet."""
-    payload, spec = _size(wire.MAX_PAYLOAD), _size(spec_file.MAX_BYTES)
+    payload, spec = _size(payload_size.MAX_PAYLOAD), _size(spec_file.MAX_BYTES)
     rows = {
         "an argument, a result, an output; input and output together, where there is an undo": payload,
-        "a spec": f"{spec}, {spec_file.MAX_STEPS:,} steps, {document.MAX_DEPTH} levels",
+        "a spec": f"{spec}, {spec_file.MAX_STEPS:,} steps, {yaml_document.MAX_DEPTH} levels",
         "an expression": f"{expression.MAX_LENGTH:,} characters",
-        "items that the loops of an expression visit": f"{cel_numbers.MAX_ITEMS:,}",
-        "what an expression copies of the values it reads": _size(cel_numbers.MAX_COPIED),
+        "items that the loops of an expression visit": f"{cost_limits.MAX_ITEMS:,}",
+        "what an expression copies of the values it reads": _size(cost_limits.MAX_COPIED),
         "tools of one agent": f"{registry.MAX_TOOLS}, unless it says `many_tools=True`",
-        "tool calls in one turn of an agent": f"{talk.MAX_CALLS}",
-        "corrections of an agent": f"{talk.MAX_CORRECTIONS}",
-        "turns before a conversation goes on in a child": f"{talk.MAX_TURNS}",
-        "a conversation": _size(talk.MAX_CONVERSATION),
+        "tool calls in one turn of an agent": f"{agent_loop.MAX_CALLS}",
+        "corrections of an agent": f"{agent_loop.MAX_CORRECTIONS}",
+        "turns before a conversation goes on in a child": f"{agent_loop.MAX_TURNS}",
+        "a conversation": _size(agent_loop.MAX_CONVERSATION),
         "facts of a task": _size(amendments.MAX_FACTS),
         "events that no step has waited for yet": f"{events.MAX_EVENTS:,}, {_size(events.MAX_BYTES)}",
-        "lines of the log": f"{book.MAX_LOG:,}; the oldest go first",
-        "history before a task continues as new": _both(history.LONG_EVENTS, history.LONG_BYTES),
-        "history before only undos still run": _both(history.FULL_EVENTS, history.FULL_BYTES),
+        "lines of the log": f"{task_record.MAX_LOG:,}; the oldest go first",
+        "history before a task continues as new": _both(history_size.LONG_EVENTS, history_size.LONG_BYTES),
+        "history before only undos still run": _both(history_size.FULL_EVENTS, history_size.FULL_BYTES),
     }
     return "\n".join(
         ["| what | at most |", "|---|---|", *(f"| {what} | {most} |" for what, most in rows.items())]

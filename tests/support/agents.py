@@ -17,9 +17,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from counterstep import Agent, Bundle, Subject, Undo, Verdict
-from counterstep.activities.model import call_model
+from counterstep.activities.models.litellm_client import call_model
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.model_call import Message, ModelRequest, ToolSchema
+from counterstep.saga.agents.model_protocol import Message, ModelRequest, ToolSchema
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer, Recorded
 from counterstep.tests.support.desk import HELD, desk, look, pause, put, record, set_label

@@ -10,7 +10,7 @@ import counterstep.tests.support.workers
 import counterstep.worker
 from counterstep.tests.support.build_id import say_which_build
 
-for module in pkgutil.iter_modules(counterstep.cli.__path__, "counterstep.cli."):
+for module in pkgutil.walk_packages(counterstep.cli.__path__, "counterstep.cli."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 say_which_build()

@@ -18,10 +18,10 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from counterstep import Bundle, Effect, Undo, current_step
-    from counterstep.cli.failure import CommandFailed
-    from counterstep.cli.recoverer import recover_task
-    from counterstep.cli.recovery import Asked, Recovery
-    from counterstep.cli.target import Target
+    from counterstep.cli.arguments.server_target import Target
+    from counterstep.cli.errors import CommandFailed
+    from counterstep.cli.operations.recover_task import recover_task
+    from counterstep.cli.operations.recovery_report import Asked, Recovery
     from counterstep.plugin import CounterstepPlugin
     from counterstep.tests.support.desk import Placed, desk, pause, put, record, take_back
     from counterstep.tests.support.nest import nest

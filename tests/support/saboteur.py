@@ -7,8 +7,8 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from counterstep.saga import call_failure, rollback
-from counterstep.saga.ledger import EntryState, Ledger
+from counterstep.saga.calls import activity_failure, rollback
+from counterstep.saga.ledger.ledger import EntryState, Ledger
 from counterstep.tests.support.banquet import banquet
 
 VARIABLE = "COUNTERSTEP_TEST_SABOTAGE"
@@ -31,7 +31,7 @@ def _sabotage(bug: str) -> None:
         Ledger.ready = _any_order  # type: ignore[method-assign, assignment]
         Ledger.blockers = _no_blockers  # type: ignore[method-assign]
     if bug == "grace":
-        setattr(call_failure, "GRACE", timedelta())  # noqa: B010
+        setattr(activity_failure, "GRACE", timedelta())  # noqa: B010
     if bug == "forget":
 
         async def forget(self: rollback.Rollback, *_: Any, **__: Any) -> bool:
@@ -40,5 +40,5 @@ def _sabotage(bug: str) -> None:
         rollback.Rollback.run = forget  # type: ignore[method-assign]
 
 
-if getattr(sys.modules["__main__"].__spec__, "name", "") == "counterstep.testing.fault_worker":
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "counterstep.testing.explorer.fault_worker":
     _sabotage(os.environ.get(VARIABLE, ""))

@@ -21,7 +21,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from counterstep.saga.wire import HEADER
+from counterstep.saga.history_format import HEADER
 
 
 @dataclass(frozen=True)

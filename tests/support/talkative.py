@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     import structlog
 
     from counterstep import Agent, Bundle, Effect, Saga
-    from counterstep.logs import configure_logs
+    from counterstep.observability.logs import configure_logs
 
 talkative = Bundle("talkative")
 

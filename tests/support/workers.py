@@ -11,8 +11,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from counterstep.activities.bundled import bundled_activities
-from counterstep.compensations.bundled import bundled_compensations
+from counterstep.activities.bundle_activities import bundled_activities
+from counterstep.compensations.bundle_compensations import bundled_compensations
 from counterstep.plugin import CounterstepInterceptor, CounterstepPlugin
 from counterstep.tests.support.desk import desk
 from counterstep.tests.support.sagas import Errand, ErrandsInTurn, HastyErrand, errands

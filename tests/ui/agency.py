@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterstep.bundle.document import read_document
+from counterstep.bundle.yaml_document import read_document
 from examples.trip import bundle
 from examples.trip.bundle import trip
 

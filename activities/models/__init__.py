@@ -1,0 +1,1 @@
+"""Activities that ask language models; litellm is imported in `litellm_client` alone."""

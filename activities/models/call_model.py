@@ -1,0 +1,42 @@
+"""The activity behind every request to a language model; a worker that makes none never loads a client."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import Any
+
+from temporalio import activity
+
+from ...saga.agents.model_protocol import ModelRequest
+from ...saga.history_format import CALL_MODEL, STAND_IN
+from .stand_in_call import answer_as_stand_in
+
+_CLIENT = f"{__package__}.litellm_client"
+
+
+@activity.defn(name=CALL_MODEL)
+async def call_model(request: dict[str, Any]) -> dict[str, Any]:
+    """Asks a model: `model.call_model` says how.
+
+    Args:
+        request: A `ModelRequest` as JSON.
+
+    Returns:
+        A `ModelReply` as JSON.
+
+    Raises:
+        ApplicationError: Every model failed.
+    """
+    asked = ModelRequest.model_validate(request)
+    if asked.models == (STAND_IN,):
+        return answer_as_stand_in(asked).model_dump(mode="json")
+    # Loading takes seconds. Workers that offer model agents have done so; elsewhere a judge may come first.
+    client = await asyncio.to_thread(importlib.import_module, _CLIENT)
+    reply: dict[str, Any] = await client.call_model(request)
+    return reply
+
+
+def warm_up() -> None:
+    """Loads the client, and what it would load with its first calls; takes seconds."""
+    importlib.import_module(_CLIENT).warm_up()

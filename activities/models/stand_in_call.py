@@ -1,0 +1,39 @@
+"""A model call that the stand-in answers by itself: nothing has to be loaded for it, and nothing is spent."""
+
+from __future__ import annotations
+
+import json
+
+from ...saga.agents.model_protocol import Message, ModelReply, ModelRequest, ToolCall
+from ...saga.history_format import STAND_IN
+from ...saga.limits.usage import CallUsage
+from .openai_messages import wire_message
+from .stand_in import stand_in_reply
+from .structured_output import parse_answer
+
+
+def answer_as_stand_in(request: ModelRequest) -> ModelReply:
+    """Answers a request as the model client does when it asks the stand-in.
+
+    Args:
+        request: A request whose only model is the stand-in.
+
+    Returns:
+        The reply; four characters count as a token.
+    """
+    messages = [wire_message(message) for message in request.messages]
+    tools = [{"type": "function", "function": tool.model_dump()} for tool in request.tools]
+    played = stand_in_reply(messages, tools, request.output_schema)
+    calls: tuple[ToolCall, ...] = ()
+    output, invalid = None, None
+    if played.tool is None:
+        output, invalid = parse_answer(played.content, request.output_schema)
+    else:
+        id_ = f"call_{len(messages)}"
+        calls = (ToolCall(id=id_, name=played.tool, arguments=dict(played.arguments or {})),)
+    said = wire_message(Message(role="assistant", content=played.content, tool_calls=calls))
+    asked_tokens, said_tokens = (len(json.dumps(part)) // 4 + 1 for part in (messages, said))
+    usage = CallUsage(model_calls=1, input_tokens=asked_tokens, output_tokens=said_tokens, usd=0.0)
+    return ModelReply(
+        model=STAND_IN, content=played.content, tool_calls=calls, output=output, invalid=invalid, usage=usage
+    )

@@ -1,0 +1,1 @@
+"""Activities that read histories for a recovery."""

@@ -1,0 +1,55 @@
+"""Reads what a reset workflow cannot know: which undos have finished in the runs that it replaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from ...histories.payload_reader import HistoryReader
+from ...histories.recorded_effect import acts_of
+from ...histories.run_chain import find_chain, read_run
+from ...histories.run_history import Trail
+from ...saga.calls.reset_gate import LostUndo
+from ...saga.history_format import READ_LOST_UNDOS
+from ...saga.recovery.request import NotRecoverable
+
+
+@activity.defn(name=READ_LOST_UNDOS)
+async def read_lost_undos() -> Any:
+    """Reads the histories of all runs of the workflow that asks, and of its recoveries.
+
+    Returns:
+        A list of `LostUndo` as JSON: finished undos, also by hand, of which the asking run knows nothing.
+
+    Raises:
+        ApplicationError: The server does not know the workflow.
+    """
+    info, client = activity.info(), activity.client()
+    reader = HistoryReader(client.data_converter, client.namespace, strict=True)
+    try:
+        chain = await find_chain(client, info.workflow_id or "", info.workflow_run_id)
+    except NotRecoverable as refusal:
+        raise ApplicationError(str(refusal), type=refusal.type) from None
+    known: set[str] = set()
+    lost: dict[str, LostUndo] = {}
+    for run in (*chain.runs, *chain.recoveries):
+        trail = await read_run(client, run, activity.heartbeat)
+        await reader.decode(trail)
+        finished = await _finished(trail, reader)
+        if trail.run_id == info.workflow_run_id:
+            known = finished.keys() | {act.key for act in acts_of(trail, whole=True) if act.is_undone}
+        else:
+            lost |= finished
+    return [undo.model_dump(mode="json") for key, undo in lost.items() if key not in known]
+
+
+async def _finished(trail: Trail, reader: HistoryReader) -> dict[str, LostUndo]:
+    by_hand = [word.undos for word in await reader.resolved(trail) if word.action == "done"]
+    done = frozenset().union(*by_hand)
+    return {
+        undo.header.key: LostUndo(id=undo.forward_id, key=undo.header.key, step=undo.step)
+        for undo in trail.undos
+        if undo.succeeded or undo.forward_id in done
+    }

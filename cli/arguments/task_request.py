@@ -1,0 +1,125 @@
+"""What the user asks to run: a spec file or a registered task, and its input, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...bundle.spec_file import first_faults, load_spec
+from ...saga.errors import Fault, SpecError
+from ...saga.history_format import STAND_IN
+from ...saga.names import nearest
+from ...saga.spec.catalog import Catalog
+from ...saga.spec.checker import check_input, check_spec
+from ...saga.spec.failure_policy import Fallback
+from ...saga.spec.task_spec import Step, TaskSpec
+from .values import read_values
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A task to start.
+
+    Attributes:
+        name: The registered task's name, or the spec's.
+        spec: The spec; None for a registered task that only the workers know.
+        is_registered: Whether it is started by its name.
+        input: The task's input, JSON.
+    """
+
+    name: str
+    spec: TaskSpec | None
+    is_registered: bool
+    input: Any
+
+    def agents(self) -> set[str]:
+        """The names of all agents that may play in it."""
+        return set(_agents(self.spec.steps)) if self.spec else set()
+
+
+def find_spec(source: str, catalog: Catalog | None) -> tuple[TaskSpec | None, bool]:
+    """Finds what SPEC means.
+
+    Args:
+        source: A file, or the name of a registered task.
+        catalog: What the bundles offer; None where only the workers know.
+
+    Returns:
+        The spec (None for a name without a catalog), and whether it is a registered task.
+
+    Raises:
+        SpecError: The file cannot be read or has faults, or nothing has the name.
+    """
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml", ".json") or os.sep in source or path.is_file():
+        return load_spec(path), False
+    if catalog is None:
+        return None, True
+    if source not in catalog.tasks:
+        message = f"there is no file and no registered task {source!r}{nearest(source, catalog.tasks)}"
+        raise SpecError([Fault("", message)])
+    return catalog.tasks[source], True
+
+
+def read_request(
+    source: str, pairs: Sequence[str], input_file: str | None, catalog: Catalog | None
+) -> Request:
+    """Reads and checks a request.
+
+    Args:
+        source: SPEC as `find_spec` takes it.
+        pairs: ``K=V`` from the command line; they go before what the file says.
+        input_file: A JSON or YAML file, ``-`` for stdin, or None.
+        catalog: What the bundles offer; None leaves names to the workers.
+
+    Returns:
+        The request.
+
+    Raises:
+        SpecError: With every fault of the spec and of the input.
+    """
+    faults: list[Fault] = []
+    spec: TaskSpec | None = None
+    task_input: Any = None
+    is_registered = False
+    try:
+        spec, is_registered = find_spec(source, catalog)
+    except SpecError as error:
+        faults += error.faults
+    try:
+        task_input = read_values(pairs, input_file, option="--input", root="input")
+    except SpecError as error:
+        faults += error.faults
+    else:
+        faults += _faults(spec, task_input, catalog) if spec else []
+    if faults:
+        raise SpecError(first_faults(faults))
+    name = source if is_registered or spec is None else spec.name
+    return Request(name=name, spec=spec, is_registered=is_registered, input=task_input)
+
+
+def played_by_stand_in(request: Request, catalog: Catalog) -> list[str]:
+    """The model agents of a request that the stand-in model plays, because no model is set."""
+    entries = [catalog.agents[name] for name in sorted(request.agents()) if name in catalog.agents]
+    return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]
+
+
+def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fault]:
+    faults = check_spec(spec, catalog or Catalog())
+    of_schema = [fault for fault in faults if fault.path.startswith("input")]
+    if catalog is None:
+        faults = of_schema  # the others are about names, which only the workers know
+    return faults if of_schema else [*faults, *check_input(spec.input, task_input)]
+
+
+def _agents(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        if step.agent is not None:
+            yield from (step.agent, *step.one_of)
+        for trouble in (step.on_failure, step.on_reject):
+            if isinstance(trouble, Fallback):
+                yield trouble.fallback
+        yield from _agents(step.group.steps if step.group else ())

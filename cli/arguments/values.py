@@ -1,0 +1,103 @@
+"""JSON values from the command line: single ones, and ``NAME=VALUE`` over a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ...bundle.yaml_document import payload_faults, read_document
+from ...saga.errors import Fault, SpecError
+from ...saga.limits.payload_size import MAX_PAYLOAD
+
+
+def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: str) -> Any:
+    """Reads a file, then ``NAME=VALUE``, where VALUE is JSON if it parses and text if not.
+
+    Args:
+        pairs: They go before what the file says.
+        file: JSON or YAML, ``-`` for stdin, or None.
+        option: What the user calls a pair.
+        root: What faults call the whole.
+
+    Returns:
+        A JSON value; a mapping where there is no file.
+
+    Raises:
+        SpecError: With every fault.
+    """
+    faults: list[Fault] = []
+    said: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            faults.append(Fault(option, f"{pair!r} has another shape than NAME=VALUE"))
+        elif name in said:
+            faults.append(Fault(f"{option} {name}", "is given twice"))
+        else:
+            said[name] = _json_or_text(text)
+    base: Any = {}
+    if file is not None:
+        try:
+            base = _read_file(file)
+        except SpecError as error:
+            faults += error.faults
+    if said and not isinstance(base, dict):
+        faults.append(
+            Fault("stdin" if file == "-" else str(file), f"is no mapping, so {option} cannot add to it")
+        )
+        raise SpecError(faults)
+    value = {**base, **said} if said else base
+    faults += payload_faults(value, root)
+    if faults:
+        raise SpecError(faults)
+    return value
+
+
+def read_value(text: str, *, option: str) -> Any:
+    """Reads one JSON value; text without quotes is refused, because it may be JSON with a typing error.
+
+    Raises:
+        SpecError: It is no JSON.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        message = f"is no JSON ({error}); text is written in double quotes: '\"text\"'"
+        raise SpecError([Fault(option, message)]) from None
+    faults = payload_faults(value, option)
+    if faults:
+        raise SpecError(faults)
+    return value
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _read_file(source: str) -> Any:
+    name = "stdin" if source == "-" else source
+    try:
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            raw = file.read(MAX_PAYLOAD + 1)
+    except OSError as error:
+        raise SpecError([Fault(name, f"cannot be read: {error.strerror or error}")]) from None
+    if len(raw) > MAX_PAYLOAD:
+        raise SpecError([Fault(name, f"is too large; at most {MAX_PAYLOAD} bytes are allowed")])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError([Fault(name, "is not UTF-8 text; write JSON or YAML")]) from None
+    if not text.strip():
+        raise SpecError([Fault(name, "is empty; write JSON or YAML, e.g. {}")])
+    return read_document(text, name)

@@ -1,0 +1,27 @@
+"""``counterstep catalog``: what bundles offer."""
+
+from __future__ import annotations
+
+from ..arguments.options import Bundles, Json
+from ..errors import CommandFailed
+from ..terminal.output import emit
+
+
+def catalog(bundle: Bundles = None, json: Json = False) -> None:
+    """Show what bundles, and so the workers that load them, offer: tasks, agents, tools, validators.
+
+    Nothing is started. With the COUNTERSTEP_BUNDLES of a worker it shows what that worker offers.
+    """
+    from ...bundle.loading import load_bundles
+    from ...bundle.registry import Registry
+    from ...runtime.settings import read_settings
+    from ..terminal.catalog_table import print_catalog
+
+    settings = read_settings()
+    references = (*(bundle or ()), *settings.bundles)
+    if not references:
+        raise CommandFailed("Name a bundle with --bundle or COUNTERSTEP_BUNDLES.")
+    offered = Registry(load_bundles(references), settings.model).catalog
+    print_catalog(offered)
+    if json:
+        emit(offered.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,60 @@
+"""``counterstep graph``: a task as a picture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..arguments.options import Address, Bundles, Json, Namespace
+from ..errors import CommandFailed
+from ..exit_codes import ExitCode
+from ..terminal.output import emit, emit_text
+
+
+def graph(
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="SPEC", help="A YAML or JSON file, or the name of a registered task."),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="A task that was started, with its states.")
+    ] = None,
+    bundle: Bundles = None,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Print the graph of a spec, or of a task that was started, as Mermaid."""
+    if (spec is None) == (id is None):
+        raise CommandFailed("Name a SPEC, or a task that was started with --id.")
+    from ..terminal.mermaid import draw
+    from ..terminal.task_picture import picture_of_board, picture_of_spec
+
+    if spec is not None:
+        from ...bundle.loading import load_bundles
+        from ...bundle.registry import Registry
+        from ...runtime.settings import read_settings
+        from ..arguments.task_request import find_spec
+
+        catalog = Registry(load_bundles((*(bundle or ()), *read_settings().bundles))).catalog
+        found, _ = find_spec(spec, catalog)
+        assert found is not None  # a name that the catalog lacks is refused
+        picture = picture_of_spec(found)
+    else:
+        assert id is not None
+        from ..arguments.server_target import find_target
+        from ..operations.find_board import look_up
+
+        target = find_target(address, namespace)
+        board, note = target.ask(look_up(target, id))
+        if note:
+            raise CommandFailed(
+                f"{note} The steps, only a worker can tell.", code=ExitCode.NO_SERVER, type="NoWorker"
+            )
+        picture = picture_of_board(board)
+    text = draw(picture)
+    if json:
+        emit({**picture.model_dump(mode="json"), "mermaid": text})
+    else:
+        emit_text(text)

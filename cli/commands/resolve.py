@@ -1,0 +1,48 @@
+"""``counterstep resolve``: say what becomes of an undo that is stuck."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..arguments.options import Address, By, Json, Namespace, Note, StepId, TaskId, Timeout, Value
+from ..operations.report_update import Message, send
+
+_OF_UNDOS = ("retry", "done", "skip")
+
+
+def resolve(
+    id: TaskId,
+    step: StepId,
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help="Of a stuck undo: retry, done (undone by hand) or skip (leave it, with --note). "
+            "Of a pivot: applied (its output with --value) or not_applied. After a reset: rollback or go_on. "
+            "`counterstep status ID` says which of them answer.",
+        ),
+    ],
+    by: By = None,
+    note: Note = "",
+    value: Value = None,
+    timeout: Timeout = 30,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Say what becomes of what needs attention: a stuck undo, a pivot of unknown outcome, a reset."""
+    argument = {"step": step, "action": action}
+    if value is not None:
+        from ..arguments.values import read_value
+
+        argument["value"] = read_value(value, option="--value")
+    send(
+        Message(id=id, update="resolve", argument=argument, by=by, note=note),
+        f"{action} the undo of {step!r}" if action in _OF_UNDOS else f"{action}, for {step!r}",
+        seconds=timeout,
+        address=address,
+        namespace=namespace,
+        json=json,
+    )

@@ -1,0 +1,98 @@
+"""``counterstep run``: one task, from its start to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..arguments.options import Address, Bundles, InputFile, Inputs, Json, Namespace, SpecOrName, TaskQueue
+from ..errors import CommandFailed
+
+if TYPE_CHECKING:
+    from ...runtime.settings import Settings
+    from ...saga.spec.catalog import Catalog
+    from ..arguments.task_request import Request
+
+
+def run(
+    spec: SpecOrName,
+    input: Inputs = None,
+    input_file: InputFile = None,
+    bundle: Bundles = None,
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="Run once under this id; used again, it attaches or reports."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="The model, then its fallbacks. Also COUNTERSTEP_MODEL."),
+    ] = None,
+    task_queue: TaskQueue = None,
+    address: Address = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Run a task to its end; without a server it starts the embedded one.
+
+    Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete or a person must
+    decide, 4 no server or no worker, 130 cancelled or left running.
+    """
+    from ...bundle.loading import load_bundles
+    from ...bundle.registry import Registry
+    from ...runtime.settings import read_settings
+    from ..arguments.task_request import read_request
+
+    settings = _with_model(read_settings(), model)
+    names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+    bundles = load_bundles(names)
+    catalog = Registry(bundles, settings.model).catalog if bundles else None
+    request = read_request(spec, input or (), input_file, catalog)
+    # Temporal's client takes its time to load, and a faulty request does not need it.
+    from ..arguments.server_target import find_target
+    from ..operations.run_task import Job, run_job
+    from ..terminal.summary import finish
+
+    target = find_target(address, namespace, start=bool(bundles))
+    if target.is_a_guess:
+        raise CommandFailed(
+            "Nobody would work on this task: name its bundle with --bundle or COUNTERSTEP_BUNDLES, or "
+            "the server of its workers with --address."
+        )
+    job = Job(
+        request=request,
+        workflow_id=id,
+        bundles=bundles,
+        bundle_names=names,
+        task_queue=task_queue or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
+        settings=settings,
+        target=target,
+        notice=_notice(request, catalog),
+    )
+    outcome, end = target.ask(run_job(job))
+    finish(outcome, end, target.options(), json=json)
+
+
+def _with_model(settings: Settings, model: str | None) -> Settings:
+    if model is None:
+        return settings
+    from ...runtime.settings import split_names
+
+    try:
+        return settings.model_copy(update={"model": split_names(model)})
+    except ValueError as error:
+        raise CommandFailed(f"--model: {error}.") from None
+
+
+def _notice(request: Request, catalog: Catalog | None) -> str:
+    from ..arguments.task_request import played_by_stand_in
+
+    players = played_by_stand_in(request, catalog) if catalog else []
+    if not players:
+        return ""
+    return (
+        f"No model is set (COUNTERSTEP_MODEL): a stand-in plays the model agents. It fills in what "
+        f"{', '.join(players)} must answer, and understands nothing."
+    )

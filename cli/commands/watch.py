@@ -1,0 +1,20 @@
+"""``counterstep watch``: how a task goes, until its end."""
+
+from __future__ import annotations
+
+from ..arguments.options import Address, Json, Namespace, TaskId
+
+
+def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json: Json = False) -> None:
+    """Show how a task goes until it ends; Ctrl-C ends only the watching.
+
+    Exits as `run` does: 0 completed, 1 rolled back, 2 refused by its workers, 3 rollback incomplete or a
+    person must decide, 4 no server or no worker, 130 cancelled or not watched to the end.
+    """
+    from ..arguments.server_target import find_target
+    from ..operations.watch_task import watch_task
+    from ..terminal.summary import finish
+
+    target = find_target(address, namespace)
+    outcome, end = target.ask(watch_task(target, id))
+    finish(outcome, end, target.options(), json=json)

@@ -1,0 +1,33 @@
+"""``counterstep worker``: a worker in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from ..arguments.options import Address, Bundles, Namespace, TaskQueue
+
+
+def worker(
+    bundle: Bundles = None, task_queue: TaskQueue = None, address: Address = None, namespace: Namespace = None
+) -> None:
+    """Run a worker until Ctrl-C or SIGTERM, which let its running calls finish.
+
+    Without an address it works for the embedded server of this folder, if that runs.
+    """
+    from ...observability.logs import configure_logs
+    from ...runtime.settings import read_settings
+    from ...worker import serve
+    from ..arguments.server_target import find_target
+
+    settings = read_settings()
+    bundles = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+    settings = settings.model_copy(
+        update={"bundles": bundles, "task_queue": task_queue or settings.task_queue}
+    )
+    configure_logs(
+        logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
+    )
+    target = find_target(address, namespace)
+    asyncio.new_event_loop().run_until_complete(serve(settings, target.config))

@@ -1,0 +1,131 @@
+"""The tasks of a namespace, by their search attributes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from temporalio.client import WorkflowExecution
+
+from ...runtime.connection import connect
+from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
+from ..arguments.server_target import Target
+from ..terminal.live_board import state_text
+from ..terminal.output import printable, say
+from .search_tasks import search
+
+_WIDTH = 160
+_OPEN = "running"
+_ORDERLY = ("completed", "failed", "canceled", _OPEN)
+
+
+class Row(BaseModel):
+    """One task.
+
+    Attributes:
+        workflow_id: The task.
+        run_id: Its run.
+        task: Its name.
+        state: Its state; of a task that was ended by force the last one that it was in.
+        status: What Temporal says of the run, e.g. ``running`` or ``terminated``.
+        step: Where it failed or waits, or empty.
+        usd: What it has spent; None where it has not said so.
+        started: When, UTC.
+        closed: When, UTC; None while it runs.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow_id: str
+    run_id: str
+    task: str
+    state: str
+    status: str
+    step: str
+    usd: float | None
+    started: datetime
+    closed: datetime | None
+
+
+async def list_rows(
+    target: Target, *, states: Sequence[str], task: str | None, query: str | None, limit: int
+) -> tuple[list[Row], bool]:
+    """Finds tasks.
+
+    Args:
+        target: The server.
+        states: Only these; all where none is named.
+        task: Only tasks of this name.
+        query: Only what fits this filter too.
+        limit: At most so many.
+
+    Returns:
+        The tasks, those that run first, and whether there are more.
+
+    Raises:
+        CommandFailed: The namespace has no search attributes of ours.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering, or does not understand the query.
+    """
+    client = await connect(target.config)
+    rows = [_row(found) async for found in search(client, filter_of(states, task, query), limit + 1)]
+    return rows[:limit], len(rows) > limit
+
+
+def filter_of(states: Sequence[str], task: str | None, query: str | None) -> str:
+    """Says in Temporal's list filter what is looked for."""
+    parts = [f"SagaState IN ({', '.join(map(_quoted, states))})" if states else "SagaState IS NOT NULL"]
+    if task is not None:
+        parts.append(f"SagaTask = {_quoted(task)}")
+    if query is not None:
+        parts.append(f"({query})")
+    return " AND ".join(parts)
+
+
+def print_rows(rows: Sequence[Row], *, more: bool) -> None:
+    """Prints tasks for people."""
+    if not rows:
+        say("No such task.")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", no_wrap=True)  # to be copied
+    for heading in ("name", "state", "step", "started"):
+        table.add_column(heading)
+    table.add_column("cost", justify="right")
+    for row in rows:
+        state = state_text(row.state)
+        if row.status not in _ORDERLY:
+            state.append(f", {row.status.replace('_', ' ')}", style="red")
+        cost = "" if row.usd is None else f"${row.usd:.4f}"
+        started = f"{row.started:%Y-%m-%d %H:%M:%S}"
+        names = (Text(printable(name)) for name in (row.workflow_id, row.task))
+        table.add_row(*names, state, Text(printable(row.step)), started, cost)
+    Console(stderr=True, width=None if sys.stderr.isatty() else _WIDTH).print(table)
+    if more:
+        say(f"There are more; --limit shows them (it is {len(rows)}).")
+
+
+def _row(found: WorkflowExecution) -> Row:
+    attributes = found.typed_search_attributes
+    return Row(
+        workflow_id=found.id,
+        run_id=found.run_id,
+        task=attributes.get(SAGA_TASK) or found.workflow_type,
+        state=attributes.get(SAGA_STATE) or "",
+        status=found.status.name.lower() if found.status else "",
+        step=attributes.get(SAGA_STEP) or "",
+        usd=attributes.get(SAGA_COST),
+        started=found.start_time,
+        closed=found.close_time,
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,77 @@
+"""What ``recover`` is asked for, and what it prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from ...saga.record.task_state import TaskState
+from ..exit_codes import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What ``recover`` is to recover.
+
+    Attributes:
+        id: The task.
+        run_id: One of its runs, or None for the newest.
+        task_queue: Where workers with its bundles are; None for its own queue.
+        not_applied: A pivot whose outcome is unknown was certainly not applied.
+    """
+
+    id: str
+    run_id: str | None = None
+    task_queue: str | None = None
+    not_applied: bool = False
+
+
+class Effect(BaseModel):
+    """One effect that has been found.
+
+    Attributes:
+        id: The id of its call.
+        step: The step.
+        compensation: What undoes it.
+        is_known: Whether the call is known to have happened.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    step: str
+    compensation: str
+    is_known: bool
+
+
+class Recovery(BaseModel):
+    """What ``recover --json`` prints.
+
+    Attributes:
+        workflow_id: The task.
+        run_id: The newest of its runs.
+        recovery_id: The workflow that undoes it.
+        state: The state of the recovery.
+        found: What was left, newest first.
+        undone: Steps that it has undone, in the order in which their undos finished.
+        not_undone: Steps of which an undo is missing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow_id: str
+    run_id: str
+    recovery_id: str
+    state: TaskState
+    found: tuple[Effect, ...]
+    undone: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command exits with, where it has waited."""
+        if self.state is TaskState.COMPLETED:
+            return ExitCode.COMPLETED
+        ended = (TaskState.NEEDS_ATTENTION, TaskState.ROLLBACK_INCOMPLETE)
+        return ExitCode.INCOMPLETE if self.state in ended else ExitCode.CANCELLED

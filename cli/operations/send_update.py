@@ -1,0 +1,53 @@
+"""Tells a running task what a person has decided, and what to do where nobody takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...client.errors import NoAnswer, NoWorker, Refused
+from ...client.updates import send_update
+from ...runtime.connection import connect
+from ..arguments.server_target import Target
+from ..errors import CommandFailed
+from ..exit_codes import ExitCode
+
+
+async def tell(target: Target, id: str, name: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+    """Sends an update to a task and waits for its answer.
+
+    Args:
+        target: The server.
+        id: The workflow id.
+        name: The update.
+        argument: Its one argument, JSON.
+        seconds: How long to wait for the task to accept it, and then again for its answer.
+
+    Returns:
+        The answer, JSON.
+
+    Raises:
+        CommandFailed: It refuses, or nobody works on it.
+        UnknownTask: There is no such task.
+        TaskEnded: It has ended.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    client = await connect(target.config)
+    try:
+        return await send_update(client, id, name, argument, seconds=seconds)
+    except NoAnswer as silence:
+        look = f"`{target.command('status', id)}`"
+        if silence.accepted:
+            raise _nobody(f"{silence} See {look}.") from None
+        start = target.worker_command(silence.task_queue)
+        raise _nobody(f"{silence} Look at {look} before you say it again. Start one: {start}") from None
+    except NoWorker as absence:
+        start = target.worker_command(absence.task_queue)
+        raise _nobody(f"{absence} Start one, then say it again: {start}") from None
+    except Refused as refusal:
+        raise CommandFailed(str(refusal), type=refusal.type) from None
+
+
+def _nobody(message: str) -> CommandFailed:
+    return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")

@@ -1,0 +1,69 @@
+"""Starts one task, and says where it is."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from ...client import TaskClient
+from ...runtime.connection import connect, has_workers
+from ..arguments.server_target import Target
+from ..arguments.task_request import Request
+from ..terminal.output import say
+
+
+class Begun(BaseModel):
+    """What ``start --json`` prints.
+
+    Attributes:
+        workflow_id: The task.
+        run_id: The run that was started or found.
+        task_queue: Where its workers are.
+        is_new: False where it had been started before.
+        url: Its page in the Web UI, where the address is known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow_id: str
+    run_id: str
+    task_queue: str
+    is_new: bool
+    url: str | None
+
+
+async def start_task(target: Target, request: Request, id: str | None, task_queue: str) -> Begun:
+    """Starts a task, or finds it where its id has been used for the same before.
+
+    Args:
+        target: The server.
+        request: The task, checked.
+        id: Its workflow id; None for a new one.
+        task_queue: Where its workers are.
+
+    Returns:
+        What was started or found.
+
+    Raises:
+        IdInUse: The id belongs to another task or input.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    client = await connect(target.config)
+    what = request.name if request.is_registered or request.spec is None else request.spec
+    task = await TaskClient(client, task_queue=task_queue).start(what, request.input, id=id)
+    begun = Begun(
+        workflow_id=task.id,
+        run_id=task.run_id,
+        task_queue=task.task_queue,
+        is_new=task.is_new,
+        url=target.link(task.id),
+    )
+    say(f"{task.id} (run {task.run_id})")
+    if begun.url is not None:
+        say(begun.url)
+    if not task.is_new:
+        say("It had been started before, with the same input; nothing was started now.")
+    elif not await has_workers(client, task.task_queue):
+        start = target.worker_command(task.task_queue)
+        say(f"No worker polls its queue {task.task_queue!r}: it waits there for one. Start one: {start}")
+    return begun

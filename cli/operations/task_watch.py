@@ -1,0 +1,232 @@
+"""Watches a task to its end, and does what signals ask for meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowHandle
+
+from ...client.board import QUERY_SECONDS, last_board, read_board
+from ...client.outcome import end_of, tells_all
+from ...client.recovery import has_begun_nothing
+from ...runtime.connection import has_workers
+from ...saga.record.task_state import TaskState
+from ..arguments.shell_command import command_line
+from ..terminal.live_board import View
+from ..terminal.output import say
+from ..terminal.questions import PEOPLE
+from ..terminal.signals import Signals, ask
+
+ENDED_SECONDS: Final = 3.0
+"""How long the last board of a task may take: its workers may have ended, and nobody knows yet."""
+
+PATIENCE: Final = 5.0
+"""Seconds without an answer from a task before its queue is looked at for workers."""
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What there was to see.
+
+    Attributes:
+        ended: Whether the task has ended; if not, it was left running.
+        end: Its result or error, from `end_of`.
+        board: The last board; None where no worker has told it.
+        at_once: Whether somebody wants to leave without waiting for anything.
+        is_cancelled: Whether the task was asked to cancel.
+        unattended: Whether it needs a person's decision, and nobody sits at this terminal.
+    """
+
+    ended: bool
+    end: Any
+    board: Mapping[str, Any] | None
+    at_once: bool = False
+    is_cancelled: bool = False
+    unattended: bool = False
+
+
+class Watch:
+    """One task under watch.
+
+    Attributes:
+        unanswered: Since when, on the event loop's clock, no board was had; None while there is one.
+    """
+
+    def __init__(
+        self,
+        handle: WorkflowHandle[Any, Any],
+        view: View,
+        signals: Signals,
+        *,
+        is_cancelled: bool = False,
+        only_looks: bool = False,
+        server: Sequence[str] = (),
+    ) -> None:
+        """Begins with nothing seen.
+
+        Args:
+            handle: Of the task.
+            view: Where it is shown.
+            signals: What they ask for is done.
+            is_cancelled: The task is asked to cancel already, so that any signal means to leave it.
+            only_looks: The task is somebody else's, so that any signal means to leave it.
+            server: The options that lead other commands to the task's server.
+        """
+        self._server = server
+        self._handle = handle
+        self._view = view
+        self._signals = signals
+        self._board: Mapping[str, Any] | None = None
+        self._ended: asyncio.Task[Any] | None = None
+        self._is_cancelled = is_cancelled
+        self._only_looks = only_looks
+        self.unanswered: float | None = None
+
+    async def until_end(self, *guards: asyncio.Task[Any], last: float = QUERY_SECONDS) -> Watched:
+        """Waits for the end of the task.
+
+        Args:
+            guards: Tasks that only ever end with an exception, which ends the watch too. They are cancelled
+                with it.
+            last: Seconds to wait for the board as it is at the end; 0 to do without.
+
+        Returns:
+            What there was to see.
+        """
+        self._ended = asyncio.create_task(end_of(self._handle))
+        boards = asyncio.create_task(self._follow())
+        try:
+            at_once = await self._wait({self._ended, boards, *guards})
+            if not self._ended.done():
+                return Watched(
+                    ended=False,
+                    end=None,
+                    board=self._board,
+                    at_once=at_once,
+                    is_cancelled=self._is_cancelled,
+                    unattended=boards.done(),
+                )
+            end = self._ended.result()
+            # One from before the end would tell less than was undone: better none.
+            board = await self._last_board(end, last) if last else None
+            return Watched(ended=True, end=end, board=board)
+        finally:
+            for task in (boards, *guards):
+                task.cancel()
+            self._view.pause()
+
+    async def _wait(self, vital: set[asyncio.Task[Any]]) -> bool:
+        """Waits until one of `vital` is done, or the task is to be left; then True where it is at once."""
+        assert self._ended is not None
+        while True:
+            arrival = asyncio.create_task(self._signals.next())
+            done, _ = await asyncio.wait({*vital, arrival}, return_when=asyncio.FIRST_COMPLETED)
+            if not arrival.done():
+                arrival.cancel()
+            if self._ended in done:
+                return False
+            for task in done & vital:
+                task.result()
+            if arrival not in done:
+                return False
+            decision = await self._decide(arrival.result())
+            if decision in ("leave", "leave at once"):
+                return decision == "leave at once"
+            if decision == "cancel":
+                await self._cancel()
+
+    async def _decide(self, arrived: signal.Signals) -> str:
+        if self._is_cancelled or self._only_looks:
+            return "leave at once"
+        if arrived is not signal.SIGINT or not self._signals.interactive:
+            return "cancel"
+        self._view.pause()
+        assert self._ended is not None
+        answer = asyncio.create_task(ask(self._handle.id))
+        again = asyncio.create_task(self._signals.next())
+        done, _ = await asyncio.wait({answer, again, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        for task in {answer, again} - done:
+            task.cancel()
+        if again in done:
+            say("")
+            return "leave at once"
+        decision = answer.result() if answer in done else "go on"
+        if decision != "leave":
+            self._view.resume()
+        return decision
+
+    async def _cancel(self) -> None:
+        self._is_cancelled = True
+        say("Cancelling: what was done is undone first. A second signal (Ctrl-C) leaves at once.")
+        await self._handle.cancel()
+
+    async def _follow(self) -> None:
+        """Shows boards as they change, until all that is left to do waits for a person who is not here."""
+        pause = _FIRST_PAUSE
+        while True:
+            board = await read_board(self._handle)
+            if board is None:
+                self.unanswered = self.unanswered or asyncio.get_running_loop().time()
+            else:
+                self.unanswered = None
+                pause = _FIRST_PAUSE if board != self._board else min(pause * 1.5, _LONGEST_PAUSE)
+                self._show(board)
+                if self._is_unattended(board["state"]) and await _is_idle(self._handle):
+                    return
+            await asyncio.sleep(pause)
+
+    def _is_unattended(self, state: str) -> bool:
+        # What a step waited for is no question any more once the task is being cancelled.
+        asks = {TaskState.NEEDS_ATTENTION} if self._is_cancelled else PEOPLE
+        return not self._signals.interactive and state in asks
+
+    async def _last_board(self, end: Any, seconds: float) -> Mapping[str, Any] | None:
+        if tells_all(end):
+            board = await read_board(self._handle, seconds)
+        else:
+            board = await last_board(self._handle, end)
+            if board is None and await has_begun_nothing(self._handle):
+                say("It had done nothing yet.")
+            elif board is None:
+                again = command_line("status", self._handle.id, server=self._server)
+                say(f"No worker tells what was undone; `{again}` asks again.")
+        if board is not None:
+            self._show(board)
+        return board
+
+    def _show(self, board: Mapping[str, Any]) -> None:
+        self._board = board
+        self._view.show(board)
+
+
+async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether neither a call of the task nor the task itself is at work, or will be by itself."""
+    known = (await handle.describe()).raw_description
+    return not known.pending_activities and not known.HasField("pending_workflow_task")
+
+
+async def miss_workers(client: Client, task_queue: str, watch: Watch, error: Callable[[], Exception]) -> None:
+    """Ends, with an exception, once a task does not answer and nobody is left who would work on it.
+
+    Args:
+        client: Connected.
+        task_queue: The task's queue.
+        watch: Of the task.
+        error: Makes the exception.
+
+    Raises:
+        Exception: `error`.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(PATIENCE / 5)
+        silent = watch.unanswered is not None and loop.time() - watch.unanswered >= PATIENCE
+        if silent and not await has_workers(client, task_queue):
+            raise error()

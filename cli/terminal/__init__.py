@@ -1,0 +1,1 @@
+"""What a person sees and types: streams, tables, the live board, questions."""

@@ -1,0 +1,261 @@
+"""A task as people see it in a terminal: a board that changes, or one line for each change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ...saga.spec.task_spec import KINDS
+from .output import printable, say
+from .questions import Question, questions_of
+
+Board = Mapping[str, Any]
+
+_STYLES: Final = {
+    "pending": ("·", "dim"),
+    "running": ("▶", "cyan"),
+    "waiting": ("…", "yellow"),
+    "completed": ("✔", "green"),
+    "skipped": ("-", "dim"),
+    "failed": ("✘", "red"),
+    "rejected": ("✘", "red"),
+    "cancelled": ("■", "yellow"),
+    "undone": ("↩", "magenta"),
+    "compensating": ("↩", "magenta"),
+    "rolled_back": ("↩", "magenta"),
+    "rollback_incomplete": ("✘", "red"),
+    "undoing": ("↩", "magenta"),
+    "stuck": ("✘", "red"),
+    "needs_attention": ("!", "red"),
+}
+# In the ledger, "skipped" is no harmless word: the effect stands.
+_UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
+_VERBS: Final = {"start": "started"}
+_CALLED: Final = ("agent", "tool", "activity", "workflow")
+_LONGEST: Final = 300
+
+
+class View(Protocol):
+    """Something that shows boards."""
+
+    def show(self, board: Board) -> None:
+        """Shows a board, which may be the same as before."""
+
+    def pause(self) -> None:
+        """Leaves the terminal to somebody else; boards are only remembered."""
+
+    def resume(self) -> None:
+        """Takes the terminal back and shows the last board."""
+
+
+def open_view(options: Sequence[str] = ()) -> View:
+    """A live board where stderr is a terminal, lines where it is not.
+
+    Args:
+        options: Of the command line, which lead other commands to the task's server.
+
+    Returns:
+        The view; it tells each question to people once, with the commands that answer it.
+    """
+    return LiveBoard(options) if sys.stderr.isatty() else Lines(options)
+
+
+class _Asked:
+    """The questions that a view has told already."""
+
+    def __init__(self, options: Sequence[str], say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._open: list[Question] = []
+
+    def tell(self, board: Board) -> None:
+        questions = questions_of(board, self._options)
+        for question in questions:
+            if question not in self._open:
+                for line in question.lines():
+                    self._say(line)
+        self._open = questions
+
+
+class Lines:
+    """One line for each change, from the board's log."""
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        """Starts with nothing shown."""
+        self._asked = _Asked(options, say)
+        self._last = 0
+        self._begin: datetime | None = None
+        self._board: Board = {}
+        self._is_paused = False
+
+    def show(self, board: Board) -> None:
+        """See `View`."""
+        self._board = board
+        if self._is_paused or not board:
+            return
+        for line in self._new(board.get("log", ())):
+            self._last = line["n"]
+            at = datetime.fromisoformat(line["at"])
+            self._begin = self._begin or at
+            text = _sentence(line)
+            if text:
+                say(f"[{(at - self._begin).total_seconds():6.1f}s] {text}")
+        self._asked.tell(board)
+
+    def pause(self) -> None:
+        """See `View`."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """See `View`."""
+        self._is_paused = False
+        self.show(self._board)
+
+    def _new(self, log: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The lines after the last one shown; the log drops its oldest."""
+        return [line for line in log if line["n"] > self._last]
+
+
+class LiveBoard:
+    """The board as a table that is drawn again and again."""
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        """Draws nothing before the first board."""
+        self._asked = _Asked(options, self._say)
+        self._console = Console(stderr=True)
+        self._live: Live | None = None
+        self._board: Board = {}
+        self._is_paused = False
+
+    def show(self, board: Board) -> None:
+        """See `View`."""
+        self._board = board
+        if self._is_paused or not board:
+            return
+        if self._live is None:
+            self._live = Live(
+                get_renderable=lambda: render(self._board), console=self._console, refresh_per_second=5
+            )
+            self._live.start()
+        self._asked.tell(board)
+
+    def pause(self) -> None:
+        """See `View`."""
+        self._is_paused = True
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def resume(self) -> None:
+        """See `View`."""
+        self._is_paused = False
+        self.show(self._board)
+
+    def _say(self, line: str) -> None:
+        """Prints a line above the table, in one piece: it may be a command to copy."""
+        self._console.print(Text(printable(line)), soft_wrap=True)
+
+
+def print_board(board: Board) -> None:
+    """Prints one board for people."""
+    Console(stderr=True).print(render(board))
+
+
+def render(board: Board) -> RenderableType:
+    """Draws a board."""
+    steps: Mapping[str, Any] = board.get("steps", {})
+    parts: list[RenderableType] = [_headline(board)]
+    if steps:
+        rows = [(name, step["state"], *_step(step)) for name, step in steps.items()]
+        parts.append(_table("step", rows, _STYLES))
+    undos = [entry for entry in board.get("ledger", ()) if entry["attempts"]]
+    if undos:
+        rows = [(e["step"], e["state"], e["compensation"], "", e["error"] or "") for e in undos]
+        parts.append(_table("undo of", rows, _UNDO_STYLES))
+    if board.get("failure"):
+        parts.append(Text(f"First failure: {failure_line(board['failure'])}", style="red"))
+    return Group(*parts)
+
+
+def state_text(state: str) -> Text:
+    """A task's state with its mark and colour."""
+    mark, style = _STYLES.get(state, ("", ""))
+    return Text(f"{mark} {state.replace('_', ' ')}".strip(), style=style)
+
+
+def usage_line(usage: Mapping[str, Any]) -> str:
+    """Says what was spent on models, in a few words."""
+    calls = usage["model_calls"]
+    line = f"{calls} model call{'' if calls == 1 else 's'}, {usage['tokens']} tokens, ${usage['usd']:.4f}"
+    unpriced = usage.get("unpriced_models")
+    return f"{line} (without {', '.join(unpriced)}: no price is known)" if unpriced else line
+
+
+def _headline(board: Board) -> Text:
+    state = board["state"]
+    mark, style = _STYLES.get(state, ("", ""))
+    line = Text.assemble((mark, style), " ", (_clean(board["task"]), "bold"), " ", (state, style))
+    if board.get("usage"):
+        line.append(f"   {usage_line(board['usage'])}", style="dim")
+    return line
+
+
+def _table(
+    title: str, rows: Sequence[tuple[str, str, str, str, str]], styles: Mapping[str, tuple[str, str]]
+) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", title, "state", "by", "time", ""):
+        table.add_column(heading, justify="right" if heading == "time" else "left")
+    for name, state, by, time, remark in rows:
+        mark, style = styles.get(state, (" ", ""))
+        cells = (
+            Text(mark, style=style),
+            _clean(name),
+            Text(state, style=style),
+            _clean(by),
+            time,
+            _clean(remark),
+        )
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    return table
+
+
+def _step(step: Mapping[str, Any]) -> tuple[str, str, str]:
+    by = next((str(step[kind]) for kind in _CALLED if kind in step), "")
+    by = by or next((kind for kind in KINDS if kind in step), "")
+    begin, end = step.get("started"), step.get("finished")
+    if not begin:
+        return by, "", ""
+    until = datetime.fromisoformat(end) if end else datetime.now(UTC)
+    seconds = max(0.0, (until - datetime.fromisoformat(begin)).total_seconds())
+    return by, f"{seconds:.1f}s", step.get("error") or ""
+
+
+def _sentence(line: Mapping[str, Any]) -> str:
+    """A line of the log for people; empty for what another line says as well."""
+    what, step, who, why = line["what"], line["step"], line["who"], line["why"]
+    if what in ("passed", "failure"):
+        return ""
+    because = f": {_clean(why)}" if why else ""
+    if who == "counterstep":
+        return f"{step}: {what}{because}" if step else f"{what}{because}"
+    return f"{step or 'task'}: {_VERBS.get(what, what)} ({who}){because}"
+
+
+def failure_line(failure: Mapping[str, str]) -> str:
+    """Says in one line what failed."""
+    where = f"step {failure['step']!r}: " if failure["step"] else ""
+    return _clean(f"{where}{failure['type']}: {failure['message']}")
+
+
+def _clean(text: str) -> str:
+    line = " ".join(printable(text).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."

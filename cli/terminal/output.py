@@ -1,0 +1,62 @@
+"""What a command prints: data on stdout, everything for people on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from typing import Any, TextIO
+
+from ..errors import CommandFailed
+from ..exit_codes import ExitCode
+from .streams import take_stdout
+
+_data: TextIO | None = None
+_has_emitted = False
+
+
+def keep_stdout_for_data() -> None:
+    """Sends to stderr what anything else prints: bundles and tools are other people's code."""
+    global _data
+    _data = take_stdout()
+
+
+def has_emitted() -> bool:
+    """Whether any data was printed."""
+    return _has_emitted
+
+
+def emit(value: Any) -> None:
+    """Prints one JSON value as data; raises what `emit_text` raises."""
+    stream = _data or sys.stdout
+    as_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    emit_text(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
+
+
+def emit_text(text: str) -> None:
+    """Prints text as data.
+
+    Raises:
+        CommandFailed: It cannot be written, e.g. to a full disk; that nobody reads it any more is no failure.
+    """
+    global _has_emitted
+    _has_emitted = True
+    try:
+        with suppress(BrokenPipeError):
+            stream = _data or sys.stdout
+            stream.write(text + "\n")
+            stream.flush()
+    except OSError as error:
+        message = f"What the command prints cannot be written ({error.strerror}); what it was to do is done."
+        raise CommandFailed(message, code=ExitCode.IO_FAILED, type="OutputLost") from None
+
+
+def say(text: str) -> None:
+    """Prints a line for people."""
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Shows control characters instead of sending them: models and tools must not steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

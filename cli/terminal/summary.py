@@ -1,0 +1,109 @@
+"""How a task ended, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from temporalio.exceptions import ApplicationError
+
+from ...client.outcome import REFUSALS, Outcome, refusal_faults
+from ...saga.errors import FailureType
+from ...saga.record.task_state import TaskState
+from ..arguments.shell_command import command_line
+from ..exit_codes import ExitCode
+from .live_board import failure_line, usage_line
+from .output import emit, say
+
+_CODES = {
+    TaskState.COMPLETED: ExitCode.COMPLETED,
+    TaskState.ROLLED_BACK: ExitCode.ROLLED_BACK,
+    TaskState.ROLLBACK_INCOMPLETE: ExitCode.INCOMPLETE,
+    TaskState.CANCELLED: ExitCode.CANCELLED,
+    TaskState.WAITING: ExitCode.INCOMPLETE,
+    TaskState.NEEDS_ATTENTION: ExitCode.INCOMPLETE,
+}
+
+
+def exit_code_of(outcome: Outcome) -> ExitCode:
+    """What a command exits with; a task that was left running counts as interrupted.
+
+    Where it waits for a person, it is incomplete.
+    """
+    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+        return ExitCode.BAD_USAGE
+    return _CODES.get(TaskState(outcome.state), ExitCode.CANCELLED) if outcome.state else ExitCode.BAD_USAGE
+
+
+def finish(outcome: Outcome, end: Any, server: Sequence[str], *, json: bool) -> NoReturn:
+    """Prints the end of a task, and what it has returned as data, and ends the command.
+
+    Args:
+        outcome: What is known.
+        end: The error that ended it, or its result; None where it goes on.
+        server: The options that lead other commands to the task's server.
+        json: Print the outcome as one object.
+    """
+    if end is not None:
+        print_summary(outcome, end, server)
+    if json:
+        emit(outcome.model_dump(mode="json"))
+    elif outcome.state == "completed":
+        emit(outcome.output)
+    raise typer.Exit(exit_code_of(outcome))
+
+
+def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
+    """Prints the end of a task.
+
+    Args:
+        outcome: What is known.
+        end: The error that ended it, or its result.
+        server: The options that lead other commands to the task's server.
+    """
+    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+        faults = [str(fault) for fault in refusal_faults(end)]
+        for line in faults or [outcome.failure["message"]]:
+            say(line)
+        say("Refused by the worker; nothing was done.")
+        return
+    usage = f" ({usage_line(outcome.usage)})" if outcome.usage else ""
+    say(f"{(outcome.state or '').replace('_', ' ')}{usage}")
+    if outcome.failure is not None:
+        say(f"because of {failure_line(outcome.failure)}")
+    if outcome.undone:
+        say(f"undone: {', '.join(outcome.undone)}")
+    left = _what_is_left(outcome, end, server)
+    if left:
+        say(left)
+
+
+def _what_is_left(outcome: Outcome, end: Any, server: Sequence[str]) -> str:
+    steps = ", ".join(outcome.not_undone)
+    if outcome.recovery is not None:
+        return _recovered(outcome, steps, server)
+    if outcome.state != TaskState.ROLLBACK_INCOMPLETE:
+        return f"NOT undone: {steps}. See why, and undo it by hand." if steps else ""
+    recover = command_line("recover", outcome.workflow_id or "", server=server)
+    if _gave_up(end):
+        return f"NOT undone: {steps}. See why, and undo it by hand, or once the cause is gone: {recover}"
+    return f"NOT undone: {steps or 'whatever it has done'}. Undo it: {recover}"
+
+
+def _recovered(outcome: Outcome, steps: str, server: Sequence[str]) -> str:
+    assert outcome.recovery is not None
+    id_, state = outcome.recovery["workflow_id"], outcome.recovery["state"]
+    what = steps or "what it had done"
+    if state == TaskState.COMPLETED:
+        return f"undone since, by {id_}: {what}"
+    if state == TaskState.ROLLBACK_INCOMPLETE:
+        recover = command_line("recover", outcome.workflow_id or "", server=server)
+        return f"NOT undone: {what}. {id_} has ended before it was; try again: {recover}"
+    look = command_line("status", id_, server=server)
+    return f"NOT undone yet: {what}. {id_} is {state.replace('_', ' ')}: {look}"
+
+
+def _gave_up(end: Any) -> bool:
+    """Whether the task has ended its rollback itself; a recovery leaves alone what a person has skipped."""
+    return isinstance(end, ApplicationError) and end.type == FailureType.ROLLBACK_INCOMPLETE

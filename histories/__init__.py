@@ -1,0 +1,1 @@
+"""Recorded histories, read without the code that ran: what was done, and what is still to be undone."""

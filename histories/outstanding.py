@@ -1,0 +1,234 @@
+"""What the runs of one task have left behind, and what became of each of its effects.
+
+The runs of a chain (reset, retried, continued) and its recoveries are judged together: a call has the same
+key in all of them, and whatever happened last to the key is what counts. What a completed child has handed
+over, and the ledger that a continued run was given, are parts of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..saga.effect import Effect
+from ..saga.history_format import RECOVER_CHILD
+from .recorded_call import Recorded
+from .recorded_effect import Act, acts_of, may_land_until
+from .run_history import Trail
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An effect that stands, or may, and has to be undone.
+
+    Attributes:
+        acts: What was done under its key since it was last undone, oldest first.
+        may_land_until: Until when it, or an undo that was under way, may still change something.
+        is_skipped: Whether a person has said that it stays as it is.
+    """
+
+    acts: Sequence[Act]
+    may_land_until: datetime | None
+    is_skipped: bool
+
+    @property
+    def newest(self) -> Act:
+        """What was done last."""
+        return self.acts[-1]
+
+    @property
+    def id(self) -> str:
+        """The entry's id."""
+        return self.newest.id
+
+    @property
+    def step(self) -> str:
+        """The id of the step."""
+        return self.newest.step
+
+    @property
+    def started(self) -> datetime:
+        """When the effect may have come about first."""
+        return self.acts[0].scheduled
+
+    @property
+    def place(self) -> tuple[datetime, int]:
+        """Sorts effects in the order in which they may have come about."""
+        return self.acts[0].scheduled, self.acts[0].position
+
+    @property
+    def ended(self) -> datetime | None:
+        """From when on others may have built on it; None where nothing has."""
+        ends = [act.ended for act in self.acts if act.ended is not None]
+        return min(ends, default=None)
+
+    @property
+    def known(self) -> Act | None:
+        """What was done last and is known to have happened: its output is that of the effect."""
+        return next((act for act in reversed(self.acts) if act.succeeded), None)
+
+    @property
+    def before(self) -> Recorded | None:
+        """What was read before the effect came about; what was read later may have seen it."""
+        return next((act.before for act in self.acts if act.before is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a person has said, decoded.
+
+    Attributes:
+        at: When.
+        action: As in the update ``resolve``.
+        step: The step that was named.
+        undos: Ids of the ledger entries that it was about.
+    """
+
+    at: datetime
+    action: str
+    step: str
+    undos: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A point of no return that was passed, or may have been.
+
+    Attributes:
+        step: The step; empty where only a run is known whose history is gone.
+        is_known: Whether it certainly was.
+    """
+
+    step: str
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """All that a chain of runs has left behind.
+
+    Attributes:
+        entries: What has to be undone, newest start first: an order in which it always may be undone.
+        skipped: What people have said is to stay.
+        pivots: Points of no return that were passed, or may have been.
+        undone: How many effects are undone already.
+        unread: Steps and runs that may have left more, which cannot be decoded here.
+    """
+
+    entries: Sequence[Leftover]
+    skipped: Sequence[Leftover]
+    pivots: Sequence[Passed]
+    undone: int
+    unread: Sequence[str]
+
+
+def left_behind(
+    trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolved]] = {}, *, whole: bool = False
+) -> Leftovers:
+    """Judges the runs of one chain together.
+
+    Args:
+        trails: All of them, with the recoveries; what is not decoded of them counts as telling nothing.
+        resolved: What people have said, by run id.
+        whole: With what sagas have done that ended well: they belong to a child that is undone.
+
+    Returns:
+        What is left.
+    """
+    trails = list(trails)
+    by_key: dict[str, list[Act]] = {}
+    for trail in trails:
+        for act in acts_of(trail, whole=whole):
+            by_key.setdefault(act.key, []).append(act)
+    undos: dict[str, list[tuple[Recorded, Trail]]] = {}
+    for trail in trails:
+        for undo in trail.undos:
+            undos.setdefault(undo.header.key, []).append((undo, trail))
+    said = _said(trails, resolved)
+    found = [_judge(acts, undos.get(key, ()), said.get(key, ())) for key, acts in by_key.items()]
+    left = sorted((item for item in found if item is not None), key=lambda item: item.place, reverse=True)
+    # A child that ran again under its key after a reset is recovered with all its runs.
+    again = {item.newest.key for item in left}
+    left = [item for item in left if item.newest.child_key not in again]
+    to_undo = [item for item in left if item.newest.compensation is not None]
+    return Leftovers(
+        entries=[item for item in to_undo if not item.is_skipped],
+        skipped=[item for item in to_undo if item.is_skipped],
+        pivots=[*_passed(left), *_committed(trails)],
+        undone=sum(1 for key, acts in by_key.items() if _undone_at(acts, undos.get(key, ()))),
+        unread=_unread(trails),
+    )
+
+
+def _passed(left: Iterable[Leftover]) -> list[Passed]:
+    return [Passed(item.step, item.known is not None) for item in left if item.newest.compensation is None]
+
+
+def _committed(trails: Iterable[Trail]) -> list[Passed]:
+    """Finds pivots that were passed elsewhere: in a child, or in a run that this one continues."""
+    found = []
+    for trail in trails:
+        handed = [child for child in trail.children.values() if child.handed and child.handed.committed]
+        found += [Passed(child.header.step, True) for child in handed]
+        if trail.carried is not None and trail.carried.committed:
+            found.append(Passed("", True))
+    return found
+
+
+def _unread(trails: Sequence[Trail]) -> list[str]:
+    runs = {trail.run_id for trail in trails}
+    found: list[str] = []
+    for trail in trails:
+        found += [
+            child.header.step
+            for child in trail.children.values()
+            if child.ending == "completed" and child.handed is None
+        ]
+        if trail.continues and trail.carried is None and trail.continues not in runs:
+            found.append(f"runs before {trail.run_id}")
+    return list(dict.fromkeys(found))
+
+
+def _undone_at(acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]]) -> list[datetime]:
+    undone = [undo.ended for undo, _ in undos if undo.succeeded and undo.ended is not None]
+    return undone + [act.scheduled for act in acts if act.is_undone]
+
+
+def _judge(
+    acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]], said: Sequence[Resolved]
+) -> Leftover | None:
+    undone = _undone_at(acts, undos)
+    undone += [word.at for word in said if word.action in ("done", "not_applied")]
+    last = max(undone, default=None)
+    live = [act for act in acts if last is None or act.scheduled > last]
+    live = sorted((act for act in live if not act.changed_nothing()), key=lambda act: act.scheduled)
+    # What a continued run was told of a call is less than what the run tells that has made it.
+    live = [act for act in live if not act.is_carried] or live
+    if not live:
+        return None
+    landing = [act.may_land_until() for act in live]
+    # Two that recover one child at once are one: the second finds what the first has started.
+    failed = [undo for undo in undos if not undo[0].succeeded and undo[0].activity != RECOVER_CHILD]
+    landing += [may_land_until(undo, trail) for undo, trail in failed]
+    skipped = [word.at for word in said if word.action == "skip"]
+    skipped += [act.scheduled for act in acts if act.is_skipped]
+    return Leftover(
+        acts=live,
+        may_land_until=max((at for at in landing if at is not None), default=None),
+        is_skipped=any(at >= live[-1].scheduled for at in skipped),
+    )
+
+
+def _said(trails: Sequence[Trail], resolved: Mapping[str, Sequence[Resolved]]) -> dict[str, list[Resolved]]:
+    """Sorts what people have said by the keys that it is about."""
+    said: dict[str, list[Resolved]] = {}
+    for trail in trails:
+        keys = {undo.forward_id: undo.header.key for undo in trail.undos}
+        pivots = [call for call in trail.forward.values() if call.header.effect is Effect.PIVOT]
+        for word in resolved.get(trail.run_id, ()):
+            about = [keys[entry_id] for entry_id in word.undos if entry_id in keys]
+            about += [call.header.key for call in pivots if call.step == word.step]
+            for key in about:
+                said.setdefault(key, []).append(word)
+    return said

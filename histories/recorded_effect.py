@@ -1,0 +1,219 @@
+"""What one run has done about one entry of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from temporalio.exceptions import ActivityError
+
+from ..saga.calls.activity_failure import may_land_for, read_failure
+from ..saga.calls.headers import GRACE
+from ..saga.children.handover import absorbed
+from ..saga.history_format import RECOVER_CHILD
+from ..saga.ledger.ledger import Entry, EntryState
+from .recorded_call import Recorded, RecordedChild
+from .run_history import Trail
+
+CARRIED = "carried"
+"""The origin of what a continued run was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A call, the model calls of an agent, a child, or what a child or an earlier run has handed on.
+
+    Attributes:
+        id: The entry's id.
+        step: The id of the step.
+        key: Its idempotency key.
+        compensation: What undoes it; None for a pivot.
+        trail: The run.
+        scheduled: When it began; what was handed on counts from when it was.
+        ended: When it ended; None where nobody knows.
+        succeeded: Whether it is known to have happened.
+        calls: In the order in which they were scheduled; none of what was handed on, or of a child.
+        before: What was read before it, or None.
+        entry: What is known of it where it has no calls.
+        position: Its place among those that began at the same moment.
+        origin: Who has handed it on: the ids in the entry's `depends_on` are of the same origin.
+        child_key: The key of the completed child that has done it; empty for all others.
+    """
+
+    id: str
+    step: str
+    key: str
+    compensation: str | None
+    trail: Trail
+    scheduled: datetime
+    ended: datetime | None
+    succeeded: bool
+    calls: Sequence[Recorded] = ()
+    before: Recorded | None = None
+    entry: Entry | None = None
+    position: int = 0
+    origin: str = ""
+    child_key: str = ""
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether its calls are those of a model."""
+        return bool(self.calls) and self.calls[0].header.owner is not None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether an earlier run has done it."""
+        return self.origin == CARRIED
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether an earlier run has undone it."""
+        return self.is_carried and self.entry is not None and self.entry.state is EntryState.UNDONE
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether somebody has said to an earlier run that it stays as it is."""
+        return self.is_carried and self.entry is not None and self.entry.state is EntryState.SKIPPED
+
+    def changed_nothing(self) -> bool:
+        """Says whether it is certain that nothing has happened."""
+        return len(self.calls) == 1 and _changed_nothing(self.calls[0])
+
+    def may_land_until(self) -> datetime | None:
+        """Returns until when it may still change something, or None."""
+        if self.is_agent or not self.calls:
+            return None  # whoever recovers a child waits for what is under way in it
+        return may_land_until(self.calls[0], self.trail)
+
+
+def acts_of(trail: Trail, *, whole: bool) -> Iterator[Act]:
+    """Finds what one run has done.
+
+    Args:
+        trail: The run; what can be decoded is.
+        whole: With what a saga has done that ended well.
+    """
+    # A reset takes back that a run has ended well.
+    kept = None if whole or trail.superseded else max(trail.kept, default=None)
+    for act in _all_acts(trail):
+        if kept is None or act.scheduled > kept:
+            yield act
+
+
+def _all_acts(trail: Trail) -> Iterator[Act]:
+    for call in trail.forward.values():
+        yield _of_calls(call.id, call.header.key, call.header.compensation, [call], trail)
+    for calls in trail.by_agent.values():
+        owner = calls[0].header.owner
+        assert owner is not None
+        yield _of_calls(owner.id, owner.key, owner.compensation, calls, trail)
+    for child in trail.children.values():
+        if child.ending == "completed":
+            yield from _handed(child, trail)
+        elif not child.changed_nothing():
+            yield _of_child(child, trail)
+    if trail.carried is not None:
+        yield from _carried(trail.carried.entries, trail)
+
+
+def _of_calls(id_: str, key: str, compensation: str | None, calls: Sequence[Recorded], trail: Trail) -> Act:
+    last = calls[-1]
+    return Act(
+        id=id_,
+        step=last.step,
+        key=key,
+        compensation=compensation,
+        trail=trail,
+        scheduled=calls[0].scheduled,
+        ended=last.ended,
+        succeeded=last.succeeded,
+        calls=calls,
+        before=trail.before.get(id_),
+    )
+
+
+def _of_child(child: RecordedChild, trail: Trail) -> Act:
+    entry = Entry(
+        id=child.id,
+        step=child.header.step,
+        compensation=RECOVER_CHILD,
+        key=child.header.key,
+        input={"workflow_id": child.workflow_id, "is_started": child.is_started},
+        task_queue=child.task_queue,
+    )
+    return _given(entry, trail, child.initiated, child.ended)
+
+
+def _handed(child: RecordedChild, trail: Trail) -> Iterator[Act]:
+    """What a completed child has handed over, as its parent takes it over."""
+    if child.handed is None:
+        return
+    path, _, round_ = child.id.rpartition("#")
+    step = child.header.step
+    entries = absorbed(child.handed, path=path, round_=int(round_), step=step, depends_on=frozenset())
+    for position, entry in enumerate(entries):
+        act = _given(entry, trail, child.initiated, child.ended, position, child.id)
+        yield replace(act, child_key=child.header.key)
+
+
+def _carried(entries: Sequence[Entry], trail: Trail) -> Iterator[Act]:
+    for position, entry in enumerate(entries):
+        yield _given(entry, trail, trail.started, trail.started, position, CARRIED)
+
+
+def _given(
+    entry: Entry,
+    trail: Trail,
+    began: datetime,
+    ended: datetime | None,
+    position: int = 0,
+    origin: str = "",
+) -> Act:
+    return Act(
+        id=entry.id,
+        step=entry.step,
+        key=entry.key,
+        compensation=entry.compensation,
+        trail=trail,
+        scheduled=began,
+        ended=ended,
+        succeeded=entry.compensation != RECOVER_CHILD,
+        entry=replace(entry, task_queue=None) if entry.task_queue == trail.task_queue else entry,
+        position=position,
+        origin=origin,
+    )
+
+
+def _changed_nothing(call: Recorded) -> bool:
+    if call.error is None:
+        return False
+    return read_failure(call, _as_seen(call, call.error), None).certainly_nothing
+
+
+def may_land_until(call: Recorded, trail: Trail) -> datetime | None:
+    """Returns until when a call, or an undo, may still change something, or None."""
+    if call.succeeded:
+        return None
+    if call.ended is None:
+        # Nothing tells whether it had started, or when: only the end of the run bounds it.
+        return None if trail.closed is None else trail.closed + call.timeout + GRACE
+    if call.failure is not None and call.failure.HasField("reset_workflow_failure_info"):
+        return call.ended + call.timeout + GRACE  # given up by a reset, wherever it was
+    wait = None if call.error is None else may_land_for(call, _as_seen(call, call.error))
+    return None if wait is None else call.ended + wait
+
+
+def _as_seen(call: Recorded, cause: BaseException) -> ActivityError:
+    """Returns the failure of a call as the workflow saw it."""
+    error = ActivityError(
+        "",
+        scheduled_event_id=0,
+        started_event_id=call.started_event,
+        identity="",
+        activity_type=call.activity,
+        activity_id=call.id,
+        retry_state=None,
+    )
+    error.__cause__ = cause
+    return error

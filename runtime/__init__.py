@@ -1,0 +1,1 @@
+"""How a process of ours begins and ends: its settings, its connection, its health."""

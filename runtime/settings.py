@@ -1,0 +1,187 @@
+"""What environment variables say; read by the worker and the command line only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ..saga.duration import Duration
+from ..saga.errors import CounterstepError, Fault
+
+PREFIX = "COUNTERSTEP_"
+
+SECRET_FILE = re.compile(r"^(\w+_(?:API_KEY|ACCESS_KEY|PASSWORD|SECRET))_FILE$")
+"""``OPENAI_API_KEY_FILE`` names the file that holds ``OPENAI_API_KEY``."""
+
+LARGEST_SECRET = 10_000
+"""Bytes of such a file; a larger one is something else."""
+
+
+class SettingsError(CounterstepError):
+    """Environment variables that cannot be used.
+
+    Attributes:
+        faults: All of them; `path` is the variable's name.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Args: faults: at least one."""
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def split_names(value: Any) -> Any:
+    """Reads names that commas separate; spaces around them do not count.
+
+    Args:
+        value: Text, or anything else, which is returned as it is.
+
+    Returns:
+        A tuple of names.
+
+    Raises:
+        ValueError: A name is empty.
+    """
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise ValueError(f"there is an empty name between the commas of {value!r}")
+    return names
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+
+
+class Settings(BaseModel):
+    """The variables ``COUNTERSTEP_*``, each named like its field.
+
+    Temporal's own settings (address, namespace, TLS, API key) are Temporal's own variables.
+
+    Attributes:
+        bundles: What to offer, as ``module:attribute``.
+        model: litellm names as a fallback chain, for agents that name none.
+        task_queue: The queue of the workers.
+        inline_specs: Whether workers run specs that callers bring.
+        log_format: ``console`` or ``json``.
+        log_level: The least level that is logged.
+        graceful_shutdown: How long running calls may take to finish once a worker is asked to stop.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    bundles: Names = ()
+    model: Names = ()
+    task_queue: Annotated[str, Field(max_length=1000)] = "counterstep"
+    inline_specs: bool = False
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+    graceful_shutdown: Duration = timedelta(seconds=30)
+
+
+def read_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
+    """Reads the settings, and the secrets that are in files; a variable that is blank counts as not set.
+
+    A secret is put where those look for it who need it: ``OPENAI_API_KEY_FILE`` has `OPENAI_API_KEY` set.
+
+    Args:
+        environment: The variables; the process's own where not given.
+
+    Returns:
+        The settings. Those that were set are in its ``model_fields_set``.
+
+    Raises:
+        SettingsError: With every variable that cannot be used.
+    """
+    variables = os.environ if environment is None else environment
+    given = {name: variables.get(_variable(name), "").strip() for name in Settings.model_fields}
+    secrets, faults = _read_secrets(variables)
+    settings = Settings()
+    try:
+        settings = Settings.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        faults = [_fault(dict(item)) for item in error.errors(include_url=False)] + faults
+    faults += _misspelt(variables)
+    if faults:
+        raise SettingsError(faults)
+    variables.update(secrets)
+    return settings
+
+
+def _variable(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
+
+
+def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
+    """Finds variables that look like ours; others may begin like them, those of a bundle for example."""
+    known = [_variable(name) for name in Settings.model_fields]
+    faults = []
+    for name in sorted(set(variables) - set(known)):
+        if not name.startswith(PREFIX):
+            continue
+        near = get_close_matches(
+            name[len(PREFIX) :][:100], [other[len(PREFIX) :] for other in known], 1, 0.65
+        )
+        if near:
+            faults.append(Fault(name, f"there is no such setting; did you mean {PREFIX}{near[0]}?"))
+    return faults
+
+
+def _read_secrets(variables: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    secrets, faults = {}, []
+    for variable, path in sorted(variables.items()):
+        match = SECRET_FILE.match(variable)
+        if match is None or not path.strip():
+            continue
+        known = variables.get(match[1], "").strip()
+        fault = f"{match[1]} is set as well; only one of the two can count" if known else ""
+        try:
+            secret = _read_secret(Path(path.strip()))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            faults.append(Fault(variable, fault or f"{path.strip()!r} cannot be used: {reason}"))
+            continue
+        if known == secret:
+            continue  # the settings are read again, and were put there the first time
+        if fault:
+            faults.append(Fault(variable, fault))
+        secrets[match[1]] = secret
+    return secrets, faults
+
+
+def _read_secret(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(LARGEST_SECRET + 1)
+    if len(content) > LARGEST_SECRET:
+        raise ValueError(f"it has more than {LARGEST_SECRET} bytes")
+    try:
+        secret = content.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError("it is no text") from None
+    if not secret:
+        raise ValueError("it is empty")
+    if not secret.isprintable():
+        raise ValueError("it has more than one line")
+    return secret
+
+
+def _fault(error: dict[str, Any]) -> Fault:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        message = f"must be {error['ctx']['expected']}, not {error['input']!r}"
+    elif error["type"] == "bool_parsing":
+        message = f"must be true or false, not {error['input']!r}"
+    return Fault(_variable(str(error["loc"][0])), message)

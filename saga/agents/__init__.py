@@ -1,0 +1,1 @@
+"""The loop of a model agent, its tools, and conversations that grow long."""

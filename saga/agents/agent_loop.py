@@ -1,0 +1,203 @@
+"""A conversation with a model agent, turn by turn, wherever it is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from ..calls.headers import CallOwner
+from ..errors import FailureType
+from ..failure import Failed, Failure, trim
+from ..spec.catalog import AgentEntry
+from ..temporal.stop_scope import StopScope
+from .assignment import Assignment
+from .model_caller import ModelCalls
+from .model_protocol import GIVE_UP, Message, ModelReply, ModelRequest, ToolCall
+from .toolbox import Toolbox, refusal
+
+MAX_CORRECTIONS = 3
+"""How often one run may be told that its answer, or a tool call of its turn, was unusable."""
+
+MAX_CALLS = 20
+"""Tool calls of one turn: the server takes a limited number of pending activities."""
+
+MAX_TURNS = 20
+"""Turns in one history: each sends the conversation again, so that history grows with the square of them."""
+
+MAX_CONVERSATION = 800_000
+"""Bytes of one conversation: it has to fit into the argument of a model call."""
+
+_TEXT = {"type": "string"}
+
+
+class Talk:
+    """One conversation, as far as it has come.
+
+    Attributes:
+        agent: With whom.
+        job: What is to be done.
+        asked: The fallback chain of models.
+        toolbox: The tools.
+        timeout: The longest one model call may take.
+        messages: What was said.
+        size: Bytes of the messages.
+        turn: Turns taken.
+        corrections: How often the agent was told that something was unusable.
+        models: The models that took part.
+        output: The answer; None while there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: AgentEntry,
+        job: Assignment,
+        asked: tuple[str, ...],
+        calls: ModelCalls,
+        toolbox: Toolbox,
+        timeout: timedelta,
+        messages: Iterable[Message],
+        owner: CallOwner | None = None,
+        turn: int = 0,
+        corrections: int = 0,
+        models: Iterable[str] = (),
+    ) -> None:
+        """Takes a conversation up.
+
+        Args:
+            agent: See the attributes.
+            job: See the attributes.
+            asked: See the attributes.
+            calls: Asks the models.
+            toolbox: See the attributes.
+            timeout: See the attributes.
+            messages: See the attributes.
+            owner: The agent's entry in the ledger of this workflow, or None where it is in another's.
+            turn: See the attributes.
+            corrections: See the attributes.
+            models: See the attributes.
+        """
+        self.agent = agent
+        self.job = job
+        self.asked = asked
+        self.toolbox = toolbox
+        self.timeout = timeout
+        self.messages: list[Message] = []
+        self.size = 0
+        self.turn = turn
+        self.corrections = corrections
+        self.models = set(models)
+        self.output: Any = None
+        self._calls = calls
+        self._owner = owner
+        for message in messages:
+            self._say(message)
+
+    async def run(self, scope: StopScope, is_full: Callable[[], bool]) -> bool:
+        """Takes turns.
+
+        Args:
+            scope: The part of the task that it belongs to.
+            is_full: Asked before each turn; True where the next one is to be taken elsewhere.
+
+        Returns:
+            True when there is an answer; False when the conversation has to move.
+
+        Raises:
+            Failed: The agent gave up or needed too many turns or corrections, the conversation is too long,
+                or a call failed.
+            Stopped: The scope was stopped.
+        """
+        while self.turn < self.agent.max_turns:
+            self.check_size()
+            if is_full():
+                return False
+            if await self._take_turn(scope):
+                return True
+        message = f"{self.agent.name} has not answered within {self.agent.max_turns} turns"
+        raise self.failed(FailureType.MAX_TURNS, message)
+
+    def check_size(self) -> None:
+        """Raises `Failed` where the conversation is longer than a model call can carry."""
+        if self.size > MAX_CONVERSATION:
+            message = (
+                f"the conversation of {self.agent.name} has {self.size} bytes; the most is {MAX_CONVERSATION}"
+            )
+            raise self.failed(FailureType.CONVERSATION_TOO_LONG, message)
+
+    def failed(self, type_: FailureType, message: str) -> Failed:
+        """Returns what to raise when the conversation fails."""
+        return Failed(Failure(step=self.job.step, type=type_, message=trim(message)))
+
+    async def _take_turn(self, scope: StopScope) -> bool:
+        reply = await self._ask(scope)
+        self.models.add(reply.model)
+        self._say(_said(reply))
+        if reply.tool_calls:
+            await self._use_tools(reply.tool_calls, scope)
+        elif reply.invalid is not None:
+            self._correct(FailureType.INVALID_OUTPUT, reply.invalid)
+            complaint = f"That answer cannot be used: {reply.invalid}"
+            self._say(Message(role="user", content=complaint))
+        else:
+            self.output = reply.output
+            return True
+        return False
+
+    async def _ask(self, scope: StopScope) -> ModelReply:
+        agent, job = self.agent, self.job
+        self.turn += 1
+        request = ModelRequest(
+            agent=agent.name,
+            models=self.asked,
+            messages=tuple(self.messages),
+            tools=self.toolbox.offered(),
+            output_schema=None if agent.output_schema == _TEXT else agent.output_schema,
+            output_name=agent.name.rpartition(".")[2],
+            temperature=agent.temperature,
+        )
+        return await self._calls.ask(
+            job.step,
+            f"{job.path}/model.{self.turn}",
+            job.round,
+            request,
+            scope,
+            f"{agent.name}, turn {self.turn}",
+            timeout=self.timeout,
+            retry=job.retry,
+            task_queue=job.task_queue,
+            owner=self._owner,
+        )
+
+    async def _use_tools(self, wanted: Sequence[ToolCall], scope: StopScope) -> None:
+        for call in wanted:
+            if call.name == GIVE_UP.name:
+                reason = (call.arguments or {}).get("reason", "no reason given")
+                raise self.failed(FailureType.GAVE_UP, f"{self.agent.name} gave up: {reason}")
+        if len(wanted) > MAX_CALLS:
+            reason = f"{len(wanted)} tool calls in one turn; the most is {MAX_CALLS}, and none was made"
+            answers = [refusal(reason)] * len(wanted)
+        else:
+            answers = await self.toolbox.use(wanted, scope)
+        faults = dict.fromkeys(answer.fault for answer in answers if answer.fault is not None)
+        if faults:
+            self._correct(FailureType.TOOL_FAILED, "; ".join(faults))
+        for call, answer in zip(wanted, answers, strict=True):
+            self._say(Message(role="tool", content=answer.text, tool_call_id=call.id))
+
+    def _correct(self, type_: FailureType, reason: str) -> None:
+        self.corrections += 1
+        if self.corrections > MAX_CORRECTIONS:
+            message = f"{self.agent.name} was corrected {MAX_CORRECTIONS} times; last: {reason}"
+            raise self.failed(type_, message)
+
+    def _say(self, message: Message) -> None:
+        self.messages.append(message)
+        self.size += len(message.model_dump_json().encode())
+
+
+def _said(reply: ModelReply) -> Message:
+    """Returns what the model said as a message; some providers take none that is empty."""
+    content = reply.content or (None if reply.tool_calls else "(nothing)")
+    return Message(role="assistant", content=content, tool_calls=reply.tool_calls)

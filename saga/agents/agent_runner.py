@@ -1,0 +1,169 @@
+"""What model agents do in one task: each job is a conversation, and a long one goes on in a child."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from ..calls.caller import Caller
+from ..calls.headers import CallOwner
+from ..calls.rollback import Rollback
+from ..errors import FailureType
+from ..failure import Failed
+from ..ledger.idempotency import idempotency_key
+from ..ledger.ledger import Entry
+from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
+from ..record.task_record import Book
+from ..spec.catalog import AgentEntry, Catalog
+from ..spec.json_schema import check_input
+from ..spec.retry import DEFAULT_TIMEOUT
+from ..temporal.stop_scope import StopScope
+from ..verdict import Evidence
+from .agent_loop import Talk
+from .assignment import Assignment
+from .long_conversation import LongConversations
+from .model_caller import ModelCalls
+from .model_protocol import Message
+from .toolbox import Toolbox
+
+__all__ = ["Assignment", "Conversations", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an assignment.
+
+    Attributes:
+        output: The answer.
+        evidence: The tool calls that were executed.
+        models: The models that took part.
+    """
+
+    output: Any = None
+    evidence: Sequence[Evidence] = ()
+    models: frozenset[str] = field(default_factory=frozenset)
+
+
+class Conversations:
+    """Runs the model agents of one task."""
+
+    def __init__(
+        self,
+        book: Book,
+        caller: Caller,
+        rollback: Rollback,
+        models: ModelCalls,
+        catalog: Catalog,
+        root_key: str,
+        long: LongConversations,
+    ) -> None:
+        """Args: catalog: the task's snapshot. root_key: see `idempotency_key`. long: for long ones."""
+        self._book = book
+        self._caller = caller
+        self._rollback = rollback
+        self._models = models
+        self._catalog = catalog
+        self._root_key = root_key
+        self._long = long
+
+    async def run(
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
+    ) -> Outcome:
+        """Lets an agent do a job.
+
+        Args:
+            agent: Who does it.
+            job: What is to be done.
+            scope: The part of the task that it belongs to.
+            timeout: The longest one model call may take; None for the agent's own.
+
+        Returns:
+            The answer, as its output schema wants it, with the evidence.
+
+        Raises:
+            Failed: The input does not fit, it gave up, needed too many turns or corrections, or a call
+                failed.
+            Stopped: The scope was stopped.
+        """
+        scope.check(job.step)
+        tools = tuple(self._catalog.tools[name] for name in agent.tools)
+        entry = self._own_entry(job)
+        built_on = job.depends_on | {job.id}
+        talk = Talk(
+            agent=agent,
+            job=job,
+            asked=self._catalog.models_of(agent),
+            calls=self._models,
+            toolbox=Toolbox(
+                agent.name, tools, job, self._book, self._caller, self._rollback, built_on=built_on
+            ),
+            timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
+            messages=_opening(agent, self._book.goal, job),
+            owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
+        )
+        _check(talk)
+        self._book.arm(entry)
+        try:
+            evidence: list[Evidence] = []
+            if not await talk.run(scope, lambda: self._long.is_due(talk)):
+                evidence = await self._long.go_on(talk, tools, scope)
+            _check_room(talk)
+        except BaseException as error:
+            self._settle_failed(talk, error)
+            raise
+        self._book.settle(job.id, talk.output)
+        own = [executed.evidence for executed in talk.toolbox.executed]
+        return Outcome(talk.output, [*own, *evidence], frozenset(talk.models))
+
+    def _settle_failed(self, talk: Talk, error: BaseException) -> None:
+        nobody_was_asked = isinstance(error, Failed) and error.certainly_nothing and not talk.models
+        if nobody_was_asked:
+            self._book.void(talk.job.id)
+        else:
+            self._book.settle(talk.job.id)
+
+    def _own_entry(self, job: Assignment) -> Entry:
+        return Entry(
+            id=job.id,
+            step=job.step,
+            compensation=job.compensation,
+            key=idempotency_key(self._root_key, job.path, job.round),
+            depends_on=job.depends_on,
+            input=job.input if isinstance(job.input, dict) else {"input": job.input},
+            task_queue=job.task_queue,
+        )
+
+
+def _check(talk: Talk) -> None:
+    """Refuses an input that no model should see, before anything is recorded."""
+    faults = check_input(talk.agent.input_schema, talk.job.input)
+    if faults:
+        reasons = "; ".join(str(fault) for fault in faults[:5])
+        raise talk.failed(FailureType.INVALID_INPUT, f"{talk.agent.name}: {reasons}")
+    talk.check_size()
+
+
+def _check_room(talk: Talk) -> None:
+    """Refuses an answer that is too large for the undo of the whole call, which carries input and output."""
+    converter = workflow.payload_converter()
+    size = sum(payload.ByteSize() for payload in converter.to_payloads([talk.job.input, talk.output]))
+    most = MAX_PAYLOAD - UNDO_OVERHEAD
+    if size > most:
+        message = f"input and answer of {talk.agent.name} have {size} bytes together; the most is {most}"
+        raise talk.failed(FailureType.PAYLOAD_TOO_LARGE, message)
+
+
+def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[Message]:
+    about_goal = f"The goal of the whole task: {goal}" if goal else ""
+    system = "\n\n".join(part for part in (agent.instructions.strip(), about_goal) if part)
+    user = [Message(role="user", content=json.dumps(job.input, ensure_ascii=False))]
+    if job.feedback:
+        complaints = "\n".join(f"- {line}" for line in job.feedback)
+        wrong = f"This was tried before, and undone. Do better than that; what was wrong:\n{complaints}"
+        user.append(Message(role="user", content=wrong))
+    return [Message(role="system", content=system), *user] if system else user

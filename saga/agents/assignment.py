@@ -1,0 +1,41 @@
+"""One job for a model agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..spec.retry import Retry
+from .model_caller import MODEL_RETRY
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One job for a model agent.
+
+    Attributes:
+        step: The id of the step.
+        path: Its place in the task.
+        round: 1, plus 1 for each re-run after an undo.
+        input: The agent's input; JSON.
+        depends_on: Ids of the ledger entries that it builds on.
+        compensation: What undoes the whole call.
+        retry: How its model calls are retried.
+        task_queue: A bulkhead for all its calls, or None for the task's own queue.
+        feedback: What was wrong with earlier attempts.
+    """
+
+    step: str
+    path: str
+    round: int
+    input: Any
+    depends_on: frozenset[str]
+    compensation: str
+    retry: Retry = MODEL_RETRY
+    task_queue: str | None = None
+    feedback: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``PATH#ROUND``: the id of its own ledger entry."""
+        return f"{self.path}#{self.round}"

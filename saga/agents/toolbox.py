@@ -1,0 +1,209 @@
+"""The tools of one run of an agent: each call an activity of its own, with its own undo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any
+
+from ..calls.call import Call, as_json
+from ..calls.caller import Caller
+from ..calls.rollback import Rollback
+from ..effect import Effect
+from ..errors import FailureType
+from ..failure import Failed, Stopped
+from ..names import nearest
+from ..record.task_record import Book
+from ..spec.catalog import ToolEntry
+from ..spec.retry import DEFAULT_TIMEOUT
+from ..temporal.stop_scope import StopScope
+from ..verdict import Evidence
+from .assignment import Assignment
+from .model_protocol import GIVE_UP, ToolCall, ToolSchema
+
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model is told about one of its tool calls.
+
+    Attributes:
+        text: The result as JSON, or an object with the key ``error``.
+        fault: Why there is no result; None where there is one.
+        executed: What was executed; None where nothing was.
+    """
+
+    text: str
+    fault: str | None = None
+    executed: Executed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """One executed call.
+
+    Attributes:
+        evidence: What validators and judges see of it.
+        entry: The id of its ledger entry, which has its arguments and its result; None where it has none,
+            or has failed.
+    """
+
+    evidence: Evidence
+    entry: str | None = None
+
+
+class Toolbox:
+    """The tools that an agent may call in one run, and no others.
+
+    Attributes:
+        executed: The calls that were executed, in the order in which they were asked for.
+        calls: How many calls have been made.
+        built_on: The ledger entries that the next call builds on.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        tools: Iterable[ToolEntry],
+        job: Assignment,
+        book: Book,
+        caller: Caller,
+        rollback: Rollback,
+        *,
+        built_on: frozenset[str],
+        calls: int = 0,
+        past_pivot: bool = False,
+    ) -> None:
+        """Fills a toolbox.
+
+        Args:
+            agent: The agent's name, for summaries.
+            tools: What it may call.
+            job: What they are used for.
+            book: The task's record.
+            caller: Makes the calls.
+            rollback: Undoes those that failed.
+            built_on: The ledger entries that the first call builds on.
+            calls: How many calls the conversation has made before.
+            past_pivot: Whether nothing may be done any more that would have to be undone.
+        """
+        self.executed: list[Executed] = []
+        self.calls = calls
+        self.built_on = built_on
+        self._past_pivot = past_pivot
+        self._agent = agent
+        self._tools = _by_model_name(tools)
+        self._job = job
+        self._book = book
+        self._caller = caller
+        self._rollback = rollback
+
+    def offered(self) -> tuple[ToolSchema, ...]:
+        """Returns what the model is shown: the tools and a way to give up; nothing where it has no tools."""
+        tools = [
+            ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
+            for name, tool in self._tools.items()
+        ]
+        return (*tools, GIVE_UP) if tools else ()
+
+    async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[Answer]:
+        """Makes the tool calls of one turn side by side.
+
+        Args:
+            wanted: What the model asks for.
+            scope: The part of the task that the calls belong to.
+
+        Returns:
+            One answer for each call, in order.
+
+        Raises:
+            Failed: A call failed and cannot be undone; all others have ended by then.
+            Stopped: The scope was stopped.
+        """
+        built_on = self.built_on
+        calls = [asyncio.ensure_future(self._use(call, built_on, scope)) for call in wanted]
+        answers: list[Answer] = []
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            answers.append(outcome)
+        self.executed += [answer.executed for answer in answers if answer.executed is not None]
+        return answers
+
+    async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> Answer:
+        tool = self._tools.get(wanted.name)
+        if tool is None:
+            return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
+        if (self._book.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
+            return refusal("past the point of no return nothing may be done that would have to be undone")
+        if wanted.arguments is None:
+            return refusal(wanted.invalid or "the arguments are no JSON object")
+        call = self._call(tool, wanted.arguments, built_on)
+        try:
+            result = as_json(await self._caller.call(call, scope))
+        except Stopped:
+            raise
+        except Failed as failed:
+            await self._take_back(call, failed, scope)
+            failure = failed.failure
+            evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
+            return refusal(
+                f"{failure.type}: {failure.message}", None if _never_ran(failed) else Executed(evidence)
+            )
+        if call.compensation is not None:
+            self.built_on |= {call.id}
+        evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
+        entry = None if call.compensation is None else call.id
+        return Answer(json.dumps(result, ensure_ascii=False), executed=Executed(evidence, entry))
+
+    def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
+        self.calls += 1
+        return Call(
+            step=self._job.step,
+            path=f"{self._job.path}/tool.{self.calls}",
+            activity=tool.name,
+            args=(arguments,),
+            effect=tool.effect,
+            input=arguments,
+            compensation=tool.compensate,
+            before=tool.before,
+            depends_on=built_on,
+            round=self._job.round,
+            timeout=tool.timeout or DEFAULT_TIMEOUT,
+            task_queue=self._job.task_queue,
+            interruptible=tool.interruptible,
+            summary=f"{self._agent} uses {tool.name}",
+        )
+
+    async def _take_back(self, call: Call, failed: Failed, scope: StopScope) -> None:
+        """Undoes a failed call at once: the model goes on, and nothing else would."""
+        if call.id not in self._book.ledger or failed.certainly_nothing:
+            return
+        if not await self._rollback.run(str(failed.failure), within=[call.id], scope=scope):
+            raise failed
+
+
+def refusal(reason: str, executed: Executed | None = None) -> Answer:
+    """Returns what a model is told about a call that gave no result."""
+    return Answer(json.dumps({"error": reason}, ensure_ascii=False), reason, executed)
+
+
+def _never_ran(failed: Failed) -> bool:
+    return failed.certainly_nothing and failed.failure.type == FailureType.INVALID_INPUT
+
+
+def _by_model_name(tools: Iterable[ToolEntry]) -> dict[str, ToolEntry]:
+    """Names tools as providers allow: the function's name, or with its bundle where two are alike."""
+    named: dict[str, ToolEntry] = {}
+    for tool in tools:
+        full = re.sub(r"[^A-Za-z0-9_-]", "__", tool.name)[-_LONGEST_NAME:]
+        short = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name.rpartition(".")[2])[-_LONGEST_NAME:]
+        numbered = (f"tool_{number}" for number in count(1))
+        name = next(n for n in chain((short, full), numbered) if n not in named and n != GIVE_UP.name)
+        named[name] = tool
+    return named

@@ -1,0 +1,1 @@
+"""The one door from a task to its activities, forward and back."""

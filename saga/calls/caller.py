@@ -1,0 +1,267 @@
+"""The one door from a task to its activities: each call is recorded, keyed, measured and timed here."""
+
+from __future__ import annotations
+
+from asyncio import Future, sleep
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError
+
+from ..effect import Effect
+from ..errors import FailureType
+from ..failure import Failed, Failure, Stopped, trim
+from ..ledger.idempotency import idempotency_key
+from ..ledger.ledger import Entry
+from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
+from ..record.task_record import Book
+from ..spec.catalog import CompensationEntry
+from ..spec.retry import DEFAULT_TIMEOUT, Retry
+from ..temporal.current_history import current_history_size
+from ..temporal.outgoing_message import OutgoingMessage
+from ..temporal.stop_scope import StopScope
+from .activity_failure import may_land_for, read_failure
+from .call import Call, as_json
+from .headers import CURRENT_HEADER, CallHeader
+from .reset_gate import Resets
+
+UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
+"""An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
+
+
+class Caller:
+    """Makes the calls of one task.
+
+    Attributes:
+        outgoing: Keeps what one workflow task sends under the size of one message.
+    """
+
+    def __init__(self, book: Book, root_key: str, resets: Resets) -> None:
+        """Args: root_key: see `idempotency_key`. resets: noticed before the next call."""
+        self._book = book
+        self._resets = resets
+        self._root_key = root_key
+        self.outgoing = OutgoingMessage()
+
+    async def call(self, call: Call, scope: StopScope) -> RawValue:
+        """Makes one forward call; its undo is in the ledger before it is scheduled.
+
+        Args:
+            call: What to call.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            The result as the data converter's payload.
+
+        Raises:
+            Stopped: The scope is, or was, stopped.
+            Failed: The call failed past its retries, timed out, or is too large, or the history is full.
+        """
+        scope.check(call.step)
+        await self._resets.pass_gate(call.step, scope)
+        if current_history_size().is_full:
+            message = "the history of the task has room left for its undos only"
+            failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
+            raise Failed(failure, certainly_nothing=True)
+        before = await self._before(call, scope)
+        payloads = workflow.payload_converter().to_payloads(list(call.args))
+        room = self._room(call, payloads, before)
+        key = idempotency_key(self._root_key, call.path, call.round)
+        await self.outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
+        scope.check(call.step)
+        if call.compensation is not None:
+            self._book.arm(self._entry(call, key, before))
+        header = CallHeader(
+            key=key,
+            step=call.step,
+            effect=call.effect,
+            compensation=call.compensation,
+            max_result=room,
+            retry=None if "retry_policy" in call.options else call.retry,
+            names=_names(call),
+            owner=call.owner,
+        )
+        future = _start(call, [RawValue(payload) for payload in payloads], header)
+        try:
+            result: RawValue = await (
+                scope.interruptible(call.step, future) if call.may_be_interrupted else future
+            )
+        except Stopped as stopped:
+            stopped.certainly_nothing = False
+            if call.compensation is not None:
+                self._book.settle(call.id)
+            raise
+        except ActivityError as error:
+            failed = read_failure(call, error, scope.reason)
+            await self._settle_failed(call, error, failed)
+            raise failed from error
+        if call.compensation is not None:
+            self._settle(call, result)
+        return result
+
+    async def undo(self, entry: Entry, reason: str) -> None:
+        """Calls the compensation of an entry, unless it has finished in a run that a reset has replaced.
+
+        Raises:
+            Failed: It failed past its retries.
+        """
+        if await self._resets.is_undone(entry.key):
+            return
+        undo = {
+            "input": entry.input,
+            "output": entry.output,
+            "before": entry.before,
+            "idempotency_key": entry.key,
+            "reason": trim(reason),
+            "step": entry.step,
+            "task_id": self._book.task_id,
+        }
+        path, _, round_ = entry.id.rpartition("#")
+        default = CompensationEntry(name=entry.compensation)
+        declared = self._book.compensations.get(entry.compensation, default)
+        retry = declared.retry or UNDO_RETRY
+        call = Call(
+            step=entry.step,
+            path=f"{path}/undo",
+            activity=entry.compensation,
+            args=(undo,),
+            effect=Effect.RETRIABLE,
+            round=int(round_),
+            timeout=declared.timeout or DEFAULT_TIMEOUT,
+            retry=retry,
+            task_queue=entry.task_queue,
+            summary=f"undo {entry.step}",
+        )
+        elsewhere = self._book.task_id != workflow.info().workflow_id
+        header = CallHeader(
+            key=entry.key,
+            step=entry.step,
+            retry=retry,
+            task_id=self._book.task_id if elsewhere else None,
+        )
+        payload = workflow.payload_converter().to_payload(undo)
+        await self.outgoing.make_room(payload.ByteSize())
+        try:
+            await _start(call, [RawValue(payload)], header)
+        except ActivityError as error:
+            raise read_failure(call, error, None) from error
+
+    async def local(
+        self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str
+    ) -> Any:
+        """Runs a short local activity and returns its JSON result; raises temporalio's ActivityError."""
+        return await workflow.execute_local_activity(
+            activity,
+            arg,
+            start_to_close_timeout=timeout,
+            schedule_to_close_timeout=timedelta(minutes=1),
+            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=5),
+            activity_id=activity_id,
+            summary=summary,
+        )
+
+    async def _before(self, call: Call, scope: StopScope) -> Any:
+        if call.before is None:
+            return None
+        reading = Call(
+            step=call.step,
+            path=f"{call.path}/before",
+            activity=call.before,
+            args=call.args,
+            effect=Effect.READ_ONLY,
+            round=call.round,
+            timeout=call.timeout,
+            retry=call.retry,
+            task_queue=call.task_queue,
+            summary=f"read before {call.step}",
+        )
+        return as_json(await self.call(reading, scope))
+
+    def _room(self, call: Call, payloads: Sequence[Payload], before: Any) -> int:
+        """Returns how large the result may be, so that the undo's argument stays within the limit too."""
+        size = sum(payload.ByteSize() for payload in payloads)
+        if call.compensation is None:
+            room = MAX_PAYLOAD
+        else:
+            before_size = 0 if before is None else workflow.payload_converter().to_payload(before).ByteSize()
+            room = MAX_PAYLOAD - size - before_size - UNDO_OVERHEAD
+        if size > MAX_PAYLOAD or room <= 0:
+            message = (
+                f"the input of {call.activity} has {size} bytes; "
+                f"calls and their undos carry at most {MAX_PAYLOAD}"
+            )
+            failure = Failure(step=call.step, type=FailureType.PAYLOAD_TOO_LARGE, message=message)
+            raise Failed(failure, certainly_nothing=True)
+        return room
+
+    def _entry(self, call: Call, key: str, before: Any) -> Entry:
+        assert call.compensation is not None
+        return Entry(
+            id=call.id,
+            step=call.step,
+            compensation=call.compensation,
+            key=key,
+            depends_on=call.depends_on,
+            input=call.input,
+            before=before,
+            task_queue=call.task_queue,
+        )
+
+    def _settle(self, call: Call, result: RawValue) -> None:
+        try:
+            output = as_json(result)
+        except Exception as error:
+            self._book.settle(call.id)
+            message = trim(f"the result of {call.activity} cannot be read: {error}")
+            failure = Failure(step=call.step, type=FailureType.INVALID_OUTPUT, message=message)
+            raise Failed(failure) from error
+        self._book.settle(call.id, output)
+
+    async def _settle_failed(self, call: Call, error: ActivityError, failed: Failed) -> None:
+        if call.compensation is None:
+            return
+        if failed.certainly_nothing:
+            self._book.void(call.id)
+            return
+        wait = may_land_for(call, error)
+        if wait is not None:
+            await sleep(wait.total_seconds())
+        self._book.settle(call.id)
+
+
+def _names(call: Call) -> tuple[str, ...] | None:
+    by_name = len(call.args) == 1 and call.args[0] is call.input
+    return None if by_name or call.compensation is None else tuple(call.input)
+
+
+def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
+    token = CURRENT_HEADER.set(header)
+    retry = call.retry
+    try:
+        options: dict[str, Any] = {
+            "task_queue": call.task_queue,
+            "start_to_close_timeout": call.timeout,
+            "heartbeat_timeout": call.heartbeat,
+            "retry_policy": RetryPolicy(
+                initial_interval=retry.initial,
+                backoff_coefficient=retry.factor,
+                maximum_interval=max(retry.max, retry.initial),
+                maximum_attempts=retry.attempts,
+            ),
+            "cancellation_type": (
+                workflow.ActivityCancellationType.TRY_CANCEL
+                if call.effect is Effect.READ_ONLY
+                else workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            ),
+            "summary": call.summary,
+            **call.options,
+        }
+        return workflow.start_activity(
+            call.activity, args=args, result_type=RawValue, activity_id=call.id, **options
+        )
+    finally:
+        CURRENT_HEADER.reset(token)

@@ -1,0 +1,1 @@
+"""Child workflows, and what they hand over to their parent."""

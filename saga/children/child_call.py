@@ -1,0 +1,45 @@
+"""One child workflow to be started, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ..effect import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One child workflow.
+
+    Attributes:
+        step: The id of the step that it belongs to.
+        path: Its place in the task.
+        round: 1, plus 1 for each re-run after an undo.
+        workflow: Its type.
+        input: Its argument; JSON.
+        depends_on: Ids of the ledger entries that it builds on.
+        effect: What it does to the world, taken as a whole.
+        timeout: After how long it is cancelled, and so rolled back; None for never.
+        task_queue: Its workers' queue; None for the task's own.
+        ends_undone: Whether it is a task of ours, whose cancelled end says that everything is undone.
+        further: More arguments, where a workflow of ours takes them.
+    """
+
+    step: str
+    path: str
+    round: int
+    workflow: str
+    input: Any
+    depends_on: frozenset[str]
+    effect: Effect
+    timeout: timedelta | None
+    task_queue: str | None
+    ends_undone: bool
+    further: tuple[Any, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``PATH#ROUND``: the id of its ledger entry while it runs."""
+        return f"{self.path}#{self.round}"

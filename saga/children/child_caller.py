@@ -1,0 +1,234 @@
+"""Child workflows of one task: each rolls back with its parent, running or finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    FailureError,
+    TerminatedError,
+    TimeoutError,
+    WorkflowAlreadyStartedError,
+)
+
+from ..calls.activity_failure import NOTHING_RAN
+from ..calls.headers import CURRENT_HEADER, CallHeader
+from ..duration import format_duration
+from ..errors import FailureType
+from ..failure import Failed, Failure, Stopped, trim
+from ..history_format import RECOVER_CHILD
+from ..ledger.idempotency import idempotency_key
+from ..ledger.ledger import Entry
+from ..limits.payload_size import MAX_PAYLOAD
+from ..limits.usage import Usage
+from ..record.task_record import Book
+from ..temporal.outgoing_message import OutgoingMessage
+from ..temporal.stop_scope import StopScope
+from .child_call import Child
+from .child_questions import ChildWaits
+from .handover import absorbed, read_handover
+
+_UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
+
+
+class ChildCalls:
+    """Starts the child workflows of one task, and takes their ledgers over."""
+
+    def __init__(self, book: Book, root_key: str, outgoing: OutgoingMessage, waits: ChildWaits) -> None:
+        """Prepares calls.
+
+        Args:
+            book: The task's record.
+            root_key: See `idempotency_key`.
+            outgoing: Shared with the task's other calls.
+            waits: What its children wait for.
+        """
+        self._book = book
+        self._root_key = root_key
+        self._outgoing = outgoing
+        self._waits = waits
+
+    async def call(self, child: Child, scope: StopScope) -> Any:
+        """Runs a child to its end.
+
+        While it runs, one entry of the ledger stands for all of it: should somebody end it by force, its
+        effects are undone from its history. When it has completed, its own entries take that one's place.
+
+        Args:
+            child: What to start.
+            scope: The part of the task that it belongs to; a stop cancels the child, which rolls back.
+
+        Returns:
+            Its result as JSON.
+
+        Raises:
+            Failed: It failed, was refused, cancelled or ended by somebody else, or took too long.
+            Stopped: The scope is, or was, stopped.
+        """
+        scope.check(child.step)
+        payloads = workflow.payload_converter().to_payloads([child.input, *child.further])
+        sizes = [payload.ByteSize() for payload in payloads]
+        if max(sizes) > MAX_PAYLOAD:
+            message = f"the input of {child.workflow} has {max(sizes)} bytes; the most is {MAX_PAYLOAD}"
+            raise self._failed(child, FailureType.PAYLOAD_TOO_LARGE, message, nothing=True)
+        await self._outgoing.make_room(sum(sizes))
+        scope.check(child.step)
+        workflow_id = f"{workflow.info().workflow_id}/{child.id}"
+        key = idempotency_key(self._root_key, child.path, child.round)
+        self._book.arm(
+            Entry(
+                id=child.id,
+                step=child.step,
+                compensation=RECOVER_CHILD,
+                key=key,
+                depends_on=child.depends_on,
+                input={"workflow_id": workflow_id},
+                task_queue=child.task_queue,
+            )
+        )
+        try:
+            handle = await self._start(child, workflow_id, key, payloads)
+        except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
+            self._book.void(child.id)
+            message = f"{child.workflow} was not started: {error}"
+            raise self._failed(child, FailureType.CHILD_ENDED, message, nothing=True) from error
+        return await self._outcome(child, handle, scope)
+
+    async def _start(
+        self, child: Child, workflow_id: str, key: str, payloads: Sequence[Payload]
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        header = CallHeader(
+            key=key,
+            step=child.step,
+            effect=child.effect,
+            compensation=RECOVER_CHILD,
+            ends_undone=child.ends_undone,
+        )
+        CURRENT_HEADER.set(header)
+        try:
+            starting = workflow.start_child_workflow(
+                child.workflow,
+                args=[RawValue(payload) for payload in payloads],
+                id=workflow_id,
+                task_queue=child.task_queue,
+                result_type=RawValue,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                # The default ends a child without any undo when its parent is ended by force.
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{child.step} of {workflow.info().workflow_id}"[:200],
+            )
+            return await starting
+        finally:
+            CURRENT_HEADER.set(None)  # not reset: after an eviction this runs in another context
+
+    async def _outcome(
+        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+    ) -> Any:
+        watch = _Watch(child, handle, scope)
+        watching = asyncio.create_task(watch.run())
+        try:
+            result: RawValue = await handle
+        except ChildWorkflowError as error:
+            raise self._ended(child, error, scope, too_late=watch.too_late) from error
+        finally:
+            watching.cancel()
+            self._waits.over(handle.id)
+        return self._absorb(child, result, scope)
+
+    def _absorb(self, child: Child, result: RawValue, scope: StopScope) -> Any:
+        handed = read_handover(workflow.payload_converter().from_payload(result.payload))
+        self._book.void(child.id)
+        self._book.absorb(
+            child.step,
+            absorbed(
+                handed, path=child.path, round_=child.round, step=child.step, depends_on=child.depends_on
+            ),
+            handed.compensations,
+            handed.usage,
+        )
+        if handed.committed:
+            self._book.commit(child.step)
+            scope.seal()
+        return handed.result
+
+    def _ended(self, child: Child, error: ChildWorkflowError, scope: StopScope, *, too_late: bool) -> Failed:
+        failed = self._read_end(child, error, too_late=too_late)
+        self._count(child, error.cause)
+        if failed.certainly_nothing:
+            self._book.void(child.id)
+        else:
+            self._book.settle(child.id)
+        if scope.reason is None:
+            return failed
+        stopped = Stopped(child.step, scope.reason)
+        stopped.certainly_nothing = failed.certainly_nothing
+        return stopped
+
+    def _count(self, child: Child, cause: BaseException | None) -> None:
+        """Adds what a failed child has spent, where it says so."""
+        if not isinstance(cause, ApplicationError) or cause.type not in _UNDONE or not cause.details:
+            return
+        self._book.absorb(child.step, (), (), Usage.model_validate(cause.details[0]["usage"]))
+
+    def _read_end(self, child: Child, error: ChildWorkflowError, *, too_late: bool) -> Failed:
+        cause = error.cause
+        if isinstance(cause, CancelledError):
+            if too_late and child.timeout is not None:
+                message = f"{child.workflow} took longer than {format_duration(child.timeout)}"
+                return self._failed(child, FailureType.TIMEOUT, message, nothing=child.ends_undone)
+            message = f"{child.workflow} was cancelled by somebody"
+            return self._failed(child, FailureType.CHILD_ENDED, message, nothing=child.ends_undone)
+        if isinstance(cause, TerminatedError | TimeoutError):
+            how = "terminated" if isinstance(cause, TerminatedError) else "ended by its timeout"
+            return self._failed(child, FailureType.CHILD_ENDED, f"{child.workflow} was {how}")
+        if isinstance(cause, ApplicationError):
+            type_ = cause.type or "Error"
+            if type_ == FailureType.ROLLED_BACK and cause.details:
+                type_ = cause.details[0].get("failure", {}).get("type", type_)
+            undone = cause.type == FailureType.ROLLED_BACK or cause.type in NOTHING_RAN
+            return self._failed(child, type_, cause.message, nothing=undone)
+        return self._failed(child, type(cause or error).__name__, str(cause or error))
+
+    @staticmethod
+    def _failed(child: Child, type_: str, message: str, *, nothing: bool = False) -> Failed:
+        failure = Failure(step=child.step, type=type_, message=trim(message))
+        return Failed(failure, certainly_nothing=nothing)
+
+
+class _Watch:
+    """Cancels a child when its time has come.
+
+    Attributes:
+        too_late: Whether it was cancelled because it took too long.
+    """
+
+    def __init__(
+        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+    ) -> None:
+        """Args: scope: a stop of it cancels the child."""
+        self.too_late = False
+        self._child = child
+        self._handle = handle
+        self._scope = scope
+
+    async def run(self) -> None:
+        """Waits, and cancels once."""
+        try:
+            await workflow.wait_condition(
+                lambda: self._scope.stopped, timeout=self._child.timeout, timeout_summary="timeout of a child"
+            )
+        except asyncio.TimeoutError:  # noqa: UP041 - the short name is Temporal's
+            self.too_late = True
+        # Its handle would cancel its first run, and the request is lost where that has continued as new.
+        with suppress(FailureError):
+            await workflow.get_external_workflow_handle(self._handle.id).cancel()

@@ -1,0 +1,153 @@
+"""What a finished child hands to its parent: its result, and what has to be undone of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from ..errors import FailureType
+from ..ledger.carry_over import direct
+from ..ledger.ledger import Entry, EntryState
+from ..limits.payload_size import MAX_PAYLOAD
+from ..limits.usage import Usage
+from ..record.task_record import Book
+from ..spec.catalog import CompensationEntry
+
+
+class HandedEntry(BaseModel):
+    """One entry of the child's ledger whose effect stands; see `Entry`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    compensation: str
+    key: str
+    depends_on: tuple[str, ...] = ()
+    input: Any = None
+    before: Any = None
+    output: Any = None
+    task_queue: str
+
+
+class HandOver(BaseModel):
+    """The result of a workflow that a saga has started as its child.
+
+    Attributes:
+        handover: Version of this format, and what tells it from any other result.
+        result: What the child would have returned to anybody else; JSON.
+        entries: Its ledger, oldest first.
+        compensations: What is declared of those that the entries name.
+        usage: What it has spent.
+        committed: Whether it has passed its pivot.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    handover: Literal[1] = 1
+    result: Any = None
+    entries: tuple[HandedEntry, ...] = ()
+    compensations: tuple[CompensationEntry, ...] = ()
+    usage: Usage = Usage()
+    committed: bool = False
+
+
+def hand_over(result: Any, books: Sequence[Book]) -> dict[str, Any]:
+    """Makes the hand-over of the running workflow, which has a parent.
+
+    Raises:
+        ApplicationError: It is too large for one payload (type ``PayloadTooLarge``).
+    """
+    converter = workflow.payload_converter()
+    queue = workflow.info().task_queue
+    plain = converter.from_payload(converter.to_payload(result))
+    handed = HandOver(
+        result=plain,
+        entries=tuple(entry for book in books for entry in _handed(book, queue)),
+        compensations=tuple(entry for book in books for entry in _declared(book)),
+        usage=_sum(book.usage for book in books),
+        committed=any(book.committed for book in books),
+    )
+    value = handed.model_dump(mode="json", exclude_defaults=False)
+    size = converter.to_payload(value).ByteSize()
+    if size > MAX_PAYLOAD:
+        message = f"result and ledger of a child have {size} bytes together; the most is {MAX_PAYLOAD}"
+        raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
+    return value
+
+
+def read_handover(value: Any) -> HandOver:
+    """Reads the result of a child; what is no hand-over comes from a workflow that has no saga."""
+    try:
+        return HandOver.model_validate(value)
+    except ValidationError:
+        return HandOver(result=value)
+
+
+def standing(book: Book) -> list[Entry]:
+    """Returns the entries of a book whose effects stand, oldest first."""
+    return [entry for entry in book.remaining() if entry.state is not EntryState.SKIPPED]
+
+
+def absorbed(
+    handed: HandOver, *, path: str, round_: int, step: str, depends_on: frozenset[str]
+) -> list[Entry]:
+    """Turns a child's ledger into entries of its parent's.
+
+    Args:
+        handed: What the child has handed over.
+        path: Of the child's call.
+        round_: Of the child's call.
+        step: The parent's step.
+        depends_on: What the child's call was built on.
+
+    Returns:
+        Entries that are still to be armed and settled, oldest first.
+    """
+    under = f"{path}/{round_}/"
+    known = {entry.id for entry in handed.entries}
+    return [
+        Entry(
+            id=f"{under}{entry.id}",
+            step=step,
+            compensation=entry.compensation,
+            key=entry.key,
+            depends_on=depends_on | {f"{under}{need}" for need in entry.depends_on if need in known},
+            input=entry.input,
+            before=entry.before,
+            output=entry.output,
+            task_queue=entry.task_queue,
+        )
+        for entry in handed.entries
+    ]
+
+
+def _handed(book: Book, queue: str) -> Iterator[HandedEntry]:
+    entries = standing(book)
+    known = {entry.id: position for position, entry in enumerate(entries)}
+    for entry in entries:
+        yield HandedEntry(
+            id=entry.id,
+            compensation=entry.compensation,
+            key=entry.key,
+            depends_on=direct(entry, known, book.ledger),
+            input=entry.input,
+            before=entry.before,
+            output=entry.output,
+            task_queue=entry.task_queue or queue,
+        )
+
+
+def _declared(book: Book) -> list[CompensationEntry]:
+    names = {entry.compensation for entry in standing(book)}
+    return [entry for name, entry in book.compensations.items() if name in names]
+
+
+def _sum(usages: Iterable[Usage]) -> Usage:
+    total = Usage()
+    for usage in usages:
+        total = total.joined(usage)
+    return total

@@ -1,0 +1,39 @@
+"""The end of a workflow that a saga has started: handed over, or undone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio import workflow
+
+from ..record.task_state import TaskState
+from ..temporal.cancel_watch import CancelWatch
+from .lifecycle import Lifecycle, failure_of
+from .run_context import OPENED, Parts
+
+
+async def undo_completed(error: BaseException) -> BaseException:
+    """Undoes the sagas of a child that had completed before the child failed.
+
+    To anybody else what a completed saga did is to stay. To the saga of the parent the child is one step,
+    and the step has failed.
+
+    Args:
+        error: How the child ends.
+
+    Returns:
+        What it is to raise: the same, or how the undo has ended.
+    """
+    if isinstance(error, asyncio.CancelledError) and workflow.cancellation_reason() is None:
+        return error  # it is only evicted
+    for parts in reversed(OPENED.get() or []):
+        if parts.book.state is TaskState.COMPLETED and parts.book.remaining() and not parts.book.committed:
+            error = await CancelWatch().outlast(_undo(parts, error), lambda: None)
+    return error
+
+
+async def _undo(parts: Parts, error: BaseException) -> BaseException:
+    life = Lifecycle(parts)
+    await life.undo(failure_of(error))
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return life.ended(cancelled=cancelled, cause=error)

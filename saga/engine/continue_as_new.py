@@ -1,0 +1,182 @@
+"""A task on its way into a continued run: what it needs to go on, and to go back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from ..expressions.expression import compile_expression
+from ..expressions.template import expressions
+from ..history_format import FORMAT_VERSION
+from ..ledger.carry_over import CarriedEntry, carry, restore
+from ..limits.payload_size import MAX_MESSAGE, MAX_PAYLOAD
+from ..limits.usage import Usage
+from ..record.step_record import Progress, StepState
+from ..record.task_record import Book
+from ..spec.catalog import CompensationEntry
+from ..spec.graph import every_step, places, validation_places
+from ..spec.snapshot import Snapshot
+from ..spec.task_spec import TaskSpec
+
+MAX_LOG = 100
+"""Lines of the log that travel along."""
+
+PAGES = 3
+"""The most arguments of a continued run, where the workflow takes more than one: together they stay well
+under the size of one message."""
+
+_FRAME = 1000
+
+
+class CarriedTask(BaseModel):
+    """The first argument of a continued run is a list of this one; further ones are lists of entries.
+
+    Attributes:
+        carried: Version of this format, and what tells it from any other argument.
+        snapshot: The only spec and catalog that the task uses.
+        input: The task's input.
+        deadline: When the task is to be rolled back, if at all.
+        lines: How many lines the log has had.
+        entries: The ledger; empty where it follows in further arguments.
+
+    The others are those of `Book`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    carried: int = FORMAT_VERSION
+    snapshot: Snapshot
+    input: Any = None
+    deadline: datetime | None = None
+    steps: dict[str, Progress]
+    usage: Usage
+    log: list[dict[str, Any]]
+    lines: int
+    facts: dict[str, Any] = Field(default_factory=dict)
+    events: list[dict[str, Any]] = Field(default_factory=list)
+    feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    reruns: dict[str, int] = Field(default_factory=dict)
+    rounds: dict[str, int] = Field(default_factory=dict)
+    committed: bool = False
+    protected: tuple[str, ...] = ()
+    undo_order: tuple[str, ...] = ()
+    compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
+    entries: tuple[CarriedEntry, ...] = ()
+
+    def fill(self, book: Book, entries: Sequence[CarriedEntry]) -> None:
+        """Puts everything into a book that has just been opened."""
+        book.steps = dict(self.steps)
+        book.usage = self.usage
+        book.log, book.lines = list(self.log), self.lines
+        book.facts, book.feedback = dict(self.facts), {k: list(v) for k, v in self.feedback.items()}
+        book.events = list(self.events)
+        book.reruns, book.rounds = dict(self.reruns), dict(self.rounds)
+        book.committed, book.protected = self.committed, frozenset(self.protected)
+        book.undo_order = list(self.undo_order)
+        book.compensations = dict(self.compensations)
+        book.ledger = restore(entries)
+
+
+def arguments_of(
+    book: Book, snapshot: Snapshot, task_input: Any, deadline: datetime | None, *, most: int
+) -> list[RawValue] | None:
+    """Packs a task of which nothing runs.
+
+    Args:
+        book: The task's record.
+        snapshot: See `CarriedTask`, as for the others.
+        task_input: Its input.
+        deadline: When it is to be rolled back.
+        most: How many arguments the workflow takes.
+
+    Returns:
+        The arguments of the continued run; None where they are too large for it.
+    """
+    assert snapshot.spec is not None
+    wanted = _referenced(snapshot.spec)
+    declared = snapshot.catalog.compensations
+    task = CarriedTask(
+        snapshot=snapshot,
+        input=task_input,
+        deadline=deadline,
+        steps={name: _without_output(name, progress, wanted) for name, progress in book.steps.items()},
+        usage=book.usage,
+        log=book.log[-MAX_LOG:],
+        lines=book.lines,
+        facts=book.facts,
+        events=book.events,
+        feedback=book.feedback,
+        reruns=book.reruns,
+        rounds=book.rounds,
+        committed=book.committed,
+        protected=tuple(sorted(book.protected)),
+        undo_order=tuple(book.undo_order),
+        compensations={name: e for name, e in book.compensations.items() if name not in declared},
+    )
+    ledger = carry(book.ledger)
+    whole = task.model_copy(update={"entries": tuple(ledger)})
+    pages = [[_dump(whole)]] if _size(_dump(whole)) <= MAX_PAYLOAD else [[_dump(task)], *_pages(ledger)]
+    payloads = [workflow.payload_converter().to_payload(page) for page in pages]
+    sizes = [payload.ByteSize() for payload in payloads]
+    if len(payloads) > most or max(sizes) > MAX_PAYLOAD or sum(sizes) > MAX_MESSAGE:
+        return None
+    return [RawValue(payload) for payload in payloads]
+
+
+def read_carried(arguments: Sequence[Any]) -> tuple[CarriedTask, list[CarriedEntry]]:
+    """Unpacks what `arguments_of` has packed, already decoded."""
+    task = CarriedTask.model_validate(arguments[0][0])
+    further = [CarriedEntry.model_validate(item) for page in arguments[1:] for item in page]
+    return task, [*task.entries, *further]
+
+
+def _referenced(spec: TaskSpec) -> frozenset[str] | None:
+    """Returns the steps whose outputs may still be read; None for all."""
+    steps = list(every_step(spec.steps))
+    validations = [*spec.validate_, *(v for step in steps for v in step.validate_)]
+    if spec.output is None or any(v.rule is None for v in validations):
+        return None  # a validator sees the outputs of all steps before its own
+    sources = [place.source for step in steps for place in places(step)]
+    sources += [source for _, source in expressions(spec.output)]
+    sources += [place.source for place in validation_places(spec.validate_)]
+    paths = [path for source in sources for path in compile_expression(source).paths]
+    return frozenset(str(path.parts[0]) for path in paths if path.root == "steps" and path.parts)
+
+
+def _without_output(name: str, progress: Progress, wanted: frozenset[str] | None) -> Progress:
+    # A step inside a group, or one that may run again, is made anew then.
+    if wanted is None or name in wanted or progress.state is not StepState.COMPLETED:
+        return progress
+    return Progress(**{**_fields(progress), "output": None})
+
+
+def _fields(progress: Progress) -> dict[str, Any]:
+    return {name: getattr(progress, name) for name in Progress.__dataclass_fields__}
+
+
+def _pages(entries: Sequence[CarriedEntry]) -> list[list[Any]]:
+    """Spreads entries over pages that stay under the size of one payload."""
+    pages: list[list[Any]] = [[]]
+    room = MAX_PAYLOAD - _FRAME
+    for entry in entries:
+        dumped = _dump(entry)
+        size = _size(dumped)
+        if size > room and pages[-1]:
+            pages.append([])
+            room = MAX_PAYLOAD - _FRAME
+        pages[-1].append(dumped)
+        room -= size
+    return pages
+
+
+def _dump(value: BaseModel) -> Any:
+    return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _size(value: Any) -> int:
+    return workflow.payload_converter().to_payload(value).ByteSize()

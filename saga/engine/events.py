@@ -1,0 +1,116 @@
+"""Events from outside: the signal ``event``, kept until a step has waited for it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from temporalio import workflow
+
+from ..errors import ExpressionError
+from ..expressions.expression import compile_expression
+from ..record.task_record import Book
+from ..temporal.handlers import serve_signal
+from ..temporal.stop_scope import StopScope
+
+MAX_EVENTS = 1_000
+MAX_BYTES = 200_000
+"""How many events, and bytes of them, a task keeps; the oldest go first. They travel into a continued run."""
+
+
+class Event(BaseModel):
+    """The argument of the signal ``event``.
+
+    Attributes:
+        name: What has happened.
+        payload: More about it; JSON.
+        id: Where it is given, the same event counts once however often it is sent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    payload: Any = None
+    id: str | None = None
+
+
+class Events:
+    """Takes events, and lets steps wait for them.
+
+    An event satisfies every step that waits for it, whether it comes before or after the step has begun.
+    """
+
+    def __init__(self, book: Book) -> None:
+        """Serves the signal from now on."""
+        self._book = book
+        self._count = 0
+        serve_signal("event", self._take)
+
+    def _take(self, argument: Any = None) -> None:
+        try:
+            event = Event.model_validate(argument)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+            self._book.note("somebody", "sends an event that cannot be read", "", faults)
+            return
+        known = self._book.events
+        if event.id is not None and any(other["id"] == event.id for other in known):
+            return
+        self._book.note("somebody", f"event {event.name}", "", event.id or "")
+        known.append(event.model_dump(mode="json"))
+        while len(known) > MAX_EVENTS or (len(known) > 1 and _size(known) > MAX_BYTES):
+            known.pop(0)
+        self._count += 1
+
+    async def until(
+        self,
+        name: str,
+        where: str | None,
+        variables: dict[str, Any],
+        scope: StopScope,
+        deadline: timedelta | None,
+    ) -> dict[str, Any] | None:
+        """Waits for an event.
+
+        Args:
+            name: Its name.
+            where: A condition on it; None for any.
+            variables: What the condition sees beside ``event``, the payload.
+            scope: A stop ends the wait.
+            deadline: How long at most; None for as long as it takes.
+
+        Returns:
+            The event; None where it has not come in time, or the scope was stopped.
+        """
+        found: dict[str, Any] | None = None
+        seen = -1
+
+        def has_come() -> bool:
+            nonlocal found, seen
+            if seen != self._count:
+                seen = self._count
+                found = next((e for e in self._book.events if _fits(e, name, where, variables)), None)
+            return found is not None or scope.stopped
+
+        try:
+            await workflow.wait_condition(has_come, timeout=deadline, timeout_summary=f"event {name}"[:200])
+        except TimeoutError:
+            return None
+        return found
+
+
+def _fits(event: dict[str, Any], name: str, where: str | None, variables: dict[str, Any]) -> bool:
+    if event["name"] != name:
+        return False
+    if where is None:
+        return True
+    try:
+        return compile_expression(where).evaluate({**variables, "event": event["payload"]}) is True
+    except ExpressionError:
+        return False  # it has not what the condition reads: it is another one
+
+
+def _size(events: list[dict[str, Any]]) -> int:
+    return len(json.dumps(events, ensure_ascii=False))

@@ -1,0 +1,111 @@
+"""From the start of a task to its end: state, search attributes, rollback, and the error it ends with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio.exceptions import ApplicationError, FailureError
+
+from ..errors import FailureType
+from ..failure import CallFailed, Failed, Failure, trim
+from ..record.task_state import TaskState
+from .run_context import Parts
+
+MAX_REMAINING = 500
+"""Entries that a failure lists: it has to fit into one payload. The board, and recover, have them all."""
+
+
+class Lifecycle:
+    """Ends one task whole or undone."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Args: parts: what the task is run with."""
+        self._book = parts.book
+        self._status = parts.status
+        self._rollback = parts.rollback
+
+    def begin(self) -> None:
+        """Shows the task as running."""
+        self._status.begin()
+
+    def complete(self) -> None:
+        """Shows the task as completed."""
+        self._status.enter(TaskState.COMPLETED)
+
+    async def undo(self, failure: Failure) -> None:
+        """Undoes everything; what still stands afterwards, nobody has resolved in time."""
+        self._book.blame(failure)
+        if self._book.ledger.open():
+            self._status.enter(TaskState.COMPENSATING, failure.step)
+        await self._rollback.run(str(failure))
+
+    def ended(self, *, cancelled: bool, cause: BaseException | None) -> BaseException:
+        """Shows how the task ended and returns what its workflow must raise.
+
+        Args:
+            cancelled: Whether the task ends because it was asked to.
+            cause: What broke it, if anything did; its traceback stays with the failure.
+        """
+        remaining = self._book.remaining()
+        if cancelled and not remaining and not self._book.committed:
+            self._status.enter(TaskState.CANCELLED)
+            return asyncio.CancelledError("cancelled and undone")
+        failure = self._book.failure
+        assert failure is not None
+        details: dict[str, Any] = {
+            "failure": failure.model_dump(mode="json"),
+            "undone": self._book.undone_steps(),
+            "not_undone": self._book.not_undone_steps(),
+            "usage": self._book.usage.report(),
+        }
+        if not remaining and not self._book.committed:
+            self._status.enter(TaskState.ROLLED_BACK)
+            error = ApplicationError(str(failure), details, type=FailureType.ROLLED_BACK, non_retryable=True)
+        else:
+            self._status.enter(TaskState.ROLLBACK_INCOMPLETE)
+            details["remaining"] = [
+                {
+                    "id": e.id,
+                    "step": e.step,
+                    "compensation": e.compensation,
+                    "state": e.state.value,
+                    "error": e.error,
+                }
+                for e in remaining[:MAX_REMAINING]
+            ]
+            details["remaining_count"] = len(remaining)
+            details["committed"] = self._book.committed
+            standing = ", ".join(details["not_undone"])
+            message = f"{failure}; and these steps are not undone: {standing}"
+            if self._book.committed:
+                message = f"{failure}; past the point of no return, what came before it stands: {standing}"
+            error = ApplicationError(
+                message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True
+            )
+        error.__cause__ = _small(cause)
+        return error
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Says as a `Failure` what an exception means.
+
+    An ordinary one is a bug and keeps its type's name. Of a group, as a ``TaskGroup`` raises it, the first
+    one counts.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return failure_of(error.exceptions[0])
+    if isinstance(error, Failed):
+        return error.failure
+    if isinstance(error, CallFailed):
+        return error.record
+    if isinstance(error, ApplicationError):
+        return Failure(step="", type=error.type or "ApplicationError", message=trim(error.message))
+    if isinstance(error, FailureError):
+        return Failure(step="", type=type(error).__name__, message=trim(str(error.cause or error)))
+    return Failure(step="", type=type(error).__name__, message=trim(str(error)))
+
+
+def _small(cause: BaseException | None) -> BaseException | None:
+    """Keeps the traceback of a bug; a failed call is in history with its own failure already."""
+    return None if cause is None or isinstance(cause, Failed | CallFailed) else cause

@@ -1,0 +1,125 @@
+"""From a workflow's input to a running task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from ..calls.headers import PARENT
+from ..errors import FailureType
+from ..names import nearest
+from ..record.task_state import TaskState
+from ..spec.snapshot import Question
+from ..temporal.task_marker import mark_as_task
+from .continue_as_new import read_carried
+from .engine import Engine
+from .lifecycle import failure_of
+from .opening import open_book, take_snapshot
+
+_KEYS = ("task", "spec", "input")
+
+
+def read_request(arguments: Sequence[RawValue]) -> Question:
+    """Reads the input of ``AgentTask``.
+
+    Raises:
+        ApplicationError: It has another shape; nothing has run.
+    """
+    request = _only_argument("AgentTask", arguments)
+    if not isinstance(request, Mapping):
+        raise _refused('the input is {"task": NAME, "input": {...}} or {"spec": {...}, "input": {...}}')
+    for key in request:
+        if key not in _KEYS:
+            raise _refused(f"there is no key {key!r} here{nearest(str(key), _KEYS)}")
+    task, spec = request.get("task"), request.get("spec")
+    if (task is None) == (spec is None):
+        raise _refused("say exactly one of task and spec")
+    if task is not None and not isinstance(task, str):
+        raise _refused("task must be the name of a registered task")
+    return Question(task=task, spec=spec, input=request.get("input", {}))
+
+
+def read_registered(task: str, args: Sequence[RawValue]) -> Question:
+    """Reads the arguments of a registered task.
+
+    Raises:
+        ApplicationError: There is more than one, or it is not JSON; nothing has run.
+    """
+    value = _only_argument(task, args)
+    return Question(task=task, input={} if value is None else value)
+
+
+async def run_task(arguments: Sequence[RawValue], read: Callable[[Sequence[RawValue]], Question]) -> Any:
+    """Runs a task to its end.
+
+    Args:
+        arguments: Those of the workflow.
+        read: Reads them, where they do not come from an earlier run of the task.
+
+    Returns:
+        A `TaskResult` as JSON.
+
+    Raises:
+        ApplicationError: The arguments are wrong, or as `Engine.run`.
+    """
+    mark_as_task()
+    if _is_continued(arguments):
+        engine = _restored(arguments)
+    else:
+        engine = await _begun(read(arguments))
+    result = await engine.run()
+    return result.model_dump(mode="json") if PARENT.get() is None else result.output
+
+
+def _is_continued(arguments: Sequence[RawValue]) -> bool:
+    """Says whether the arguments are an earlier run's; no caller can make them look so."""
+    if workflow.info().continued_run_id is None or not arguments:
+        return False
+    value = workflow.payload_converter().from_payload(arguments[0].payload)
+    return (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "snapshot" in value[0]
+    )
+
+
+def _restored(arguments: Sequence[RawValue]) -> Engine:
+    converter = workflow.payload_converter()
+    task, entries = read_carried([converter.from_payload(argument.payload) for argument in arguments])
+    book = open_book(task.snapshot.task)
+    task.fill(book, entries)
+    return Engine(book, task.snapshot, task.input, task.deadline)
+
+
+async def _begun(question: Question) -> Engine:
+    book = open_book(question.task or _name_in(question.spec))
+    try:
+        snapshot = await take_snapshot(question)
+    except ApplicationError as error:
+        book.blame(failure_of(error))
+        book.enter(TaskState.ROLLED_BACK)
+        raise
+    return Engine(book, snapshot, question.input)
+
+
+def _only_argument(task: str, args: Sequence[RawValue]) -> Any:
+    if len(args) > 1:
+        raise _refused(f"{task} takes one argument, its input, and not {len(args)}")
+    try:
+        value = workflow.payload_converter().from_payload(args[0].payload) if args else None
+    except Exception as error:
+        raise _refused(f"the input of {task} is not JSON: {error}") from None
+    if isinstance(value, bytes):
+        raise _refused(f"the input of {task} is not JSON but {len(value)} bytes")
+    return value
+
+
+def _name_in(spec: Any) -> str:
+    name = spec.get("name") if isinstance(spec, Mapping) else None
+    return name if isinstance(name, str) else "?"
+
+
+def _refused(message: str) -> ApplicationError:
+    return ApplicationError(message, type=FailureType.INVALID_INPUT, non_retryable=True)

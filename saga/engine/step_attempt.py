@@ -1,0 +1,314 @@
+"""One attempt of a step: it calls an agent, a tool or the steps of a group, and has the output checked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..agents.agent_runner import Outcome
+from ..agents.assignment import Assignment
+from ..agents.model_caller import MODEL_RETRY
+from ..calls.call import Call, as_json
+from ..children.child_call import Child
+from ..effect import Effect
+from ..errors import ExpressionError, FailureType
+from ..expressions.template import render
+from ..failure import Failed, Failure
+from ..names import nearest
+from ..people.questions import Check, fits
+from ..spec.catalog import AgentEntry, ToolEntry
+from ..spec.pivot_rules import effects_of
+from ..spec.retry import DEFAULT_TIMEOUT, Retry
+from ..spec.task_spec import Step
+from ..temporal.stop_scope import StopScope
+from ..verdict import Subject
+from ..verification.verifier import Claim
+from .run_context import Parts
+from .step_wait import StepWait
+
+
+class Surroundings(Protocol):
+    """The graph that a step runs in.
+
+    Attributes:
+        parts: What the task is run with.
+        prefix: Path of the group around it, with a slash at the end; empty for none.
+    """
+
+    parts: Parts
+    prefix: str
+
+    def name_of(self, step_id: str) -> str:
+        """Returns what the board calls a step."""
+
+    def variables(self) -> dict[str, Any]:
+        """Returns what expressions see."""
+
+    def entries_before(self, step_id: str) -> frozenset[str]:
+        """Returns the ledger entries that a call of the step builds on."""
+
+    def entries_under(self, path: str) -> frozenset[str]:
+        """Returns the ledger entries of one step, item or group."""
+
+    def outputs_before(self, step_id: str) -> dict[str, Any]:
+        """Returns the outputs of the steps that the step waits for."""
+
+    async def run_inside(
+        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
+    ) -> Surroundings:
+        """Runs the steps inside the group `step_id` and returns what they ran in."""
+
+    def own_steps(self) -> dict[str, dict[str, Any]]:
+        """Returns state and output of the steps here, by id."""
+
+    @property
+    def before_pivot(self) -> Callable[[], Awaitable[None]]:
+        """What checks the whole task right before its pivot; it raises `Failed` where a verdict says no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One run of a step: the only one, or one item of its `for_each`.
+
+    Attributes:
+        path: Its place in the task.
+        variables: What its expressions see.
+        scope: What it is stopped with.
+    """
+
+    path: str
+    variables: dict[str, Any]
+    scope: StopScope
+
+
+class StepCall:
+    """Makes the attempts of one step."""
+
+    def __init__(self, run: Surroundings, step: Step) -> None:
+        """Args: run: the graph that the step belongs to."""
+        self._run = run
+        self._parts = run.parts
+        self._book = run.parts.book
+        self._step = step
+        self._name = run.name_of(step.id)
+
+    async def attempt(self, item: Item) -> Any:
+        """Does the step once.
+
+        Returns:
+            The output; every verdict on it has passed.
+
+        Raises:
+            Failed: It failed or was rejected; its undos have not run.
+            ExpressionError: An expression of the step failed.
+            Stopped: Its scope was stopped.
+        """
+        if self._step.group is not None:
+            return await self._group(item)
+        if self._step.workflow is not None:
+            return await self._child(item, self._step.workflow)
+        if self._step.approve is not None or self._step.wait is not None:
+            return await self._wait(item)
+        return await self._call_and_verify(item, self._target(item))
+
+    async def fall_back(self, item: Item, agent: str) -> Any:
+        """Lets another agent do the step, with the same input; returns and raises as `attempt`."""
+        return await self._call_and_verify(item, self._entry(agent))
+
+    def fault_of(self, item: Item) -> Check:
+        """Returns what says why a value cannot be the output of the step, or None."""
+        if self._step.agent is None and self._step.tool is None:
+            return fits({})
+        try:
+            return fits(self._target(item).output_schema)
+        except (Failed, ExpressionError):
+            return fits({})  # whom it would have called is what has failed
+
+    async def check_supplied(self, item: Item, output: Any, author: str) -> None:
+        """Has an output checked that a person has supplied; raises as `attempt`."""
+        try:
+            value = (
+                None if self._step.group is not None else render(self._step.input, item.variables, "input")
+            )
+        except ExpressionError:
+            value = None  # what the step would have been given is what has failed
+        await self._verify(item, self._book.next_round(item.path), output, value, {}, author, None)
+
+    # --- groups
+
+    async def _group(self, item: Item) -> Any:
+        group = self._step.group
+        assert group is not None
+        round_ = self._book.next_round(item.path)
+        inner = await self._run.run_inside(
+            self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
+        )
+        output = render(group.output, inner.variables(), "output")
+        if group.output is None:
+            output = {name: value["output"] for name, value in inner.own_steps().items()}
+        await self._verify(item, round_, output, None, {}, "", None)
+        return output
+
+    # --- waits
+
+    async def _wait(self, item: Item) -> Any:
+        step, waiting = self._step, StepWait(self._parts, self._name, item.path)
+        if step.approve is not None:
+            self._book.wait_step(self._name)
+            output = await waiting.approval(step.approve, item.variables, item.scope)
+        else:
+            assert step.wait is not None
+            output = await waiting.wait(step.wait, item.variables, item.scope)
+        await self._verify(item, self._book.next_round(item.path), output, None, {}, "", None)
+        return output
+
+    # --- child workflows
+
+    async def _child(self, item: Item, type_: str) -> Any:
+        step = self._step
+        value = render(step.input, item.variables, "input")
+        effects = effects_of(step, self._parts.catalog)
+        child = Child(
+            step=self._name,
+            path=item.path,
+            round=self._book.next_round(item.path),
+            workflow=type_,
+            input=value,
+            depends_on=self._run.entries_before(step.id),
+            effect=Effect.PIVOT if Effect.PIVOT in effects else Effect.COMPENSATABLE,
+            timeout=step.timeout,
+            task_queue=step.task_queue,
+            ends_undone=type_ in self._parts.catalog.tasks,
+        )
+        if child.effect is Effect.PIVOT:
+            await self._verify(item, child.round, value, value, {}, type_, None)
+            await self._run.before_pivot()
+            return await self._child_pivot(child, item)
+        output = await self._parts.children.call(child, item.scope)
+        await self._verify(item, child.round, output, value, {}, type_, None)
+        return output
+
+    async def _child_pivot(self, child: Child, item: Item) -> Any:
+        try:
+            return await self._parts.children.call(child, item.scope)
+        except Failed as failed:
+            if failed.certainly_nothing:
+                raise
+            # It may have passed its pivot before it failed or was ended.
+            action, output = await self._parts.pivots.ask(self._name, child.workflow, failed, {})
+            if action == "not_applied":
+                raise
+        self._book.commit(self._name)
+        item.scope.seal()
+        return output
+
+    # --- agents and tools
+
+    def _target(self, item: Item) -> AgentEntry | ToolEntry:
+        name = render(self._step.target, item.variables, self._step.kind)
+        if self._step.one_of and name not in self._step.one_of:
+            known = ", ".join(self._step.one_of)
+            message = f"{name!r} is not in one_of ({known})"
+            raise Failed(Failure(step=self._name, type=FailureType.UNKNOWN_NAME, message=message))
+        return self._entry(str(name))
+
+    def _entry(self, name: str) -> AgentEntry | ToolEntry:
+        catalog = self._parts.catalog
+        known: Mapping[str, AgentEntry | ToolEntry] = catalog.agents if self._step.agent else catalog.tools
+        entry = known.get(name) or catalog.agents.get(name)
+        if entry is None:
+            message = f"there is no {self._step.kind} {name!r}{nearest(name, known)}"
+            raise Failed(Failure(step=self._name, type=FailureType.UNKNOWN_NAME, message=message))
+        return entry
+
+    async def _call_and_verify(self, item: Item, target: AgentEntry | ToolEntry) -> Any:
+        value = render(self._step.input, item.variables, "input")
+        round_ = self._book.next_round(item.path)
+        if self._effect(target) is Effect.PIVOT:
+            return await self._pivot(item, target, value, round_)
+        if isinstance(target, AgentEntry) and not target.python:
+            outcome = await self._converse(item, target, value, round_)
+        else:
+            call = self._call(item, target, value, round_)
+            outcome = Outcome(output=as_json(await self._parts.caller.call(call, item.scope)))
+        await self._verify(item, round_, outcome.output, value, target.output_schema, target.name, outcome)
+        return outcome.output
+
+    async def _pivot(self, item: Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
+        """Passes the point of no return: whatever could say no is asked before."""
+        await self._verify(item, round_, value, value, {}, target.name, None)
+        await self._run.before_pivot()
+        call = self._call(item, target, value, round_)
+        return await self._parts.pivots.call(call, target, item.scope)
+
+    async def _converse(self, item: Item, agent: AgentEntry, value: Any, round_: int) -> Outcome:
+        job = Assignment(
+            step=self._name,
+            path=item.path,
+            round=round_,
+            input=value,
+            depends_on=self._run.entries_before(self._step.id),
+            compensation=self._step.compensate or agent.compensate,
+            retry=self._step.retry or MODEL_RETRY,
+            task_queue=self._step.task_queue,
+            feedback=tuple(told["message"] for told in item.variables["feedback"]),
+        )
+        return await self._parts.conversations.run(agent, job, item.scope, self._step.timeout)
+
+    def _effect(self, target: AgentEntry | ToolEntry) -> Effect:
+        return self._step.effect or (Effect.COMPENSATABLE if self._step.compensate else target.effect)
+
+    def _call(self, item: Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Call:
+        step = self._step
+        by_name = not isinstance(target, AgentEntry) or not target.whole_input
+        return Call(
+            step=self._name,
+            path=item.path,
+            activity=target.name,
+            args=(value,),
+            effect=self._effect(target),
+            input=value if by_name else {target.parameters[0]: value},
+            compensation=step.compensate or target.compensate,
+            before=target.before if isinstance(target, ToolEntry) else None,
+            depends_on=self._run.entries_before(step.id),
+            round=round_,
+            timeout=step.timeout or target.timeout or DEFAULT_TIMEOUT,
+            retry=step.retry or Retry(),
+            task_queue=step.task_queue,
+            interruptible=target.interruptible,
+            summary=item.path,
+        )
+
+    # --- validation
+
+    async def _verify(
+        self,
+        item: Item,
+        round_: int,
+        output: Any,
+        value: Any,
+        schema: Mapping[str, Any],
+        author: str,
+        outcome: Outcome | None,
+    ) -> None:
+        claim = Claim(
+            step=self._name,
+            path=item.path,
+            round=round_,
+            schema=schema,
+            subject=Subject(
+                task_id=self._book.task_id,
+                goal=self._book.goal,
+                task=self._parts.input,
+                step=self._name,
+                author=author,
+                input=value,
+                output=output,
+                steps=self._run.outputs_before(self._step.id),
+                evidence=tuple(outcome.evidence) if outcome else (),
+            ),
+            scope={**item.variables, "output": output, "input": value},
+            authors=frozenset(outcome.models) if outcome else frozenset(),
+        )
+        await self._parts.verification.verify(claim, self._step.validate_, item.scope)

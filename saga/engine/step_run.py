@@ -1,0 +1,236 @@
+"""Runs one step: its items, its attempts, and what follows a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..effect import Effect
+from ..errors import ExpressionError, FailureType
+from ..expressions.expression import compile_expression
+from ..failure import Again, Failed, Failure, Stopped
+from ..people.questions import Check
+from ..people.updates import Decide
+from ..record.step_record import StepState
+from ..record.task_state import TaskState
+from ..spec.failure_policy import Fallback, OnTrouble, RetryFrom
+from ..spec.pivot_rules import effects_of
+from ..spec.task_spec import Step
+from ..temporal.stop_scope import StopScope
+from .step_attempt import Item, StepCall, Surroundings
+
+_NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
+
+
+class StepRun:
+    """Runs one step of a graph to its end."""
+
+    def __init__(self, run: Surroundings, step: Step, scope: StopScope) -> None:
+        """Args: run: the graph that the step belongs to. scope: what the step is stopped with."""
+        self._run = run
+        self._scope = scope
+        self._parts = run.parts
+        self._book = run.parts.book
+        self._step = step
+        self._name = run.name_of(step.id)
+        self._path = f"{run.prefix}{step.id}"
+        self._calls = StepCall(run, step)
+
+    async def run(self) -> None:
+        """Runs the step and records how it ended.
+
+        Raises:
+            Again: It failed, and the task is to go back to a step; the step's own undos have run.
+            Failed: It failed, and the failure is not its own affair; its undos have not run yet.
+            Stopped: Its scope was stopped before it was done.
+        """
+        try:
+            state, output = await self._all_items()
+        except Failed as failed:
+            self._book.end_step(self._name, _state_of(failed), error=str(failed.failure.message))
+            raise
+        self._book.end_step(self._name, state, output)
+
+    # --- items
+
+    def _variables(self) -> dict[str, Any]:
+        found = self._run.variables()
+        return {**found, "feedback": self._book.feedback.get(self._name) or found["feedback"]}
+
+    async def _all_items(self) -> tuple[StepState, Any]:
+        step = self._step
+        if step.for_each is None:
+            return await self._item(Item(self._path, self._variables(), self._scope))
+        while True:
+            try:
+                items = self._items(step.for_each)
+                break
+            except ExpressionError as error:
+                failed = self._expression_failed(error)
+                if not self._book.committed:
+                    raise failed from None
+            answer = await self._ask(
+                Item(self._path, self._variables(), self._scope), failed, {"retry": None, "skip": None}
+            )
+            if answer.action == "skip":
+                return StepState.SKIPPED, None
+        if items is None:
+            return StepState.SKIPPED, None
+        return StepState.COMPLETED, await self._side_by_side(items)
+
+    def _items(self, source: str) -> list[Any] | None:
+        """Returns the items of `for_each`; None where the step as a whole is not wanted."""
+        variables = self._variables()
+        items = compile_expression(source).evaluate(variables)
+        if not isinstance(items, list):
+            raise ExpressionError(f"for_each: {source!r} must give a list, not {type(items).__name__}")
+        when = self._step.when
+        skipped = when is not None and not _reads_item(when) and not _truth("when", when, variables)
+        return None if skipped else items
+
+    async def _side_by_side(self, items: list[Any]) -> list[Any]:
+        scope = StopScope(self._scope)
+        gate = asyncio.Semaphore(self._step.max_parallel or max(len(items), 1))
+
+        async def one(index: int, value: Any) -> Any:
+            variables = {**self._variables(), "item": value, "index": index}
+            async with gate:
+                try:
+                    return (await self._item(Item(f"{self._path}[{index}]", variables, scope)))[1]
+                except Failed as error:
+                    scope.stop(f"item {index} of {self._step.id} failed: {error}")
+                    raise
+
+        results = await asyncio.gather(*(one(i, v) for i, v in enumerate(items)), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        for error in errors:
+            if not isinstance(error, Stopped):
+                raise error
+        if errors:
+            raise errors[0]
+        return results
+
+    # --- attempts, and what follows a failure
+
+    async def _item(self, item: Item) -> tuple[StepState, Any]:
+        """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
+        item.scope.check(self._name)
+        fallback: str | None = None
+        while True:
+            try:
+                return await self._attempt(item, fallback)
+            except Stopped:
+                raise
+            except (Failed, ExpressionError) as error:
+                failed = error if isinstance(error, Failed) else self._expression_failed(error)
+                policy = self._policy(failed, fell_back=fallback is not None)
+                if policy == "rollback" or item.scope.stopped:
+                    raise failed from error
+            await self._take_back(item, failed)
+            fallback = None
+            if isinstance(policy, RetryFrom):
+                raise Again(failed, policy.retry_from)
+            if isinstance(policy, Fallback):
+                self._note(f"falls back to {policy.fallback}", failed)
+                fallback = policy.fallback
+                continue
+            if policy == "skip":
+                self._note("skipped after a failure", failed)
+                return StepState.SKIPPED, None
+            decided = await self._escalate(item, failed)
+            if decided is not None:
+                return decided
+
+    async def _attempt(self, item: Item, fallback: str | None) -> tuple[StepState, Any]:
+        if fallback is not None:
+            self._book.start_step(self._name)
+            return StepState.COMPLETED, await self._calls.fall_back(item, fallback)
+        if self._step.when is not None and not _truth("when", self._step.when, item.variables):
+            return StepState.SKIPPED, None
+        await self._parts.resets.pass_gate(self._name, item.scope)  # before a round is counted
+        self._book.start_step(self._name)
+        self._require(item)
+        return StepState.COMPLETED, await self._calls.attempt(item)
+
+    def _require(self, item: Item) -> None:
+        """Raises `Failed` where the world is not, or no longer, what the step was meant for."""
+        source = self._step.precondition
+        if source is None or _truth("precondition", source, item.variables):
+            return
+        failure = Failure(
+            step=self._name, type=FailureType.PRECONDITION, message=f"the precondition {source!r} is false"
+        )
+        raise Failed(failure, certainly_nothing=True)
+
+    def _policy(self, failed: Failed, *, fell_back: bool) -> OnTrouble:
+        rejected = failed.failure.type == FailureType.REJECTED
+        policy = self._step.on_rejection if rejected else self._step.on_failure
+        if fell_back:
+            policy = "rollback"
+        if isinstance(policy, RetryFrom) and self._book.reruns.get(self._name, 0) >= policy.rounds:
+            policy = policy.then
+        if self._book.committed and not isinstance(policy, Fallback) and policy != "skip":
+            return "escalate"  # nothing can be undone any more: a person decides
+        return "rollback" if failed.failure.type in _NO_WAY_ON else policy
+
+    def _expression_failed(self, error: ExpressionError) -> Failed:
+        return Failed(Failure(step=self._name, type=FailureType.EXPRESSION, message=str(error)))
+
+    async def _take_back(self, item: Item, failed: Failed) -> None:
+        entries = self._run.entries_under(item.path) - self._book.protected
+        if not await self._parts.rollback.run(str(failed.failure), within=entries, scope=item.scope):
+            raise failed
+
+    # --- people
+
+    async def _escalate(self, item: Item, failed: Failed) -> tuple[StepState, Any] | None:
+        """Asks a person what is to become of the step; None for another attempt."""
+        actions: dict[str, Check | None] = {"retry": None, "skip": None, "supply": self._calls.fault_of(item)}
+        if not self._book.committed:
+            actions["rollback"] = None
+        elif Effect.PIVOT in effects_of(self._step, self._parts.catalog):
+            del actions["retry"]  # its pivot was applied, and is not to be applied again
+        while True:
+            answer = await self._ask(item, failed, actions)
+            match answer.action:
+                case "retry":
+                    return None
+                case "skip":
+                    return StepState.SKIPPED, None
+                case "rollback":
+                    raise failed
+            try:
+                await self._calls.check_supplied(item, answer.value, answer.by)
+            except Stopped:
+                raise
+            except Failed as refused:
+                failed = refused
+            else:
+                return StepState.COMPLETED, answer.value
+
+    async def _ask(self, item: Item, failed: Failed, actions: dict[str, Check | None]) -> Decide:
+        self._book.wait_step(self._name)
+        name = item.path if "[" in item.path else self._name
+        ask = f"{failed.failure}; what now?"
+        people = self._parts.people
+        return await people.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
+
+    def _note(self, what: str, failed: Failed) -> None:
+        self._book.note("counterstep", what, self._name, str(failed.failure))
+
+
+def _truth(key: str, source: str, variables: dict[str, Any]) -> bool:
+    answer = compile_expression(source).evaluate(variables)
+    if not isinstance(answer, bool):
+        raise ExpressionError(f"{key}: {source!r} must be true or false, not {answer!r}")
+    return answer
+
+
+def _reads_item(source: str) -> bool:
+    return any(path.root in ("item", "index") for path in compile_expression(source).paths)
+
+
+def _state_of(failed: Failed) -> StepState:
+    if isinstance(failed, Stopped):
+        return StepState.CANCELLED
+    return StepState.REJECTED if failed.failure.type == FailureType.REJECTED else StepState.FAILED

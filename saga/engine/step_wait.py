@@ -1,0 +1,101 @@
+"""Steps that wait: for a person's approval, for an event, or for a while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+from ..duration import format_duration
+from ..errors import FailureType
+from ..expressions.template import render
+from ..failure import Failed, Failure
+from ..people.questions import Check
+from ..people.updates import Decide
+from ..spec.waiting import Approve, Wait
+from ..temporal.stop_scope import StopScope
+from .run_context import Parts
+
+
+class StepWait:
+    """The wait of one step."""
+
+    def __init__(self, parts: Parts, name: str, path: str) -> None:
+        """Args: name: what the board calls the step. path: of this item of it."""
+        self._parts = parts
+        self._name = name
+        self._asked = path if "[" in path else name
+
+    async def approval(self, approve: Approve, variables: dict[str, Any], scope: StopScope) -> Any:
+        """Asks a person.
+
+        Returns:
+            ``action``, ``value`` (what was shown, or what the person has made of it), ``by`` and ``note``.
+
+        Raises:
+            Failed: The answer is ``reject`` (type ``Rejected``).
+            Stopped: The scope was stopped.
+        """
+        ask = render(approve.ask, variables, "approve.ask")
+        shown = (
+            None if approve.show is None else render(f"${{{{ {approve.show} }}}}", variables, "approve.show")
+        )
+        actions: dict[str, Check | None] = dict.fromkeys(approve.choices or ("approve", "reject"))
+        if not approve.choices:
+            actions["edit"] = _anything
+        answer = await self._parts.people.ask(
+            self._asked,
+            "approve",
+            str(ask),
+            actions,
+            scope,
+            show=shown,
+            deadline=approve.deadline,
+            default=approve.default or "reject",
+        )
+        if answer.action == "reject":
+            raise self._failed(FailureType.REJECTED, _why(answer))
+        value = answer.value if answer.action == "edit" else shown
+        return {"action": answer.action, "value": value, "by": answer.by, "note": answer.note}
+
+    async def wait(self, wait: Wait, variables: dict[str, Any], scope: StopScope) -> Any:
+        """Waits for an event or for a while.
+
+        Returns:
+            The event's payload; None after a while.
+
+        Raises:
+            Failed: The event has not come in time (type ``Timeout``).
+            Stopped: The scope was stopped.
+        """
+        self._parts.book.wait_step(self._name)
+        if wait.event is None:
+            assert wait.time is not None
+            try:
+                await workflow.wait_condition(
+                    lambda: scope.stopped, timeout=wait.time, timeout_summary=self._asked
+                )
+            except TimeoutError:
+                return None
+            scope.check(self._name)
+        assert wait.event is not None
+        name = str(render(wait.event, variables, "wait.event"))
+        event = await self._parts.events.until(name, wait.where, variables, scope, wait.deadline)
+        if event is not None:
+            return event["payload"]
+        scope.check(self._name)
+        assert wait.deadline is not None
+        late = f"the event {name} has not come within {format_duration(wait.deadline)}"
+        raise self._failed(FailureType.TIMEOUT, late)
+
+    def _failed(self, type_: FailureType, message: str) -> Failed:
+        failure = Failure(step=self._name, type=type_, message=message)
+        return Failed(failure, certainly_nothing=True)
+
+
+def _why(answer: Decide) -> str:
+    return f"{answer.by} said no" + (f": {answer.note}" if answer.note else "")
+
+
+def _anything(value: Any) -> str | None:
+    return "edit needs the new value" if value is None else None

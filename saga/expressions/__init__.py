@@ -1,0 +1,1 @@
+"""CEL expressions over JSON: parsed, rewritten, evaluated, and rendered in templates."""

@@ -1,0 +1,87 @@
+"""Arithmetic of expressions over JSON values: JSON knows one kind of number, and CEL keeps two apart."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from .cost_limits import MAX_ITEMS
+from .json_values import Refused, kind, whole
+
+MAX_TEXT = 4_000_000
+"""Characters of a text that an expression may put together; of a list as many items as loops may visit."""
+
+
+def calculate(operators: str, *operands: Any) -> Any:
+    """Works ``a OP b OP c ...`` out from left to right.
+
+    Args:
+        operators: One character each, of ``+ - * / %``.
+        operands: One more than operators.
+
+    Returns:
+        The result; whole numbers as int.
+
+    Raises:
+        Refused: The operands do not fit, or the result is no finite number.
+    """
+    total = operands[0]
+    for operator, operand in zip(operators, operands[1:], strict=True):
+        try:
+            total = _apply(operator, total, operand)
+        except ZeroDivisionError:
+            raise Refused("division by zero") from None
+        except ArithmeticError:
+            raise Refused(f"the result of {operator} is out of range") from None
+    return whole(total)
+
+
+def _apply(operator: str, left: Any, right: Any) -> Any:
+    if _is_number(left) and _is_number(right):
+        result = _number(operator, left, right)
+        if not math.isfinite(result):
+            raise OverflowError
+        return result
+    if operator == "+" and type(left) is type(right) and isinstance(left, str | bytes | list):
+        most, what = (MAX_ITEMS, "items") if isinstance(left, list) else (MAX_TEXT, "characters")
+        if len(left) + len(right) > most:
+            raise Refused(f"the result of + has more than {most} {what}")
+        return left + right
+    if operator in "+-" and isinstance(right, timedelta) and isinstance(left, datetime | timedelta):
+        return left + right if operator == "+" else left - right
+    if operator == "+" and isinstance(left, timedelta) and isinstance(right, datetime):
+        return right + left
+    if operator == "-" and isinstance(left, datetime) and isinstance(right, datetime):
+        return left - right
+    mixed = operator == "+" and {kind(left), kind(right)} == {"text", "a number"}
+    hint = "; string() makes text of a number" if mixed else ""
+    raise Refused(f"{kind(left)} {operator} {kind(right)} is not defined{hint}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(operator: str, left: float, right: float) -> float:
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            exact = isinstance(left, int) and isinstance(right, int) and right and left % right == 0
+            return left // right if exact else left / right
+        case _:
+            return _remainder(left, right)
+
+
+def _remainder(left: float, right: float) -> float:
+    """Has the sign of `left`, as CEL wants it and Python does not."""
+    if isinstance(left, int) and isinstance(right, int):
+        return abs(left) % abs(right) * (-1 if left < 0 else 1)
+    if right == 0:
+        raise ZeroDivisionError
+    return math.fmod(left, right)

@@ -1,0 +1,27 @@
+"""Names and versions that recorded histories hold; a change here breaks tasks under way."""
+
+from __future__ import annotations
+
+CALL_MODEL = "counterstep.call_model"
+CONVERSATION = "counterstep.conversation"
+READ_LEFTOVERS = "counterstep.read_leftovers"
+READ_LOST_UNDOS = "counterstep.read_lost_undos"
+RECOVER = "counterstep.recover"
+RESOLVE = "counterstep.resolve"
+VERIFY = "counterstep.verify"
+
+HEADER = "counterstep"
+"""Header field of every activity that the engine schedules; it is not encrypted: names and ids only."""
+
+
+FORMAT_VERSION = 1
+"""Version of what is recorded in histories: headers, activity ids, the snapshot."""
+
+RETRACT = "counterstep.retract"
+"""The compensation that every agent call has unless it names its own."""
+
+RECOVER_CHILD = "counterstep.recover_child"
+"""The compensation of a child workflow that did not come to an end of its own: undo it from its history."""
+
+STAND_IN = "stand-in/echo"
+"""The model that plays agents of a bundle with ``stand_in=True`` where no model is set."""

@@ -1,0 +1,1 @@
+"""What has to be undone, as pure values."""

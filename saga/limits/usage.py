@@ -1,0 +1,83 @@
+"""What has been spent on models."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Usage(BaseModel):
+    """What has been spent on models.
+
+    Attributes:
+        model_calls: Finished requests.
+        input_tokens: Tokens sent.
+        output_tokens: Tokens received.
+        usd: US dollars of all calls whose model has a known price.
+        unpriced_calls: Calls of models without a known price: their cost is *not* in `usd`.
+        unpriced_models: The names of those models.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    unpriced_calls: int = 0
+    unpriced_models: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Input plus output tokens."""
+        return self.input_tokens + self.output_tokens
+
+    def plus(
+        self, *, model: str, calls: int, input_tokens: int, output_tokens: int, usd: float | None
+    ) -> Usage:
+        """Adds the cost of one activity's model calls; `usd` None means that the model has no price."""
+        unpriced = self.unpriced_models
+        if usd is None and model not in unpriced:
+            unpriced = (*unpriced, model)
+        return Usage(
+            model_calls=self.model_calls + calls,
+            input_tokens=self.input_tokens + input_tokens,
+            output_tokens=self.output_tokens + output_tokens,
+            usd=self.usd + (usd or 0.0),
+            unpriced_calls=self.unpriced_calls + (calls if usd is None else 0),
+            unpriced_models=unpriced,
+        )
+
+    def joined(self, other: Usage) -> Usage:
+        """Adds what somebody else has spent."""
+        return Usage(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=self.usd + other.usd,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
+            unpriced_models=tuple(dict.fromkeys((*self.unpriced_models, *other.unpriced_models))),
+        )
+
+    def report(self) -> dict[str, object]:
+        """Returns the usage as JSON, `tokens` included."""
+        return {**self.model_dump(mode="json"), "tokens": self.tokens, "usd": round(self.usd, 8)}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CallUsage(_Frozen):
+    """What one model call consumed.
+
+    Attributes:
+        model_calls: Requests sent to providers, those that failed over to the next model included.
+        input_tokens: Tokens of the conversation.
+        output_tokens: Tokens of the answer.
+        usd: The price in US dollars; None when the model has no known price, which is never 0.
+    """
+
+    model_calls: int = Field(ge=0)
+    input_tokens: int = Field(ge=0)
+    output_tokens: int = Field(ge=0)
+    usd: float | None = Field(default=None, ge=0)

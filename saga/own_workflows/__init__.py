@@ -1,0 +1,1 @@
+"""`Saga`, for workflows of a user's own."""

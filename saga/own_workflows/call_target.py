@@ -1,0 +1,123 @@
+"""What ``Saga.call`` is given: a bundle's tool or agent, or any activity."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+from temporalio import activity, workflow
+from temporalio.common import RawValue
+
+from ..errors import DefinitionError
+from ..names import NAME_ATTRIBUTE, nearest
+from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Answering(Protocol[T_co]):
+    """What has a declared output: a model agent."""
+
+    @property
+    def output(self) -> type[T_co] | dict[str, Any]:
+        """The type of the answer, or its JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be called.
+
+    Attributes:
+        name: The activity type, or the agent's full name.
+        entry: The bundle's entry; None for a plain activity.
+        target: What the user gave.
+    """
+
+    name: str
+    entry: ToolEntry | AgentEntry | None
+    target: Any
+
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Turns the call's arguments into the input of a bundle's tool or agent, as JSON.
+
+        Raises:
+            DefinitionError: They do not fit the signature.
+        """
+        assert self.entry is not None
+        if isinstance(self.entry, AgentEntry) and self.entry.whole_input:
+            if len(args) + bool(kwargs) != 1:
+                raise DefinitionError(f"{self.name} takes one input: one argument, or its fields by name")
+            return to_jsonable_python(args[0] if args else dict(kwargs))
+        names = self.entry.parameters
+        if len(args) > len(names):
+            raise DefinitionError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
+        named = dict(zip(names, args, strict=False))
+        for name in kwargs:
+            if name in named or name not in names:
+                twice = " twice" if name in named else ""
+                raise DefinitionError(f"{self.name} takes no {name!r}{twice}{nearest(name, names)}")
+        return to_jsonable_python({**named, **kwargs})
+
+    def named(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        """Names the positional arguments of a plain activity, as JSON, for its undo."""
+        parameters = list(inspect.signature(self.target).parameters) if callable(self.target) else []
+        parameters += [f"arg{index}" for index in range(len(parameters), len(args))]
+        named: dict[str, Any] = to_jsonable_python(dict(zip(parameters, args, strict=False)))
+        return named
+
+    def result(self, raw: RawValue) -> Any:
+        """Turns the payload of a plain activity's result into the type that it declares."""
+        return workflow.payload_converter().from_payload(raw.payload, return_type(self.target))
+
+    def typed(self, output: Any) -> Any:
+        """Turns the JSON result of a bundle's tool or agent into the type that it declares."""
+        type_ = getattr(self.target, "output", Any) if _is_agent(self.target) else return_type(self.target)
+        return output if type_ is Any or isinstance(type_, dict) else _adapter(type_).validate_python(output)
+
+
+def read_action(target: Any, catalog: Catalog) -> Action:
+    """Finds out what is to be called.
+
+    Args:
+        target: A function or `Agent` of a bundle, an activity function, or a name of either.
+        catalog: The task's snapshot.
+
+    Raises:
+        DefinitionError: It is none of these, or the worker does not offer it.
+    """
+    name = target if isinstance(target, str) else getattr(target, NAME_ATTRIBUTE, None)
+    if name is not None:
+        entry = catalog.tools.get(name) or catalog.agents.get(name)
+        if entry is None and not isinstance(target, str):
+            known = [*catalog.tools, *catalog.agents]
+            raise DefinitionError(f"this worker does not offer {name!r}{nearest(name, known)}")
+        return Action(name, entry, target)
+    definition = activity._Definition.from_callable(target) if callable(target) else None
+    if definition is None or definition.name is None:
+        what = getattr(target, "name", getattr(target, "__name__", target))
+        raise DefinitionError(f"{what!r} is no tool or agent of a bundle, and no activity")
+    return Action(definition.name, None, target)
+
+
+@lru_cache(maxsize=1024)
+def return_type(function: Any) -> Any:
+    """Returns the annotated result type of a function, or Any."""
+    if not callable(function):
+        return Any
+    hints = typing.get_type_hints(function, include_extras=True)
+    return hints.get("return", Any)
+
+
+@lru_cache(maxsize=1024)
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
+def _is_agent(target: Any) -> bool:
+    return not callable(target) and hasattr(target, NAME_ATTRIBUTE)

@@ -1,0 +1,281 @@
+"""A saga in a workflow of one's own: what was done inside is undone when the block does not end well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+from temporalio import workflow
+
+from ..effect import Effect
+from ..engine.lifecycle import Lifecycle, failure_of
+from ..engine.opening import open_book, take_snapshot
+from ..engine.run_context import OPENED, OPENING, Parts
+from ..errors import DefinitionError, FailureType
+from ..failure import CallFailed, Failed, Failure, Stopped
+from ..limits.budget import Budget
+from ..record.task_record import Book
+from ..record.task_state import ENDED
+from ..spec.snapshot import Question
+from ..temporal.cancel_watch import CancelWatch
+from ..temporal.stop_scope import StopScope
+from ..temporal.task_marker import free_name, mark_as_task
+from .call_target import Action, Answering, read_action
+from .saga_calls import SagaCalls, activity_type, validation_of
+
+T = TypeVar("T")
+
+_SCOPE: ContextVar[StopScope | None] = ContextVar("counterstep_scope", default=None)
+
+
+class Saga:
+    """Undoes its calls when its block ends with an exception or a cancel.
+
+    Use it as ``async with Saga() as saga:`` in a workflow of a worker that has the `CounterstepPlugin`. When
+    the block ends well, everything stays. When it raises, or the workflow is cancelled, what still runs is
+    waited for, every call is undone in reverse order, and the workflow fails as ``SagaRolledBack`` (or is
+    Canceled). A workflow has one open saga at a time (``DefinitionError`` otherwise).
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: Budget | None = None,
+        goal: str = "",
+        order: Literal["parallel", "sequential"] = "parallel",
+        give_up: timedelta | None = None,
+    ) -> None:
+        """Prepares a saga.
+
+        Args:
+            budget: The most it may spend on models.
+            goal: What it is for; every model sees it.
+            order: Undos side by side where nothing forbids it, or strictly one by one.
+            give_up: How long an undo that stays stuck waits for a person (the update ``resolve``) before the
+                workflow fails as ``SagaRollbackIncomplete``; None for as long as it takes.
+        """
+        self._budget = budget
+        self._goal = goal
+        self._order = order
+        self._give_up = give_up
+        self._scope = StopScope()
+        self._running: dict[asyncio.Task[Any], str] = {}
+
+    async def __aenter__(self) -> Self:
+        mark_as_task()
+        opening = OPENING.get()
+        opening = [] if opening is None else opening
+        self._expect_no_other(opening)
+        opening.append(self)
+        try:
+            await self._open()
+        finally:
+            opening.remove(self)
+        self._calls = SagaCalls(self._parts)
+        self._life = Lifecycle(self._parts)
+        self._life.begin()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, workflow.NondeterminismError | GeneratorExit):
+            return
+        watch = CancelWatch()
+        watch.requested = workflow.cancellation_reason() is not None
+        ending = await watch.outlast(self._end(error), lambda: None)
+        if ending is not None:
+            raise ending from ending.__cause__
+
+    @overload
+    async def call(self, action: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T: ...
+    @overload
+    async def call(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T: ...
+    @overload
+    async def call(self, action: Answering[T], *args: Any, **kwargs: Any) -> T: ...
+    @overload
+    async def call(self, action: Any, *args: Any, **kwargs: Any) -> Any: ...
+    async def call(
+        self,
+        action: Any,
+        *args: Any,
+        undo: Callable[..., Any] | str | None = None,
+        effect: Effect | None = None,
+        validate: Sequence[Any] = (),
+        step: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Makes one call; its undo is recorded before it starts.
+
+        Args:
+            action: A tool or agent of a bundle, or any activity: the function, the `Agent`, or its name.
+            *args: The call's arguments.
+            undo: For a plain activity: the activity that undoes it; it is given an `Undo`.
+            effect: For a plain activity without `undo`: what it does to the world.
+            validate: Checks of the result: validators of a bundle, CEL rules, or mappings as in a spec.
+            step: The step's id on the board; None for the action's name.
+            **kwargs: For a bundle's tool or agent its arguments by name (by position those that are named
+                like one of the above); for a plain activity the options of ``workflow.execute_activity``.
+
+        Returns:
+            The result, as the type that the action declares.
+
+        Raises:
+            ApplicationError: The call failed, or a verdict refused its result. It has been undone by then.
+            DefinitionError: The arguments do not fit, or a plain activity says neither `undo` nor `effect`.
+            asyncio.CancelledError: The workflow was cancelled; the call has ended.
+        """
+        found = read_action(action, self._parts.catalog)
+        name = free_name(step or found.name.rpartition(".")[2])
+        checks = [validation_of(item, self._parts.catalog) for item in validate]
+        scope = _SCOPE.get() or self._scope
+        self._calls.guard(name, _effect_of(found, effect))
+        self._calls.add(name, found)
+        work: Coroutine[Any, Any, Any]
+        if found.entry is not None:
+            if undo is not None or effect is not None:
+                raise DefinitionError(
+                    f"{found.name} is registered in a bundle, which says its effect and undo"
+                )
+            work = self._calls.registered(found, name, found.arguments(args, kwargs), checks, scope)
+        else:
+            work = self._calls.plain(found, name, args, kwargs, activity_type(undo), effect, checks, scope)
+        return await self._tracked(work, name)
+
+    async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
+        """Awaits calls side by side.
+
+        Args:
+            *calls: What ``saga.call(...)`` returned, or other awaitables.
+
+        Returns:
+            The results in order.
+
+        Raises:
+            BaseException: The first failure; the other calls have ended by then (those that change nothing
+                were cancelled).
+        """
+        scope = StopScope(_SCOPE.get() or self._scope)
+        token = _SCOPE.set(scope)
+        try:
+            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in calls]
+        finally:
+            _SCOPE.reset(token)
+        waiting = list(tasks)
+        first: BaseException | None = None
+        while waiting:
+            try:
+                done, waiting = await workflow.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+            except asyncio.CancelledError:
+                for task in tasks:
+                    task.cancel()
+                raise
+            for task in done:
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if error is not None and first is None:
+                    first = error
+                    scope.stop(str(error))
+        if first is not None:
+            raise first
+        return [task.result() for task in tasks]
+
+    async def _open(self) -> None:
+        name = workflow.info().workflow_type
+        self._book: Book = open_book(name, self._goal, self._budget)
+        snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
+        self._parts = Parts.assemble(
+            self._book, snapshot, sequential=self._order == "sequential", give_up=self._give_up
+        )
+
+    @staticmethod
+    def _expect_no_other(opening: Sequence[object]) -> None:
+        """Refuses a saga while another one is open: only one can answer the workflow's updates."""
+        if opening or any(parts.book.state not in ENDED for parts in OPENED.get() or []):
+            raise DefinitionError(
+                "a saga is open in this workflow already: make the calls with that; another may be opened "
+                "once it has ended, or in a child workflow"
+            )
+
+    # --- one call
+
+    async def _tracked(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
+        """Runs a call in a task of its own, so that a cancel of the caller leaves its outcome known."""
+        task = asyncio.create_task(work)
+        self._running[task] = name
+        try:
+            result = await self._outlast(task)
+        except asyncio.CancelledError:
+            if workflow.cancellation_reason() is not None:
+                self._scope.stop("the workflow was cancelled")
+            self._calls.give_up(name)
+            raise
+        except Stopped as stopped:
+            raise asyncio.CancelledError(str(stopped)) from None
+        except Failed as failed:
+            raise CallFailed(failed.failure) from failed.__cause__
+        finally:
+            if task.done():
+                del self._running[task]
+        if _is_cancelled() and not self._book.committed:
+            raise asyncio.CancelledError("the workflow was cancelled")
+        return result
+
+    async def _outlast(self, task: asyncio.Task[Any]) -> Any:
+        """Awaits a call; past the point of no return a cancel of the workflow does not end the wait."""
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.done() or not (_is_cancelled() and self._book.committed):
+                    raise
+                self._book.note("counterstep", "a cancel comes too late, past the point of no return")
+
+    # --- the end
+
+    async def _end(self, error: BaseException | None) -> BaseException | None:
+        """Returns what the block must raise, or None when it ended well."""
+        if error is not None:
+            self._scope.stop(str(error) or type(error).__name__)
+        await self._drain()
+        failure = None if error is None else failure_of(error)
+        if error is None and (self._book.committed or not _is_cancelled()):
+            # What the workflow has turned its back on is undone; the rest stays.
+            left = self._calls.left_behind()
+            reason = "the workflow went on without it"
+            if not await self._parts.rollback.run(reason, within=left):
+                message = "a call that was given up stays"
+                failure = Failure(step="", type=FailureType.ABANDONED, message=message)
+            elif self._book.committed or not _is_cancelled():
+                self._life.complete()
+                return None
+        cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
+        if cancelled or failure is None:
+            failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
+        if self._book.committed:
+            self._book.blame(failure)
+            return self._life.ended(cancelled=False, cause=error)
+        await self._life.undo(failure)
+        return self._life.ended(cancelled=cancelled, cause=error)
+
+    async def _drain(self) -> None:
+        while self._running:
+            done, _ = await workflow.wait(list(self._running), return_when=asyncio.ALL_COMPLETED)
+            for task in done:
+                self._running.pop(task, None)
+                if not task.cancelled():
+                    task.exception()
+
+
+def _effect_of(action: Action, effect: Effect | None) -> Effect:
+    return action.entry.effect if action.entry is not None else effect or Effect.COMPENSATABLE
+
+
+def _is_cancelled() -> bool:
+    return workflow.cancellation_reason() is not None

@@ -1,0 +1,289 @@
+"""The calls of a saga in a workflow of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from ..agents.agent_runner import Assignment, Outcome
+from ..calls.call import Call, as_json
+from ..effect import Effect
+from ..engine.run_context import Parts
+from ..errors import DefinitionError, FailureType
+from ..failure import Failed, Stopped
+from ..ledger.ledger import Entry
+from ..names import NAME_ATTRIBUTE
+from ..record.step_record import Progress, StepState
+from ..spec.catalog import AgentEntry, Catalog
+from ..spec.retry import DEFAULT_TIMEOUT
+from ..spec.validation import Validation
+from ..temporal.stop_scope import StopScope
+from ..verdict import Subject
+from ..verification.verifier import Claim
+from .call_target import Action, read_action
+
+
+class SagaCalls:
+    """Makes, checks and records the calls of one saga."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Args: parts: what the saga is run with."""
+        self._parts = parts
+        self._book = parts.book
+        self._done: frozenset[str] = frozenset()
+        self._given_up: set[str] = set()
+        self._under_way: set[str] = set()
+        self._pivot: str | None = None
+
+    def add(self, name: str, action: Action) -> None:
+        """Puts a call on the board."""
+        self._book.add_step(name, Progress(_kind(action), action.name))
+
+    def guard(self, name: str, effect: Effect) -> None:
+        """Refuses a call around the point of no return.
+
+        Raises:
+            DefinitionError: It is a second pivot, or could not be undone any more with what came before.
+        """
+        if effect is Effect.PIVOT:
+            if self._pivot is not None:
+                raise DefinitionError(
+                    f"{self._pivot!r} is the pivot already; a saga has one, and not {name!r}"
+                )
+            self._pivot = name
+        elif effect is Effect.COMPENSATABLE and self._pivot is not None:
+            raise DefinitionError(f"{name!r} can be undone, and the pivot {self._pivot!r} comes before it")
+
+    async def registered(
+        self, action: Action, name: str, value: Any, checks: Sequence[Validation], scope: StopScope
+    ) -> Any:
+        """Calls a tool or agent of a bundle.
+
+        Args:
+            action: With an entry of the catalog.
+            name: The step's id.
+            value: The input as JSON.
+            checks: Checks of the result.
+            scope: What it is stopped with.
+
+        Returns:
+            The result, as the type that the action declares.
+
+        Raises:
+            Failed: The call failed or was rejected; it has been undone.
+            Stopped: The scope was stopped.
+        """
+        entry = action.entry
+        assert entry is not None
+
+        async def make() -> Outcome:
+            if isinstance(entry, AgentEntry) and not entry.python:
+                job = Assignment(name, name, 1, value, self._done, entry.compensate)
+                return await self._parts.conversations.run(entry, job, scope)
+            by_name = not isinstance(entry, AgentEntry) or not entry.whole_input
+            call = Call(
+                step=name,
+                path=name,
+                activity=entry.name,
+                args=(value,),
+                effect=entry.effect,
+                input=value if by_name else {entry.parameters[0]: value},
+                compensation=entry.compensate,
+                before=None if isinstance(entry, AgentEntry) else entry.before,
+                depends_on=self._done,
+                timeout=entry.timeout or DEFAULT_TIMEOUT,
+                interruptible=entry.interruptible,
+                summary=name,
+            )
+            if entry.effect is Effect.PIVOT:
+                return Outcome(output=await self._parts.pivots.call(call, entry, scope))
+            return Outcome(output=as_json(await self._parts.caller.call(call, scope)))
+
+        outcome = await self._checked(name, action, value, entry.output_schema, checks, scope, make)
+        return action.typed(outcome.output)
+
+    async def plain(
+        self,
+        action: Action,
+        name: str,
+        args: tuple[Any, ...],
+        options: Mapping[str, Any],
+        undo: str | None,
+        effect: Effect | None,
+        checks: Sequence[Validation],
+        scope: StopScope,
+    ) -> Any:
+        """Calls an activity of the user's own.
+
+        Args:
+            action: Without an entry of the catalog.
+            name: The step's id.
+            args: The positional arguments.
+            options: Of ``workflow.start_activity``.
+            undo: The activity type that undoes it.
+            effect: What it does to the world, where there is no undo.
+            checks: Checks of the result.
+            scope: What it is stopped with.
+
+        Returns:
+            The result, as the type that the activity declares.
+
+        Raises:
+            DefinitionError: Neither undo nor effect is said.
+            Failed: The call failed or was rejected; it has been undone.
+            Stopped: The scope was stopped.
+        """
+        if undo is None and effect in (None, Effect.COMPENSATABLE):
+            raise DefinitionError(f"{action.name}: say undo=..., or effect=Effect.READ_ONLY or another one")
+        call = Call(
+            step=name,
+            path=name,
+            activity=action.name,
+            args=args,
+            effect=effect or Effect.COMPENSATABLE,
+            input=action.named(args),
+            compensation=undo,
+            depends_on=self._done,
+            timeout=options.get("start_to_close_timeout", DEFAULT_TIMEOUT),
+            task_queue=options.get("task_queue"),
+            summary=name,
+            options={key: value for key, value in options.items() if key != "activity_id"},
+        )
+        raw: RawValue | None = None
+
+        async def make() -> Outcome:
+            nonlocal raw
+            if call.effect is Effect.PIVOT:
+                return Outcome(output=await self._parts.pivots.call(call, None, scope))
+            raw = await self._parts.caller.call(call, scope)
+            return Outcome(output=as_json(raw))
+
+        outcome = await self._checked(name, action, call.input, {}, checks, scope, make)
+        if raw is None:
+            raw = RawValue(workflow.payload_converter().to_payload(outcome.output))
+        return action.result(raw)
+
+    def give_up(self, name: str) -> None:
+        """Says that the workflow has turned its back on a call: nothing builds on what comes of it."""
+        self._given_up.add(name)
+        self._done -= self.entries(name)
+
+    def left_behind(self) -> frozenset[str]:
+        """Returns the ledger entries of calls that were given up or have not ended well."""
+
+        def is_left(entry: Entry) -> bool:
+            return (
+                entry.step in self._given_up or self._book.steps[entry.step].state is not StepState.COMPLETED
+            )
+
+        return self._book.ledger.of(is_left) - self._book.protected
+
+    def entries(self, name: str) -> frozenset[str]:
+        """Returns the ledger entries of one call."""
+        return self._book.ledger.of(lambda entry: entry.step == name)
+
+    async def _checked(
+        self,
+        name: str,
+        action: Action,
+        value: Any,
+        schema: Mapping[str, Any],
+        checks: Sequence[Validation],
+        scope: StopScope,
+        make: Callable[[], Awaitable[Outcome]],
+    ) -> Outcome:
+        self._book.start_step(name)
+        self._under_way.add(name)
+        try:
+            if name == self._pivot:
+                await self._before_pivot(name, action, value, checks, scope)
+                outcome = await make()
+            else:
+                outcome = await make()
+                claim = self._claim(name, action, value, schema, outcome)
+                await self._parts.verification.verify(claim, checks, scope)
+        except Stopped as stopped:
+            self._book.end_step(name, StepState.CANCELLED, error=stopped.failure.message)
+            raise
+        except Failed as failed:
+            rejected = failed.failure.type == FailureType.REJECTED
+            state = StepState.REJECTED if rejected else StepState.FAILED
+            self._book.end_step(name, state, error=failed.failure.message)
+            if not scope.stopped:
+                # At once: the workflow may catch the failure and go another way.
+                reason = str(failed.failure)
+                await self._parts.rollback.run(reason, within=self.entries(name), scope=scope)
+            if name == self._pivot:
+                self._pivot = None
+            raise
+        finally:
+            self._under_way.discard(name)
+        if name not in self._given_up:
+            self._done |= self.entries(name)
+        self._book.end_step(name, StepState.COMPLETED, outcome.output)
+        return outcome
+
+    async def _before_pivot(
+        self, name: str, action: Action, value: Any, checks: Sequence[Validation], scope: StopScope
+    ) -> None:
+        """Lets everything else settle, and has the pivot's own checks look at its arguments."""
+        await workflow.wait_condition(
+            lambda: self._under_way == {name} or scope.stopped or name in self._given_up
+        )
+        scope.check(name)
+        if name in self._given_up:
+            self._pivot = None
+            raise Stopped(name, "the workflow went on without it")
+        claim = self._claim(name, action, value, {}, Outcome(output=value))
+        await self._parts.verification.verify(claim, checks, scope)
+
+    def _claim(
+        self, name: str, action: Action, value: Any, schema: Mapping[str, Any], outcome: Outcome
+    ) -> Claim:
+        subject = Subject(
+            task_id=self._book.task_id,
+            goal=self._book.goal,
+            step=name,
+            author=action.name,
+            input=value,
+            output=outcome.output,
+            evidence=tuple(outcome.evidence),
+        )
+        variables = {"task": {}, "facts": {}, "steps": {}, "output": outcome.output, "input": value}
+        return Claim(name, name, 1, schema, subject, variables, frozenset(outcome.models))
+
+
+def activity_type(undo: Callable[..., Any] | str | None) -> str | None:
+    """Returns the activity type of what a call names as its undo.
+
+    Raises:
+        DefinitionError: It is neither a compensation nor an activity.
+    """
+    if undo is None or isinstance(undo, str):
+        return undo
+    return getattr(undo, NAME_ATTRIBUTE, None) or read_action(undo, Catalog()).name
+
+
+def validation_of(item: Any, catalog: Catalog) -> Validation:
+    """Reads one item of ``validate``: a validator, a rule or a mapping as in a spec.
+
+    Raises:
+        DefinitionError: It is none of these.
+    """
+    if isinstance(item, Validation):
+        return item
+    if isinstance(item, Mapping):
+        return Validation.model_validate(item)
+    name = getattr(item, NAME_ATTRIBUTE, item)
+    if isinstance(name, str):
+        return Validation(check=name) if name in catalog.validators else Validation(rule=name)
+    raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
+
+
+def _kind(action: Action) -> str:
+    if action.entry is None:
+        return "activity"
+    return "agent" if isinstance(action.entry, AgentEntry) else "tool"

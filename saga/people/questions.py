@@ -1,0 +1,247 @@
+"""What people decide about a running task: stuck undos, and steps that wait for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+
+from ..names import nearest
+from ..record.status import Status
+from ..record.step_record import StepState
+from ..record.task_record import Book
+from ..record.task_state import TaskState
+from ..spec.json_schema import check_input
+from ..temporal.handlers import serve_update, settle
+from ..temporal.stop_scope import StopScope
+from .updates import Decide, Resolve, read_message, refused
+
+Check = Callable[[Any], str | None]
+"""Says what is wrong with the value of an action, or None."""
+
+
+def fits(schema: Mapping[str, Any]) -> Check:
+    """Returns the check of a value that stands for an output of this JSON Schema."""
+
+    def fault(value: Any) -> str | None:
+        faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
+        return "; ".join(faults[:5]) or None
+
+    return fault
+
+
+_UNDO_ACTIONS = ("retry", "skip", "done")
+
+
+@dataclass(slots=True)
+class Question:
+    """What one step asks.
+
+    Attributes:
+        step: The step, or the item of it.
+        kind: Why it asks, e.g. ``escalated``.
+        ask: One sentence.
+        actions: The possible answers, each with a check of its value; None where it takes no value.
+        since: When it was asked.
+        state: What the task shows meanwhile; ``needs_attention`` is answered by ``resolve``.
+        show: What the person is to look at; JSON.
+        answer: The first answer.
+    """
+
+    step: str
+    kind: str
+    ask: str
+    actions: Mapping[str, Check | None]
+    since: datetime
+    state: TaskState
+    show: Any = None
+    answer: Decide | None = None
+
+
+class People:
+    """Asks people, and takes their answers from the updates ``resolve`` and ``decide``."""
+
+    def __init__(self, book: Book, status: Status) -> None:
+        """Serves both updates from now on."""
+        self._book = book
+        self._status = status
+        self._asked: dict[str, Question] = {}
+        serve_update("resolve", self._resolve, self._check_resolve)
+        serve_update("decide", self._decide, self._check_decide)
+        book.waiting_for = self.waiting_for
+
+    async def ask(
+        self,
+        step: str,
+        kind: str,
+        ask: str,
+        actions: Mapping[str, Check | None],
+        scope: StopScope,
+        *,
+        state: TaskState = TaskState.WAITING,
+        show: Any = None,
+        deadline: timedelta | None = None,
+        default: str = "",
+    ) -> Decide:
+        """Waits for a person's answer.
+
+        Args:
+            step: Who asks; the answer names it.
+            kind: Why, in one word.
+            ask: The question.
+            actions: The possible answers, each with the check of its value.
+            scope: A stop ends the wait.
+            state: What the task shows meanwhile.
+            show: What the person is to look at.
+            deadline: How long at most; None for as long as it takes.
+            default: The action that counts as said when nobody has said anything by then.
+
+        Returns:
+            The answer, one of `actions`.
+
+        Raises:
+            Stopped: The scope was stopped first.
+        """
+        question = Question(step, kind, ask, actions, workflow.now(), state, show)
+        self._asked[step] = question
+        self._book.note("counterstep", f"asks a person: {kind}", step, ask)
+        self._status.hold(state, step)
+        try:
+            await workflow.wait_condition(
+                lambda: question.answer is not None or scope.stopped,
+                timeout=deadline,
+                timeout_summary=f"deadline of {step}"[:200],
+            )
+        except TimeoutError:
+            question.answer = Decide(
+                step=step, action=default, by="counterstep", note="nobody has answered in time"
+            )
+            self._book.note("counterstep", f"decides: {default}", step, question.answer.note)
+        if question.answer is None:
+            del self._asked[step]
+        self._status.release(state, step)
+        if question.answer is None:
+            scope.check(step)
+        assert question.answer is not None
+        return question.answer
+
+    def waiting_for(self) -> list[dict[str, Any]]:
+        """Returns the open questions as JSON, for the board."""
+        open_ = [question for question in self._asked.values() if question.answer is None]
+        asked = [
+            {
+                "step": q.step,
+                "kind": q.kind,
+                "ask": q.ask,
+                "actions": list(q.actions),
+                "since": q.since.isoformat(),
+                "update": _update_of(q),
+                **({} if q.show is None else {"show": q.show}),
+            }
+            for q in open_
+        ]
+        if self._book.state is not TaskState.NEEDS_ATTENTION:
+            return asked
+        return asked + [
+            {
+                "step": entry.step,
+                "kind": "undo",
+                "ask": f"the undo {entry.compensation} is stuck: {entry.error}",
+                "actions": list(_UNDO_ACTIONS),
+                "since": since.isoformat(),
+                "update": "resolve",
+            }
+            for entry, since in self._book.all_stuck()
+        ]
+
+    # --- resolve
+
+    def _check_resolve(self, argument: Any = None) -> None:
+        message = read_message(Resolve, argument)
+        if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
+            self._check_answer(message.step, message.action, message.value)
+            return
+        if not self._book.stuck(message.step):
+            raise refused(self._why_not_stuck(message.step))
+        if message.action not in _UNDO_ACTIONS:
+            raise refused(f"the undo of {message.step!r} is stuck; say one of {', '.join(_UNDO_ACTIONS)}")
+        if message.action == "skip" and not message.note:
+            raise refused("skip leaves the effect as it is; say why in note")
+
+    async def _resolve(self, argument: Any = None) -> dict[str, Any]:
+        await settle()
+        self._check_resolve(argument)
+        message = read_message(Resolve, argument)
+        if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
+            return self._take(Decide.model_validate(message.model_dump()))
+        change = {
+            "retry": self._book.retry_undo,
+            "done": self._book.done_by_hand,
+            "skip": self._book.skip_undo,
+        }[message.action]
+        undos = [entry.id for entry in self._book.stuck(message.step)]
+        for entry_id in undos:
+            self._book.note(message.by, f"resolve: {message.action}", message.step, message.note)
+            change(entry_id)
+        return {"step": message.step, "action": message.action, "undos": undos}
+
+    def _why_not_stuck(self, name: str) -> str:
+        entries = [entry for entry in self._book.ledger if name in (entry.step, entry.id)]
+        if entries:
+            states = ", ".join(dict.fromkeys(entry.state.value for entry in entries))
+            return f"no undo of {name!r} is stuck: {states}"
+        if name in self._book.steps:
+            return f"the step {name!r} has nothing to undo"
+        return f"there is no step {name!r}{nearest(name, self._book.steps)}"
+
+    # --- decide
+
+    def _check_decide(self, argument: Any = None) -> None:
+        message = read_message(Decide, argument)
+        if not self._is_asked(message.step, TaskState.WAITING):
+            raise refused(self._why_not_asked(message.step))
+        self._check_answer(message.step, message.action, message.value)
+
+    async def _decide(self, argument: Any = None) -> dict[str, Any]:
+        await settle()
+        self._check_decide(argument)
+        return self._take(read_message(Decide, argument))
+
+    def _take(self, message: Decide) -> dict[str, Any]:
+        self._asked[message.step].answer = message
+        self._book.note(message.by, f"decides: {message.action}", message.step, message.note)
+        return {"step": message.step, "action": message.action}
+
+    def _is_asked(self, step: str, state: TaskState) -> bool:
+        question = self._asked.get(step)
+        return question is not None and question.answer is None and question.state is state
+
+    def _check_answer(self, step: str, action: str, value: Any) -> None:
+        actions = self._asked[step].actions
+        if action not in actions:
+            raise refused(f"{step!r} takes {', '.join(actions)}, not {action!r}{nearest(action, actions)}")
+        check = actions[action]
+        if check is None and value is not None:
+            raise refused(f"{action} takes no value")
+        fault = check(value) if check is not None else None
+        if fault is not None:
+            raise refused(fault)
+
+    def _why_not_asked(self, step: str) -> str:
+        question = self._asked.get(step)
+        if question is not None and question.answer is not None:
+            return f"{step!r} was decided already: {question.answer.action}, by {question.answer.by}"
+        if question is not None:
+            return f"{step!r} needs attention; answer it with the update resolve"
+        open_ = [name for name, asked in self._asked.items() if asked.answer is None]
+        if step not in self._book.steps and step not in open_:
+            return f"there is no step {step!r}{nearest(step, [*self._book.steps, *open_])}"
+        state = self._book.steps[step].state if step in self._book.steps else StepState.PENDING
+        return f"{step!r} waits for nobody: it is {state.value}"
+
+
+def _update_of(question: Question) -> str:
+    return "resolve" if question.state is TaskState.NEEDS_ATTENTION else "decide"

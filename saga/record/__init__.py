@@ -1,0 +1,1 @@
+"""What a task remembers, and what it shows of that."""

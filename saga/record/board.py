@@ -1,0 +1,87 @@
+"""The whole state of a task as one value, derived from its book, as JSON and as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..history_format import RECOVER_CHILD
+from ..ledger.carry_over import direct
+from ..ledger.ledger import Entry
+from .step_record import Progress
+
+if TYPE_CHECKING:
+    from .task_record import Book
+
+
+MAX_OUTPUT = 50_000
+MAX_OUTPUTS = 1_000_000
+"""Bytes of one output, and of all, on the board: the answer to a query has to fit into one message."""
+
+
+def board(book: Book) -> dict[str, Any]:
+    """Derives the board.
+
+    Returns:
+        A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``usage``, ``budget``,
+        ``waiting_for``, ``failure`` and ``log``. An entry of the ledger names what it depends on without what
+        that depends on already. Together they are the application state (outputs), the
+        operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
+        (arXiv 2503.11951, section 3).
+    """
+    room = MAX_OUTPUTS // max(1, len(book.steps))
+    known = {entry_id: position for position, entry_id in enumerate(book.ledger.entries)}
+    return {
+        "task": book.task,
+        "task_id": book.task_id,
+        "state": book.state.value,
+        "goal": book.goal,
+        "steps": {name: _step(progress, room) for name, progress in book.steps.items()},
+        "ledger": [_entry(entry, direct(entry, known, book.ledger)) for entry in book.ledger],
+        "usage": book.usage.report(),
+        "budget": book.budget.model_dump(mode="json"),
+        "waiting_for": book.waiting_for(),
+        "failure": book.failure.model_dump(mode="json") if book.failure else None,
+        "log": list(book.log),
+    }
+
+
+def _step(progress: Progress, room: int) -> dict[str, Any]:
+    call = {progress.kind: progress.target} if progress.kind != "group" else {"group": True}
+    return {
+        "state": progress.state.value,
+        **call,
+        "needs": list(progress.needs),
+        "attempts": progress.attempts,
+        "started": _time(progress.started),
+        "finished": _time(progress.finished),
+        "output": _bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
+        "error": progress.error,
+        "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
+        "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
+    }
+
+
+def _entry(entry: Entry, depends_on: Sequence[str]) -> dict[str, Any]:
+    is_child = entry.compensation == RECOVER_CHILD and entry.input is not None
+    return {
+        "id": entry.id,
+        "step": entry.step,
+        "compensation": entry.compensation,
+        "state": entry.state.value,
+        "attempts": entry.attempts,
+        "error": entry.error,
+        "depends_on": sorted(depends_on),
+        **({"child": entry.input["workflow_id"]} if is_child else {}),
+    }
+
+
+def _bounded(output: Any, most: int) -> Any:
+    size = len(json.dumps(output, ensure_ascii=False))
+    return output if size <= most else f"{size} bytes: too large for the board, see the history"
+
+
+def _time(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

@@ -1,0 +1,85 @@
+"""The board as Markdown, for the details of a task in Temporal's Web UI."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ledger.ledger import Entry
+from .step_record import Progress, StepState
+
+if TYPE_CHECKING:
+    from .task_record import Book
+
+MAX_LINES = 200
+"""Steps, and undos, that the Web UI shows: it passes the whole text around as an address."""
+
+_MARKS = {
+    StepState.PENDING: "·",
+    StepState.RUNNING: "▶",
+    StepState.WAITING: "?",
+    StepState.COMPLETED: "✔",
+    StepState.SKIPPED: "»",
+    StepState.FAILED: "✘",
+    StepState.REJECTED: "✘",
+    StepState.CANCELLED: "■",
+    StepState.UNDONE: "↩",
+}
+
+
+def markdown(book: Book) -> str:
+    """Renders the board for the Web UI's task details: in lists, for it shows tables without any space."""
+    parts = [f"**{_line(book.task)}**: {book.state.value}", _line(book.goal)]
+    asked = [_asked(question, book.task_id) for question in book.waiting_for()]
+    parts += _section("Waits for an answer", asked)
+    parts += _section("Steps", [_progress(name, progress) for name, progress in book.steps.items()])
+    ended = {entry_id: None for entry_id in book.undo_order}
+    begun = [entry.id for entry in book.ledger if entry.attempts and entry.id not in ended]
+    undos = [_undo(book.ledger[entry_id]) for entry_id in (*ended, *begun)]
+    parts += _section("Undos, in their order", undos)
+    if book.failure:
+        parts.append(f"**First failure:** {_line(str(book.failure))}")
+    usage = book.usage
+    spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"
+    if usage.unpriced_calls:
+        models = ", ".join(usage.unpriced_models)
+        spent += f" (no price is known for {models}: {usage.unpriced_calls} calls are not in the sum)"
+    return "\n\n".join(part for part in (*parts, spent) if part)
+
+
+def _section(title: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    lines = [f"- {item}" for item in items[:MAX_LINES]]
+    if len(items) > MAX_LINES:
+        lines.append(f"- and {len(items) - MAX_LINES} more, which the query `board` shows")
+    return ["\n".join([f"### {title}", *lines])]
+
+
+def _asked(question: Mapping[str, Any], task_id: str) -> str:
+    task, step = question.get("task", task_id), question["step"]
+    command = shlex.join(["counterstep", question["update"], task, step, "ACTION"])
+    code = " ".join(command.split()).replace("`", "'")
+    actions = ", ".join(map(_line, question["actions"]))
+    return f"**{_line(step)}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
+
+
+def _progress(name: str, progress: Progress) -> str:
+    by = f", by {progress.target}" if progress.target else ""
+    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}"
+
+
+def _undo(entry: Entry) -> str:
+    return f"**{entry.step}** {entry.state.value}, by {entry.compensation}{_line(_error(entry))}"
+
+
+def _line(text: str) -> str:
+    """What somebody wrote must not end a list, nor what they wrote in Markdown look like ours."""
+    escaped = re.sub(r"([\\*_`~<\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^([0-9]*)([#>+=.)-])", r"\1\\\2", escaped)
+
+
+def _error(entry: Entry) -> str:
+    return f": {entry.error}" if entry.error else ""

@@ -1,0 +1,71 @@
+"""The state that a task shows: on its board and as search attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+
+from .search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
+from .task_record import Book
+from .task_state import TaskState
+
+
+class Status:
+    """Where one task is; what it waits for is shown before what goes on beside it.
+
+    Attributes:
+        phase: The way the task is on: forward, back, or its end.
+        waits_changed: Called when somebody has begun, or ended, to wait for a person.
+    """
+
+    def __init__(self, book: Book, *, search_attributes: bool) -> None:
+        """Args: search_attributes: whether the namespace knows ours."""
+        self.phase = TaskState.RUNNING
+        self.waits_changed: Callable[[], None] = lambda: None
+        self._book = book
+        self._search_attributes = search_attributes
+        self._waits: list[tuple[TaskState, str]] = []
+
+    def begin(self) -> None:
+        """Shows the task as running."""
+        self._show(TaskState.RUNNING, SAGA_TASK.value_set(self._book.task))
+
+    def enter(self, phase: TaskState, step: str = "") -> None:
+        """Shows the next phase.
+
+        Args:
+            phase: The phase; the end of the task, or ``compensating``.
+            step: Where it failed, if a step is to blame.
+        """
+        self.phase = phase
+        if phase is TaskState.COMPENSATING:
+            self._show(phase, *([SAGA_STEP.value_set(step)] if step else []))
+        else:
+            self._show(phase, SAGA_COST.value_set(round(self._book.usage.usd, 6)))
+
+    def hold(self, state: TaskState, step: str) -> None:
+        """Shows that `step` waits for a person, until `release` is called with the same."""
+        self._waits.append((state, step))
+        self._update()
+
+    def release(self, state: TaskState, step: str) -> None:
+        """Ends what `hold` began."""
+        self._waits.remove((state, step))
+        self._update()
+
+    def _update(self) -> None:
+        waits = sorted(self._waits, key=lambda wait: wait[0] is not TaskState.NEEDS_ATTENTION)
+        state, step = waits[0] if waits else (self.phase, "")
+        if state is not self._book.state:
+            self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
+        else:
+            self._book.refresh()
+        self.waits_changed()
+
+    def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
+        self._book.enter(state)
+        if self._search_attributes:
+            workflow.upsert_search_attributes([SAGA_STATE.value_set(state.value), *also])

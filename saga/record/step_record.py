@@ -1,0 +1,50 @@
+"""How far one step has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from ..verdict import Verdict
+
+
+class StepState(StrEnum):
+    """The state of a step, as expressions and the board show it."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    UNDONE = "undone"
+
+
+@dataclass(slots=True)
+class Progress:
+    """One step's progress; only the `Book` changes it.
+
+    Attributes:
+        kind: ``agent``, ``tool``, ``group`` or ``activity``.
+        target: The name of the agent or tool.
+        needs: The steps that it waits for.
+        attempts: How often its call was begun (``for_each`` items and re-runs each count).
+    """
+
+    kind: str
+    target: str
+    needs: tuple[str, ...] = ()
+    state: StepState = StepState.PENDING
+    attempts: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+    output: Any = None
+    error: str | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    model_calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0

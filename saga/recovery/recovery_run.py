@@ -1,0 +1,133 @@
+"""Undoes what a task has left behind that was terminated, timed out or has failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from ..engine.lifecycle import Lifecycle
+from ..engine.opening import open_book, take_snapshot
+from ..engine.run_context import Parts
+from ..failure import Failure
+from ..history_format import READ_LEFTOVERS
+from ..record.board import board
+from ..record.step_record import Progress, StepState
+from ..record.task_record import Book
+from ..spec.snapshot import Question
+from ..temporal.cancel_watch import CancelWatch
+from .request import Recovered, RecoveryPage, RecoveryRequest
+
+_LONGEST_READ = timedelta(minutes=10)
+_READ_HEARTBEAT = timedelta(seconds=30)
+_MARGIN = timedelta(milliseconds=100)
+
+
+async def run_recovery(argument: RawValue) -> dict[str, Any]:
+    """Undoes what a task has left behind; a cancel does not disturb it.
+
+    Args:
+        argument: A `RecoveryRequest`, or null where the workflow id says it all: whoever starts a recovery
+            needs no key then, where payloads are encrypted.
+
+    Returns:
+        ``undone`` and ``not_undone``, the ids of steps; the latter stay because a person had said so before.
+
+    Raises:
+        ApplicationError: The task may not be recovered (types in `Refusal`), or an undo was skipped
+            (``SagaRollbackIncomplete``).
+    """
+    value = workflow.payload_converter().from_payload(argument.payload)
+    if value is None:
+        workflow_id, _, run_id = workflow.info().workflow_id.rpartition("/recover/")
+        request = RecoveryRequest(workflow_id=workflow_id, run_id=run_id)
+    else:
+        request = RecoveryRequest.model_validate(value)
+    return await CancelWatch().outlast(Recovery(request).run(), lambda: None)
+
+
+class Recovery:
+    """One recovery."""
+
+    def __init__(self, request: RecoveryRequest) -> None:
+        """Args: request: the task."""
+        self._request = request
+
+    async def run(self) -> dict[str, Any]:
+        """See `run_recovery`."""
+        book = open_book("?")
+        # Compensations are told of the task, people of the recovery: it is what they may have to answer.
+        book.task_id, own_id = self._request.workflow_id, book.task_id
+        workflow.set_query_handler("board", lambda: {**board(book), "task_id": own_id})
+        snapshot = await take_snapshot(Question())
+        page = await self._read()
+        book.task, book.goal = page.task, f"Undo what {self._request.workflow_id} has left behind."
+        parts = Parts.assemble(book, snapshot, sequential=page.sequential)
+        life = Lifecycle(parts)
+        life.begin()
+        while True:
+            await self._undo(page, book, life)
+            if not page.more:
+                break
+            # Before something is skipped, because that decides how this ends.
+            if workflow.info().is_continue_as_new_suggested() and not book.remaining():
+                await self._continue(book)
+            page = await self._read()
+        if book.remaining():
+            raise life.ended(cancelled=False, cause=None)
+        life.complete()
+        return {"undone": [*self._request.undone, *book.undone_steps()], "not_undone": list(page.left_alone)}
+
+    async def _undo(self, page: RecoveryPage, book: Book, life: Lifecycle) -> None:
+        for position, item in enumerate(page.entries):
+            _show(item, book)
+            book.arm(item.entry(page.entries[:position]))
+            if item.may_land_until is None:
+                book.settle(item.id, item.output)
+        landing = [item for item in page.entries if item.may_land_until is not None]
+        last = max((item.may_land_until for item in landing if item.may_land_until), default=None)
+        wait = None if last is None else last + _MARGIN - workflow.now()
+        if wait is not None and wait > timedelta():
+            steps = ", ".join(dict.fromkeys(item.step for item in landing))
+            await workflow.sleep(wait, summary=f"calls that were under way may still land: {steps}"[:200])
+        for item in landing:
+            book.settle(item.id, item.output)
+        type_, message = page.ending
+        await life.undo(Failure(step="", type=type_, message=message))
+
+    async def _read(self) -> RecoveryPage:
+        try:
+            page = await workflow.execute_activity(
+                READ_LEFTOVERS,
+                self._request.model_dump(mode="json"),
+                start_to_close_timeout=_LONGEST_READ,
+                heartbeat_timeout=_READ_HEARTBEAT,
+                retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
+                summary=f"read what {self._request.workflow_id} has left behind"[:200],
+            )
+        except ActivityError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError):
+                raise ApplicationError(cause.message, type=cause.type, non_retryable=True) from None
+            raise
+        return RecoveryPage.model_validate(page)
+
+    async def _continue(self, book: Book) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        undone = (*self._request.undone, *book.undone_steps())
+        request = self._request.model_copy(update={"undone": undone})
+        workflow.continue_as_new(request.model_dump(mode="json"))
+
+
+def _show(item: Recovered, book: Book) -> None:
+    """Puts the step of an effect on the board: of an agent and its tool calls the agent, which came first."""
+    if item.step in book.steps:
+        return
+    progress = Progress(item.kind, item.action)
+    progress.state = StepState.COMPLETED if item.is_known else StepState.FAILED
+    progress.started, progress.finished = item.started, item.ended
+    progress.error = None if item.is_known else "nobody knows whether it happened"
+    book.add_step(item.step, progress)

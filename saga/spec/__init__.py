@@ -1,0 +1,1 @@
+"""A task as data: its parts, its checker, its graph, and the catalog that it draws on."""

@@ -1,0 +1,136 @@
+"""What a worker offers: tools, agents, validators, compensations and registered tasks, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ..duration import Duration
+from ..effect import Effect
+from ..history_format import RETRACT, STAND_IN
+from .retry import Retry
+from .task_spec import TaskSpec
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str = ""
+
+
+class ToolEntry(_Entry):
+    """One tool.
+
+    Attributes:
+        effect: What a call does to the world.
+        compensate: The activity type that undoes a call; set exactly for compensatable tools.
+        before: The read-only tool whose result the undo needs.
+        interruptible: Whether a cancel may stop a running call of a tool that changes something.
+        idempotent: Whether the tool may be repeated under the same key.
+        timeout: The longest one attempt may take; None for the default.
+        parameters: Names of the parameters in order.
+        input_schema: JSON Schema of the arguments, by name.
+        output_schema: JSON Schema of the result.
+    """
+
+    effect: Effect
+    compensate: str | None = None
+    before: str | None = None
+    interruptible: bool = False
+    idempotent: bool = False
+    timeout: Duration | None = None
+    parameters: tuple[str, ...] = ()
+    input_schema: dict[str, Any] = {}
+    output_schema: dict[str, Any] = {}
+
+
+class AgentEntry(_Entry):
+    """One agent: a language model with tools, or Python code.
+
+    Attributes:
+        python: True where the agent is Python code (one activity of its own name).
+        models: litellm names as a fallback chain; empty for the worker's default.
+        instructions: The system prompt of a model agent.
+        tools: Names of the tools it may call, and no others.
+        max_turns: Most model calls of one run.
+        temperature: Sampling temperature, or None for the provider's default.
+        stand_in: True where the stand-in model may play it when no model is set.
+        whole_input: True where the input is one object; False where it is arguments by name.
+    """
+
+    effect: Effect
+    compensate: str = RETRACT
+    python: bool = False
+    models: tuple[str, ...] = ()
+    instructions: str = ""
+    tools: tuple[str, ...] = ()
+    max_turns: int = 8
+    many_tools: bool = False
+    stand_in: bool = False
+    temperature: float | None = None
+    interruptible: bool = False
+    timeout: Duration | None = None
+    parameters: tuple[str, ...] = ()
+    whole_input: bool = True
+    input_schema: dict[str, Any] = {}
+    output_schema: dict[str, Any] = {}
+
+
+class ValidatorEntry(_Entry):
+    """One validator; a fast one runs as a local activity of at most 1 s."""
+
+    fast: bool = False
+
+
+class CompensationEntry(_Entry):
+    """One compensation.
+
+    Attributes:
+        timeout: The longest one attempt may take; None for the default.
+        retry: How often and how fast it is tried before it counts as stuck; None for the default.
+    """
+
+    timeout: Duration | None = None
+    retry: Retry | None = None
+
+
+class Catalog(BaseModel):
+    """All that a worker offers, or the part of it that one task uses.
+
+    Attributes:
+        workflows: Types of the workflows that the bundles bring along.
+        default_models: The fallback chain of agents that name no model; empty where none is set.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tools: dict[str, ToolEntry] = {}
+    agents: dict[str, AgentEntry] = {}
+    validators: dict[str, ValidatorEntry] = {}
+    compensations: dict[str, CompensationEntry] = {}
+    tasks: dict[str, TaskSpec] = {}
+    workflows: tuple[str, ...] = ()
+    default_models: tuple[str, ...] = ()
+
+    def models_of(self, agent: AgentEntry) -> tuple[str, ...]:
+        """Returns the fallback chain that `agent` uses on this worker; empty where none is set."""
+        return agent.models or self.default_models or ((STAND_IN,) if agent.stand_in else ())
+
+    def only(self, *, tools: Iterable[str], agents: Iterable[str], validators: Iterable[str]) -> Catalog:
+        """Returns the part that these names, and the names behind them, need."""
+        agent_entries = {name: self.agents[name] for name in agents if name in self.agents}
+        names = [*tools, *(tool for entry in agent_entries.values() for tool in entry.tools)]
+        names += [self.tools[name].before or "" for name in names if name in self.tools]
+        tool_entries = {name: self.tools[name] for name in names if name in self.tools}
+        undone_by = {entry.compensate for entry in tool_entries.values()}
+        undone_by |= {entry.compensate for entry in agent_entries.values()}
+        return Catalog(
+            tools=tool_entries,
+            agents=agent_entries,
+            validators={name: self.validators[name] for name in validators if name in self.validators},
+            compensations={n: e for n, e in self.compensations.items() if n in undone_by},
+            default_models=self.default_models,
+        )

@@ -1,0 +1,203 @@
+"""A task as data: the models behind ``order.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from ..duration import Duration, format_duration
+from ..effect import Effect
+from ..limits.budget import Budget
+from .failure_policy import Fallback, OnTrouble, RetryFrom
+from .fields import BareExpression, SpecModel, StepId
+from .retry import Retry
+from .validation import Validation
+from .waiting import Approve, Wait
+
+KINDS = ("agent", "tool", "workflow", "group", "approve", "wait")
+"""What a step may call."""
+
+
+def step_fault(step: Mapping[str, Any]) -> str | None:
+    """Says which keys of a step do not go together, or None."""
+    said = {key for key, value in step.items() if value is not None}
+    kinds = [kind for kind in KINDS if kind in said]
+    if len(kinds) != 1:
+        found = f"not {' and '.join(kinds)} together" if kinds else "and this one is none"
+        return f"a step is exactly one of agent, tool, workflow, group, approve and wait, {found}"
+    own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
+    refused = [key for key in own if "group" in said and step.get(key)]
+    if refused:
+        return f"a group has no {' and no '.join(refused)}; its steps have"
+    waits = next((kind for kind in ("approve", "wait") if kind in said), None)
+    refused = [key for key in own if waits is not None and step.get(key)]
+    if refused:
+        return f"{waits} has no {' and no '.join(refused)}; it only waits"
+    refused = [key for key in ("one_of", "compensate", "retry") if "workflow" in said and step.get(key)]
+    if refused:
+        return (
+            f"a child workflow has no {' and no '.join(refused)}; it undoes itself, and retry_from repeats it"
+        )
+    if "max_parallel" in said and "for_each" not in said:
+        return "max_parallel needs for_each"
+    return None
+
+
+class Group(SpecModel):
+    """Inline child steps that succeed or are undone together.
+
+    Attributes:
+        steps: The steps, at least one.
+        output: Template of the group's output; the outputs of its steps by id where not given.
+    """
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+    output: Any = None
+
+
+class Step(SpecModel):
+    """One node of a task: exactly one of `agent`, `tool`, `workflow`, `group`, `approve` and `wait`.
+
+    Attributes:
+        id: Its name, unique in the whole task.
+        needs: Steps that have to end before; those that its expressions read need not be named.
+        agent: The agent to call, by its full name; a template that comes to one of `one_of`.
+        tool: The tool to call, likewise.
+        workflow: The child to start: a registered task, or a workflow type.
+        group: Steps that succeed or are undone together.
+        approve: A question to a person.
+        wait: An event or a while to wait for.
+        one_of: What the name of a computed agent or tool may come to.
+        input: What is called gets this; a template.
+        when: An expression; where it is false the step is skipped: `needs` is satisfied, the output is null.
+        for_each: An expression that gives a list: the step is done for each ``item``, with its ``index``.
+        max_parallel: How many items at once, at most.
+        precondition: An expression that must be true right before the step.
+        validate_: Checks of its output (``validate`` in the document).
+        compensate: The compensation, in place of the one that the agent or tool has.
+        effect: The effect, where it is worse than what the agent or tool says; of a child, what it is.
+        retry: How its calls are tried again.
+        timeout: The longest that one attempt of a call may take; of a child, the whole child.
+        task_queue: The queue of other workers, for its calls or its child.
+        on_failure: What follows when it breaks.
+        on_reject: What follows when a verdict says no; as `on_failure` where not given.
+    """
+
+    id: StepId
+    needs: tuple[StepId, ...] = ()
+    agent: str | None = None
+    tool: str | None = None
+    workflow: str | None = Field(default=None, min_length=1)
+    group: Group | None = None
+    approve: Approve | None = None
+    wait: Wait | None = None
+    one_of: tuple[str, ...] = ()
+    input: Any = Field(default_factory=dict)
+    when: BareExpression | None = None
+    for_each: BareExpression | None = None
+    max_parallel: int | None = Field(default=None, ge=1)
+    precondition: BareExpression | None = None
+    validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+    compensate: str | None = None
+    effect: Effect | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    task_queue: str | None = Field(default=None, min_length=1)
+    on_failure: OnTrouble = "rollback"
+    on_reject: OnTrouble | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> Step:
+        message = step_fault({name: getattr(self, name) for name in self.model_fields_set})
+        if message is not None:
+            raise ValueError(message)
+        return self
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def target(self) -> str | None:
+        """What is called, as written (an agent or tool may be an expression); None where nothing is."""
+        return self.agent or self.tool or self.workflow
+
+    @property
+    def label(self) -> str:
+        """What the board says that the step calls, or is."""
+        if self.group is not None:
+            return f"group of {len(self.group.steps)}"
+        if self.approve is not None:
+            return "a person"
+        if self.wait is not None:
+            return self.wait.event or format_duration(self.wait.time or timedelta())
+        return self.target or ""
+
+    @property
+    def on_rejection(self) -> OnTrouble:
+        """What follows a verdict that says no."""
+        return self.on_reject if self.on_reject is not None else self.on_failure
+
+    @property
+    def troubles(self) -> tuple[OnTrouble, ...]:
+        """What the step says about failures and about rejections, and then as a last resort."""
+        said = (self.on_failure, self.on_rejection)
+        return (*said, *(trouble.then for trouble in said if isinstance(trouble, RetryFrom)))
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """The agents that may do the step in its place."""
+        return tuple(dict.fromkeys(t.fallback for t in self.troubles if isinstance(t, Fallback)))
+
+
+class Compensation(SpecModel):
+    """How undos are run.
+
+    Attributes:
+        order: Side by side where nothing forbids it, or strictly one by one.
+        give_up: How long an undo that stays stuck waits for a person; None for as long as it takes.
+    """
+
+    order: Literal["parallel", "sequential"] = "parallel"
+    give_up: Duration | None = None
+
+
+class TaskSpec(SpecModel):
+    """A whole task as data.
+
+    Attributes:
+        name: The task's name; registered in a bundle it becomes the workflow type ``BUNDLE.NAME``.
+        goal: What the task is for, in one sentence; every model sees it.
+        input: JSON Schema of the task's input.
+        budget: The most the task may spend on models.
+        deadline: The longest the task may run before it is rolled back, undos not counted.
+        compensation: How undos are run.
+        steps: The nodes of the graph.
+        output: Template of the task's output.
+        validate_: Checks of the whole output, before the task ends (``validate`` in the document).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    name: StepId
+    goal: str = ""
+    input: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
+    budget: Budget = Budget()
+    deadline: Duration | None = None
+    compensation: Compensation = Compensation()
+    steps: tuple[Step, ...] = Field(min_length=1)
+    output: Any = None
+    validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+
+
+Group.model_rebuild()

@@ -1,0 +1,1 @@
+"""Independent verdicts on outputs: rules, checks and judges."""

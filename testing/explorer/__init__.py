@@ -1,0 +1,1 @@
+"""The fault explorer: breaks a task in every place and in every way."""

@@ -1,0 +1,245 @@
+"""The contract of compensations: safe where there is nothing to undo, safe twice, safe before the call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.testing import ActivityEnvironment
+
+from ...bundle.current_step import CURRENT_STEP, CurrentStep
+from ...bundle.execution import execute
+from ...bundle.registry import Registry
+
+Effects = Callable[[str], Iterable[str]]
+"""Tells which effects of a task stand; see `explore`."""
+
+_REASON: Final = "the fault explorer checks the contract of this compensation"
+
+
+class Case(BaseModel):
+    """One compensation with a call that it undoes, as a clean run has recorded it.
+
+    Attributes:
+        call: The activity type of the call.
+        compensation: The activity type of its undo.
+        step: The id of the step.
+        arguments: The call's arguments, by name.
+        reads: The tool that reads what the undo puts back, or None.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    call: str
+    compensation: str
+    step: str
+    arguments: dict[str, Any]
+    reads: str | None = None
+
+
+class Finding(BaseModel):
+    """What is wrong with one compensation, or may be.
+
+    Attributes:
+        compensation: Its name.
+        call: The call that it undoes.
+        rule: Which part of the contract: ``nothing to undo``, ``twice``, ``undo first`` or ``repeated call``.
+        certain: False for a warning: the explorer cannot know.
+        message: One sentence.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    compensation: str
+    call: str
+    rule: str
+    certain: bool
+    message: str
+
+
+async def check_contracts(
+    cases: Sequence[Case], registry: Registry, effects: Effects | None
+) -> list[Finding]:
+    """Checks compensations by calling them, each with keys and task ids of its own.
+
+    Args:
+        cases: What to check, with real arguments.
+        registry: Has the functions.
+        effects: Tells what stands; None where nobody can.
+
+    Returns:
+        What was found; nothing where all is well.
+    """
+    found: list[Finding] = []
+    for case in cases:
+        found += await _Contract(case, registry, effects).check()
+    return found
+
+
+class _Raised(Exception):
+    """A function of the user's has raised; the message says what."""
+
+
+class _Contract:
+    def __init__(self, case: Case, registry: Registry, effects: Effects | None) -> None:
+        self._case = case
+        self._registry = registry
+        self._effects = effects
+        self._found: list[Finding] = []
+
+    async def check(self) -> list[Finding]:
+        for rule, look in (
+            ("nothing to undo", self._nothing_to_undo),
+            ("twice", self._twice),
+            ("undo first", self._undo_first),
+            ("repeated call", self._repeated_call),
+        ):
+            await look(_Scene(self._case, self._registry, self._effects, rule), rule)
+        return self._found
+
+    async def _nothing_to_undo(self, scene: _Scene, rule: str) -> None:
+        try:
+            await scene.undo(None)
+        except _Raised as error:
+            self._add(rule, f"it fails where there is nothing to undo: {error}")
+            return
+        if changed := scene.changed():
+            self._add(rule, f"there was nothing to undo, and yet it changed something: {changed}")
+
+    async def _twice(self, scene: _Scene, rule: str) -> None:
+        try:
+            output = await scene.forward()
+        except _Raised as error:
+            self._add(rule, f"not checked: the call alone fails: {error}", certain=False)
+            return
+        try:
+            await scene.undo(output)
+        except _Raised as error:
+            self._add(rule, f"it fails: {error}")
+            return
+        if changed := scene.changed():
+            self._add(rule, f"it does not undo the call: {changed}")
+            return
+        try:
+            await scene.undo(output)
+        except _Raised as error:
+            self._add(rule, f"it fails when it is called twice: {error}")
+            return
+        if changed := scene.changed():
+            self._add(rule, f"called twice, it undoes twice: {changed}")
+
+    async def _undo_first(self, scene: _Scene, rule: str) -> None:
+        try:
+            await scene.undo(None)
+        except _Raised:
+            return  # said already
+        try:
+            output = await scene.forward()
+        except _Raised:
+            return
+        if self._effects is None:
+            message = (
+                "the call was taken after its own undo; if it had an effect, a call that is late leaves it "
+                "standing (name --effects to be certain)"
+            )
+            self._add(rule, message, certain=False)
+        elif changed := scene.changed():
+            self._add(rule, f"the call takes effect after its own undo, so a late one stays: {changed}")
+        await scene.clean_up(output)
+
+    async def _repeated_call(self, scene: _Scene, rule: str) -> None:
+        try:
+            first = await scene.forward()
+        except _Raised:
+            return  # said already
+        try:
+            second = await scene.forward()
+        except _Raised as error:
+            self._add(rule, f"the call fails when it is repeated under its key: {error}", certain=False)
+            await scene.clean_up(first)
+            return
+        keys = scene.standing().count(scene.key)
+        if keys > 1:
+            self._add(rule, f"the call, repeated under its key, has {keys} effects")
+        elif first != second and keys == 0:
+            self._add(rule, "the call, repeated under its key, answers something else", certain=False)
+        await scene.clean_up(second)
+
+    def _add(self, rule: str, message: str, *, certain: bool = True) -> None:
+        case = self._case
+        self._found.append(
+            Finding(
+                compensation=case.compensation, call=case.call, rule=rule, certain=certain, message=message
+            )
+        )
+
+
+class _Scene:
+    """A task that does not exist, with one call."""
+
+    def __init__(self, case: Case, registry: Registry, effects: Effects | None, rule: str) -> None:
+        self.key = uuid4().hex
+        self._case = case
+        self._registry = registry
+        self._effects = effects
+        self._task = f"contract-{rule.replace(' ', '-')}-{self.key[:12]}"
+        self._before = self.standing()
+        self._read: Any = None
+        self._has_read = case.reads is None
+
+    def standing(self) -> list[str]:
+        return [] if self._effects is None else sorted(self._effects(self._task))
+
+    def changed(self) -> str:
+        """Says how the world differs from what it was; empty where it does not, or nobody can tell."""
+        now = self.standing()
+        return "" if now == self._before else f"{now} stands now, and {self._before} stood before"
+
+    async def forward(self) -> Any:
+        await self._read_before()
+        return await self._run(self._case.call, self._case.arguments)
+
+    async def undo(self, output: Any) -> None:
+        await self._read_before()
+        undo = {
+            "input": self._case.arguments,
+            "output": output,
+            "before": self._read,
+            "idempotency_key": self.key,
+            "reason": _REASON,
+            "step": self._case.step,
+            "task_id": self._task,
+        }
+        function = self._registry.functions[self._case.compensation]
+        await self._run(self._case.compensation, {function.parameters[0]: undo})
+
+    async def clean_up(self, output: Any) -> None:
+        try:
+            await self.undo(output)
+        except _Raised:
+            return
+
+    async def _read_before(self) -> None:
+        if not self._has_read and self._case.reads is not None:
+            self._read = await self._run(self._case.reads, self._case.arguments)
+            self._has_read = True
+
+    async def _run(self, activity: str, arguments: dict[str, Any]) -> Any:
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(
+            environment.info, workflow_id=self._task, activity_type=activity
+        )
+        function = self._registry.functions[activity]
+
+        async def call() -> Any:
+            CURRENT_STEP.set(CurrentStep(self.key, self._task, self._case.step, 1))
+            return await execute(function, arguments)
+
+        running: Awaitable[Any] = environment.run(call)
+        try:
+            return await running
+        except Exception as error:
+            raise _Raised(f"{type(error).__name__}: {error}") from None

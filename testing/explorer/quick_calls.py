@@ -1,0 +1,138 @@
+"""How explored runs are made quick, and free: short timeouts and retries, no paid models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.worker import (
+    StartActivityInput,
+    StartChildWorkflowInput,
+    WorkflowInboundInterceptor,
+    WorkflowOutboundInterceptor,
+)
+
+from ...bundle.bundle import Bundle
+from ...saga.calls.headers import CURRENT_HEADER, CallHeader
+from ...saga.spec.retry import DEFAULT_TIMEOUT
+from ...saga.spec.task_spec import Step, TaskSpec
+from ...saga.spec.validation import Validation
+
+CALL_LIMIT: Final = timedelta(seconds=2)
+"""No attempt of a call or an undo may take longer."""
+
+LATE: Final = timedelta(seconds=0.5)
+"""How long after its timeout a call that hangs has its effect; the engine waits `GRACE` for it."""
+
+HEARTBEAT: Final = timedelta(seconds=1.5)
+"""A worker that is silent for this long is taken for dead."""
+
+PAUSE: Final = timedelta(milliseconds=200)
+"""No step waits longer for time to pass."""
+
+RETRY_INTERVAL: Final = timedelta(milliseconds=50)
+CALL_ATTEMPTS: Final = 2
+UNDO_ATTEMPTS: Final = 3
+
+LATE_FAULT: Final = Validation(rule="false", message="the fault explorer refuses every output")
+"""The last check of a task that is to be rolled back when all of its steps are done."""
+
+
+def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
+    """Returns a spec with the same steps for an explored run.
+
+    Judges are left out (they change nothing, and cost), so are limits of time for the whole task and for the
+    people that it waits for; no call takes longer than `CALL_LIMIT`, and no step waits longer than `PAUSE`.
+
+    Args:
+        spec: The user's.
+        fails_late: Refuse its output when all steps are done, so that everything is undone.
+    """
+    late = (LATE_FAULT,) if fails_late else ()
+    return spec.model_copy(
+        update={
+            "steps": tuple(map(_quick_step, spec.steps)),
+            "deadline": None,
+            "compensation": spec.compensation.model_copy(update={"give_up": None}),
+            "validate_": _without_judges(spec.validate_) + late,
+        }
+    )
+
+
+def quicken(bundles: Iterable[Bundle], models: Sequence[str]) -> None:
+    """Shortens the timeouts of what bundles offer, and gives all their model agents to one model.
+
+    Args:
+        bundles: Changed in place: only for a process that serves explored runs.
+        models: litellm names as a fallback chain; empty for the stand-in model.
+    """
+    for bundle in bundles:
+        for entries in (bundle.tools, bundle.agents, bundle.compensations):
+            for name, entry in entries.items():
+                limit: Any = {"timeout": min(entry.timeout or DEFAULT_TIMEOUT, CALL_LIMIT)}
+                entries[name] = entry.model_copy(update=limit)  # type: ignore[assignment]
+        for name, task in bundle.tasks.items():
+            bundle.tasks[name] = quick_spec(task)
+        for name, agent in bundle.agents.items():
+            bundle.agents[name] = agent.model_copy(update={"models": tuple(models), "stand_in": not models})
+
+
+class QuickCalls(WorkflowInboundInterceptor):
+    """Shortens what the engine itself decides: retries, heartbeats, the timeouts of validators."""
+
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        """See base class."""
+        super().init(_QuickCalls(outbound))
+
+
+class _QuickCalls(WorkflowOutboundInterceptor):
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        header = CURRENT_HEADER.get()
+        if header is None:
+            return super().start_activity(input)
+        input.task_queue = None  # one worker serves all bulkheads
+        input.start_to_close_timeout = min(input.start_to_close_timeout or CALL_LIMIT, CALL_LIMIT)
+        input.heartbeat_timeout = min(input.heartbeat_timeout or HEARTBEAT, HEARTBEAT)
+        input.retry_policy = _quick_policy(input.retry_policy, header)
+        # The header's own policy would go first, on the side of the activity.
+        token = CURRENT_HEADER.set(header.model_copy(update={"retry": None}))
+        try:
+            return super().start_activity(input)
+        finally:
+            CURRENT_HEADER.reset(token)
+
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> workflow.ChildWorkflowHandle[Any, Any]:
+        input.task_queue = None
+        return await super().start_child_workflow(input)
+
+
+def _quick_policy(policy: RetryPolicy | None, header: CallHeader) -> RetryPolicy:
+    most = UNDO_ATTEMPTS if header.effect is None else CALL_ATTEMPTS
+    attempts = policy.maximum_attempts if policy else 0
+    return RetryPolicy(
+        initial_interval=RETRY_INTERVAL,
+        backoff_coefficient=1,
+        maximum_attempts=min(attempts or most, most),
+        non_retryable_error_types=policy.non_retryable_error_types if policy else None,
+    )
+
+
+def _quick_step(step: Step) -> Step:
+    validations = _without_judges(step.validate_)
+    if step.group is not None:
+        inner = step.group.model_copy(update={"steps": tuple(map(_quick_step, step.group.steps))})
+        return step.model_copy(update={"group": inner, "validate_": validations})
+    if step.wait is not None and step.wait.time is not None:
+        wait = step.wait.model_copy(update={"time": min(step.wait.time, PAUSE)})
+        return step.model_copy(update={"wait": wait})
+    timeout = None if step.timeout is None else min(step.timeout, CALL_LIMIT)
+    return step.model_copy(update={"timeout": timeout, "validate_": validations})
+
+
+def _without_judges(validations: tuple[Validation, ...]) -> tuple[Validation, ...]:
+    return tuple(validation for validation in validations if validation.judge is None)

@@ -1,0 +1,41 @@
+"""Which undo has to wait for which: what the graph of a spec says, whatever the engine has recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...saga.spec.graph import Graph
+from ...saga.spec.task_spec import Step, TaskSpec
+
+
+def must_wait(spec: TaskSpec, earlier: str, later: str) -> bool:
+    """Says whether the undo of one call may only begin after that of another, because its step came first.
+
+    Args:
+        spec: The task.
+        earlier: ``PATH#ROUND`` of the one call.
+        later: ``PATH#ROUND`` of the other.
+
+    Returns:
+        True where the step of `later`, or a group around it, needs that of `earlier`, in the same round.
+    """
+    path, _, round_ = earlier.rpartition("#")
+    other, _, other_round = later.rpartition("#")
+    return round_ == other_round and _needs(spec.steps, path.split("/"), other.split("/"))
+
+
+def _needs(steps: Sequence[Step], path: Sequence[str], other: Sequence[str]) -> bool:
+    graph = Graph(steps)
+    step, other_step = _step_id(path[0]), _step_id(other[0])
+    if step not in graph.steps or other_step not in graph.steps:
+        return False  # a call inside of an agent
+    if step != other_step:
+        return step in graph.ancestors(other_step)
+    group = graph.steps[step].group
+    if path[0] != other[0] or group is None or len(path) < 2 or len(other) < 2:
+        return False  # items of one step, or calls of one agent
+    return _needs(group.steps, path[1:], other[1:])
+
+
+def _step_id(segment: str) -> str:
+    return segment.partition("[")[0]
