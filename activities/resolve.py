@@ -19,7 +19,7 @@ from ..saga.spec.checker import check_spec
 from ..saga.spec.graph import every_step, targets
 from ..saga.spec.json_schema import check_input
 from ..saga.spec.pivot_rules import child_tasks
-from ..saga.spec.snapshot import Question, Snapshot
+from ..saga.spec.snapshot import Snapshot, SnapshotRequest
 from ..saga.spec.task_spec import TaskSpec
 
 
@@ -43,7 +43,7 @@ class Resolver:
         """Settles spec and catalog for one task.
 
         Args:
-            question: A `Question` as JSON.
+            question: A `SnapshotRequest` as JSON.
 
         Returns:
             A `Snapshot` as JSON.
@@ -52,9 +52,9 @@ class Resolver:
             ApplicationError: The task is unknown, or spec or input have faults (all are named).
         """
         run_id = activity.info().workflow_run_id
-        return {**self._settled(Question.model_validate(question)), "run_id": run_id}
+        return {**self._settled(SnapshotRequest.model_validate(question)), "run_id": run_id}
 
-    def _settled(self, asked: Question) -> dict[str, Any]:
+    def _settled(self, asked: SnapshotRequest) -> dict[str, Any]:
         catalog = self._registry.catalog
         if asked.task is None and asked.spec is None:
             part = catalog.model_copy(update={"tasks": {}})
@@ -75,7 +75,7 @@ class Resolver:
             raise _refused(FailureType.INVALID_SPEC, faults)
         return self._answer(Snapshot(task=task, spec=spec, catalog=_used(spec, catalog)))
 
-    def _spec(self, asked: Question) -> TaskSpec:
+    def _spec(self, asked: SnapshotRequest) -> TaskSpec:
         if asked.task is not None:
             tasks = self._registry.catalog.tasks
             if asked.task not in tasks:

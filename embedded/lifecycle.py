@@ -18,7 +18,7 @@ from typing import Final
 from ..saga.errors import ServerUnavailable
 from .binary import find_program
 from .server import HOST, EmbeddedServer
-from .state_folder import Home, try_lock
+from .state_folder import StateFolder, try_lock
 
 SEARCH_ATTRIBUTES: Final = {
     "SagaTask": "Keyword",
@@ -59,7 +59,7 @@ def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) ->
     Raises:
         ServerUnavailable: It cannot be started, or it runs already at other ports than those asked for.
     """
-    home = Home(folder)
+    home = StateFolder(folder)
     try:
         home.create()
     except OSError as error:
@@ -89,7 +89,7 @@ def running(folder: Path) -> EmbeddedServer | None:
     Returns:
         The server, or None where none runs.
     """
-    home = Home(folder)
+    home = StateFolder(folder)
     return home.recorded() if home.is_alive() else None
 
 
@@ -106,7 +106,7 @@ def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
     Raises:
         ServerUnavailable: Nobody knows any more which process it is.
     """
-    home = Home(folder)
+    home = StateFolder(folder)
     if not home.exists():
         return False
     with home.locked():
@@ -122,7 +122,7 @@ def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
         return True
 
 
-def _start(home: Home, port: int | None, ui_port: int | None) -> EmbeddedServer:
+def _start(home: StateFolder, port: int | None, ui_port: int | None) -> EmbeddedServer:
     program = find_program()
     last = home.recorded()
     home.forget()
@@ -150,7 +150,7 @@ def _start(home: Home, port: int | None, ui_port: int | None) -> EmbeddedServer:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _arguments(home: Home, port: int, ui_port: int, api_port: int) -> list[str]:
+def _arguments(home: StateFolder, port: int, ui_port: int, api_port: int) -> list[str]:
     options = {
         "ip": HOST,
         "port": port,
@@ -167,7 +167,7 @@ def _arguments(home: Home, port: int, ui_port: int, api_port: int) -> list[str]:
     return ["server", "start-dev", *(f"--{name}={value}" for name, value in options.items()), *attributes]
 
 
-def _spawn(home: Home, command: list[str]) -> int:
+def _spawn(home: StateFolder, command: list[str]) -> int:
     """Starts the server detached, holding the lock of the living; returns its process id.
 
     The shell in between ends at once and leaves the server to init: it is nobody's child to be waited for,
@@ -193,7 +193,7 @@ def _spawn(home: Home, command: list[str]) -> int:
         return int(launched.stdout)
 
 
-def _lost(home: Home) -> ServerUnavailable:
+def _lost(home: StateFolder) -> ServerUnavailable:
     return ServerUnavailable(
         f"A server holds {home.alive}, but its server.json is gone; find its process with "
         f"`fuser {home.alive}`, end it and try again."
@@ -206,7 +206,7 @@ def _environment() -> dict[str, str]:
     return inherited | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
 
-def _await_ready(home: Home, server: EmbeddedServer, log_start: int) -> frozenset[str]:
+def _await_ready(home: StateFolder, server: EmbeddedServer, log_start: int) -> frozenset[str]:
     """Waits until the server answers; returns the search attributes it knows."""
     deadline = time.monotonic() + START_SECONDS
     while home.is_alive() and time.monotonic() < deadline:
@@ -224,7 +224,7 @@ def _await_ready(home: Home, server: EmbeddedServer, log_start: int) -> frozense
     )
 
 
-def _said(home: Home, log_start: int) -> str:
+def _said(home: StateFolder, log_start: int) -> str:
     """What the server has printed since its start; where it panicked, what it said before."""
     with open(home.log, "rb") as log:
         log.seek(log_start)
@@ -271,7 +271,7 @@ def _signal(server: EmbeddedServer, number: signal.Signals) -> None:
         os.kill(server.pid, number)
 
 
-def _kill(home: Home, server: EmbeddedServer) -> None:
+def _kill(home: StateFolder, server: EmbeddedServer) -> None:
     if home.is_alive():
         _signal(server, signal.SIGKILL)
         _within(STOP_SECONDS, lambda: not home.is_alive())

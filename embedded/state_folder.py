@@ -14,7 +14,7 @@ from ..saga.errors import ServerUnavailable
 from .server import EmbeddedServer
 
 
-class Home:
+class StateFolder:
     """The folder ``.counterstep/``.
 
     The server inherits the lock on ``alive.lock`` and never lets go of it. So whether it runs is not read off

@@ -13,13 +13,13 @@ from datetime import datetime
 
 from ..saga.effect import Effect
 from ..saga.history_format import RECOVER_CHILD
-from .recorded_call import Recorded
-from .recorded_effect import Act, acts_of, may_land_until
-from .run_history import Trail
+from .recorded_call import RecordedCall
+from .recorded_effect import RecordedEffect, acts_of, may_land_until
+from .run_history import RunHistory
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class OutstandingEffect:
     """An effect that stands, or may, and has to be undone.
 
     Attributes:
@@ -28,12 +28,12 @@ class Leftover:
         is_skipped: Whether a person has said that it stays as it is.
     """
 
-    acts: Sequence[Act]
+    acts: Sequence[RecordedEffect]
     may_land_until: datetime | None
     is_skipped: bool
 
     @property
-    def newest(self) -> Act:
+    def newest(self) -> RecordedEffect:
         """What was done last."""
         return self.acts[-1]
 
@@ -64,18 +64,18 @@ class Leftover:
         return min(ends, default=None)
 
     @property
-    def known(self) -> Act | None:
+    def known(self) -> RecordedEffect | None:
         """What was done last and is known to have happened: its output is that of the effect."""
         return next((act for act in reversed(self.acts) if act.succeeded), None)
 
     @property
-    def before(self) -> Recorded | None:
+    def before(self) -> RecordedCall | None:
         """What was read before the effect came about; what was read later may have seen it."""
         return next((act.before for act in self.acts if act.before is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class DecodedResolution:
     """What a person has said, decoded.
 
     Attributes:
@@ -92,7 +92,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PassedPivot:
     """A point of no return that was passed, or may have been.
 
     Attributes:
@@ -105,7 +105,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Leftovers:
+class Outstanding:
     """All that a chain of runs has left behind.
 
     Attributes:
@@ -116,16 +116,19 @@ class Leftovers:
         unread: Steps and runs that may have left more, which cannot be decoded here.
     """
 
-    entries: Sequence[Leftover]
-    skipped: Sequence[Leftover]
-    pivots: Sequence[Passed]
+    entries: Sequence[OutstandingEffect]
+    skipped: Sequence[OutstandingEffect]
+    pivots: Sequence[PassedPivot]
     undone: int
     unread: Sequence[str]
 
 
 def left_behind(
-    trails: Iterable[Trail], resolved: Mapping[str, Sequence[Resolved]] = {}, *, whole: bool = False
-) -> Leftovers:
+    trails: Iterable[RunHistory],
+    resolved: Mapping[str, Sequence[DecodedResolution]] = {},
+    *,
+    whole: bool = False,
+) -> Outstanding:
     """Judges the runs of one chain together.
 
     Args:
@@ -137,11 +140,11 @@ def left_behind(
         What is left.
     """
     trails = list(trails)
-    by_key: dict[str, list[Act]] = {}
+    by_key: dict[str, list[RecordedEffect]] = {}
     for trail in trails:
         for act in acts_of(trail, whole=whole):
             by_key.setdefault(act.key, []).append(act)
-    undos: dict[str, list[tuple[Recorded, Trail]]] = {}
+    undos: dict[str, list[tuple[RecordedCall, RunHistory]]] = {}
     for trail in trails:
         for undo in trail.undos:
             undos.setdefault(undo.header.key, []).append((undo, trail))
@@ -152,7 +155,7 @@ def left_behind(
     again = {item.newest.key for item in left}
     left = [item for item in left if item.newest.child_key not in again]
     to_undo = [item for item in left if item.newest.compensation is not None]
-    return Leftovers(
+    return Outstanding(
         entries=[item for item in to_undo if not item.is_skipped],
         skipped=[item for item in to_undo if item.is_skipped],
         pivots=[*_passed(left), *_committed(trails)],
@@ -161,22 +164,24 @@ def left_behind(
     )
 
 
-def _passed(left: Iterable[Leftover]) -> list[Passed]:
-    return [Passed(item.step, item.known is not None) for item in left if item.newest.compensation is None]
+def _passed(left: Iterable[OutstandingEffect]) -> list[PassedPivot]:
+    return [
+        PassedPivot(item.step, item.known is not None) for item in left if item.newest.compensation is None
+    ]
 
 
-def _committed(trails: Iterable[Trail]) -> list[Passed]:
+def _committed(trails: Iterable[RunHistory]) -> list[PassedPivot]:
     """Finds pivots that were passed elsewhere: in a child, or in a run that this one continues."""
     found = []
     for trail in trails:
         handed = [child for child in trail.children.values() if child.handed and child.handed.committed]
-        found += [Passed(child.header.step, True) for child in handed]
+        found += [PassedPivot(child.header.step, True) for child in handed]
         if trail.carried is not None and trail.carried.committed:
-            found.append(Passed("", True))
+            found.append(PassedPivot("", True))
     return found
 
 
-def _unread(trails: Sequence[Trail]) -> list[str]:
+def _unread(trails: Sequence[RunHistory]) -> list[str]:
     runs = {trail.run_id for trail in trails}
     found: list[str] = []
     for trail in trails:
@@ -190,14 +195,18 @@ def _unread(trails: Sequence[Trail]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _undone_at(acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]]) -> list[datetime]:
+def _undone_at(
+    acts: Sequence[RecordedEffect], undos: Sequence[tuple[RecordedCall, RunHistory]]
+) -> list[datetime]:
     undone = [undo.ended for undo, _ in undos if undo.succeeded and undo.ended is not None]
     return undone + [act.scheduled for act in acts if act.is_undone]
 
 
 def _judge(
-    acts: Sequence[Act], undos: Sequence[tuple[Recorded, Trail]], said: Sequence[Resolved]
-) -> Leftover | None:
+    acts: Sequence[RecordedEffect],
+    undos: Sequence[tuple[RecordedCall, RunHistory]],
+    said: Sequence[DecodedResolution],
+) -> OutstandingEffect | None:
     undone = _undone_at(acts, undos)
     undone += [word.at for word in said if word.action in ("done", "not_applied")]
     last = max(undone, default=None)
@@ -213,16 +222,18 @@ def _judge(
     landing += [may_land_until(undo, trail) for undo, trail in failed]
     skipped = [word.at for word in said if word.action == "skip"]
     skipped += [act.scheduled for act in acts if act.is_skipped]
-    return Leftover(
+    return OutstandingEffect(
         acts=live,
         may_land_until=max((at for at in landing if at is not None), default=None),
         is_skipped=any(at >= live[-1].scheduled for at in skipped),
     )
 
 
-def _said(trails: Sequence[Trail], resolved: Mapping[str, Sequence[Resolved]]) -> dict[str, list[Resolved]]:
+def _said(
+    trails: Sequence[RunHistory], resolved: Mapping[str, Sequence[DecodedResolution]]
+) -> dict[str, list[DecodedResolution]]:
     """Sorts what people have said by the keys that it is about."""
-    said: dict[str, list[Resolved]] = {}
+    said: dict[str, list[DecodedResolution]] = {}
     for trail in trails:
         keys = {undo.forward_id: undo.header.key for undo in trail.undos}
         pivots = [call for call in trail.forward.values() if call.header.effect is Effect.PIVOT]

@@ -16,14 +16,14 @@ from ..saga.children.handover import read_handover
 from ..saga.history_format import RECOVER_CHILD, RETRACT
 from ..saga.ledger.carry_over import CarriedEntry, restore
 from ..saga.ledger.ledger import Entry
-from ..saga.recovery.request import Recovered
-from .outstanding import Leftover, Resolved
-from .recorded_call import Carried, Recorded
-from .recorded_effect import Act
-from .run_history import Trail
+from ..saga.recovery.request import EffectToUndo
+from .outstanding import DecodedResolution, OutstandingEffect
+from .recorded_call import CarriedOver, RecordedCall
+from .recorded_effect import RecordedEffect
+from .run_history import RunHistory
 
 
-class HistoryReader:
+class PayloadReader:
     """Reads with one data converter: the worker's, which has the keys, or a client's, which may have none."""
 
     def __init__(self, converter: DataConverter, namespace: str, *, strict: bool) -> None:
@@ -38,7 +38,7 @@ class HistoryReader:
         self._namespace = namespace
         self._strict = strict
 
-    async def decode(self, trail: Trail) -> None:
+    async def decode(self, trail: RunHistory) -> None:
         """Decodes what decides: errors, what children have handed over, and what a run was given."""
         await self._decode_errors(trail)
         for child in trail.children.values():
@@ -62,7 +62,7 @@ class HistoryReader:
                 raise
             return None
 
-    async def _decode_errors(self, trail: Trail) -> None:
+    async def _decode_errors(self, trail: RunHistory) -> None:
         for call in trail.failed():
             failure = Failure()
             failure.CopyFrom(call.failure or failure)  # decoding changes it
@@ -72,7 +72,7 @@ class HistoryReader:
                 if self._strict:
                     raise
 
-    async def resolved(self, trail: Trail) -> list[Resolved]:
+    async def resolved(self, trail: RunHistory) -> list[DecodedResolution]:
         """Reads what people have said about a run."""
         found = []
         for resolution in trail.resolutions:
@@ -81,10 +81,10 @@ class HistoryReader:
                 continue
             answer = values[0]
             undos = frozenset(answer.get("undos", ()))
-            found.append(Resolved(resolution.at, answer["action"], answer["step"], undos))
+            found.append(DecodedResolution(resolution.at, answer["action"], answer["step"], undos))
         return found
 
-    async def is_sequential(self, trail: Trail) -> bool:
+    async def is_sequential(self, trail: RunHistory) -> bool:
         """Says whether the undos of a run go strictly one by one; of a saga in a workflow nobody knows."""
         if trail.carried is not None:
             return trail.carried.sequential
@@ -97,7 +97,7 @@ class HistoryReader:
         spec = snapshot.get("spec")
         return _is_sequential(spec)
 
-    async def recovered(self, left: Leftover) -> Recovered:
+    async def recovered(self, left: OutstandingEffect) -> EffectToUndo:
         """Reads all that an undo needs to be told."""
         newest, known = left.newest, left.known
         assert newest.compensation is not None
@@ -111,7 +111,7 @@ class HistoryReader:
         before = None
         if left.before is not None and left.before.result is not None:
             before = await self._value(newest.trail, left.before, left.before.result)
-        return Recovered(
+        return EffectToUndo(
             id=left.id,
             step=left.step,
             compensation=newest.compensation,
@@ -129,7 +129,7 @@ class HistoryReader:
             may_land_until=left.may_land_until,
         )
 
-    async def _output(self, act: Act) -> Any:
+    async def _output(self, act: RecordedEffect) -> Any:
         trail, call = act.trail, act.calls[-1]
         assert call.result is not None
         raw = await self._raw(trail, call, call.result)
@@ -145,16 +145,16 @@ class HistoryReader:
             return moved.handed.result["output"]
         return None if value.get("tool_calls") or value.get("invalid") else value.get("output")
 
-    async def _value(self, trail: Trail, call: Recorded, payload: Payload) -> Any:
+    async def _value(self, trail: RunHistory, call: RecordedCall, payload: Payload) -> Any:
         return await _value(self._of(trail, call), payload)
 
-    async def _raw(self, trail: Trail, call: Recorded, payload: Payload) -> Payload:
+    async def _raw(self, trail: RunHistory, call: RecordedCall, payload: Payload) -> Payload:
         """Decrypts and fetches, but does not convert."""
         values = await self._of(trail, call).decode([payload], [RawValue])
         raw: RawValue = values[0]
         return raw.payload
 
-    def _of(self, trail: Trail, call: Recorded) -> DataConverter:
+    def _of(self, trail: RunHistory, call: RecordedCall) -> DataConverter:
         return self._converter.with_context(
             ActivitySerializationContext(
                 self._namespace,
@@ -172,7 +172,7 @@ async def _value(converter: DataConverter, payload: Payload) -> Any:
     return (await converter.decode([payload]))[0]
 
 
-def _named(call: Recorded, arguments: list[Any]) -> dict[str, Any]:
+def _named(call: RecordedCall, arguments: list[Any]) -> dict[str, Any]:
     """Names the arguments as the undo is to see them."""
     if call.header.names is not None:
         named: dict[str, Any] = to_jsonable_python(dict(zip(call.header.names, arguments, strict=False)))
@@ -187,12 +187,12 @@ def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"input": value}
 
 
-def _given(left: Leftover, entry: Entry) -> Recovered:
+def _given(left: OutstandingEffect, entry: Entry) -> EffectToUndo:
     """Says of what was handed on, or of a child, what an undo needs to be told."""
     act = left.newest
     child = act.trail.children.get(act.origin or act.id)
     kinds = {RETRACT: "agent", RECOVER_CHILD: "workflow"}
-    return Recovered(
+    return EffectToUndo(
         id=entry.id,
         step=entry.step,
         compensation=entry.compensation,
@@ -220,14 +220,14 @@ def _is_carried(argument: Any) -> bool:
     return "snapshot" in argument[0] or "carried" in argument[0]
 
 
-def _carried(arguments: Sequence[Any]) -> Carried:
+def _carried(arguments: Sequence[Any]) -> CarriedOver:
     """Reads what decides, and nothing of what only the code that ran would understand."""
     first = arguments[0][0]
     pages = [first.get("entries", []), *(page for page in arguments[1:] if isinstance(page, list))]
     entries = restore(CarriedEntry.model_validate(item) for page in pages for item in page)
     snapshot = first.get("snapshot")
     sequential = first.get("sequential", False) if snapshot is None else _is_sequential(snapshot.get("spec"))
-    return Carried(tuple(entries), first.get("committed", False), sequential)
+    return CarriedOver(tuple(entries), first.get("committed", False), sequential)
 
 
 def _is_sequential(spec: Mapping[str, Any] | None) -> bool:

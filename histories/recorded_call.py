@@ -22,7 +22,7 @@ _CHANGED_NOTHING = NOTHING_RAN | {FailureType.ROLLED_BACK}
 
 
 @dataclass(slots=True)
-class Recorded:
+class RecordedCall:
     """One activity that carries our header.
 
     Attributes:
@@ -127,7 +127,7 @@ class RecordedChild:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class CarriedOver:
     """What a continued run was given by the run before it.
 
     Attributes:

@@ -13,15 +13,15 @@ from ..saga.calls.headers import GRACE
 from ..saga.children.handover import absorbed
 from ..saga.history_format import RECOVER_CHILD
 from ..saga.ledger.ledger import Entry, EntryState
-from .recorded_call import Recorded, RecordedChild
-from .run_history import Trail
+from .recorded_call import RecordedCall, RecordedChild
+from .run_history import RunHistory
 
 CARRIED = "carried"
 """The origin of what a continued run was given."""
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class RecordedEffect:
     """A call, the model calls of an agent, a child, or what a child or an earlier run has handed on.
 
     Attributes:
@@ -45,12 +45,12 @@ class Act:
     step: str
     key: str
     compensation: str | None
-    trail: Trail
+    trail: RunHistory
     scheduled: datetime
     ended: datetime | None
     succeeded: bool
-    calls: Sequence[Recorded] = ()
-    before: Recorded | None = None
+    calls: Sequence[RecordedCall] = ()
+    before: RecordedCall | None = None
     entry: Entry | None = None
     position: int = 0
     origin: str = ""
@@ -87,7 +87,7 @@ class Act:
         return may_land_until(self.calls[0], self.trail)
 
 
-def acts_of(trail: Trail, *, whole: bool) -> Iterator[Act]:
+def acts_of(trail: RunHistory, *, whole: bool) -> Iterator[RecordedEffect]:
     """Finds what one run has done.
 
     Args:
@@ -101,7 +101,7 @@ def acts_of(trail: Trail, *, whole: bool) -> Iterator[Act]:
             yield act
 
 
-def _all_acts(trail: Trail) -> Iterator[Act]:
+def _all_acts(trail: RunHistory) -> Iterator[RecordedEffect]:
     for call in trail.forward.values():
         yield _of_calls(call.id, call.header.key, call.header.compensation, [call], trail)
     for calls in trail.by_agent.values():
@@ -117,9 +117,11 @@ def _all_acts(trail: Trail) -> Iterator[Act]:
         yield from _carried(trail.carried.entries, trail)
 
 
-def _of_calls(id_: str, key: str, compensation: str | None, calls: Sequence[Recorded], trail: Trail) -> Act:
+def _of_calls(
+    id_: str, key: str, compensation: str | None, calls: Sequence[RecordedCall], trail: RunHistory
+) -> RecordedEffect:
     last = calls[-1]
-    return Act(
+    return RecordedEffect(
         id=id_,
         step=last.step,
         key=key,
@@ -133,7 +135,7 @@ def _of_calls(id_: str, key: str, compensation: str | None, calls: Sequence[Reco
     )
 
 
-def _of_child(child: RecordedChild, trail: Trail) -> Act:
+def _of_child(child: RecordedChild, trail: RunHistory) -> RecordedEffect:
     entry = Entry(
         id=child.id,
         step=child.header.step,
@@ -145,7 +147,7 @@ def _of_child(child: RecordedChild, trail: Trail) -> Act:
     return _given(entry, trail, child.initiated, child.ended)
 
 
-def _handed(child: RecordedChild, trail: Trail) -> Iterator[Act]:
+def _handed(child: RecordedChild, trail: RunHistory) -> Iterator[RecordedEffect]:
     """What a completed child has handed over, as its parent takes it over."""
     if child.handed is None:
         return
@@ -157,20 +159,20 @@ def _handed(child: RecordedChild, trail: Trail) -> Iterator[Act]:
         yield replace(act, child_key=child.header.key)
 
 
-def _carried(entries: Sequence[Entry], trail: Trail) -> Iterator[Act]:
+def _carried(entries: Sequence[Entry], trail: RunHistory) -> Iterator[RecordedEffect]:
     for position, entry in enumerate(entries):
         yield _given(entry, trail, trail.started, trail.started, position, CARRIED)
 
 
 def _given(
     entry: Entry,
-    trail: Trail,
+    trail: RunHistory,
     began: datetime,
     ended: datetime | None,
     position: int = 0,
     origin: str = "",
-) -> Act:
-    return Act(
+) -> RecordedEffect:
+    return RecordedEffect(
         id=entry.id,
         step=entry.step,
         key=entry.key,
@@ -185,13 +187,13 @@ def _given(
     )
 
 
-def _changed_nothing(call: Recorded) -> bool:
+def _changed_nothing(call: RecordedCall) -> bool:
     if call.error is None:
         return False
-    return read_failure(call, _as_seen(call, call.error), None).certainly_nothing
+    return read_failure(call, _as_seen(call, call.error), None).not_applied
 
 
-def may_land_until(call: Recorded, trail: Trail) -> datetime | None:
+def may_land_until(call: RecordedCall, trail: RunHistory) -> datetime | None:
     """Returns until when a call, or an undo, may still change something, or None."""
     if call.succeeded:
         return None
@@ -204,7 +206,7 @@ def may_land_until(call: Recorded, trail: Trail) -> datetime | None:
     return None if wait is None else call.ended + wait
 
 
-def _as_seen(call: Recorded, cause: BaseException) -> ActivityError:
+def _as_seen(call: RecordedCall, cause: BaseException) -> ActivityError:
     """Returns the failure of a call as the workflow saw it."""
     error = ActivityError(
         "",

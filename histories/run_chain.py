@@ -13,9 +13,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.history_format import RECOVER
 from ..saga.recovery.request import NotRecoverable, Refusal, id_of_recovery
-from .outstanding import Leftovers, left_behind
-from .payload_reader import HistoryReader
-from .run_history import Trail
+from .outstanding import Outstanding, left_behind
+from .payload_reader import PayloadReader
+from .run_history import RunHistory
 
 Alive = Callable[[], None]
 
@@ -48,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class RunChain:
     """The runs of one task: started once, and reset, retried or continued since.
 
     Attributes:
@@ -117,7 +117,7 @@ def recovery_id(run: Run) -> str:
 
 async def find_chain(
     client: Client, workflow_id: str, run_id: str | None = None, *, as_child: bool = False
-) -> Chain:
+) -> RunChain:
     """Finds the runs of a task.
 
     Args:
@@ -144,18 +144,18 @@ async def find_chain(
         recovery = await _describe(client, recovery_id(run))
         if recovery is not None:
             recoveries += await _runs_of(client, recovery)
-    return Chain(runs, current, recoveries)
+    return RunChain(runs, current, recoveries)
 
 
 async def judge(
     client: Client,
-    chain: Chain,
-    reader: HistoryReader,
+    chain: RunChain,
+    reader: PayloadReader,
     *,
     not_applied: bool = False,
     as_child: bool = False,
     alive: Alive,
-) -> tuple[Trail, Leftovers]:
+) -> tuple[RunHistory, Outstanding]:
     """Reads the histories of a chain and says what is left.
 
     Args:
@@ -191,7 +191,7 @@ async def judge(
     return newest, left
 
 
-def _refuse_past_pivot(left: Leftovers, workflow_id: str, *, not_applied: bool) -> None:
+def _refuse_past_pivot(left: Outstanding, workflow_id: str, *, not_applied: bool) -> None:
     for pivot in left.pivots:
         if pivot.is_known:
             name = f" {pivot.step!r}" if pivot.step else ""
@@ -246,9 +246,9 @@ def _run(found: WorkflowExecutionDescription) -> Run:
     )
 
 
-async def read_run(client: Client, run: Run, alive: Alive) -> Trail:
+async def read_run(client: Client, run: Run, alive: Alive) -> RunHistory:
     """Reads the history of one run, as far as it goes; `alive` is called again and again meanwhile."""
-    trail = Trail(run.workflow_id, run.run_id, superseded=bool(run.reset_run_id))
+    trail = RunHistory(run.workflow_id, run.run_id, superseded=bool(run.reset_run_id))
     handle = client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
     async for event in handle.fetch_history_events():
         trail.add(event)

@@ -15,13 +15,13 @@ from temporalio.api.history.v1 import HistoryEvent
 from ..saga.calls.headers import CallHeader
 from ..saga.effect import Effect
 from ..saga.history_format import HEADER, RECOVER, RESOLVE
-from .recorded_call import Carried, ChildEnding, Recorded, RecordedChild, Resolution
+from .recorded_call import CarriedOver, ChildEnding, RecordedCall, RecordedChild, Resolution
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class Trail:
+class RunHistory:
     """What one run has done.
 
     Attributes:
@@ -56,11 +56,11 @@ class Trail:
     is_ours: bool = False
     closed: datetime | None = None
     ending: tuple[str, str] = ("Ended", "the run has ended")
-    forward: dict[str, Recorded] = field(default_factory=dict)
-    by_agent: dict[str, list[Recorded]] = field(default_factory=dict)
-    before: dict[str, Recorded] = field(default_factory=dict)
+    forward: dict[str, RecordedCall] = field(default_factory=dict)
+    by_agent: dict[str, list[RecordedCall]] = field(default_factory=dict)
+    before: dict[str, RecordedCall] = field(default_factory=dict)
     children: dict[str, RecordedChild] = field(default_factory=dict)
-    undos: list[Recorded] = field(default_factory=list)
+    undos: list[RecordedCall] = field(default_factory=list)
     resolutions: list[Resolution] = field(default_factory=list)
     kept: list[datetime] = field(default_factory=list)
     snapshot: Payload | None = None
@@ -68,9 +68,9 @@ class Trail:
     parent_key: str | None = None
     continues: str = ""
     arguments: list[Payload] = field(default_factory=list)
-    carried: Carried | None = None
+    carried: CarriedOver | None = None
     _now: datetime = _BEGINNING
-    _by_event: dict[int, Recorded] = field(default_factory=dict)
+    _by_event: dict[int, RecordedCall] = field(default_factory=dict)
     _by_start: dict[int, RecordedChild] = field(default_factory=dict)
     _resolving: set[int] = field(default_factory=set)
 
@@ -82,7 +82,7 @@ class Trail:
         if read is not None:
             read(self, event)
 
-    def failed(self) -> list[Recorded]:
+    def failed(self) -> list[RecordedCall]:
         """Returns the calls whose failures decide something."""
         models = [call for calls in self.by_agent.values() for call in calls]
         calls = [*self.forward.values(), *models, *self.undos]
@@ -139,7 +139,7 @@ class Trail:
         if header is None:
             return
         self.is_ours = True
-        call = Recorded(
+        call = RecordedCall(
             id=scheduled.activity_id,
             activity=scheduled.activity_type.name,
             header=header,
@@ -152,7 +152,7 @@ class Trail:
         self._by_event[event.event_id] = call
         self._file(call)
 
-    def _file(self, call: Recorded) -> None:
+    def _file(self, call: RecordedCall) -> None:
         """Puts a call where it belongs; of all others only the end is of no interest either."""
         header, place = call.header, call.id.rpartition("#")[0]
         if header.owner is not None:
@@ -195,7 +195,7 @@ class Trail:
     def _on_canceled(self, event: HistoryEvent) -> None:
         self._end(event.activity_task_canceled_event_attributes.scheduled_event_id)
 
-    def _end(self, scheduled_event: int) -> Recorded | None:
+    def _end(self, scheduled_event: int) -> RecordedCall | None:
         call = self._by_event.pop(scheduled_event, None)
         if call is not None:
             call.ended = self._now
@@ -269,32 +269,32 @@ class Trail:
             self.resolutions.append(Resolution(self._now, answer))
 
 
-_READERS: Mapping[int, Callable[[Trail, HistoryEvent], None]] = {
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: Trail._on_started,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: Trail._on_closed,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: Trail._on_closed,
-    EventType.EVENT_TYPE_MARKER_RECORDED: Trail._on_marker,
-    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: Trail._on_search_attributes,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: Trail._on_scheduled,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: Trail._on_activity_started,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: Trail._on_completed,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: Trail._on_failed,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: Trail._on_timed_out,
-    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: Trail._on_canceled,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: Trail._on_child_initiated,
-    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: Trail._on_child_not_started,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: Trail._on_child_started,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: Trail._on_child_completed,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: Trail._on_child_failed,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: Trail._on_child_canceled,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: Trail._on_child_timed_out,
-    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: Trail._on_child_terminated,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: Trail._on_update_accepted,
-    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: Trail._on_update_completed,
+_READERS: Mapping[int, Callable[[RunHistory, HistoryEvent], None]] = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: RunHistory._on_started,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: RunHistory._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: RunHistory._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: RunHistory._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: RunHistory._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: RunHistory._on_closed,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: RunHistory._on_closed,
+    EventType.EVENT_TYPE_MARKER_RECORDED: RunHistory._on_marker,
+    EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: RunHistory._on_search_attributes,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: RunHistory._on_scheduled,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED: RunHistory._on_activity_started,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED: RunHistory._on_completed,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED: RunHistory._on_failed,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: RunHistory._on_timed_out,
+    EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED: RunHistory._on_canceled,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: RunHistory._on_child_initiated,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: RunHistory._on_child_not_started,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: RunHistory._on_child_started,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: RunHistory._on_child_completed,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: RunHistory._on_child_failed,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: RunHistory._on_child_canceled,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: RunHistory._on_child_timed_out,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: RunHistory._on_child_terminated,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: RunHistory._on_update_accepted,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: RunHistory._on_update_completed,
 }
 
 

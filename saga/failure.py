@@ -36,37 +36,42 @@ class Failed(Exception):
         certainly_nothing: True where it is certain that the call changed nothing.
     """
 
-    def __init__(self, failure: Failure, *, certainly_nothing: bool = False) -> None:
+    def __init__(self, failure: Failure, *, not_applied: bool = False) -> None:
         """Args: as the attributes."""
         super().__init__(str(failure))
         self.failure = failure
-        self.certainly_nothing = certainly_nothing
+        self.not_applied = not_applied
 
 
 class CallFailed(ApplicationError):
     """What ``Saga.call`` raises when a call has failed; its own undo is done by then.
 
     Attributes:
-        record: What went wrong.
+        call_failure: What went wrong.
     """
 
     def __init__(self, failure: Failure) -> None:
         """Args: failure: becomes message and type."""
         super().__init__(str(failure), type=failure.type, non_retryable=True)
-        self.record = failure
+        self.call_failure = failure
 
 
 class Stopped(Failed):
     """A call that was not made, or was interrupted, because its scope has been stopped."""
 
-    def __init__(self, step: str, reason: str) -> None:
-        """Args: step: The step's id. reason: Why the scope was stopped."""
-        super().__init__(
-            Failure(step=step, type=FailureType.CANCELLED, message=reason), certainly_nothing=True
-        )
+    def __init__(self, step: str, reason: str, *, not_applied: bool = True) -> None:
+        """Describes a stop.
+
+        Args:
+            step: The step's id.
+            reason: Why the scope was stopped.
+            not_applied: False where the call was under way, so that nobody knows what it has changed.
+        """
+        failure = Failure(step=step, type=FailureType.CANCELLED, message=reason)
+        super().__init__(failure, not_applied=not_applied)
 
 
-class Again(Failed):
+class RetryFromStep(Failed):
     """A failure after which the task goes back to a step and forward again from there.
 
     Attributes:
@@ -75,7 +80,7 @@ class Again(Failed):
 
     def __init__(self, failed: Failed, back_to: str) -> None:
         """Args: failed: the failure. back_to: see the attributes."""
-        super().__init__(failed.failure, certainly_nothing=failed.certainly_nothing)
+        super().__init__(failed.failure, not_applied=failed.not_applied)
         self.back_to = back_to
 
 

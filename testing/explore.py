@@ -28,12 +28,12 @@ from ..saga.spec.graph import every_step
 from ..saga.spec.task_spec import TaskSpec
 from .explorer.effect_ledger import EffectLedger
 from .explorer.exploration import Exploration, NotExplorable, Progress
-from .explorer.fault_worker import Nest
+from .explorer.fault_worker import WorkerSetup
 from .explorer.report import Report
 from .explorer.shrink import shrink_failure
 from .explorer.trial import Bench
 from .explorer.user_hook import load_hook
-from .explorer.worker_pool import WorkerNest, worker_nest
+from .explorer.worker_pool import WorkerPool, worker_nest
 from .server import temporal_server
 
 __all__ = ["NotExplorable", "Report", "explore"]
@@ -109,12 +109,12 @@ async def explore(
 @asynccontextmanager
 async def _laboratory(
     bundles: Sequence[str], models: tuple[str, ...], effects: str | None
-) -> AsyncIterator[tuple[str, EffectLedger, WorkerNest]]:
+) -> AsyncIterator[tuple[str, EffectLedger, WorkerPool]]:
     """A server, its address; the file that the workers write; and the workers."""
     with temporal_server() as server, tempfile.TemporaryDirectory(prefix="counterstep-explore-") as name:
         path = Path(name) / "effects.sqlite"
         with closing(EffectLedger.create(path)) as ledger:
-            nest = Nest(
+            nest = WorkerSetup(
                 address=server.address, ledger=path, bundles=tuple(bundles), models=models, effects=effects
             )
             async with worker_nest(nest, Path(name) / "workers.log") as hand:

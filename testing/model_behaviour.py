@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptedCall:
     """One tool call in an answer.
 
     Attributes:
@@ -23,9 +23,9 @@ class Call:
     id: str = ""
 
 
-def call(name: str, /, **arguments: Any) -> Call:
+def call(name: str, /, **arguments: Any) -> ScriptedCall:
     """Returns a tool call whose arguments are the given JSON values."""
-    return Call(name, json.dumps(arguments))
+    return ScriptedCall(name, json.dumps(arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Behaviour:
     """
 
     content: str | None = None
-    tool_calls: tuple[Call, ...] = ()
+    tool_calls: tuple[ScriptedCall, ...] = ()
     usage: tuple[int, int] | None = (10, 5)
     finish_reason: str = ""
     delay: float = 0.0
@@ -69,7 +69,7 @@ class Behaviour:
         return cls(content=json.dumps(value))
 
     @classmethod
-    def calls(cls, *calls: Call) -> Behaviour:
+    def calls(cls, *calls: ScriptedCall) -> Behaviour:
         """Answers with one tool call or several."""
         return cls(tool_calls=calls)
 

@@ -24,14 +24,14 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from .model_behaviour import Behaviour, Call
+from .model_behaviour import Behaviour, ScriptedCall
 
 Handler = Callable[[dict[str, Any]], Behaviour]
 """Chooses the behaviour by the request's body; called in the server's thread."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ReceivedRequest:
     """One request as it arrived: its JSON body, its headers (names in lower case) and its model."""
 
     body: dict[str, Any]
@@ -80,7 +80,7 @@ class ModelServer(Script):
 
     def __init__(self) -> None:
         super().__init__()
-        self.requests: list[Recorded] = []
+        self.requests: list[ReceivedRequest] = []
         self._models: dict[str, Script] = {}
         self._port = 0
         self._runner: web.AppRunner | None = None
@@ -153,7 +153,7 @@ class ModelServer(Script):
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body: dict[str, Any] = await request.json()
-        recorded = Recorded(body, {name.lower(): value for name, value in request.headers.items()})
+        recorded = ReceivedRequest(body, {name.lower(): value for name, value in request.headers.items()})
         self.requests.append(recorded)
         own = self._models.get(recorded.model)
         behaviour = (own.next(body) if own else None) or self.next(body)
@@ -224,7 +224,7 @@ def _finish_reason(behaviour: Behaviour) -> str:
     return behaviour.finish_reason or ("tool_calls" if behaviour.tool_calls else "stop")
 
 
-def _tool_calls(calls: Sequence[Call]) -> list[dict[str, Any]]:
+def _tool_calls(calls: Sequence[ScriptedCall]) -> list[dict[str, Any]]:
     return [
         {
             "id": made.id or f"call_{uuid4().hex[:12]}",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.testing.model_behaviour import Behaviour, Call, call
+from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.agents import (
     FAST,
@@ -178,7 +178,9 @@ async def test_arguments_that_do_not_fit_go_back_and_nothing_is_executed(
     team: Team, effects: Desk, arguments: str, says: str
 ) -> None:
     tasks, models = team
-    models.for_model("clerk").reply(Behaviour.calls(Call("put", arguments)), Behaviour.json({"placed": []}))
+    models.for_model("clerk").reply(
+        Behaviour.calls(ScriptedCall("put", arguments)), Behaviour.json({"placed": []})
+    )
     handle = await tasks.start([step("clerk")])
     assert (await end_of(handle)).type == "completed"
     assert says in json.loads(told(models.requests[1], "tool")[0])["error"]
@@ -362,7 +364,7 @@ async def test_what_is_nested_too_deeply_goes_back_as_unusable(team: Team, effec
     nested = "[" * 250 + "]" * 250
     clerk = models.for_model("clerk")
     clerk.reply(Behaviour.calls(call("put", what="x")))
-    clerk.reply(*[Behaviour.calls(Call("put", f'{{"what": {nested}}}'))] * 4)
+    clerk.reply(*[Behaviour.calls(ScriptedCall("put", f'{{"what": {nested}}}'))] * 4)
     end = await tasks.run([step("clerk")])
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "ToolFailed"

@@ -19,11 +19,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 import counterstep
-from counterstep.cli.arguments.server_target import Target, find_target
+from counterstep.cli.arguments.server_target import ServerTarget, find_target
 from counterstep.cli.arguments.shell_command import command_line
 from counterstep.cli.errors import CommandFailed, as_failure
 from counterstep.cli.exit_codes import ExitCode
-from counterstep.cli.operations.task_watch import Watch, miss_workers
+from counterstep.cli.operations.task_watch import TaskWatch, miss_workers
 from counterstep.cli.terminal.live_board import Lines, print_board, usage_line
 from counterstep.cli.terminal.output import printable
 from counterstep.cli.terminal.signals import Signals
@@ -168,7 +168,9 @@ async def test_a_task_whose_workers_have_gone_is_not_watched_for_ever(client: Cl
     silent = SimpleNamespace(unanswered=asyncio.get_running_loop().time() - 60)
     with pytest.raises(CommandFailed, match="nobody"):
         async with asyncio.timeout(60):
-            await miss_workers(client, "nobody-here", cast(Watch, silent), lambda: CommandFailed("nobody"))
+            await miss_workers(
+                client, "nobody-here", cast(TaskWatch, silent), lambda: CommandFailed("nobody")
+            )
 
 
 class Leaving:
@@ -197,7 +199,7 @@ class Leaving:
 async def test_a_board_from_before_the_end_is_not_taken_for_the_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    watch = Watch(cast(WorkflowHandle[Any, Any], Leaving()), Lines(), Signals())
+    watch = TaskWatch(cast(WorkflowHandle[Any, Any], Leaving()), Lines(), Signals())
     seen = await watch.until_end()
     assert (seen.ended, seen.board) == (True, None)
     outcome = outcome_of(seen.end, seen.board, IDS)
@@ -220,7 +222,7 @@ async def test_of_a_task_that_was_cancelled_before_it_began_there_is_nothing_to_
     async with Worker(client, task_queue=task_queue):
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-    seen = await Watch(handle, Lines(), Signals()).until_end()
+    seen = await TaskWatch(handle, Lines(), Signals()).until_end()
     assert (seen.ended, seen.board) == (True, None)
     assert capsys.readouterr().err == "It had done nothing yet.\n"
 
@@ -247,7 +249,7 @@ async def _ask_the_absent() -> None:
 
 
 def test_a_server_that_has_gone_is_named_with_the_next_step() -> None:
-    target = Target({"target_host": "a:1"})
+    target = ServerTarget({"target_host": "a:1"})
     with pytest.raises(ServerUnavailable) as caught:
         target.ask(_ask_the_absent())
     assert str(caught.value) == (

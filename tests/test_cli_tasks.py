@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
-from counterstep.cli.arguments.server_target import Target
+from counterstep.cli.arguments.server_target import ServerTarget
 from counterstep.cli.errors import CommandFailed
 from counterstep.cli.operations import find_result, server_outage, watch_task
 from counterstep.embedded import EmbeddedServer, ensure
@@ -164,7 +164,7 @@ async def test_a_server_that_goes_away_is_waited_for_and_then_given_up(
         await client.start_workflow("desk.tidy", {"what": "cup"}, id=id, task_queue="away")
         monkeypatch.setattr(watch_task, "has_workers", _somebody)
         monkeypatch.setattr("counterstep.cli.operations.task_watch.has_workers", _somebody)
-        target = Target({"target_host": server.address})
+        target = ServerTarget({"target_host": server.address})
         watching = asyncio.create_task(watch_task.watch_task(target, id))
         waiting = asyncio.create_task(find_result.find_result(target, id, wait=True))
         await _said(capsys, id)

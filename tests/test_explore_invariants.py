@@ -10,7 +10,7 @@ import pytest
 
 from counterstep.bundle.spec_file import parse_spec
 from counterstep.testing.explorer.effect_ledger import Visit
-from counterstep.testing.explorer.fault import Fault, FaultKind, Role
+from counterstep.testing.explorer.fault import FaultKind, PlannedFault, Role
 from counterstep.testing.explorer.invariants import check_trial, keys_told
 from counterstep.testing.explorer.trial import Trial
 from counterstep.testing.explorer.undo_order import must_wait
@@ -82,7 +82,7 @@ def found(trial: Trial, **options: Any) -> list[str]:
 
 
 def broken(point: str, kind: FaultKind) -> dict[str, Any]:
-    return {"fault": Fault(point, kind)}
+    return {"fault": PlannedFault(point, kind)}
 
 
 @pytest.mark.parametrize(

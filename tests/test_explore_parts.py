@@ -15,7 +15,7 @@ from counterstep.saga.errors import DefinitionError
 from counterstep.saga.spec.task_spec import TaskSpec
 from counterstep.testing.explorer.compensation_contract import Finding
 from counterstep.testing.explorer.effect_ledger import EffectLedger
-from counterstep.testing.explorer.fault import Fault, FaultKind, Point, Role, undo_of
+from counterstep.testing.explorer.fault import FaultKind, PlannedFault, Point, Role, undo_of
 from counterstep.testing.explorer.invariants import Invariant, Violation
 from counterstep.testing.explorer.quick_calls import quick_spec
 from counterstep.testing.explorer.report import Cell, Report
@@ -89,7 +89,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_plans_and_gates_belong_to_one_run(tmp_path: Path) -> None:
     ledger = EffectLedger.create(tmp_path / "effects.sqlite")
-    ledger.plan("r", Fault("hall#1", FaultKind.CANCEL))
+    ledger.plan("r", PlannedFault("hall#1", FaultKind.CANCEL))
     assert ledger.planned("r", "hall#1") is FaultKind.CANCEL
     assert ledger.planned("r", "music#1") is None
     assert ledger.planned("another", "hall#1") is None

@@ -13,14 +13,14 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
-from counterstep.histories.outstanding import Leftovers, Passed, Resolved, left_behind
-from counterstep.histories.payload_reader import HistoryReader
-from counterstep.histories.run_history import Trail
+from counterstep.histories.outstanding import DecodedResolution, Outstanding, PassedPivot, left_behind
+from counterstep.histories.payload_reader import PayloadReader
+from counterstep.histories.run_history import RunHistory
 from counterstep.saga.calls.headers import GRACE, CallHeader, CallOwner
 from counterstep.saga.children.handover import HandedEntry, HandOver
 from counterstep.saga.effect import Effect
 from counterstep.saga.history_format import HEADER, RECOVER_CHILD
-from counterstep.saga.recovery.request import Recovered
+from counterstep.saga.recovery.request import EffectToUndo
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=60)
@@ -39,7 +39,7 @@ class History:
     """
 
     def __init__(self, run_id: str = "run", *, begin: float = 0, superseded: bool = False) -> None:
-        self.trail = Trail("task", run_id, superseded=superseded)
+        self.trail = RunHistory("task", run_id, superseded=superseded)
         self.seconds = begin
         self._events = 0
         self._scheduled: dict[str, int] = {}
@@ -189,8 +189,10 @@ def _payloads(value: Any) -> Payloads:
     return Payloads(payloads=DataConverter.default.payload_converter.to_payloads([value]))
 
 
-async def left_by(*histories: History, resolved: dict[str, list[Resolved]] | None = None) -> Leftovers:
-    reader = HistoryReader(DataConverter.default, "default", strict=True)
+async def left_by(
+    *histories: History, resolved: dict[str, list[DecodedResolution]] | None = None
+) -> Outstanding:
+    reader = PayloadReader(DataConverter.default, "default", strict=True)
     for history in histories:
         await reader.decode(history.trail)
     return left_behind([history.trail for history in histories], resolved or {})
@@ -200,9 +202,9 @@ async def ids_left_by(*histories: History) -> list[str]:
     return [item.id for item in (await left_by(*histories)).entries]
 
 
-async def recovered_from(*histories: History) -> list[Recovered]:
+async def recovered_from(*histories: History) -> list[EffectToUndo]:
     """All that is left, oldest first, as the recovery is told."""
-    reader = HistoryReader(DataConverter.default, "default", strict=True)
+    reader = PayloadReader(DataConverter.default, "default", strict=True)
     return [await reader.recovered(item) for item in reversed((await left_by(*histories)).entries)]
 
 
@@ -379,7 +381,7 @@ async def test_a_pivot_is_told_apart() -> None:
     history = History().call("a#1").schedule("ship#1", effect=Effect.PIVOT, compensation=None).terminate()
     left = await left_by(history)
     assert [item.id for item in left.entries] == ["a#1"]
-    assert left.pivots == [Passed("ship", is_known=False)]
+    assert left.pivots == [PassedPivot("ship", is_known=False)]
 
 
 async def test_what_a_saga_kept_that_ended_well_stays() -> None:
@@ -400,7 +402,7 @@ async def test_what_people_have_said_counts(action: str, entries: list[str], ski
     history = History().call("a#1").schedule("a/undo#1", key="the key", effect=None, compensation=None)
     history.trail.forward["a#1"].header = CallHeader(key="the key", step="a", compensation="undo_it")
     history.fail("a/undo#1", ApplicationError("stuck")).terminate()
-    word = Resolved(at(history.seconds - 0.5), action, "a", frozenset({"a#1"}))
+    word = DecodedResolution(at(history.seconds - 0.5), action, "a", frozenset({"a#1"}))
     left = await left_by(history, resolved={"run": [word]})
     assert [item.id for item in left.entries] == entries
     assert len(left.skipped) == skipped
@@ -453,7 +455,7 @@ async def test_a_child_that_is_undone_is_not_left() -> None:
 
 async def test_a_child_that_has_committed_is_a_pivot() -> None:
     history = History().call("a#1").start_child("c#1").complete_child("c#1", committed=True).terminate()
-    assert (await left_by(history)).pivots == [Passed("c", is_known=True)]
+    assert (await left_by(history)).pivots == [PassedPivot("c", is_known=True)]
 
 
 async def test_a_child_that_a_reset_has_started_again_is_left_once() -> None:

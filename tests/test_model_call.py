@@ -14,8 +14,8 @@ from temporalio.testing import ActivityEnvironment
 
 from counterstep.activities.models.litellm_client import STAND_IN_MODEL, call_model
 from counterstep.activities.models.stand_in_call import answer_as_stand_in
-from counterstep.saga.agents.model_protocol import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
-from counterstep.testing.model_behaviour import Behaviour, Call, call
+from counterstep.saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolCall, ToolSchema
+from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer
 
 MODEL = "openai/test-model"
@@ -46,7 +46,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelServer]:
 
 
 def request_to(*models: str, **fields: Any) -> ModelRequest:
-    messages = fields.pop("messages", (Message(role="user", content="What does A1 cost?"),))
+    messages = fields.pop("messages", (ChatMessage(role="user", content="What does A1 cost?"),))
     return ModelRequest(agent="shop.buyer", models=models or (MODEL,), messages=messages, **fields)
 
 
@@ -67,11 +67,11 @@ async def test_the_conversation_is_sent_as_it_is(server: ModelServer) -> None:
     asked = ToolCall(id="c1", name="price_of", arguments={"sku": "A1"})
     broken = ToolCall(id="c2", name="price_of", arguments=None, invalid="not JSON")
     conversation = (
-        Message(role="system", content="You buy."),
-        Message(role="user", content="Buy A1."),
-        Message(role="assistant", tool_calls=(asked, broken)),
-        Message(role="tool", tool_call_id="c1", content="7"),
-        Message(role="tool", tool_call_id="c2", content='{"error": "not JSON"}'),
+        ChatMessage(role="system", content="You buy."),
+        ChatMessage(role="user", content="Buy A1."),
+        ChatMessage(role="assistant", tool_calls=(asked, broken)),
+        ChatMessage(role="tool", tool_call_id="c1", content="7"),
+        ChatMessage(role="tool", tool_call_id="c2", content='{"error": "not JSON"}'),
     )
     await ask(messages=conversation, tools=TOOLS, temperature=0.2)
     body = server.requests[0].body
@@ -105,10 +105,10 @@ async def test_tool_calls_come_back_parsed(server: ModelServer) -> None:
     server.reply(
         Behaviour.calls(
             call("price_of", sku="A1"),
-            Call("price_of", '{"sku": "A'),
-            Call("price_of", '["A1"]'),
-            Call("price_of", ""),
-            Call("price_of", '{"sku": NaN}'),
+            ScriptedCall("price_of", '{"sku": "A'),
+            ScriptedCall("price_of", '["A1"]'),
+            ScriptedCall("price_of", ""),
+            ScriptedCall("price_of", '{"sku": NaN}'),
         )
     )
     reply = await ask(tools=TOOLS, output_schema=SCHEMA)
@@ -196,8 +196,8 @@ async def test_a_schema_that_strict_mode_cannot_say_is_sent_as_it_is(
 async def test_a_model_without_response_format_is_told_the_schema(server: ModelServer) -> None:
     server.default = Behaviour.json({"sku": "A1", "price": 7})
     for messages in (
-        (Message(role="user", content="Buy."),),
-        (Message(role="system", content="You buy."), Message(role="user", content="Buy.")),
+        (ChatMessage(role="user", content="Buy."),),
+        (ChatMessage(role="system", content="You buy."), ChatMessage(role="user", content="Buy.")),
     ):
         reply = await ask("openai/gpt-3.5-turbo", messages=messages, output_schema=SCHEMA)
         assert reply.output == {"sku": "A1", "price": 7}
@@ -267,12 +267,12 @@ async def test_a_cancelled_call_stops_at_once(server: ModelServer) -> None:
 
 
 async def test_the_stand_in_plays_through_litellm_for_nothing() -> None:
-    conversation = [Message(role="user", content='Buy it. {"sku": "A1"}')]
+    conversation = [ChatMessage(role="user", content='Buy it. {"sku": "A1"}')]
     first = await ask(STAND_IN_MODEL, messages=tuple(conversation), tools=TOOLS, output_schema=SCHEMA)
     assert [(made.name, made.arguments) for made in first.tool_calls] == [("price_of", {"sku": "A1"})]
     conversation += [
-        Message(role="assistant", tool_calls=first.tool_calls),
-        Message(role="tool", tool_call_id=first.tool_calls[0].id, content='{"price": 7.5}'),
+        ChatMessage(role="assistant", tool_calls=first.tool_calls),
+        ChatMessage(role="tool", tool_call_id=first.tool_calls[0].id, content='{"price": 7.5}'),
     ]
     last = await ask(STAND_IN_MODEL, messages=tuple(conversation), tools=TOOLS, output_schema=SCHEMA)
     assert last.output == {"sku": "A1", "price": 7.5, "note": None}

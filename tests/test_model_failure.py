@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from counterstep.activities.models.litellm_client import call_model
-from counterstep.saga.agents.model_protocol import Message, ModelReply, ModelRequest
+from counterstep.saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest
 from counterstep.saga.errors import FailureType
 from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
@@ -34,7 +34,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModelServer]:
 
 
 async def ask(*models: str, within: float | None = None) -> ModelReply:
-    messages = (Message(role="user", content="What does A1 cost?"),)
+    messages = (ChatMessage(role="user", content="What does A1 cost?"),)
     asked = ModelRequest(agent="shop.buyer", models=models or (MODEL,), messages=messages, timeout=within)
     return ModelReply.model_validate(
         await ActivityEnvironment().run(call_model, asked.model_dump(mode="json"))

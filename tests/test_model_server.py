@@ -13,7 +13,7 @@ from typing import Any
 import openai
 import pytest
 
-from counterstep.testing.model_behaviour import Behaviour, Call, call
+from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer
 
 
@@ -77,7 +77,9 @@ async def test_requests_are_recorded(server: ModelServer, client: openai.AsyncOp
 
 async def test_tool_calls_and_usage(server: ModelServer, client: openai.AsyncOpenAI) -> None:
     server.reply(
-        Behaviour.calls(call("book", name="Ada"), Call("pay", "{broken", id="own")).with_(usage=(100, 7)),
+        Behaviour.calls(call("book", name="Ada"), ScriptedCall("pay", "{broken", id="own")).with_(
+            usage=(100, 7)
+        ),
         Behaviour.calls(call("book", name="Bob")),
     )
     answer = await ask(client)

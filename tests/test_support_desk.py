@@ -19,7 +19,7 @@ from temporalio.worker import Worker
 from counterstep.activities.models.stand_in import stand_in_reply
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.testing.model_behaviour import Behaviour, Call, call
+from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.demos import play_demo
 from counterstep.tests.support.history import events_of, until_heard
@@ -240,7 +240,7 @@ def _dishonest(body: dict[str, Any]) -> Behaviour:
     schema = body["response_format"]["json_schema"]["schema"]
     reply = stand_in_reply(body["messages"], body.get("tools", ()), schema)
     if reply.tool is not None:
-        return Behaviour.calls(Call(reply.tool, json.dumps(reply.arguments), id=uuid4().hex))
+        return Behaviour.calls(ScriptedCall(reply.tool, json.dumps(reply.arguments), id=uuid4().hex))
     return Behaviour.json(json.loads(reply.content or ""))
 
 

@@ -14,9 +14,9 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from counterstep.cli.arguments.server_target import Target
+from counterstep.cli.arguments.server_target import ServerTarget
 from counterstep.cli.errors import CommandFailed
-from counterstep.cli.operations.sweep_namespace import Row, expiry, sweep_namespace
+from counterstep.cli.operations.sweep_namespace import SweepRow, expiry, sweep_namespace
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.tests.support.command import Shop
@@ -47,7 +47,7 @@ async def stopped(tasks: Tasks, effects: Desk, *steps: dict[str, Any]) -> Workfl
 
 async def swept(
     tasks: Tasks, *handles: WorkflowHandle[Any, Any], older_than: timedelta | None = None, act: bool = False
-) -> list[Row | None]:
+) -> list[SweepRow | None]:
     """What a sweep says of these tasks; it waits until the server's index knows all that has ended."""
     ids = [handle.id for handle in handles]
     for _ in range(100):
@@ -129,14 +129,14 @@ async def test_a_namespace_without_search_attributes_says_how_to_create_them(cli
     request = RegisterNamespaceRequest(namespace=name)
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=3))
     await client.workflow_service.register_namespace(request)
-    bare = Target({"target_host": client.service_client.config.target_host, "namespace": name})
+    bare = ServerTarget({"target_host": client.service_client.config.target_host, "namespace": name})
     with pytest.raises(CommandFailed) as caught:
         await until_known(bare)
     assert caught.value.type == "SearchAttributesMissing"
     assert f"search-attribute create --namespace {name} --name SagaTask --type Keyword" in str(caught.value)
 
 
-async def until_known(target: Target) -> None:
+async def until_known(target: ServerTarget) -> None:
     """Sweeps a namespace as soon as all parts of the server know it, which takes it some seconds."""
     for _ in range(150):
         try:

@@ -16,7 +16,7 @@ import pytest
 
 from counterstep.bundle.spec_file import load_spec, parse_spec
 from counterstep.cli.terminal.mermaid import draw
-from counterstep.cli.terminal.task_picture import Picture, picture_of_board, picture_of_spec
+from counterstep.cli.terminal.task_picture import TaskPicture, picture_of_board, picture_of_spec
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.record.step_record import StepState
 from counterstep.tests.support.desk import Desk
@@ -103,7 +103,7 @@ def test_mermaid_reads_every_picture(tmp_path: Path) -> None:
         }
         for name in odd
     ]
-    pictures: list[Picture] = [
+    pictures: list[TaskPicture] = [
         *(picture_of_spec(load_spec(path)) for path in specs),
         picture_of_spec(parse_spec(words)),
         *(picture_of_board(board) for board in boards),

@@ -70,7 +70,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
     async def _as_child(self, input: ExecuteWorkflowInput) -> Any:
         try:
             result = await super().execute_workflow(input)
-            return hand_over(result, [parts.book for parts in OPENED.get() or []])
+            return hand_over(result, [context.record for context in OPENED.get() or []])
         except (workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
             raise
         except BaseException as error:

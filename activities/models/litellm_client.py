@@ -14,7 +14,7 @@ import os
 from functools import cache
 from typing import Any
 
-from ...saga.agents.model_protocol import Message, ModelReply, ModelRequest, ToolCall, ToolSchema
+from ...saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolCall, ToolSchema
 from ...saga.limits.usage import CallUsage
 from .model_failure import ModelFailure, application_error
 from .openai_messages import wire_message
@@ -86,7 +86,7 @@ def warm_up() -> None:
     request = ModelRequest(
         agent="",
         models=(STAND_IN_MODEL,),
-        messages=(Message(role="user", content="{}"),),
+        messages=(ChatMessage(role="user", content="{}"),),
         tools=(ToolSchema(name="tool", description="", parameters=schema),),
         output_schema=schema,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...saga.agents.model_protocol import Message
+from ...saga.agents.model_protocol import ChatMessage
 
 
-def wire_message(message: Message) -> dict[str, Any]:
+def wire_message(message: ChatMessage) -> dict[str, Any]:
     """Writes one message.
 
     Args:

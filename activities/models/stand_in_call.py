@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ...saga.agents.model_protocol import Message, ModelReply, ModelRequest, ToolCall
+from ...saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolCall
 from ...saga.history_format import STAND_IN
 from ...saga.limits.usage import CallUsage
 from .openai_messages import wire_message
@@ -31,7 +31,7 @@ def answer_as_stand_in(request: ModelRequest) -> ModelReply:
     else:
         id_ = f"call_{len(messages)}"
         calls = (ToolCall(id=id_, name=played.tool, arguments=dict(played.arguments or {})),)
-    said = wire_message(Message(role="assistant", content=played.content, tool_calls=calls))
+    said = wire_message(ChatMessage(role="assistant", content=played.content, tool_calls=calls))
     asked_tokens, said_tokens = (len(json.dumps(part)) // 4 + 1 for part in (messages, said))
     usage = CallUsage(model_calls=1, input_tokens=asked_tokens, output_tokens=said_tokens, usd=0.0)
     return ModelReply(

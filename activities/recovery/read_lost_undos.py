@@ -7,10 +7,10 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from ...histories.payload_reader import HistoryReader
+from ...histories.payload_reader import PayloadReader
 from ...histories.recorded_effect import acts_of
 from ...histories.run_chain import find_chain, read_run
-from ...histories.run_history import Trail
+from ...histories.run_history import RunHistory
 from ...saga.calls.reset_gate import LostUndo
 from ...saga.history_format import READ_LOST_UNDOS
 from ...saga.recovery.request import NotRecoverable
@@ -27,7 +27,7 @@ async def read_lost_undos() -> Any:
         ApplicationError: The server does not know the workflow.
     """
     info, client = activity.info(), activity.client()
-    reader = HistoryReader(client.data_converter, client.namespace, strict=True)
+    reader = PayloadReader(client.data_converter, client.namespace, strict=True)
     try:
         chain = await find_chain(client, info.workflow_id or "", info.workflow_run_id)
     except NotRecoverable as refusal:
@@ -45,7 +45,7 @@ async def read_lost_undos() -> Any:
     return [undo.model_dump(mode="json") for key, undo in lost.items() if key not in known]
 
 
-async def _finished(trail: Trail, reader: HistoryReader) -> dict[str, LostUndo]:
+async def _finished(trail: RunHistory, reader: PayloadReader) -> dict[str, LostUndo]:
     by_hand = [word.undos for word in await reader.resolved(trail) if word.action == "done"]
     done = frozenset().union(*by_hand)
     return {

@@ -7,16 +7,16 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from ...histories.outstanding import Leftovers
-from ...histories.payload_reader import HistoryReader
+from ...histories.outstanding import Outstanding
+from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge
-from ...histories.run_history import Trail
+from ...histories.run_history import RunHistory
 from ...saga.history_format import READ_LEFTOVERS
 from ...saga.limits.payload_size import MAX_PAYLOAD
 from ...saga.recovery.request import (
     MAX_ENTRIES,
+    EffectToUndo,
     NotRecoverable,
-    Recovered,
     RecoveryPage,
     RecoveryRequest,
     Refusal,
@@ -40,7 +40,7 @@ async def read_leftovers(request: Any) -> Any:
     """
     asked = RecoveryRequest.model_validate(request)
     client = activity.client()
-    reader = HistoryReader(client.data_converter, client.namespace, strict=True)
+    reader = PayloadReader(client.data_converter, client.namespace, strict=True)
     try:
         chain = await find_chain(client, asked.workflow_id, asked.run_id, as_child=asked.as_child)
         chain.refuse(within=activity.info().workflow_id or "", as_child=asked.as_child)
@@ -60,8 +60,8 @@ async def read_leftovers(request: Any) -> Any:
     return (await _page(newest, left, reader)).model_dump(mode="json")
 
 
-async def _page(newest: Trail, left: Leftovers, reader: HistoryReader) -> RecoveryPage:
-    entries: list[Recovered] = []
+async def _page(newest: RunHistory, left: Outstanding, reader: PayloadReader) -> RecoveryPage:
+    entries: list[EffectToUndo] = []
     size = 0
     for item in left.entries[:MAX_ENTRIES]:
         recovered = await reader.recovered(item)

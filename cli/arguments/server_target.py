@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServerTarget:
     """A Temporal server.
 
     Attributes:
@@ -93,7 +93,7 @@ class Target:
         return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
 
-def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> Target:
+def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> ServerTarget:
     """Finds the server: the one that is named or configured, else the embedded one of this folder.
 
     Args:
@@ -116,14 +116,14 @@ def find_target(address: str | None, namespace: str | None, *, start: bool = Fal
     bundles = read_settings().bundles
     config = read_connection(address, namespace)
     if "target_host" in config:
-        return Target(config, bundles=bundles)
+        return ServerTarget(config, bundles=bundles)
     folder = Path.cwd()
     embedded = ensure(folder) if start else running(folder)
     if embedded is None:
-        return Target(config, bundles=bundles)
+        return ServerTarget(config, bundles=bundles)
     if config.get("namespace", "default") != "default":
         raise CommandFailed(
             f"The embedded server has the namespace 'default' only, and not {config['namespace']!r}; "
             "name another server with --address."
         )
-    return Target({"target_host": embedded.address, "namespace": "default"}, embedded, bundles)
+    return ServerTarget({"target_host": embedded.address, "namespace": "default"}, embedded, bundles)

@@ -20,7 +20,7 @@ from .values import read_values
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TaskRequest:
     """A task to start.
 
     Attributes:
@@ -66,7 +66,7 @@ def find_spec(source: str, catalog: Catalog | None) -> tuple[TaskSpec | None, bo
 
 def read_request(
     source: str, pairs: Sequence[str], input_file: str | None, catalog: Catalog | None
-) -> Request:
+) -> TaskRequest:
     """Reads and checks a request.
 
     Args:
@@ -98,10 +98,10 @@ def read_request(
     if faults:
         raise SpecError(first_faults(faults))
     name = source if is_registered or spec is None else spec.name
-    return Request(name=name, spec=spec, is_registered=is_registered, input=task_input)
+    return TaskRequest(name=name, spec=spec, is_registered=is_registered, input=task_input)
 
 
-def played_by_stand_in(request: Request, catalog: Catalog) -> list[str]:
+def played_by_stand_in(request: TaskRequest, catalog: Catalog) -> list[str]:
     """The model agents of a request that the stand-in model plays, because no model is set."""
     entries = [catalog.agents[name] for name in sorted(request.agents()) if name in catalog.agents]
     return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]

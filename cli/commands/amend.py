@@ -8,7 +8,7 @@ import typer
 
 from ..arguments.options import Address, By, Json, Namespace, Note, TaskId, Timeout
 from ..errors import CommandFailed
-from ..operations.report_update import Message, send
+from ..operations.report_update import UpdateRequest, send
 from ..terminal.output import say
 
 
@@ -42,7 +42,7 @@ def amend(
     news = [f"new facts {', '.join(said)}"] if said else []
     worthless = [f"invalid: {', '.join(invalidate)}"] if invalidate else []
     answer = send(
-        Message(
+        UpdateRequest(
             id=id,
             update="amend",
             argument={"facts": said, "invalidates": invalidate or []},

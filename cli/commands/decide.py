@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..arguments.options import Address, By, Json, Namespace, Note, StepId, TaskId, Timeout, Value
-from ..operations.report_update import Message, send
+from ..operations.report_update import UpdateRequest, send
 
 
 def decide(
@@ -31,7 +31,7 @@ def decide(
 
         argument["value"] = read_value(value, option="--value")
     send(
-        Message(id=id, update="decide", argument=argument, by=by, note=note),
+        UpdateRequest(id=id, update="decide", argument=argument, by=by, note=note),
         f"{action} {step!r}",
         seconds=timeout,
         address=address,

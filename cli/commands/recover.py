@@ -36,9 +36,9 @@ def recover(
     """
     from ..arguments.server_target import find_target
     from ..operations.recover_task import recover_task
-    from ..operations.recovery_report import Asked
+    from ..operations.recovery_report import RecoverOptions
 
-    asked = Asked(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
+    asked = RecoverOptions(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
     target = find_target(address, namespace)
     outcome = target.ask(recover_task(target, asked, wait=not no_wait))
     if json:

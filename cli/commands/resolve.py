@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..arguments.options import Address, By, Json, Namespace, Note, StepId, TaskId, Timeout, Value
-from ..operations.report_update import Message, send
+from ..operations.report_update import UpdateRequest, send
 
 _OF_UNDOS = ("retry", "done", "skip")
 
@@ -39,7 +39,7 @@ def resolve(
 
         argument["value"] = read_value(value, option="--value")
     send(
-        Message(id=id, update="resolve", argument=argument, by=by, note=note),
+        UpdateRequest(id=id, update="resolve", argument=argument, by=by, note=note),
         f"{action} the undo of {step!r}" if action in _OF_UNDOS else f"{action}, for {step!r}",
         seconds=timeout,
         address=address,

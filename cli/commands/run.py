@@ -12,7 +12,7 @@ from ..errors import CommandFailed
 if TYPE_CHECKING:
     from ...runtime.settings import Settings
     from ...saga.spec.catalog import Catalog
-    from ..arguments.task_request import Request
+    from ..arguments.task_request import TaskRequest
 
 
 def run(
@@ -86,7 +86,7 @@ def _with_model(settings: Settings, model: str | None) -> Settings:
         raise CommandFailed(f"--model: {error}.") from None
 
 
-def _notice(request: Request, catalog: Catalog | None) -> str:
+def _notice(request: TaskRequest, catalog: Catalog | None) -> str:
     from ..arguments.task_request import played_by_stand_in
 
     players = played_by_stand_in(request, catalog) if catalog else []

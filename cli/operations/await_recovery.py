@@ -10,19 +10,19 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.service import RPCError
 
 from ...client.board import read_board
-from ...histories.payload_reader import HistoryReader
+from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge, read_run
 from ...runtime.connection import has_workers
 from ...saga.failure import trim
 from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.live_board import View, open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
-from .recovery_report import Asked, Recovery
+from .recovery_report import RecoverOptions, RecoveryReport
 from .task_watch import PATIENCE
 
 _PAUSE: Final = 0.3
@@ -34,7 +34,12 @@ class RecoveryWait:
     """Waits for a recovery, by what the server itself knows: its payloads may be encrypted."""
 
     def __init__(
-        self, client: Client, target: Target, handle: WorkflowHandle[Any, Any], queue: str, signals: Signals
+        self,
+        client: Client,
+        target: ServerTarget,
+        handle: WorkflowHandle[Any, Any],
+        queue: str,
+        signals: Signals,
     ) -> None:
         """Args: handle: of the recovery. queue: of its workers. signals: any of them means to leave."""
         self._client = client
@@ -45,7 +50,7 @@ class RecoveryWait:
         self._view: View = open_view(target.options())
         self._told: set[str] = set()
 
-    async def for_end(self, started: Recovery, asked: Asked) -> Recovery:
+    async def for_end(self, started: RecoveryReport, asked: RecoverOptions) -> RecoveryReport:
         """Waits for the end, a signal, or a need of a person where nobody sits at the terminal."""
         leaving = asyncio.create_task(self._signals.next())
         try:
@@ -99,10 +104,10 @@ class RecoveryWait:
         except Exception:
             return None  # encrypted: only a worker can read it
 
-    async def _what_became(self, asked: Asked, state: TaskState) -> tuple[list[str], list[str]]:
+    async def _what_became(self, asked: RecoverOptions, state: TaskState) -> tuple[list[str], list[str]]:
         """Reads from histories which steps are undone and which are not."""
         chain = await find_chain(self._client, asked.id, asked.run_id)
-        reader = HistoryReader(self._client.data_converter, self._client.namespace, strict=False)
+        reader = PayloadReader(self._client.data_converter, self._client.namespace, strict=False)
         _, left = await judge(self._client, chain, reader, not_applied=asked.not_applied, alive=nobody)
         # The workers, who can read more, have found nothing else where the recovery has completed.
         standing = [] if state is TaskState.COMPLETED else left.entries
@@ -128,7 +133,7 @@ def nobody() -> None:
     """Nobody has to be told that a command is alive."""
 
 
-def _say_end(outcome: Recovery) -> None:
+def _say_end(outcome: RecoveryReport) -> None:
     say(f"recovery of {outcome.workflow_id}: {outcome.state.replace('_', ' ')}")
     if outcome.undone:
         say(f"undone: {', '.join(outcome.undone)}")

@@ -10,16 +10,16 @@ from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import ask_to_cancel, find_task
 from ...runtime.connection import connect, has_workers
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.live_board import open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
-from .task_watch import Watch, miss_workers
+from .task_watch import TaskWatch, miss_workers
 
 
-async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:
+async def cancel_task(target: ServerTarget, id: str, *, wait: bool) -> tuple[Outcome, Any]:
     """Cancels a task.
 
     Args:
@@ -54,7 +54,9 @@ async def cancel_task(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
         message = f"No worker polls the queue {found.task_queue!r}; the cancel of {id} waits there for one."
         return CommandFailed(message, code=ExitCode.NO_SERVER, type="NoWorker")
 
-    watch = Watch(handle, open_view(target.options()), signals, is_cancelled=True, server=target.options())
+    watch = TaskWatch(
+        handle, open_view(target.options()), signals, is_cancelled=True, server=target.options()
+    )
     guard = asyncio.create_task(miss_workers(client, found.task_queue, watch, nobody))
     seen = await watch.until_end(guard)
     if not seen.ended:

@@ -13,14 +13,14 @@ from ...client.outcome import end_of, outcome_of
 from ...client.updates import find_task
 from ...runtime.connection import connect, has_workers
 from ...saga.record.task_state import TaskState
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..terminal.questions import PEOPLE
 
 _SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
 _SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
 
 
-async def look_up(target: Target, id: str) -> tuple[Mapping[str, Any], str]:
+async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str]:
     """Asks for a task's board.
 
     Returns:

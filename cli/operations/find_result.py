@@ -15,12 +15,12 @@ from ...client.updates import find_task
 from ...runtime.connection import AWAY, connect
 from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..terminal.output import say
 from .server_outage import until_back
 
 
-async def find_result(target: Target, id: str, *, wait: bool) -> tuple[Outcome, Any]:
+async def find_result(target: ServerTarget, id: str, *, wait: bool) -> tuple[Outcome, Any]:
     """Finds the end of a task.
 
     Args:
@@ -50,7 +50,7 @@ async def find_result(target: Target, id: str, *, wait: bool) -> tuple[Outcome, 
     return await with_recovery(client, outcome), end
 
 
-async def _end_of(client: Client, target: Target, handle: WorkflowHandle[Any, Any]) -> Any:
+async def _end_of(client: Client, target: ServerTarget, handle: WorkflowHandle[Any, Any]) -> Any:
     """Waits for the end, also over a time in which the server is away."""
     while True:
         try:

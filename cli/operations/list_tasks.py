@@ -16,7 +16,7 @@ from temporalio.client import WorkflowExecution
 
 from ...runtime.connection import connect
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..terminal.live_board import state_text
 from ..terminal.output import printable, say
 from .search_tasks import search
@@ -26,7 +26,7 @@ _OPEN = "running"
 _ORDERLY = ("completed", "failed", "canceled", _OPEN)
 
 
-class Row(BaseModel):
+class TaskRow(BaseModel):
     """One task.
 
     Attributes:
@@ -55,8 +55,8 @@ class Row(BaseModel):
 
 
 async def list_rows(
-    target: Target, *, states: Sequence[str], task: str | None, query: str | None, limit: int
-) -> tuple[list[Row], bool]:
+    target: ServerTarget, *, states: Sequence[str], task: str | None, query: str | None, limit: int
+) -> tuple[list[TaskRow], bool]:
     """Finds tasks.
 
     Args:
@@ -89,7 +89,7 @@ def filter_of(states: Sequence[str], task: str | None, query: str | None) -> str
     return " AND ".join(parts)
 
 
-def print_rows(rows: Sequence[Row], *, more: bool) -> None:
+def print_rows(rows: Sequence[TaskRow], *, more: bool) -> None:
     """Prints tasks for people."""
     if not rows:
         say("No such task.")
@@ -112,9 +112,9 @@ def print_rows(rows: Sequence[Row], *, more: bool) -> None:
         say(f"There are more; --limit shows them (it is {len(rows)}).")
 
 
-def _row(found: WorkflowExecution) -> Row:
+def _row(found: WorkflowExecution) -> TaskRow:
     attributes = found.typed_search_attributes
-    return Row(
+    return TaskRow(
         workflow_id=found.id,
         run_id=found.run_id,
         task=attributes.get(SAGA_TASK) or found.workflow_type,

@@ -9,24 +9,24 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from ...histories.outstanding import Leftovers
-from ...histories.payload_reader import HistoryReader
-from ...histories.run_chain import Chain, find_chain, judge, recovery_id
+from ...histories.outstanding import Outstanding
+from ...histories.payload_reader import PayloadReader
+from ...histories.run_chain import RunChain, find_chain, judge, recovery_id
 from ...runtime.connection import connect, has_workers
 from ...saga.history_format import RECOVER
 from ...saga.record.task_state import TaskState
 from ...saga.recovery.request import NotRecoverable, RecoveryRequest, Refusal
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..terminal.output import say
 from ..terminal.signals import Signals
 from .await_recovery import RecoveryWait, nobody
-from .recovery_report import Asked, Effect, Recovery
+from .recovery_report import FoundEffect, RecoverOptions, RecoveryReport
 
 _SUMMARY: Final = 200
 
 
-async def recover_task(target: Target, asked: Asked, *, wait: bool) -> Recovery:
+async def recover_task(target: ServerTarget, asked: RecoverOptions, *, wait: bool) -> RecoveryReport:
     """Recovers a task.
 
     Args:
@@ -58,7 +58,7 @@ async def recover_task(target: Target, asked: Asked, *, wait: bool) -> Recovery:
     handle = await start_recovery(client, chain, queue, not_applied=asked.not_applied)
     say(" ".join(filter(None, (handle.id, target.link(handle.id)))))
     found = tuple(_effect(left))
-    started = Recovery(
+    started = RecoveryReport(
         workflow_id=asked.id,
         run_id=chain.newest.run_id,
         recovery_id=handle.id,
@@ -72,7 +72,7 @@ async def recover_task(target: Target, asked: Asked, *, wait: bool) -> Recovery:
     return started
 
 
-async def examine(client: Client, chain: Chain, *, not_applied: bool = False) -> Leftovers:
+async def examine(client: Client, chain: RunChain, *, not_applied: bool = False) -> Outstanding:
     """Finds out what a task has left behind, as far as a client without keys can read it.
 
     Args:
@@ -88,14 +88,14 @@ async def examine(client: Client, chain: Chain, *, not_applied: bool = False) ->
         RPCError: The server does not answer.
     """
     chain.refuse()
-    reader = HistoryReader(client.data_converter, client.namespace, strict=False)
+    reader = PayloadReader(client.data_converter, client.namespace, strict=False)
     _, left = await judge(client, chain, reader, not_applied=not_applied, alive=nobody)
     if not left.entries and not left.unread:
         raise NotRecoverable(Refusal.NOTHING_TO_UNDO, _nothing_left(chain.newest.workflow_id, left))
     return left
 
 
-def _nothing_left(id: str, left: Leftovers) -> str:
+def _nothing_left(id: str, left: Outstanding) -> str:
     if left.skipped:
         steps = ", ".join(dict.fromkeys(item.step for item in left.skipped))
         return f"{id} has nothing left to undo but what somebody has decided to leave: {steps}."
@@ -105,7 +105,7 @@ def _nothing_left(id: str, left: Leftovers) -> str:
 
 
 async def start_recovery(
-    client: Client, chain: Chain, task_queue: str, *, not_applied: bool = False
+    client: Client, chain: RunChain, task_queue: str, *, not_applied: bool = False
 ) -> WorkflowHandle[Any, Any]:
     """Starts the recovery of a chain, once; one that has failed may be followed by another.
 
@@ -133,9 +133,9 @@ async def start_recovery(
     return client.get_workflow_handle(id_)  # of whichever run it goes on in
 
 
-def _effect(left: Leftovers) -> Sequence[Effect]:
+def _effect(left: Outstanding) -> Sequence[FoundEffect]:
     return [
-        Effect(
+        FoundEffect(
             id=item.id,
             step=item.step,
             compensation=item.newest.compensation or "",

@@ -11,7 +11,7 @@ from ..exit_codes import ExitCode
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecoverOptions:
     """What ``recover`` is to recover.
 
     Attributes:
@@ -27,7 +27,7 @@ class Asked:
     not_applied: bool = False
 
 
-class Effect(BaseModel):
+class FoundEffect(BaseModel):
     """One effect that has been found.
 
     Attributes:
@@ -45,7 +45,7 @@ class Effect(BaseModel):
     is_known: bool
 
 
-class Recovery(BaseModel):
+class RecoveryReport(BaseModel):
     """What ``recover --json`` prints.
 
     Attributes:
@@ -64,7 +64,7 @@ class Recovery(BaseModel):
     run_id: str
     recovery_id: str
     state: TaskState
-    found: tuple[Effect, ...]
+    found: tuple[FoundEffect, ...]
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from ..terminal.output import emit, say
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class UpdateRequest:
     """An update and who sends it.
 
     Attributes:
@@ -31,7 +31,13 @@ class Message:
 
 
 def send(
-    message: Message, said: str, *, seconds: float, address: str | None, namespace: str | None, json: bool
+    message: UpdateRequest,
+    said: str,
+    *,
+    seconds: float,
+    address: str | None,
+    namespace: str | None,
+    json: bool,
 ) -> Any:
     """Sends a message and prints what became of it.
 

@@ -22,14 +22,14 @@ from ...plugin import CounterstepPlugin
 from ...runtime.connection import connect, has_workers, log_through_python
 from ...runtime.settings import Settings
 from ...worker import make_worker, stop_worker
-from ..arguments.server_target import Target
-from ..arguments.task_request import Request
+from ..arguments.server_target import ServerTarget
+from ..arguments.task_request import TaskRequest
 from ..errors import CommandFailed, as_failure
 from ..exit_codes import ExitCode
 from ..terminal.live_board import open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
-from .task_watch import ENDED_SECONDS, Watch, Watched, miss_workers
+from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
 LOG_BYTES: Final = 5_000_000
 
@@ -49,13 +49,13 @@ class Job:
         notice: The first line for people, or empty.
     """
 
-    request: Request
+    request: TaskRequest
     workflow_id: str | None
     bundles: Sequence[Bundle]
     bundle_names: Sequence[str]
     task_queue: str | None
     settings: Settings
-    target: Target
+    target: ServerTarget
     notice: str
 
 
@@ -114,7 +114,7 @@ class _Run:
                 say(f"{self._id} has been started before, with the same input; this is how it goes, or went.")
                 worker = await self._attend(started, worker)
             server = self._job.target.options()
-            watch = Watch(started.handle, open_view(server), signals, server=server)
+            watch = TaskWatch(started.handle, open_view(server), signals, server=server)
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))
         except Exception as error:
             failure = as_failure(self._job.target.explain(error))
@@ -156,7 +156,7 @@ class _Run:
     def _make_worker(self) -> Worker:
         return make_worker(self._client, self._queue, self._job.settings.graceful_shutdown)
 
-    async def _work(self, worker: Worker, watch: Watch, signals: Signals) -> Watched:
+    async def _work(self, worker: Worker, watch: TaskWatch, signals: Signals) -> Watched:
         running = asyncio.create_task(worker.run())
         seen = await watch.until_end(asyncio.create_task(_expect_to_run(running)))
         if seen.at_once:
@@ -168,7 +168,7 @@ class _Run:
         await asyncio.wait({stopping, interrupted}, return_when=asyncio.FIRST_COMPLETED)
         return seen
 
-    async def _look_on(self, watch: Watch) -> Watched:
+    async def _look_on(self, watch: TaskWatch) -> Watched:
         def nobody() -> CommandFailed:
             return self._no_workers(f" any more; {self._id} waits there. Start one")
 
@@ -215,7 +215,7 @@ async def _expect_to_run(running: asyncio.Task[None]) -> None:
     )
 
 
-def _log_to_file(target: Target, settings: Settings) -> None:
+def _log_to_file(target: ServerTarget, settings: Settings) -> None:
     """Keeps logs off the terminal; beside the embedded server's files there is one for them."""
     if target.embedded is None:
         logging.getLogger().handlers = [logging.NullHandler()]

@@ -8,12 +8,14 @@ from typing import Any
 from ...client.errors import NoAnswer, NoWorker, Refused
 from ...client.updates import send_update
 from ...runtime.connection import connect
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 
 
-async def tell(target: Target, id: str, name: str, argument: Mapping[str, Any], *, seconds: float) -> Any:
+async def tell(
+    target: ServerTarget, id: str, name: str, argument: Mapping[str, Any], *, seconds: float
+) -> Any:
     """Sends an update to a task and waits for its answer.
 
     Args:

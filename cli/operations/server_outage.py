@@ -9,7 +9,7 @@ from typing import Any, Final
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.output import say
@@ -21,7 +21,7 @@ PING_SECONDS: Final = 2.0
 """How long it may take to say that it is there."""
 
 
-async def until_back(client: Client, target: Target, again: str, leaving: asyncio.Future[Any]) -> bool:
+async def until_back(client: Client, target: ServerTarget, again: str, leaving: asyncio.Future[Any]) -> bool:
     """Waits for a server that does not answer any more.
 
     Args:

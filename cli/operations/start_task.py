@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ...client import TaskClient
 from ...runtime.connection import connect, has_workers
-from ..arguments.server_target import Target
-from ..arguments.task_request import Request
+from ..arguments.server_target import ServerTarget
+from ..arguments.task_request import TaskRequest
 from ..terminal.output import say
 
 
-class Begun(BaseModel):
+class StartReport(BaseModel):
     """What ``start --json`` prints.
 
     Attributes:
@@ -31,7 +31,9 @@ class Begun(BaseModel):
     url: str | None
 
 
-async def start_task(target: Target, request: Request, id: str | None, task_queue: str) -> Begun:
+async def start_task(
+    target: ServerTarget, request: TaskRequest, id: str | None, task_queue: str
+) -> StartReport:
     """Starts a task, or finds it where its id has been used for the same before.
 
     Args:
@@ -51,7 +53,7 @@ async def start_task(target: Target, request: Request, id: str | None, task_queu
     client = await connect(target.config)
     what = request.name if request.is_registered or request.spec is None else request.spec
     task = await TaskClient(client, task_queue=task_queue).start(what, request.input, id=id)
-    begun = Begun(
+    begun = StartReport(
         workflow_id=task.id,
         run_id=task.run_id,
         task_queue=task.task_queue,

@@ -16,12 +16,12 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from ...histories.run_chain import Chain, find_chain
+from ...histories.run_chain import RunChain, find_chain
 from ...runtime.connection import connect
 from ...saga.history_format import RECOVER
 from ...saga.record.task_state import TaskState
 from ...saga.recovery.request import NotRecoverable
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..terminal.output import printable, say
 from .recover_task import examine, start_recovery
@@ -41,7 +41,7 @@ SOON: Final = timedelta(days=1)
 _WIDTH: Final = 160
 
 
-class Row(BaseModel):
+class SweepRow(BaseModel):
     """One task that was ended by force.
 
     Attributes:
@@ -69,7 +69,7 @@ class Row(BaseModel):
     soon: bool = False
 
 
-async def sweep_namespace(target: Target, older_than: timedelta | None, *, act: bool) -> list[Row]:
+async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *, act: bool) -> list[SweepRow]:
     """Finds the tasks, and recovers them.
 
     Args:
@@ -87,7 +87,7 @@ async def sweep_namespace(target: Target, older_than: timedelta | None, *, act: 
     """
     client = await connect(target.config)
     retention = await _retention(client)
-    rows: dict[tuple[str, str], Row] = {}
+    rows: dict[tuple[str, str], SweepRow] = {}
     async for workflow_id, run_id in _forced_ends(client, older_than):
         try:
             chain = await find_chain(client, workflow_id, run_id)
@@ -99,7 +99,7 @@ async def sweep_namespace(target: Target, older_than: timedelta | None, *, act: 
     return sorted(rows.values(), key=lambda row: str(row.closed))
 
 
-def print_rows(rows: Sequence[Row]) -> None:
+def print_rows(rows: Sequence[SweepRow]) -> None:
     """Prints what was found, for people."""
     if not rows:
         say("No task was ended by force before everything was undone.")
@@ -146,7 +146,7 @@ async def _forced_ends(client: Client, older_than: timedelta | None) -> AsyncIte
         yield workflow_id, run_id
 
 
-async def _judged(client: Client, chain: Chain, row: Row, *, act: bool) -> Row:
+async def _judged(client: Client, chain: RunChain, row: SweepRow, *, act: bool) -> SweepRow:
     try:
         left = await examine(client, chain)
     except NotRecoverable as refusal:
@@ -162,11 +162,11 @@ async def _judged(client: Client, chain: Chain, row: Row, *, act: bool) -> Row:
     return row.model_copy(update={"recovery_id": handle.id})
 
 
-def _row(chain: Chain, retention: timedelta | None) -> Row:
+def _row(chain: RunChain, retention: timedelta | None) -> SweepRow:
     newest = chain.newest
     first = min((run.closed for run in chain.runs if run.closed is not None), default=None)
     deleted, soon = expiry(first, retention, datetime.now(UTC))
-    return Row(
+    return SweepRow(
         workflow_id=newest.workflow_id,
         run_id=newest.run_id,
         ended=newest.status.name.lower().replace("_", " "),

@@ -52,7 +52,7 @@ class Watched:
     unattended: bool = False
 
 
-class Watch:
+class TaskWatch:
     """One task under watch.
 
     Attributes:
@@ -212,7 +212,9 @@ async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:
     return not known.pending_activities and not known.HasField("pending_workflow_task")
 
 
-async def miss_workers(client: Client, task_queue: str, watch: Watch, error: Callable[[], Exception]) -> None:
+async def miss_workers(
+    client: Client, task_queue: str, watch: TaskWatch, error: Callable[[], Exception]
+) -> None:
     """Ends, with an exception, once a task does not answer and nobody is left who would work on it.
 
     Args:

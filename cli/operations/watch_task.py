@@ -12,21 +12,21 @@ from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import find_task
 from ...runtime.connection import AWAY, connect, has_workers
-from ..arguments.server_target import Target
+from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.live_board import View, open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
 from .server_outage import PING_SECONDS, answers, until_back
-from .task_watch import ENDED_SECONDS, Watch, Watched, miss_workers
+from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
 
 class _ServerAway(Exception):
     """The server does not answer any more."""
 
 
-async def watch_task(target: Target, id: str) -> tuple[Outcome, Any]:
+async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
     """Watches a task to its end.
 
     Args:
@@ -72,7 +72,7 @@ async def watch_task(target: Target, id: str) -> tuple[Outcome, Any]:
 
 async def _look_on(
     client: Client,
-    target: Target,
+    target: ServerTarget,
     handle: WorkflowHandle[Any, Any],
     found: WorkflowExecutionDescription,
     view: View,
@@ -85,14 +85,14 @@ async def _look_on(
         return CommandFailed(message + target.worker_command(queue), code=ExitCode.NO_SERVER, type="NoWorker")
 
     somebody = await has_workers(client, queue)
-    watch = Watch(handle, view, signals, only_looks=True, server=target.options())
+    watch = TaskWatch(handle, view, signals, only_looks=True, server=target.options())
     guards = (miss_workers(client, queue, watch, nobody), _miss_server(client, watch))
     view.resume()
     tasks = [asyncio.create_task(guard) for guard in guards]
     return await watch.until_end(*tasks, last=ENDED_SECONDS if somebody else 0)
 
 
-async def _miss_server(client: Client, watch: Watch) -> None:
+async def _miss_server(client: Client, watch: TaskWatch) -> None:
     """Ends, with `_ServerAway`, once the task does not answer because its server does not."""
     while True:
         await asyncio.sleep(PING_SECONDS / 2)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...saga.spec.task_spec import KINDS
 from .output import printable, say
-from .questions import Question, questions_of
+from .questions import PromptedQuestion, questions_of
 
 Board = Mapping[str, Any]
 
@@ -74,7 +74,7 @@ class _Asked:
     def __init__(self, options: Sequence[str], say: Callable[[str], None]) -> None:
         self._options = options
         self._say = say
-        self._open: list[Question] = []
+        self._open: list[PromptedQuestion] = []
 
     def tell(self, board: Board) -> None:
         questions = questions_of(board, self._options)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from .task_picture import Node, Picture
+from .task_picture import Node, TaskPicture
 
 _SHAPES: Final = {
     "agent": ('(["', '"])'),
@@ -29,7 +29,7 @@ _COLOURS: Final = {
 _LONGEST: Final = 80
 
 
-def draw(picture: Picture) -> str:
+def draw(picture: TaskPicture) -> str:
     """Writes a picture as a Mermaid flowchart.
 
     Args:

@@ -33,7 +33,7 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PromptedQuestion:
     """One thing that a person must decide.
 
     Attributes:
@@ -56,7 +56,7 @@ class Question:
         return [self.text, *shown]
 
 
-def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[Question]:
+def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[PromptedQuestion]:
     """Reads from a board what its task asks people.
 
     Args:
@@ -74,10 +74,12 @@ def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[
     return [_question(own, task, asked, options) for (task, _, _), asked in by_step.items()]
 
 
-def _question(own: str, id: str, asked: Sequence[Mapping[str, Any]], options: Sequence[str]) -> Question:
+def _question(
+    own: str, id: str, asked: Sequence[Mapping[str, Any]], options: Sequence[str]
+) -> PromptedQuestion:
     first = asked[0]
     where = "" if id == own else f" of the child {id}"
-    return Question(
+    return PromptedQuestion(
         text=f"{first['step']}{where}: {'; '.join(each['ask'] for each in asked)}",
         answers=tuple(_answer(id, first, action, options) for action in first["actions"]),
         since=asked[-1]["since"],

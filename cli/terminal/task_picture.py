@@ -33,7 +33,7 @@ class Node(BaseModel):
     inside: tuple[Node, ...] = ()
 
 
-class Picture(BaseModel):
+class TaskPicture(BaseModel):
     """A task.
 
     Attributes:
@@ -49,12 +49,12 @@ class Picture(BaseModel):
     steps: tuple[Node, ...]
 
 
-def picture_of_spec(spec: TaskSpec) -> Picture:
+def picture_of_spec(spec: TaskSpec) -> TaskPicture:
     """Draws a spec: also what a step waits for because it reads it."""
-    return Picture(task=spec.name, state=None, steps=_nodes(spec.steps))
+    return TaskPicture(task=spec.name, state=None, steps=_nodes(spec.steps))
 
 
-def picture_of_board(board: Mapping[str, Any]) -> Picture:
+def picture_of_board(board: Mapping[str, Any]) -> TaskPicture:
     """Draws a board."""
     names = board["steps"]
     steps = [
@@ -67,7 +67,7 @@ def picture_of_board(board: Mapping[str, Any]) -> Picture:
         )
         for name, step in names.items()
     ]
-    return Picture(task=board["task"], state=board["state"], steps=tuple(steps))
+    return TaskPicture(task=board["task"], state=board["state"], steps=tuple(steps))
 
 
 def _nodes(steps: Sequence[Step]) -> tuple[Node, ...]:

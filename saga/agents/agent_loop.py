@@ -12,8 +12,8 @@ from ..failure import Failed, Failure, trim
 from ..spec.catalog import AgentEntry
 from ..temporal.stop_scope import StopScope
 from .assignment import Assignment
-from .model_caller import ModelCalls
-from .model_protocol import GIVE_UP, Message, ModelReply, ModelRequest, ToolCall
+from .model_caller import ModelCaller
+from .model_protocol import GIVE_UP, ChatMessage, ModelReply, ModelRequest, ToolCall
 from .toolbox import Toolbox, refusal
 
 MAX_CORRECTIONS = 3
@@ -31,7 +31,7 @@ MAX_CONVERSATION = 800_000
 _TEXT = {"type": "string"}
 
 
-class Talk:
+class AgentLoop:
     """One conversation, as far as it has come.
 
     Attributes:
@@ -54,10 +54,10 @@ class Talk:
         agent: AgentEntry,
         job: Assignment,
         asked: tuple[str, ...],
-        calls: ModelCalls,
+        calls: ModelCaller,
         toolbox: Toolbox,
         timeout: timedelta,
-        messages: Iterable[Message],
+        messages: Iterable[ChatMessage],
         owner: CallOwner | None = None,
         turn: int = 0,
         corrections: int = 0,
@@ -83,7 +83,7 @@ class Talk:
         self.asked = asked
         self.toolbox = toolbox
         self.timeout = timeout
-        self.messages: list[Message] = []
+        self.messages: list[ChatMessage] = []
         self.size = 0
         self.turn = turn
         self.corrections = corrections
@@ -139,7 +139,7 @@ class Talk:
         elif reply.invalid is not None:
             self._correct(FailureType.INVALID_OUTPUT, reply.invalid)
             complaint = f"That answer cannot be used: {reply.invalid}"
-            self._say(Message(role="user", content=complaint))
+            self._say(ChatMessage(role="user", content=complaint))
         else:
             self.output = reply.output
             return True
@@ -184,7 +184,7 @@ class Talk:
         if faults:
             self._correct(FailureType.TOOL_FAILED, "; ".join(faults))
         for call, answer in zip(wanted, answers, strict=True):
-            self._say(Message(role="tool", content=answer.text, tool_call_id=call.id))
+            self._say(ChatMessage(role="tool", content=answer.text, tool_call_id=call.id))
 
     def _correct(self, type_: FailureType, reason: str) -> None:
         self.corrections += 1
@@ -192,12 +192,12 @@ class Talk:
             message = f"{self.agent.name} was corrected {MAX_CORRECTIONS} times; last: {reason}"
             raise self.failed(type_, message)
 
-    def _say(self, message: Message) -> None:
+    def _say(self, message: ChatMessage) -> None:
         self.messages.append(message)
         self.size += len(message.model_dump_json().encode())
 
 
-def _said(reply: ModelReply) -> Message:
+def _said(reply: ModelReply) -> ChatMessage:
     """Returns what the model said as a message; some providers take none that is empty."""
     content = reply.content or (None if reply.tool_calls else "(nothing)")
-    return Message(role="assistant", content=content, tool_calls=reply.tool_calls)
+    return ChatMessage(role="assistant", content=content, tool_calls=reply.tool_calls)

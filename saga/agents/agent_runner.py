@@ -18,24 +18,24 @@ from ..failure import Failed
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
 from ..spec.retry import DEFAULT_TIMEOUT
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
-from .agent_loop import Talk
+from .agent_loop import AgentLoop
 from .assignment import Assignment
 from .long_conversation import LongConversations
-from .model_caller import ModelCalls
-from .model_protocol import Message
+from .model_caller import ModelCaller
+from .model_protocol import ChatMessage
 from .toolbox import Toolbox
 
-__all__ = ["Assignment", "Conversations", "Outcome"]
+__all__ = ["AgentOutcome", "AgentRunner", "Assignment"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AgentOutcome:
     """What came of an assignment.
 
     Attributes:
@@ -49,21 +49,21 @@ class Outcome:
     models: frozenset[str] = field(default_factory=frozenset)
 
 
-class Conversations:
+class AgentRunner:
     """Runs the model agents of one task."""
 
     def __init__(
         self,
-        book: Book,
+        record: TaskRecord,
         caller: Caller,
         rollback: Rollback,
-        models: ModelCalls,
+        models: ModelCaller,
         catalog: Catalog,
         root_key: str,
         long: LongConversations,
     ) -> None:
         """Args: catalog: the task's snapshot. root_key: see `idempotency_key`. long: for long ones."""
-        self._book = book
+        self._record = record
         self._caller = caller
         self._rollback = rollback
         self._models = models
@@ -73,7 +73,7 @@ class Conversations:
 
     async def run(
         self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
-    ) -> Outcome:
+    ) -> AgentOutcome:
         """Lets an agent do a job.
 
         Args:
@@ -94,38 +94,38 @@ class Conversations:
         tools = tuple(self._catalog.tools[name] for name in agent.tools)
         entry = self._own_entry(job)
         built_on = job.depends_on | {job.id}
-        talk = Talk(
+        loop = AgentLoop(
             agent=agent,
             job=job,
             asked=self._catalog.models_of(agent),
             calls=self._models,
             toolbox=Toolbox(
-                agent.name, tools, job, self._book, self._caller, self._rollback, built_on=built_on
+                agent.name, tools, job, self._record, self._caller, self._rollback, built_on=built_on
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
-            messages=_opening(agent, self._book.goal, job),
+            messages=_opening(agent, self._record.goal, job),
             owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
         )
-        _check(talk)
-        self._book.arm(entry)
+        _check(loop)
+        self._record.arm(entry)
         try:
             evidence: list[Evidence] = []
-            if not await talk.run(scope, lambda: self._long.is_due(talk)):
-                evidence = await self._long.go_on(talk, tools, scope)
-            _check_room(talk)
+            if not await loop.run(scope, lambda: self._long.is_due(loop)):
+                evidence = await self._long.go_on(loop, tools, scope)
+            _check_room(loop)
         except BaseException as error:
-            self._settle_failed(talk, error)
+            self._settle_failed(loop, error)
             raise
-        self._book.settle(job.id, talk.output)
-        own = [executed.evidence for executed in talk.toolbox.executed]
-        return Outcome(talk.output, [*own, *evidence], frozenset(talk.models))
+        self._record.settle(job.id, loop.output)
+        own = [executed.evidence for executed in loop.toolbox.executed]
+        return AgentOutcome(loop.output, [*own, *evidence], frozenset(loop.models))
 
-    def _settle_failed(self, talk: Talk, error: BaseException) -> None:
-        nobody_was_asked = isinstance(error, Failed) and error.certainly_nothing and not talk.models
+    def _settle_failed(self, loop: AgentLoop, error: BaseException) -> None:
+        nobody_was_asked = isinstance(error, Failed) and error.not_applied and not loop.models
         if nobody_was_asked:
-            self._book.void(talk.job.id)
+            self._record.void(loop.job.id)
         else:
-            self._book.settle(talk.job.id)
+            self._record.settle(loop.job.id)
 
     def _own_entry(self, job: Assignment) -> Entry:
         return Entry(
@@ -139,31 +139,31 @@ class Conversations:
         )
 
 
-def _check(talk: Talk) -> None:
+def _check(loop: AgentLoop) -> None:
     """Refuses an input that no model should see, before anything is recorded."""
-    faults = check_input(talk.agent.input_schema, talk.job.input)
+    faults = check_input(loop.agent.input_schema, loop.job.input)
     if faults:
         reasons = "; ".join(str(fault) for fault in faults[:5])
-        raise talk.failed(FailureType.INVALID_INPUT, f"{talk.agent.name}: {reasons}")
-    talk.check_size()
+        raise loop.failed(FailureType.INVALID_INPUT, f"{loop.agent.name}: {reasons}")
+    loop.check_size()
 
 
-def _check_room(talk: Talk) -> None:
+def _check_room(loop: AgentLoop) -> None:
     """Refuses an answer that is too large for the undo of the whole call, which carries input and output."""
     converter = workflow.payload_converter()
-    size = sum(payload.ByteSize() for payload in converter.to_payloads([talk.job.input, talk.output]))
+    size = sum(payload.ByteSize() for payload in converter.to_payloads([loop.job.input, loop.output]))
     most = MAX_PAYLOAD - UNDO_OVERHEAD
     if size > most:
-        message = f"input and answer of {talk.agent.name} have {size} bytes together; the most is {most}"
-        raise talk.failed(FailureType.PAYLOAD_TOO_LARGE, message)
+        message = f"input and answer of {loop.agent.name} have {size} bytes together; the most is {most}"
+        raise loop.failed(FailureType.PAYLOAD_TOO_LARGE, message)
 
 
-def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[Message]:
+def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[ChatMessage]:
     about_goal = f"The goal of the whole task: {goal}" if goal else ""
     system = "\n\n".join(part for part in (agent.instructions.strip(), about_goal) if part)
-    user = [Message(role="user", content=json.dumps(job.input, ensure_ascii=False))]
+    user = [ChatMessage(role="user", content=json.dumps(job.input, ensure_ascii=False))]
     if job.feedback:
         complaints = "\n".join(f"- {line}" for line in job.feedback)
         wrong = f"This was tried before, and undone. Do better than that; what was wrong:\n{complaints}"
-        user.append(Message(role="user", content=wrong))
-    return [Message(role="system", content=system), *user] if system else user
+        user.append(ChatMessage(role="user", content=wrong))
+    return [ChatMessage(role="system", content=system), *user] if system else user

@@ -16,8 +16,8 @@ from ..limits.usage import Usage
 from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..verdict import Evidence
 from .assignment import Assignment
-from .model_protocol import Message
-from .toolbox import Executed
+from .model_protocol import ChatMessage
+from .toolbox import ExecutedCall
 
 
 class _Frozen(BaseModel):
@@ -44,13 +44,13 @@ class CarriedCall(_Frozen):
     entry: str | None = None
 
     @classmethod
-    def of(cls, executed: Executed) -> CarriedCall:
+    def of(cls, executed: ExecutedCall) -> CarriedCall:
         """Packs a call."""
         if executed.entry is not None:
             return cls(tool=executed.evidence.tool, entry=executed.entry)
         return cls(**dict(executed.evidence))
 
-    def executed(self, ledger: Ledger, under: str = "") -> Executed:
+    def executed(self, ledger: Ledger, under: str = "") -> ExecutedCall:
         """Unpacks a call.
 
         Args:
@@ -58,12 +58,12 @@ class CarriedCall(_Frozen):
             under: What the ids of the entries begin with there.
         """
         if self.entry is None:
-            return Executed(Evidence(**self.model_dump(exclude={"entry"})))
+            return ExecutedCall(Evidence(**self.model_dump(exclude={"entry"})))
         entry = ledger[f"{under}{self.entry}"]
-        return Executed(Evidence(tool=self.tool, arguments=entry.input, result=entry.output), self.entry)
+        return ExecutedCall(Evidence(tool=self.tool, arguments=entry.input, result=entry.output), self.entry)
 
 
-class SoFar(_Frozen):
+class ConversationWork(_Frozen):
     """What the runs of the child have done so far.
 
     Attributes:
@@ -109,7 +109,7 @@ class ConversationState(_Frozen):
 
     carried: int | None = None
     entries: tuple[CarriedEntry, ...] = ()
-    so_far: SoFar = SoFar()
+    so_far: ConversationWork = ConversationWork()
     agent: AgentEntry
     asked: tuple[str, ...]
     tools: tuple[ToolEntry, ...] = ()
@@ -125,10 +125,10 @@ class ConversationState(_Frozen):
     sequential: bool = False
     give_up: Duration | None = None
     search_attributes: bool = False
-    messages: tuple[Message, ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod
-    def said(messages: Iterable[Message]) -> dict[str, Any]:
+    def said(messages: Iterable[ChatMessage]) -> dict[str, Any]:
         """Returns the second argument."""
         return {"messages": [message.model_dump(mode="json", exclude_defaults=True) for message in messages]}
 
@@ -151,6 +151,6 @@ class ConversationAnswer(_Frozen):
     models: tuple[str, ...] = ()
 
 
-def packed(calls: Iterable[Executed]) -> tuple[CarriedCall, ...]:
+def packed(calls: Iterable[ExecutedCall]) -> tuple[CarriedCall, ...]:
     """Packs executed calls."""
     return tuple(CarriedCall.of(executed) for executed in calls)

@@ -9,20 +9,20 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
-from ..children.child_call import Child
-from ..children.child_caller import ChildCalls
+from ..children.child_call import ChildCall
+from ..children.child_caller import ChildCaller
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import CONVERSATION
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from . import agent_loop as limits
-from .agent_loop import Talk
+from .agent_loop import AgentLoop
 from .conversation_state import ConversationAnswer, ConversationState
-from .model_caller import ModelCalls
+from .model_caller import ModelCaller
 
 LONG = 200_000
 """Bytes of a conversation that stays in the history of its task: each turn sends it again."""
@@ -33,9 +33,9 @@ class LongConversations:
 
     def __init__(
         self,
-        book: Book,
-        models: ModelCalls,
-        children: ChildCalls,
+        record: TaskRecord,
+        models: ModelCaller,
+        children: ChildCaller,
         catalog: Catalog,
         *,
         sequential: bool,
@@ -45,7 +45,7 @@ class LongConversations:
         """Prepares for long conversations.
 
         Args:
-            book: The task's record.
+            record: The task's record.
             models: Holds a part of the budget for a child.
             children: Runs them.
             catalog: The task's snapshot.
@@ -53,7 +53,7 @@ class LongConversations:
             give_up: See there.
             search_attributes: See there.
         """
-        self._book = book
+        self._record = record
         self._models = models
         self._children = children
         self._catalog = catalog
@@ -61,17 +61,17 @@ class LongConversations:
         self._give_up = give_up
         self._search_attributes = search_attributes
 
-    def is_due(self, talk: Talk) -> bool:
+    def is_due(self, loop: AgentLoop) -> bool:
         """Says whether the next turn of a conversation is to be taken in a child."""
-        return talk.turn >= limits.MAX_TURNS or talk.size > LONG
+        return loop.turn >= limits.MAX_TURNS or loop.size > LONG
 
-    async def go_on(self, talk: Talk, tools: Sequence[ToolEntry], scope: StopScope) -> list[Evidence]:
+    async def go_on(self, loop: AgentLoop, tools: Sequence[ToolEntry], scope: StopScope) -> list[Evidence]:
         """Goes on with a conversation in a child, to its end.
 
         The child's tool calls become part of this task's ledger, and what it has spent of its usage.
 
         Args:
-            talk: As far as it has come; it gets the answer and the models.
+            loop: As far as it has come; it gets the answer and the models.
             tools: What the agent may call.
             scope: The part of the task that it belongs to; a stop cancels the child, which rolls back.
 
@@ -82,40 +82,40 @@ class LongConversations:
             Failed: As in this workflow; what the child did is undone.
             Stopped: The scope was stopped.
         """
-        step = talk.job.step
-        most = (talk.agent.max_turns - talk.turn) * len(talk.asked)
+        step = loop.job.step
+        most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
         held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
-            agent=talk.agent,
-            asked=talk.asked,
+            agent=loop.agent,
+            asked=loop.asked,
             tools=tuple(tools),
             compensations=tuple(self._declared(tools)),
-            job=replace(talk.job, input=None, feedback=(), depends_on=frozenset()),
-            timeout=talk.timeout,
-            goal=self._book.goal,
+            job=replace(loop.job, input=None, feedback=(), depends_on=frozenset()),
+            timeout=loop.timeout,
+            goal=self._record.goal,
             budget=budget,
-            turn=talk.turn,
-            tool_calls=talk.toolbox.calls,
-            corrections=talk.corrections,
-            past_pivot=self._book.committed,
+            turn=loop.turn,
+            tool_calls=loop.toolbox.calls,
+            corrections=loop.corrections,
+            past_pivot=self._record.committed,
             sequential=self._sequential,
             give_up=self._give_up,
             search_attributes=self._search_attributes,
         )
-        child = Child(
+        child = ChildCall(
             step=step,
-            path=f"{talk.job.path}/talk",
-            round=talk.job.round,
+            path=f"{loop.job.path}/talk",
+            round=loop.job.round,
             workflow=CONVERSATION,
             input=state.as_json(),
-            depends_on=talk.toolbox.built_on,
+            depends_on=loop.toolbox.built_on,
             effect=Effect.COMPENSATABLE,
             timeout=None,
             task_queue=None,
             ends_undone=True,
-            further=(state.said(talk.messages),),
+            further=(state.said(loop.messages),),
         )
-        self._book.note(talk.agent.name, f"goes on in {workflow.info().workflow_id}/{child.id}", step)
+        self._record.note(loop.agent.name, f"goes on in {workflow.info().workflow_id}/{child.id}", step)
         try:
             answer = ConversationAnswer.model_validate(await self._children.call(child, scope))
         except Stopped:
@@ -124,10 +124,10 @@ class LongConversations:
             raise Failed(self._as_agents(failed)) from failed.__cause__
         finally:
             self._models.give_back(held)
-        talk.output = answer.output
-        talk.models.update(answer.models)
+        loop.output = answer.output
+        loop.models.update(answer.models)
         under = f"{child.path}/{child.round}/"
-        return [call.executed(self._book.ledger, under).evidence for call in answer.calls]
+        return [call.executed(self._record.ledger, under).evidence for call in answer.calls]
 
     def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:
         names = {tool.compensate for tool in tools}
@@ -140,7 +140,7 @@ class LongConversations:
         if not isinstance(cause, ApplicationError) or not cause.details:
             return failed.failure
         failure = Failure.model_validate(cause.details[0]["failure"])
-        over = self._book.budget.exceeded_by(self._book.usage)
+        over = self._record.budget.exceeded_by(self._record.usage)
         if failure.type == FailureType.BUDGET_EXCEEDED and over is not None:
             return failure.model_copy(update={"message": over})  # the child knows its own part only
         return failure

@@ -16,7 +16,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, trim
 from ..history_format import CALL_MODEL
 from ..limits.budget import Budget
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..temporal.stop_scope import StopScope
 from .model_protocol import ModelReply, ModelRequest
@@ -28,12 +28,12 @@ SPENT_ON_MODELS = 0.9
 """The part of an attempt's time that the models share; the rest is for the worker."""
 
 
-class ModelCalls:
+class ModelCaller:
     """Asks models on behalf of one task."""
 
-    def __init__(self, book: Book, caller: Caller) -> None:
-        """Args: book: holds budget and usage. caller: makes the calls."""
-        self._book = book
+    def __init__(self, record: TaskRecord, caller: Caller) -> None:
+        """Args: record: holds budget and usage. caller: makes the calls."""
+        self._record = record
         self._caller = caller
         self._spare = 0
         self._ended = 0
@@ -94,7 +94,7 @@ class ModelCalls:
             reply = _read(step, await self._caller.call(call, scope))
         finally:
             self._release(len(models))
-        self._book.spend(step, reply.model, reply.usage)
+        self._record.spend(step, reply.model, reply.usage)
         return reply
 
     async def set_aside(self, step: str, most: int, scope: StopScope) -> tuple[int, Budget]:
@@ -112,12 +112,12 @@ class ModelCalls:
             Failed: The budget is used up.
             Stopped: The scope was stopped.
         """
-        budget = self._book.budget
-        if self._book.committed:
+        budget = self._record.budget
+        if self._record.committed:
             return 0, Budget()
         held = await self._reserve(step, 1 if budget.model_calls is None else most, scope)
         calls = None if budget.model_calls is None else held
-        return held, budget.left(self._book.usage).model_copy(update={"model_calls": calls})
+        return held, budget.left(self._record.usage).model_copy(update={"model_calls": calls})
 
     def give_back(self, held: int) -> None:
         """Ends what `set_aside` began."""
@@ -140,7 +140,7 @@ class ModelCalls:
     def _take(self, step: str, wanted: int) -> int:
         for taken in range(wanted):
             try:
-                self._book.reserve_model_call(step)
+                self._record.reserve_model_call(step)
             except Failed:
                 if not taken and not self._spare:
                     raise
@@ -152,7 +152,7 @@ class ModelCalls:
 
     def _release(self, taken: int) -> None:
         for _ in range(taken):
-            self._book.release_model_call()
+            self._record.release_model_call()
         self._spare -= taken - 1
         self._ended += 1
 

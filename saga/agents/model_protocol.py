@@ -25,7 +25,7 @@ class ToolCall(_Frozen):
     invalid: str | None = None
 
 
-class Message(_Frozen):
+class ChatMessage(_Frozen):
     """One message of a conversation.
 
     Attributes:
@@ -84,7 +84,7 @@ class ModelRequest(_Frozen):
 
     agent: str
     models: tuple[str, ...] = Field(min_length=1)
-    messages: tuple[Message, ...]
+    messages: tuple[ChatMessage, ...]
     tools: tuple[ToolSchema, ...] = ()
     output_schema: dict[str, Any] | None = None
     output_name: str = "answer"

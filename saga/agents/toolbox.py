@@ -17,7 +17,7 @@ from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Stopped
 from ..names import nearest
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import ToolEntry
 from ..spec.retry import DEFAULT_TIMEOUT
 from ..temporal.stop_scope import StopScope
@@ -29,7 +29,7 @@ _LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolAnswer:
     """What a model is told about one of its tool calls.
 
     Attributes:
@@ -40,11 +40,11 @@ class Answer:
 
     text: str
     fault: str | None = None
-    executed: Executed | None = None
+    executed: ExecutedCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutedCall:
     """One executed call.
 
     Attributes:
@@ -71,7 +71,7 @@ class Toolbox:
         agent: str,
         tools: Iterable[ToolEntry],
         job: Assignment,
-        book: Book,
+        record: TaskRecord,
         caller: Caller,
         rollback: Rollback,
         *,
@@ -85,21 +85,21 @@ class Toolbox:
             agent: The agent's name, for summaries.
             tools: What it may call.
             job: What they are used for.
-            book: The task's record.
+            record: The task's record.
             caller: Makes the calls.
             rollback: Undoes those that failed.
             built_on: The ledger entries that the first call builds on.
             calls: How many calls the conversation has made before.
             past_pivot: Whether nothing may be done any more that would have to be undone.
         """
-        self.executed: list[Executed] = []
+        self.executed: list[ExecutedCall] = []
         self.calls = calls
         self.built_on = built_on
         self._past_pivot = past_pivot
         self._agent = agent
         self._tools = _by_model_name(tools)
         self._job = job
-        self._book = book
+        self._record = record
         self._caller = caller
         self._rollback = rollback
 
@@ -111,7 +111,7 @@ class Toolbox:
         ]
         return (*tools, GIVE_UP) if tools else ()
 
-    async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[Answer]:
+    async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[ToolAnswer]:
         """Makes the tool calls of one turn side by side.
 
         Args:
@@ -127,7 +127,7 @@ class Toolbox:
         """
         built_on = self.built_on
         calls = [asyncio.ensure_future(self._use(call, built_on, scope)) for call in wanted]
-        answers: list[Answer] = []
+        answers: list[ToolAnswer] = []
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -135,11 +135,11 @@ class Toolbox:
         self.executed += [answer.executed for answer in answers if answer.executed is not None]
         return answers
 
-    async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> Answer:
+    async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> ToolAnswer:
         tool = self._tools.get(wanted.name)
         if tool is None:
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
-        if (self._book.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
+        if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
             return refusal(wanted.invalid or "the arguments are no JSON object")
@@ -153,13 +153,13 @@ class Toolbox:
             failure = failed.failure
             evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
             return refusal(
-                f"{failure.type}: {failure.message}", None if _never_ran(failed) else Executed(evidence)
+                f"{failure.type}: {failure.message}", None if _never_ran(failed) else ExecutedCall(evidence)
             )
         if call.compensation is not None:
             self.built_on |= {call.id}
         evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
         entry = None if call.compensation is None else call.id
-        return Answer(json.dumps(result, ensure_ascii=False), executed=Executed(evidence, entry))
+        return ToolAnswer(json.dumps(result, ensure_ascii=False), executed=ExecutedCall(evidence, entry))
 
     def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
         self.calls += 1
@@ -182,19 +182,19 @@ class Toolbox:
 
     async def _take_back(self, call: Call, failed: Failed, scope: StopScope) -> None:
         """Undoes a failed call at once: the model goes on, and nothing else would."""
-        if call.id not in self._book.ledger or failed.certainly_nothing:
+        if call.id not in self._record.ledger or failed.not_applied:
             return
         if not await self._rollback.run(str(failed.failure), within=[call.id], scope=scope):
             raise failed
 
 
-def refusal(reason: str, executed: Executed | None = None) -> Answer:
+def refusal(reason: str, executed: ExecutedCall | None = None) -> ToolAnswer:
     """Returns what a model is told about a call that gave no result."""
-    return Answer(json.dumps({"error": reason}, ensure_ascii=False), reason, executed)
+    return ToolAnswer(json.dumps({"error": reason}, ensure_ascii=False), reason, executed)
 
 
 def _never_ran(failed: Failed) -> bool:
-    return failed.certainly_nothing and failed.failure.type == FailureType.INVALID_INPUT
+    return failed.not_applied and failed.failure.type == FailureType.INVALID_INPUT
 
 
 def _by_model_name(tools: Iterable[ToolEntry]) -> dict[str, ToolEntry]:

@@ -69,19 +69,17 @@ def read_failure(call: Attempted, error: ActivityError, stopped: str | None) -> 
     """
     cause = error.cause
     if isinstance(cause, CancelledError):
-        interrupted = Stopped(call.step, stopped or "interrupted")
-        interrupted.certainly_nothing = False
-        return interrupted
+        return Stopped(call.step, stopped or "interrupted", not_applied=False)
     if isinstance(cause, TimeoutError):
         failure = Failure(step=call.step, type=FailureType.TIMEOUT, message=_timeout_message(call, cause))
         never_started = cause.type == TimeoutType.SCHEDULE_TO_START and cause.cause is None
-        return Failed(failure, certainly_nothing=never_started and not error.started_event_id)
+        return Failed(failure, not_applied=never_started and not error.started_event_id)
     if isinstance(cause, ApplicationError):
         type_ = cause.type or "Error"
         failure = Failure(step=call.step, type=type_, message=trim(cause.message))
         # An attempt before this one may have landed; only the first can vouch for the whole call.
         first = bool(cause.details) and cause.details[0] == {"attempt": 1}
-        return Failed(failure, certainly_nothing=type_ in NOTHING_HAPPENED and first)
+        return Failed(failure, not_applied=type_ in NOTHING_HAPPENED and first)
     message = trim(str(cause or error))
     return Failed(Failure(step=call.step, type=type(cause or error).__name__, message=message))
 

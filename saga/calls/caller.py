@@ -18,7 +18,7 @@ from ..failure import Failed, Failure, Stopped, trim
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import CompensationEntry
 from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..temporal.current_history import current_history_size
@@ -27,7 +27,7 @@ from ..temporal.stop_scope import StopScope
 from .activity_failure import may_land_for, read_failure
 from .call import Call, as_json
 from .headers import CURRENT_HEADER, CallHeader
-from .reset_gate import Resets
+from .reset_gate import ResetGate
 
 UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
 """An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
@@ -40,10 +40,10 @@ class Caller:
         outgoing: Keeps what one workflow task sends under the size of one message.
     """
 
-    def __init__(self, book: Book, root_key: str, resets: Resets) -> None:
-        """Args: root_key: see `idempotency_key`. resets: noticed before the next call."""
-        self._book = book
-        self._resets = resets
+    def __init__(self, record: TaskRecord, root_key: str, reset_gate: ResetGate) -> None:
+        """Args: root_key: see `idempotency_key`. reset_gate: noticed before the next call."""
+        self._record = record
+        self._reset_gate = reset_gate
         self._root_key = root_key
         self.outgoing = OutgoingMessage()
 
@@ -62,11 +62,11 @@ class Caller:
             Failed: The call failed past its retries, timed out, or is too large, or the history is full.
         """
         scope.check(call.step)
-        await self._resets.pass_gate(call.step, scope)
+        await self._reset_gate.pass_gate(call.step, scope)
         if current_history_size().is_full:
             message = "the history of the task has room left for its undos only"
             failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
-            raise Failed(failure, certainly_nothing=True)
+            raise Failed(failure, not_applied=True)
         before = await self._before(call, scope)
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         room = self._room(call, payloads, before)
@@ -74,7 +74,7 @@ class Caller:
         await self.outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
         scope.check(call.step)
         if call.compensation is not None:
-            self._book.arm(self._entry(call, key, before))
+            self._record.arm(self._entry(call, key, before))
         header = CallHeader(
             key=key,
             step=call.step,
@@ -91,10 +91,9 @@ class Caller:
                 scope.interruptible(call.step, future) if call.may_be_interrupted else future
             )
         except Stopped as stopped:
-            stopped.certainly_nothing = False
             if call.compensation is not None:
-                self._book.settle(call.id)
-            raise
+                self._record.settle(call.id)
+            raise Stopped(call.step, stopped.failure.message, not_applied=False) from stopped
         except ActivityError as error:
             failed = read_failure(call, error, scope.reason)
             await self._settle_failed(call, error, failed)
@@ -109,7 +108,7 @@ class Caller:
         Raises:
             Failed: It failed past its retries.
         """
-        if await self._resets.is_undone(entry.key):
+        if await self._reset_gate.is_undone(entry.key):
             return
         undo = {
             "input": entry.input,
@@ -118,11 +117,11 @@ class Caller:
             "idempotency_key": entry.key,
             "reason": trim(reason),
             "step": entry.step,
-            "task_id": self._book.task_id,
+            "task_id": self._record.task_id,
         }
         path, _, round_ = entry.id.rpartition("#")
         default = CompensationEntry(name=entry.compensation)
-        declared = self._book.compensations.get(entry.compensation, default)
+        declared = self._record.compensations.get(entry.compensation, default)
         retry = declared.retry or UNDO_RETRY
         call = Call(
             step=entry.step,
@@ -136,12 +135,12 @@ class Caller:
             task_queue=entry.task_queue,
             summary=f"undo {entry.step}",
         )
-        elsewhere = self._book.task_id != workflow.info().workflow_id
+        elsewhere = self._record.task_id != workflow.info().workflow_id
         header = CallHeader(
             key=entry.key,
             step=entry.step,
             retry=retry,
-            task_id=self._book.task_id if elsewhere else None,
+            task_id=self._record.task_id if elsewhere else None,
         )
         payload = workflow.payload_converter().to_payload(undo)
         await self.outgoing.make_room(payload.ByteSize())
@@ -195,7 +194,7 @@ class Caller:
                 f"calls and their undos carry at most {MAX_PAYLOAD}"
             )
             failure = Failure(step=call.step, type=FailureType.PAYLOAD_TOO_LARGE, message=message)
-            raise Failed(failure, certainly_nothing=True)
+            raise Failed(failure, not_applied=True)
         return room
 
     def _entry(self, call: Call, key: str, before: Any) -> Entry:
@@ -215,22 +214,22 @@ class Caller:
         try:
             output = as_json(result)
         except Exception as error:
-            self._book.settle(call.id)
+            self._record.settle(call.id)
             message = trim(f"the result of {call.activity} cannot be read: {error}")
             failure = Failure(step=call.step, type=FailureType.INVALID_OUTPUT, message=message)
             raise Failed(failure) from error
-        self._book.settle(call.id, output)
+        self._record.settle(call.id, output)
 
     async def _settle_failed(self, call: Call, error: ActivityError, failed: Failed) -> None:
         if call.compensation is None:
             return
-        if failed.certainly_nothing:
-            self._book.void(call.id)
+        if failed.not_applied:
+            self._record.void(call.id)
             return
         wait = may_land_for(call, error)
         if wait is not None:
             await sleep(wait.total_seconds())
-        self._book.settle(call.id)
+        self._record.settle(call.id)
 
 
 def _names(call: Call) -> tuple[str, ...] | None:

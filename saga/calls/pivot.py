@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..failure import Failed, Stopped
-from ..people.questions import Check, People, fits
-from ..record.task_record import Book
+from ..people.questions import Check, Questions, fits
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.catalog import AgentEntry, ToolEntry
 from ..spec.retry import Retry
@@ -19,14 +19,14 @@ from .caller import Caller
 _ONCE = Retry(attempts=1)
 
 
-class PivotCalls:
+class PivotCaller:
     """Calls the pivot of one task."""
 
-    def __init__(self, book: Book, caller: Caller, people: People) -> None:
+    def __init__(self, record: TaskRecord, caller: Caller, questions: Questions) -> None:
         """Args: people: asked where nobody else knows the outcome."""
-        self._book = book
+        self._record = record
         self._caller = caller
-        self._people = people
+        self._questions = questions
 
     async def call(self, call: Call, target: ToolEntry | AgentEntry | None, scope: StopScope) -> Any:
         """Makes the call; once it was applied, nothing stops the task or undoes what came before.
@@ -54,14 +54,13 @@ class PivotCalls:
         except Stopped:
             raise
         except Failed as failed:
-            if failed.certainly_nothing:
+            if failed.not_applied:
                 raise
             schema = target.output_schema if target is not None else {}
             action, output = await self.ask(call.step, call.activity, failed, schema)
             if action == "not_applied":
-                failed.certainly_nothing = True
-                raise
-        self._book.commit(call.step)
+                raise Failed(failed.failure, not_applied=True) from failed.__cause__
+        self._record.commit(call.step)
         scope.seal()
         return output
 
@@ -80,7 +79,7 @@ class PivotCalls:
         actions: dict[str, Check | None] = {"applied": fits(schema), "not_applied": None}
         text = f"was {called} applied? {failed.failure}"
         # No cancel can answer this: the scope is one that nobody stops.
-        answer = await self._people.ask(
+        answer = await self._questions.ask(
             step, "pivot", text, actions, StopScope(), state=TaskState.NEEDS_ATTENTION
         )
         return answer.action, answer.value

@@ -14,8 +14,8 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import READ_LOST_UNDOS
 from ..ledger.ledger import EntryState
-from ..people.questions import Check, People
-from ..record.task_record import Book
+from ..people.questions import Check, Questions
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.stop_scope import StopScope
 
@@ -40,7 +40,7 @@ class LostUndo(BaseModel):
     step: str
 
 
-class Resets:
+class ResetGate:
     """Notices a reset before the next call is made, and asks a person what is to become of the task.
 
     A run that was never reset has no event of this in its history.
@@ -49,20 +49,20 @@ class Resets:
         roll_back: Stops the whole task, with the reason; None where each further call is to fail instead.
     """
 
-    def __init__(self, book: Book, people: People, taken_by: str) -> None:
+    def __init__(self, record: TaskRecord, questions: Questions, taken_by: str) -> None:
         """Prepares for resets.
 
         Args:
-            book: The task's record.
-            people: Asked where a finished undo was lost.
+            record: The task's record.
+            questions: Asked where a finished undo was lost.
             taken_by: The run that has taken the task's snapshot; empty where that was none that could tell,
                 and no reset is noticed.
         """
         self.roll_back: Callable[[str], None] | None = None
-        self._book = book
-        self._people = people
+        self._record = record
+        self._questions = questions
         self._can_tell = taken_by != ""
-        # A reset to before the snapshot is told by the snapshot, any other one by the book.
+        # A reset to before the snapshot is told by the snapshot, any other one by the record.
         info = workflow.info()
         self._has_begun_again = taken_by != info.first_execution_run_id and info.continued_run_id is None
         self._seen = 0
@@ -99,11 +99,11 @@ class Resets:
         if self._answer == "rollback":
             message = "after a reset somebody has chosen to roll back"
             failure = Failure(step=step, type=FailureType.RESET, message=message)
-            raise Failed(failure, certainly_nothing=True)
+            raise Failed(failure, not_applied=True)
 
     async def _read_if_due(self) -> None:
-        if self._can_tell and (self._has_begun_again or self._seen < self._book.resets):
-            self._has_begun_again, self._seen = False, self._book.resets
+        if self._can_tell and (self._has_begun_again or self._seen < self._record.resets):
+            self._has_begun_again, self._seen = False, self._record.resets
             self._reading = asyncio.create_task(self._read())
         if self._reading is None:
             return
@@ -119,12 +119,12 @@ class Resets:
             retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
             summary="read what was undone before the reset",
         )
-        known = {entry.key for entry in self._book.ledger if entry.state is EntryState.UNDONE}
+        known = {entry.key for entry in self._record.ledger if entry.state is EntryState.UNDONE}
         lost = [undo for undo in map(LostUndo.model_validate, found) if undo.key not in known]
         self._lost, self._asking, self._answer = lost, None, None
         self._undone |= {undo.key for undo in lost}
         steps = ", ".join(_steps(lost))
-        self._book.note("counterstep", "was reset", why=f"undone already: {steps}" if lost else "")
+        self._record.note("counterstep", "was reset", why=f"undone already: {steps}" if lost else "")
 
     async def _ask(self, scope: StopScope) -> None:
         steps = _steps(self._lost)
@@ -135,10 +135,10 @@ class Resets:
             "done anew"
         )
         actions: dict[str, Check | None] = {"go_on": None}
-        if not self._book.committed:
+        if not self._record.committed:
             actions["rollback"] = None
         try:
-            answer = await self._people.ask(
+            answer = await self._questions.ask(
                 steps[0], "reset", ask, actions, scope, state=TaskState.NEEDS_ATTENTION
             )
         except Stopped:
@@ -154,7 +154,7 @@ class Resets:
         """Gives calls that are still to be made other keys than those whose undos have finished."""
         for undo in self._lost:
             for path, round_ in _rounds(undo.id):
-                self._book.rounds[path] = max(self._book.rounds.get(path, 0), round_)
+                self._record.rounds[path] = max(self._record.rounds.get(path, 0), round_)
 
 
 def _steps(lost: Sequence[LostUndo]) -> list[str]:

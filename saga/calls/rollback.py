@@ -12,7 +12,7 @@ from temporalio import workflow
 from ..failure import Failed
 from ..ledger.ledger import EntryState, Ledger
 from ..record.status import Status
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.stop_scope import StopScope
 from .caller import Caller
@@ -25,7 +25,7 @@ class Rollback:
 
     def __init__(
         self,
-        book: Book,
+        record: TaskRecord,
         caller: Caller,
         status: Status,
         *,
@@ -35,13 +35,13 @@ class Rollback:
         """Prepares rollbacks.
 
         Args:
-            book: The task's record.
+            record: The task's record.
             caller: Makes the calls.
             status: Shows that a person is needed.
             sequential: Strictly one by one, newest start first; else side by side where the order allows it.
             give_up: How long a stuck undo waits for a person; None for as long as it takes.
         """
-        self._book = book
+        self._record = record
         self._caller = caller
         self._status = status
         self._sequential = sequential
@@ -66,13 +66,13 @@ class Rollback:
         chosen = None if within is None else frozenset(within)
         running: dict[asyncio.Task[None], str] = {}
         while True:
-            for entry_id in self._book.ledger.ready(within=chosen, sequential=self._sequential):
-                entry = self._book.begin_undo(entry_id)
+            for entry_id in self._record.ledger.ready(within=chosen, sequential=self._sequential):
+                entry = self._record.begin_undo(entry_id)
                 running[asyncio.create_task(self._caller.undo(entry, reason))] = entry_id
-            seen = self._book.ledger
+            seen = self._record.ledger
             if running:
                 await self._next_end(running, seen)
-                self._record(running)
+                self._note_ended(running)
             elif not seen.open(within=chosen):
                 return True
             elif not await self._outlast_stuck(seen, scope):
@@ -81,15 +81,15 @@ class Rollback:
     async def _next_end(self, running: Iterable[asyncio.Task[None]], seen: Ledger) -> None:
         await workflow.wait_condition(lambda: self._moved(seen) or any(task.done() for task in running))
 
-    def _record(self, running: dict[asyncio.Task[None], str]) -> None:
+    def _note_ended(self, running: dict[asyncio.Task[None], str]) -> None:
         for task in [task for task in running if task.done()]:
             entry_id = running.pop(task)
             try:
                 task.result()
             except Failed as failed:
-                self._book.fail_undo(entry_id, failed.failure.message)
+                self._record.fail_undo(entry_id, failed.failure.message)
             else:
-                self._book.finish_undo(entry_id)
+                self._record.finish_undo(entry_id)
 
     async def _outlast_stuck(self, seen: Ledger, scope: StopScope | None) -> bool:
         """Waits until the ledger moves; False where nobody is to be waited for any longer."""
@@ -114,10 +114,10 @@ class Rollback:
 
     def _patience(self) -> timedelta | None:
         """Returns how much longer stuck undos wait for a person; None where there is no limit."""
-        since = self._book.stuck_since()
+        since = self._record.stuck_since()
         if self._give_up is None or since is None:
             return None
         return since + self._give_up - workflow.now()
 
     def _moved(self, seen: Ledger) -> bool:
-        return self._book.ledger is not seen
+        return self._record.ledger is not seen

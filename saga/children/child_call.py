@@ -10,7 +10,7 @@ from ..effect import Effect
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildCall:
     """One child workflow.
 
     Attributes:

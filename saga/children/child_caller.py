@@ -30,34 +30,36 @@ from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD
 from ..limits.usage import Usage
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..temporal.outgoing_message import OutgoingMessage
 from ..temporal.stop_scope import StopScope
-from .child_call import Child
-from .child_questions import ChildWaits
+from .child_call import ChildCall
+from .child_questions import ChildQuestions
 from .handover import absorbed, read_handover
 
 _UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
 
-class ChildCalls:
+class ChildCaller:
     """Starts the child workflows of one task, and takes their ledgers over."""
 
-    def __init__(self, book: Book, root_key: str, outgoing: OutgoingMessage, waits: ChildWaits) -> None:
+    def __init__(
+        self, record: TaskRecord, root_key: str, outgoing: OutgoingMessage, waits: ChildQuestions
+    ) -> None:
         """Prepares calls.
 
         Args:
-            book: The task's record.
+            record: The task's record.
             root_key: See `idempotency_key`.
             outgoing: Shared with the task's other calls.
             waits: What its children wait for.
         """
-        self._book = book
+        self._record = record
         self._root_key = root_key
         self._outgoing = outgoing
         self._waits = waits
 
-    async def call(self, child: Child, scope: StopScope) -> Any:
+    async def call(self, child: ChildCall, scope: StopScope) -> Any:
         """Runs a child to its end.
 
         While it runs, one entry of the ledger stands for all of it: should somebody end it by force, its
@@ -84,7 +86,7 @@ class ChildCalls:
         scope.check(child.step)
         workflow_id = f"{workflow.info().workflow_id}/{child.id}"
         key = idempotency_key(self._root_key, child.path, child.round)
-        self._book.arm(
+        self._record.arm(
             Entry(
                 id=child.id,
                 step=child.step,
@@ -98,13 +100,13 @@ class ChildCalls:
         try:
             handle = await self._start(child, workflow_id, key, payloads)
         except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
-            self._book.void(child.id)
+            self._record.void(child.id)
             message = f"{child.workflow} was not started: {error}"
             raise self._failed(child, FailureType.CHILD_ENDED, message, nothing=True) from error
         return await self._outcome(child, handle, scope)
 
     async def _start(
-        self, child: Child, workflow_id: str, key: str, payloads: Sequence[Payload]
+        self, child: ChildCall, workflow_id: str, key: str, payloads: Sequence[Payload]
     ) -> workflow.ChildWorkflowHandle[Any, Any]:
         header = CallHeader(
             key=key,
@@ -132,9 +134,9 @@ class ChildCalls:
             CURRENT_HEADER.set(None)  # not reset: after an eviction this runs in another context
 
     async def _outcome(
-        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+        self, child: ChildCall, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
     ) -> Any:
-        watch = _Watch(child, handle, scope)
+        watch = _ChildWatch(child, handle, scope)
         watching = asyncio.create_task(watch.run())
         try:
             result: RawValue = await handle
@@ -145,10 +147,10 @@ class ChildCalls:
             self._waits.over(handle.id)
         return self._absorb(child, result, scope)
 
-    def _absorb(self, child: Child, result: RawValue, scope: StopScope) -> Any:
+    def _absorb(self, child: ChildCall, result: RawValue, scope: StopScope) -> Any:
         handed = read_handover(workflow.payload_converter().from_payload(result.payload))
-        self._book.void(child.id)
-        self._book.absorb(
+        self._record.void(child.id)
+        self._record.absorb(
             child.step,
             absorbed(
                 handed, path=child.path, round_=child.round, step=child.step, depends_on=child.depends_on
@@ -157,30 +159,30 @@ class ChildCalls:
             handed.usage,
         )
         if handed.committed:
-            self._book.commit(child.step)
+            self._record.commit(child.step)
             scope.seal()
         return handed.result
 
-    def _ended(self, child: Child, error: ChildWorkflowError, scope: StopScope, *, too_late: bool) -> Failed:
+    def _ended(
+        self, child: ChildCall, error: ChildWorkflowError, scope: StopScope, *, too_late: bool
+    ) -> Failed:
         failed = self._read_end(child, error, too_late=too_late)
         self._count(child, error.cause)
-        if failed.certainly_nothing:
-            self._book.void(child.id)
+        if failed.not_applied:
+            self._record.void(child.id)
         else:
-            self._book.settle(child.id)
+            self._record.settle(child.id)
         if scope.reason is None:
             return failed
-        stopped = Stopped(child.step, scope.reason)
-        stopped.certainly_nothing = failed.certainly_nothing
-        return stopped
+        return Stopped(child.step, scope.reason, not_applied=failed.not_applied)
 
-    def _count(self, child: Child, cause: BaseException | None) -> None:
+    def _count(self, child: ChildCall, cause: BaseException | None) -> None:
         """Adds what a failed child has spent, where it says so."""
         if not isinstance(cause, ApplicationError) or cause.type not in _UNDONE or not cause.details:
             return
-        self._book.absorb(child.step, (), (), Usage.model_validate(cause.details[0]["usage"]))
+        self._record.absorb(child.step, (), (), Usage.model_validate(cause.details[0]["usage"]))
 
-    def _read_end(self, child: Child, error: ChildWorkflowError, *, too_late: bool) -> Failed:
+    def _read_end(self, child: ChildCall, error: ChildWorkflowError, *, too_late: bool) -> Failed:
         cause = error.cause
         if isinstance(cause, CancelledError):
             if too_late and child.timeout is not None:
@@ -200,12 +202,12 @@ class ChildCalls:
         return self._failed(child, type(cause or error).__name__, str(cause or error))
 
     @staticmethod
-    def _failed(child: Child, type_: str, message: str, *, nothing: bool = False) -> Failed:
+    def _failed(child: ChildCall, type_: str, message: str, *, nothing: bool = False) -> Failed:
         failure = Failure(step=child.step, type=type_, message=trim(message))
-        return Failed(failure, certainly_nothing=nothing)
+        return Failed(failure, not_applied=nothing)
 
 
-class _Watch:
+class _ChildWatch:
     """Cancels a child when its time has come.
 
     Attributes:
@@ -213,7 +215,7 @@ class _Watch:
     """
 
     def __init__(
-        self, child: Child, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
+        self, child: ChildCall, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
     ) -> None:
         """Args: scope: a stop of it cancels the child."""
         self.too_late = False

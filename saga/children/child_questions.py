@@ -15,7 +15,7 @@ from ..failure import trim
 from ..history_format import RECOVER_CHILD
 from ..ledger.ledger import EntryState
 from ..record.status import Status
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.handlers import serve_signal
 
@@ -26,7 +26,7 @@ MOST: Final = 20
 _WAITS = (TaskState.WAITING, TaskState.NEEDS_ATTENTION)
 
 
-class Asked(BaseModel):
+class AskedByChild(BaseModel):
     """What a child asks, as on its board, and who takes the answer."""
 
     model_config = ConfigDict(frozen=True)
@@ -40,7 +40,7 @@ class Asked(BaseModel):
     update: Literal["decide", "resolve"]
 
 
-class ChildWait(BaseModel):
+class ChildQuestion(BaseModel):
     """The signal of a child.
 
     Attributes:
@@ -53,21 +53,21 @@ class ChildWait(BaseModel):
 
     child: str
     state: TaskState
-    waiting_for: tuple[Asked, ...] = ()
+    waiting_for: tuple[AskedByChild, ...] = ()
 
 
-class ChildWaits:
+class ChildQuestions:
     """Tells the parent of the running task what it waits for, and hears the same from its children."""
 
-    def __init__(self, book: Book, status: Status) -> None:
+    def __init__(self, record: TaskRecord, status: Status) -> None:
         """Serves the signal from now on, and adds to what the board says is waited for."""
-        self._book = book
+        self._record = record
         self._status = status
-        self._heard: dict[str, tuple[str, ChildWait]] = {}
+        self._heard: dict[str, tuple[str, ChildQuestion]] = {}
         self._has_news = False
         self._telling: asyncio.Task[None] | None = None
-        self._own = book.waiting_for
-        book.waiting_for = self.waiting_for
+        self._own = record.waiting_for
+        record.waiting_for = self.waiting_for
         parent = workflow.info().parent
         if PARENT.get() is not None and parent is not None:
             self._parent = workflow.get_external_workflow_handle(parent.workflow_id)
@@ -99,10 +99,10 @@ class ChildWaits:
             self._has_news = False
             task_id = workflow.info().workflow_id
             asked = [
-                Asked.model_validate({"task": task_id, **question, "ask": trim(question["ask"], 500)})
+                AskedByChild.model_validate({"task": task_id, **question, "ask": trim(question["ask"], 500)})
                 for question in self.waiting_for()[:MOST]
             ]
-            wait = ChildWait(child=task_id, state=self._book.state, waiting_for=tuple(asked))
+            wait = ChildQuestion(child=task_id, state=self._record.state, waiting_for=tuple(asked))
             with suppress(FailureError):  # the parent has ended
                 await self._parent.signal(CHILD_WAITS, wait.model_dump(mode="json"))
 
@@ -110,7 +110,7 @@ class ChildWaits:
 
     def _hear(self, argument: Any = None) -> None:
         try:
-            wait = ChildWait.model_validate(argument)
+            wait = ChildQuestion.model_validate(argument)
         except ValidationError:
             return  # no child of ours has sent it
         step = self._step_of(wait.child)
@@ -123,7 +123,7 @@ class ChildWaits:
 
     def _step_of(self, child_id: str) -> str | None:
         """Returns the step whose child this is, while it runs."""
-        for entry in self._book.ledger:
+        for entry in self._record.ledger:
             running = entry.state is EntryState.ARMED and entry.compensation == RECOVER_CHILD
             if running and entry.input["workflow_id"] == child_id:
                 return entry.step

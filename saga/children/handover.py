@@ -14,7 +14,7 @@ from ..ledger.carry_over import direct
 from ..ledger.ledger import Entry, EntryState
 from ..limits.payload_size import MAX_PAYLOAD
 from ..limits.usage import Usage
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import CompensationEntry
 
 
@@ -55,7 +55,7 @@ class HandOver(BaseModel):
     committed: bool = False
 
 
-def hand_over(result: Any, books: Sequence[Book]) -> dict[str, Any]:
+def hand_over(result: Any, records: Sequence[TaskRecord]) -> dict[str, Any]:
     """Makes the hand-over of the running workflow, which has a parent.
 
     Raises:
@@ -66,10 +66,10 @@ def hand_over(result: Any, books: Sequence[Book]) -> dict[str, Any]:
     plain = converter.from_payload(converter.to_payload(result))
     handed = HandOver(
         result=plain,
-        entries=tuple(entry for book in books for entry in _handed(book, queue)),
-        compensations=tuple(entry for book in books for entry in _declared(book)),
-        usage=_sum(book.usage for book in books),
-        committed=any(book.committed for book in books),
+        entries=tuple(entry for record in records for entry in _handed(record, queue)),
+        compensations=tuple(entry for record in records for entry in _declared(record)),
+        usage=_sum(record.usage for record in records),
+        committed=any(record.committed for record in records),
     )
     value = handed.model_dump(mode="json", exclude_defaults=False)
     size = converter.to_payload(value).ByteSize()
@@ -87,9 +87,9 @@ def read_handover(value: Any) -> HandOver:
         return HandOver(result=value)
 
 
-def standing(book: Book) -> list[Entry]:
+def standing(record: TaskRecord) -> list[Entry]:
     """Returns the entries of a book whose effects stand, oldest first."""
-    return [entry for entry in book.remaining() if entry.state is not EntryState.SKIPPED]
+    return [entry for entry in record.remaining() if entry.state is not EntryState.SKIPPED]
 
 
 def absorbed(
@@ -125,15 +125,15 @@ def absorbed(
     ]
 
 
-def _handed(book: Book, queue: str) -> Iterator[HandedEntry]:
-    entries = standing(book)
+def _handed(record: TaskRecord, queue: str) -> Iterator[HandedEntry]:
+    entries = standing(record)
     known = {entry.id: position for position, entry in enumerate(entries)}
     for entry in entries:
         yield HandedEntry(
             id=entry.id,
             compensation=entry.compensation,
             key=entry.key,
-            depends_on=direct(entry, known, book.ledger),
+            depends_on=direct(entry, known, record.ledger),
             input=entry.input,
             before=entry.before,
             output=entry.output,
@@ -141,9 +141,9 @@ def _handed(book: Book, queue: str) -> Iterator[HandedEntry]:
         )
 
 
-def _declared(book: Book) -> list[CompensationEntry]:
-    names = {entry.compensation for entry in standing(book)}
-    return [entry for name, entry in book.compensations.items() if name in names]
+def _declared(record: TaskRecord) -> list[CompensationEntry]:
+    names = {entry.compensation for entry in standing(record)}
+    return [entry for name, entry in record.compensations.items() if name in names]
 
 
 def _sum(usages: Iterable[Usage]) -> Usage:

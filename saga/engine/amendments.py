@@ -10,7 +10,7 @@ from ..errors import FailureType
 from ..failure import Failure
 from ..names import nearest
 from ..people.updates import Amend, read_message, refused
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.handlers import serve_update, settle
 from ..temporal.stop_scope import StopScope
@@ -29,9 +29,9 @@ class Amendments:
     all that depend on them; a group counts as one step. Everything else stays as it was executed.
     """
 
-    def __init__(self, book: Book, graph: GraphRun, scope: StopScope) -> None:
+    def __init__(self, record: TaskRecord, graph: GraphRun, scope: StopScope) -> None:
         """Serves the update from now on."""
-        self._book = book
+        self._record = record
         self._graph = graph
         self._scope = scope
         self._ended = False
@@ -44,14 +44,14 @@ class Amendments:
 
     def _check(self, argument: Any = None) -> None:
         message = read_message(Amend, argument)
-        if self._ended or self._scope.stopped or self._book.state not in _FORWARD:
+        if self._ended or self._scope.stopped or self._record.state not in _FORWARD:
             raise refused(f"the task takes no new facts any more: {self._why_not()}")
         if not message.facts and not message.invalidates:
             raise refused("say what has changed: facts, or steps that are to be done again in invalidates")
         for name in message.facts:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise refused(f"{name!r} cannot be read as facts.NAME; take letters, digits and _")
-        size = len(json.dumps({**self._book.facts, **message.facts}))
+        size = len(json.dumps({**self._record.facts, **message.facts}))
         if size > MAX_FACTS:
             raise refused(f"the facts would have {size} bytes; the most is {MAX_FACTS}")
         for name in message.invalidates:
@@ -66,9 +66,9 @@ class Amendments:
         self._check(argument)
         message = read_message(Amend, argument)
         affected = self._affected(message)
-        self._book.facts = {**self._book.facts, **message.facts}
+        self._record.facts = {**self._record.facts, **message.facts}
         facts = ", ".join(message.facts) or "no facts"
-        self._book.note(message.by, f"amends {facts}", "", message.note)
+        self._record.note(message.by, f"amends {facts}", "", message.note)
         if affected:
             reason = message.note or f"new facts: {facts}"
             failure = Failure(step="", type=FailureType.AMENDED, message=reason)
@@ -78,7 +78,7 @@ class Amendments:
 
     def _affected(self, message: Amend) -> list[str]:
         graph = self._graph.graph
-        known = self._book.facts
+        known = self._record.facts
         changed = [name for name, value in message.facts.items() if name not in known or known[name] != value]
         first = graph.readers_of_facts(changed) if changed else frozenset()
         first |= {self._group_of[name] for name in message.invalidates}
@@ -86,15 +86,15 @@ class Amendments:
 
     def _is_past(self, step_id: str) -> bool:
         """Says whether redoing a step would undo what came before the pivot, or repeat the pivot."""
-        if not self._book.committed:
+        if not self._record.committed:
             return False
-        before = {self._book.ledger[entry_id].step for entry_id in self._book.protected}
+        before = {self._record.ledger[entry_id].step for entry_id in self._record.protected}
         return step_id in self._graph.committed or any(self._group_of.get(name) == step_id for name in before)
 
     def _why_not(self) -> str:
         if self._scope.stopped:
             return f"it is being rolled back ({self._scope.reason})"
-        return f"it is {self._book.state.value}"
+        return f"it is {self._record.state.value}"
 
 
 def _groups(graph: GraphRun) -> dict[str, str]:

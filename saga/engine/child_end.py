@@ -9,7 +9,7 @@ from temporalio import workflow
 from ..record.task_state import TaskState
 from ..temporal.cancel_watch import CancelWatch
 from .lifecycle import Lifecycle, failure_of
-from .run_context import OPENED, Parts
+from .run_context import OPENED, RunContext
 
 
 async def undo_completed(error: BaseException) -> BaseException:
@@ -26,14 +26,18 @@ async def undo_completed(error: BaseException) -> BaseException:
     """
     if isinstance(error, asyncio.CancelledError) and workflow.cancellation_reason() is None:
         return error  # it is only evicted
-    for parts in reversed(OPENED.get() or []):
-        if parts.book.state is TaskState.COMPLETED and parts.book.remaining() and not parts.book.committed:
-            error = await CancelWatch().outlast(_undo(parts, error), lambda: None)
+    for context in reversed(OPENED.get() or []):
+        if (
+            context.record.state is TaskState.COMPLETED
+            and context.record.remaining()
+            and not context.record.committed
+        ):
+            error = await CancelWatch().outlast(_undo(context, error), lambda: None)
     return error
 
 
-async def _undo(parts: Parts, error: BaseException) -> BaseException:
-    life = Lifecycle(parts)
+async def _undo(context: RunContext, error: BaseException) -> BaseException:
+    life = Lifecycle(context)
     await life.undo(failure_of(error))
     cancelled = isinstance(error, asyncio.CancelledError)
     return life.ended(cancelled=cancelled, cause=error)

@@ -16,8 +16,8 @@ from ..history_format import FORMAT_VERSION
 from ..ledger.carry_over import CarriedEntry, carry, restore
 from ..limits.payload_size import MAX_MESSAGE, MAX_PAYLOAD
 from ..limits.usage import Usage
-from ..record.step_record import Progress, StepState
-from ..record.task_record import Book
+from ..record.step_record import StepRecord, StepState
+from ..record.task_record import TaskRecord
 from ..spec.catalog import CompensationEntry
 from ..spec.graph import every_step, places, validation_places
 from ..spec.snapshot import Snapshot
@@ -44,7 +44,7 @@ class CarriedTask(BaseModel):
         lines: How many lines the log has had.
         entries: The ledger; empty where it follows in further arguments.
 
-    The others are those of `Book`.
+    The others are those of `TaskRecord`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,7 +53,7 @@ class CarriedTask(BaseModel):
     snapshot: Snapshot
     input: Any = None
     deadline: datetime | None = None
-    steps: dict[str, Progress]
+    steps: dict[str, StepRecord]
     usage: Usage
     log: list[dict[str, Any]]
     lines: int
@@ -68,27 +68,27 @@ class CarriedTask(BaseModel):
     compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
     entries: tuple[CarriedEntry, ...] = ()
 
-    def fill(self, book: Book, entries: Sequence[CarriedEntry]) -> None:
-        """Puts everything into a book that has just been opened."""
-        book.steps = dict(self.steps)
-        book.usage = self.usage
-        book.log, book.lines = list(self.log), self.lines
-        book.facts, book.feedback = dict(self.facts), {k: list(v) for k, v in self.feedback.items()}
-        book.events = list(self.events)
-        book.reruns, book.rounds = dict(self.reruns), dict(self.rounds)
-        book.committed, book.protected = self.committed, frozenset(self.protected)
-        book.undo_order = list(self.undo_order)
-        book.compensations = dict(self.compensations)
-        book.ledger = restore(entries)
+    def fill(self, record: TaskRecord, entries: Sequence[CarriedEntry]) -> None:
+        """Puts everything into a record that has just been opened."""
+        record.steps = dict(self.steps)
+        record.usage = self.usage
+        record.log, record.lines = list(self.log), self.lines
+        record.facts, record.feedback = dict(self.facts), {k: list(v) for k, v in self.feedback.items()}
+        record.events = list(self.events)
+        record.reruns, record.rounds = dict(self.reruns), dict(self.rounds)
+        record.committed, record.protected = self.committed, frozenset(self.protected)
+        record.undo_order = list(self.undo_order)
+        record.compensations = dict(self.compensations)
+        record.ledger = restore(entries)
 
 
 def arguments_of(
-    book: Book, snapshot: Snapshot, task_input: Any, deadline: datetime | None, *, most: int
+    record: TaskRecord, snapshot: Snapshot, task_input: Any, deadline: datetime | None, *, most: int
 ) -> list[RawValue] | None:
     """Packs a task of which nothing runs.
 
     Args:
-        book: The task's record.
+        record: The task's record.
         snapshot: See `CarriedTask`, as for the others.
         task_input: Its input.
         deadline: When it is to be rolled back.
@@ -104,21 +104,21 @@ def arguments_of(
         snapshot=snapshot,
         input=task_input,
         deadline=deadline,
-        steps={name: _without_output(name, progress, wanted) for name, progress in book.steps.items()},
-        usage=book.usage,
-        log=book.log[-MAX_LOG:],
-        lines=book.lines,
-        facts=book.facts,
-        events=book.events,
-        feedback=book.feedback,
-        reruns=book.reruns,
-        rounds=book.rounds,
-        committed=book.committed,
-        protected=tuple(sorted(book.protected)),
-        undo_order=tuple(book.undo_order),
-        compensations={name: e for name, e in book.compensations.items() if name not in declared},
+        steps={name: _without_output(name, progress, wanted) for name, progress in record.steps.items()},
+        usage=record.usage,
+        log=record.log[-MAX_LOG:],
+        lines=record.lines,
+        facts=record.facts,
+        events=record.events,
+        feedback=record.feedback,
+        reruns=record.reruns,
+        rounds=record.rounds,
+        committed=record.committed,
+        protected=tuple(sorted(record.protected)),
+        undo_order=tuple(record.undo_order),
+        compensations={name: e for name, e in record.compensations.items() if name not in declared},
     )
-    ledger = carry(book.ledger)
+    ledger = carry(record.ledger)
     whole = task.model_copy(update={"entries": tuple(ledger)})
     pages = [[_dump(whole)]] if _size(_dump(whole)) <= MAX_PAYLOAD else [[_dump(task)], *_pages(ledger)]
     payloads = [workflow.payload_converter().to_payload(page) for page in pages]
@@ -148,15 +148,15 @@ def _referenced(spec: TaskSpec) -> frozenset[str] | None:
     return frozenset(str(path.parts[0]) for path in paths if path.root == "steps" and path.parts)
 
 
-def _without_output(name: str, progress: Progress, wanted: frozenset[str] | None) -> Progress:
+def _without_output(name: str, progress: StepRecord, wanted: frozenset[str] | None) -> StepRecord:
     # A step inside a group, or one that may run again, is made anew then.
     if wanted is None or name in wanted or progress.state is not StepState.COMPLETED:
         return progress
-    return Progress(**{**_fields(progress), "output": None})
+    return StepRecord(**{**_fields(progress), "output": None})
 
 
-def _fields(progress: Progress) -> dict[str, Any]:
-    return {name: getattr(progress, name) for name in Progress.__dataclass_fields__}
+def _fields(progress: StepRecord) -> dict[str, Any]:
+    return {name: getattr(progress, name) for name in StepRecord.__dataclass_fields__}
 
 
 def _pages(entries: Sequence[CarriedEntry]) -> list[list[Any]]:

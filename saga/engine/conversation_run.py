@@ -9,8 +9,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ..agents import agent_loop as limits
-from ..agents.agent_loop import Talk
-from ..agents.conversation_state import ConversationAnswer, ConversationState, SoFar, packed
+from ..agents.agent_loop import AgentLoop
+from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.toolbox import Toolbox
 from ..calls.headers import PARENT
 from ..errors import FailureType
@@ -19,14 +19,14 @@ from ..history_format import CONVERSATION
 from ..ledger.carry_over import carry, restore
 from ..ledger.ledger import EntryState
 from ..limits.payload_size import MAX_PAYLOAD
-from ..record.step_record import Progress, StepState
+from ..record.step_record import StepRecord, StepState
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
 from ..temporal.cancel_watch import CancelWatch
 from ..temporal.stop_scope import StopScope
 from .lifecycle import Lifecycle, failure_of
-from .opening import open_book
-from .run_context import Parts
+from .opening import open_record
+from .run_context import RunContext
 
 _CANCELLED = "the conversation was cancelled"
 
@@ -56,33 +56,35 @@ class _ConversationRun:
         """Args: state: with its messages."""
         self._state = state
         agent, job, so_far = state.agent, state.job, state.so_far
-        self._book = open_book(agent.name, state.goal, state.budget)
-        self._book.usage, self._book.undo_order = so_far.usage, list(so_far.undo_order)
-        self._book.ledger = restore(state.entries)
+        self._record = open_record(agent.name, state.goal, state.budget)
+        self._record.usage, self._record.undo_order = so_far.usage, list(so_far.undo_order)
+        self._record.ledger = restore(state.entries)
         catalog = Catalog(
             tools={tool.name: tool for tool in state.tools},
             agents={agent.name: agent},
             compensations={entry.name: entry for entry in state.compensations},
         )
         snapshot = Snapshot(task=agent.name, catalog=catalog, search_attributes=state.search_attributes)
-        self._parts = Parts.assemble(self._book, snapshot, sequential=state.sequential, give_up=state.give_up)
+        self._context = RunContext.assemble(
+            self._record, snapshot, sequential=state.sequential, give_up=state.give_up
+        )
         self._toolbox = Toolbox(
             agent.name,
             state.tools,
             job,
-            self._book,
-            self._parts.caller,
-            self._parts.rollback,
-            built_on=self._book.ledger.of(lambda entry: entry.state is EntryState.SETTLED),
+            self._record,
+            self._context.caller,
+            self._context.rollback,
+            built_on=self._record.ledger.of(lambda entry: entry.state is EntryState.SETTLED),
             calls=state.tool_calls,
             past_pivot=state.past_pivot,
         )
-        self._toolbox.executed += [call.executed(self._book.ledger) for call in so_far.calls]
-        self._talk = Talk(
+        self._toolbox.executed += [call.executed(self._record.ledger) for call in so_far.calls]
+        self._loop = AgentLoop(
             agent=agent,
             job=job,
             asked=state.asked,
-            calls=self._parts.models,
+            calls=self._context.models,
             toolbox=self._toolbox,
             timeout=state.timeout,
             messages=state.messages,
@@ -90,7 +92,7 @@ class _ConversationRun:
             corrections=state.corrections,
             models=so_far.models,
         )
-        self._life = Lifecycle(self._parts)
+        self._life = Lifecycle(self._context)
         self._scope = StopScope()
         self._cancel = CancelWatch()
 
@@ -103,37 +105,37 @@ class _ConversationRun:
 
     async def _run(self) -> Any:
         step = self._state.job.step
-        self._book.add_step(step, Progress("agent", self._state.agent.name))
+        self._record.add_step(step, StepRecord("agent", self._state.agent.name))
         if self._state.carried is None:
             self._life.begin()
-        self._book.start_step(step)
+        self._record.start_step(step)
         try:
-            while not await self._talk.run(self._scope, self._is_full):
+            while not await self._loop.run(self._scope, self._is_full):
                 await self._continue_as_new()
             answer = self._answer()
             self._scope.check(step)
         except Exception as error:
             raise await self._backward(error) from None
-        self._book.end_step(step, StepState.COMPLETED, answer.output)
+        self._record.end_step(step, StepState.COMPLETED, answer.output)
         self._life.complete()
         return answer.as_json()
 
     def _is_full(self) -> bool:
         """Says whether the next turn is to be taken in another run."""
         self._check_room()
-        taken = self._talk.turn - self._state.turn
+        taken = self._loop.turn - self._state.turn
         return taken >= limits.MAX_TURNS or (taken > 0 and workflow.info().is_continue_as_new_suggested())
 
     def _check_room(self) -> None:
         """Raises `Failed` where what was done so far can be carried no further."""
-        size = sum(len(entry.model_dump_json().encode()) for entry in carry(self._book.ledger))
+        size = sum(len(entry.model_dump_json().encode()) for entry in carry(self._record.ledger))
         size += sum(len(call.model_dump_json().encode()) for call in packed(self._toolbox.executed))
         if size > limits.MAX_CONVERSATION:
             message = (
-                f"the tool calls of {self._talk.agent.name} have {size} bytes of arguments and results; "
+                f"the tool calls of {self._loop.agent.name} have {size} bytes of arguments and results; "
                 f"the most is {limits.MAX_CONVERSATION}"
             )
-            raise self._talk.failed(FailureType.CONVERSATION_TOO_LONG, message)
+            raise self._loop.failed(FailureType.CONVERSATION_TOO_LONG, message)
 
     async def _continue_as_new(self) -> None:
         """Goes on in a new run; returns where the conversation was cancelled before that."""
@@ -141,30 +143,30 @@ class _ConversationRun:
         if workflow.cancellation_reason() is not None:
             self._stop()
             self._scope.check(self._state.job.step)
-        talk, converter = self._talk, workflow.payload_converter()
+        loop, converter = self._loop, workflow.payload_converter()
         state = self._state.continued(
-            entries=tuple(carry(self._book.ledger)),
-            so_far=SoFar(
+            entries=tuple(carry(self._record.ledger)),
+            so_far=ConversationWork(
                 calls=packed(self._toolbox.executed),
-                models=tuple(sorted(talk.models)),
-                usage=self._book.usage,
-                undo_order=tuple(self._book.undo_order),
+                models=tuple(sorted(loop.models)),
+                usage=self._record.usage,
+                undo_order=tuple(self._record.undo_order),
             ),
-            turn=talk.turn,
+            turn=loop.turn,
             tool_calls=self._toolbox.calls,
-            corrections=talk.corrections,
+            corrections=loop.corrections,
             messages=(),
         )
-        payloads = converter.to_payloads([[state.as_json()], state.said(talk.messages)])
+        payloads = converter.to_payloads([[state.as_json()], state.said(loop.messages)])
         if any(payload.ByteSize() > MAX_PAYLOAD for payload in payloads):
-            message = f"the conversation of {talk.agent.name} is too large to be carried on"
-            raise talk.failed(FailureType.CONVERSATION_TOO_LONG, message)
+            message = f"the conversation of {loop.agent.name} is too large to be carried on"
+            raise loop.failed(FailureType.CONVERSATION_TOO_LONG, message)
         workflow.continue_as_new(args=[RawValue(payload) for payload in payloads])
 
     def _answer(self) -> ConversationAnswer:
         calls = packed(self._toolbox.executed)
-        models = tuple(sorted(self._talk.models))
-        return ConversationAnswer(output=self._talk.output, calls=calls, models=models)
+        models = tuple(sorted(self._loop.models))
+        return ConversationAnswer(output=self._loop.output, calls=calls, models=models)
 
     async def _backward(self, error: Exception) -> BaseException:
         cancelled = self._cancel.requested and self._scope.reason == _CANCELLED
@@ -173,7 +175,7 @@ class _ConversationRun:
         if cancelled:
             failure = Failure(step="", type=FailureType.CANCELLED, message=_CANCELLED)
         state = StepState.CANCELLED if cancelled else StepState.FAILED
-        self._book.end_step(step, state, error=failure.message)
+        self._record.end_step(step, state, error=failure.message)
         await self._life.undo(failure)
         return self._life.ended(cancelled=cancelled, cause=error)
 
@@ -193,7 +195,9 @@ def _read(first: RawValue, second: RawValue) -> ConversationState:
         state = ConversationState.model_validate({**(value[0] if is_continued else value), **said})
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
         raise _refused(f"the argument is no conversation: {error}") from None
-    if not is_continued and (state.carried is not None or state.entries or state.so_far != SoFar()):
+    if not is_continued and (
+        state.carried is not None or state.entries or state.so_far != ConversationWork()
+    ):
         raise _refused("what it has done itself it takes from an earlier run of its own only")
     return state
 

@@ -17,7 +17,7 @@ from ..failure import Failed, Failure, Stopped
 from ..limits.payload_size import MAX_PAYLOAD
 from ..people.questions import Check, fits
 from ..record.step_record import StepState
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_result import TaskResult
 from ..record.task_state import TaskState
 from ..spec.snapshot import Snapshot
@@ -31,7 +31,7 @@ from .amendments import Amendments
 from .continue_as_new import PAGES, arguments_of
 from .graph_run import GraphRun
 from .lifecycle import Lifecycle, failure_of
-from .run_context import Parts
+from .run_context import RunContext
 
 _CANCELLED = "the task was cancelled"
 _ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
@@ -41,12 +41,12 @@ class Engine:
     """Runs one task."""
 
     def __init__(
-        self, book: Book, snapshot: Snapshot, task_input: Any, deadline: datetime | None = None
+        self, record: TaskRecord, snapshot: Snapshot, task_input: Any, deadline: datetime | None = None
     ) -> None:
         """Prepares a task.
 
         Args:
-            book: Its record, new or carried over.
+            record: Its record, new or carried over.
             snapshot: With a spec.
             task_input: Checked against the spec's schema already.
             deadline: When it is to be rolled back, where an earlier run has settled that.
@@ -58,20 +58,20 @@ class Engine:
         if deadline is None and snapshot.spec.deadline is not None:
             self._deadline = workflow.now() + snapshot.spec.deadline
         self._spec = snapshot.spec
-        self._book = book
-        book.goal, book.budget = self._spec.goal, self._spec.budget
+        self._record = record
+        record.goal, record.budget = self._spec.goal, self._spec.budget
         undos = self._spec.compensation
-        self._parts = Parts.assemble(
-            book, snapshot, task_input, sequential=undos.order == "sequential", give_up=undos.give_up
+        self._context = RunContext.assemble(
+            record, snapshot, task_input, sequential=undos.order == "sequential", give_up=undos.give_up
         )
-        self._life = Lifecycle(self._parts)
+        self._life = Lifecycle(self._context)
         self._scope = StopScope()
         self._cancel = CancelWatch()
         self._late: str | None = None
-        if book.committed:
+        if record.committed:
             self._scope.seal()
         self._reset: Failure | None = None
-        self._parts.resets.roll_back = self._stop_after_reset
+        self._context.reset_gate.roll_back = self._stop_after_reset
 
     async def run(self) -> TaskResult:
         """Runs the task to its end.
@@ -94,8 +94,8 @@ class Engine:
         self._stop(reason)
 
     def _stop(self, reason: str) -> None:
-        if self._book.committed:
-            self._book.note("counterstep", "too late, past the point of no return", "", reason)
+        if self._record.committed:
+            self._record.note("counterstep", "too late, past the point of no return", "", reason)
         self._scope.stop(reason)
 
     async def _run(self) -> TaskResult:
@@ -106,40 +106,40 @@ class Engine:
             raise await self._backward(error) from None
         self._life.complete()
         return TaskResult(
-            task=self._book.task,
+            task=self._record.task,
             state=TaskState.COMPLETED.value,
             output=output,
-            undone=self._book.undone_steps(),
-            not_undone=self._book.skipped_steps(),
-            usage=self._book.usage.report(),
+            undone=self._record.undone_steps(),
+            not_undone=self._record.skipped_steps(),
+            usage=self._record.usage.report(),
         )
 
     async def _forward(self) -> Any:
         graph = GraphRun(
-            self._parts,
+            self._context,
             self._spec.steps,
             prefix="",
             scope=self._scope,
-            variables={"task": self._parts.input},
+            variables={"task": self._context.input},
             depends_on=frozenset(),
             before_pivot=self._before_pivot,
             pause=self._is_long,
         )
         self._graph = graph
-        amendments = Amendments(self._book, graph, self._scope)
+        amendments = Amendments(self._record, graph, self._scope)
         deadline = self._watch_deadline()
         try:
             while True:
                 if not await graph.run():
                     await self._continue_as_new()
                     continue
-                facts = self._book.facts
+                facts = self._record.facts
                 output = await self._last_output()
-                if not self._book.committed:
+                if not self._record.committed:
                     await self._verify(output)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._scope.check("")
-                if not graph.has_redos and self._book.facts == facts:
+                if not graph.has_redos and self._record.facts == facts:
                     return output
         finally:
             amendments.end()
@@ -148,7 +148,7 @@ class Engine:
 
     def _is_long(self) -> bool:
         return self._may_continue and current_history_size().is_long(
-            waiting=self._book.state is not TaskState.RUNNING
+            waiting=self._record.state is not TaskState.RUNNING
         )
 
     async def _continue_as_new(self) -> None:
@@ -158,10 +158,10 @@ class Engine:
             return
         # The dynamic workflow takes any number of arguments, and `AgentTask` one.
         most = 1 if workflow.info().workflow_type == "AgentTask" else PAGES
-        task_input = self._parts.input
-        arguments = arguments_of(self._book, self._snapshot, task_input, self._deadline, most=most)
+        task_input = self._context.input
+        arguments = arguments_of(self._record, self._snapshot, task_input, self._deadline, most=most)
         if arguments is None:
-            self._book.note(
+            self._record.note(
                 "counterstep", "too large to continue as new; goes on as long as history has room"
             )
             self._may_continue = False
@@ -171,9 +171,9 @@ class Engine:
     async def _backward(self, error: Exception) -> BaseException:
         failure = self._cause(error)
         cancelled = failure.type == FailureType.CANCELLED
-        if self._book.committed:
+        if self._record.committed:
             # A bug past the point of no return: what came before stands, and the error says so.
-            self._book.blame(failure)
+            self._record.blame(failure)
             return self._life.ended(cancelled=False, cause=error)
         await self._life.undo(failure)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -186,9 +186,9 @@ class Engine:
             if step.group is None:
                 continue
             path = f"{prefix}{step.id}"
-            inside = self._book.ledger.of(methodcaller("is_under", path))
-            if inside and not self._book.ledger.open(within=inside):
-                self._book.withdraw(step.id)
+            inside = self._record.ledger.of(methodcaller("is_under", path))
+            if inside and not self._record.ledger.open(within=inside):
+                self._record.withdraw(step.id)
             self._withdraw_groups(step.group.steps, f"{path}/")
 
     def _cause(self, error: Exception) -> Failure:
@@ -215,11 +215,11 @@ class Engine:
             try:
                 return self._output(self._spec.output)
             except Failed as failed:
-                if not self._book.committed:
+                if not self._record.committed:
                     raise
                 ask = f"{failed.failure}; what now?"
             actions: dict[str, Check | None] = {"retry": None, "supply": fits({})}
-            answer = await self._parts.people.ask("task", "output", ask, actions, self._scope)
+            answer = await self._context.questions.ask("task", "output", ask, actions, self._scope)
             if answer.action == "supply":
                 return answer.value
 
@@ -250,18 +250,18 @@ class Engine:
         claim = Claim(
             step="",
             path="task",
-            round=self._book.next_round("task"),
+            round=self._record.next_round("task"),
             schema={},
             subject=Subject(
-                task_id=self._book.task_id,
-                goal=self._book.goal,
-                task=self._parts.input,
-                author=self._book.task,
-                input=self._parts.input,
+                task_id=self._record.task_id,
+                goal=self._record.goal,
+                task=self._context.input,
+                author=self._record.task,
+                input=self._context.input,
                 output=output,
                 steps={name: step["output"] for name, step in variables["steps"].items()},
             ),
-            scope={**variables, "output": output, "input": self._parts.input},
+            scope={**variables, "output": output, "input": self._context.input},
         )
         if self._spec.validate_:
-            await self._parts.verification.verify(claim, self._spec.validate_, self._scope)
+            await self._context.verifier.verify(claim, self._spec.validate_, self._scope)

@@ -11,7 +11,7 @@ from temporalio import workflow
 
 from ..errors import ExpressionError
 from ..expressions.expression import compile_expression
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..temporal.handlers import serve_signal
 from ..temporal.stop_scope import StopScope
 
@@ -42,9 +42,9 @@ class Events:
     An event satisfies every step that waits for it, whether it comes before or after the step has begun.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, record: TaskRecord) -> None:
         """Serves the signal from now on."""
-        self._book = book
+        self._record = record
         self._count = 0
         serve_signal("event", self._take)
 
@@ -53,12 +53,12 @@ class Events:
             event = Event.model_validate(argument)
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            self._book.note("somebody", "sends an event that cannot be read", "", faults)
+            self._record.note("somebody", "sends an event that cannot be read", "", faults)
             return
-        known = self._book.events
+        known = self._record.events
         if event.id is not None and any(other["id"] == event.id for other in known):
             return
-        self._book.note("somebody", f"event {event.name}", "", event.id or "")
+        self._record.note("somebody", f"event {event.name}", "", event.id or "")
         known.append(event.model_dump(mode="json"))
         while len(known) > MAX_EVENTS or (len(known) > 1 and _size(known) > MAX_BYTES):
             known.pop(0)
@@ -91,7 +91,7 @@ class Events:
             nonlocal found, seen
             if seen != self._count:
                 seen = self._count
-                found = next((e for e in self._book.events if _fits(e, name, where, variables)), None)
+                found = next((e for e in self._record.events if _fits(e, name, where, variables)), None)
             return found is not None or scope.stopped
 
         try:

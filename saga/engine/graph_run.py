@@ -11,13 +11,13 @@ from typing import Any
 from temporalio import workflow
 
 from ..effect import Effect
-from ..failure import Again, Failed, Failure, Stopped
-from ..record.step_record import Progress, StepState
+from ..failure import Failed, Failure, RetryFromStep, Stopped
+from ..record.step_record import StepRecord, StepState
 from ..spec.graph import Graph
 from ..spec.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
-from .run_context import Parts
+from .run_context import RunContext
 from .step_run import StepRun
 
 _DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
@@ -42,7 +42,7 @@ class GraphRun:
     """Runs the steps of a task, or of one group.
 
     Attributes:
-        parts: What the task is run with.
+        context: What the task is run with.
         prefix: Path of the group, with a slash at the end; empty for the task itself.
         scope: What is stopped when one of the steps fails.
         graph: The steps and their order.
@@ -51,7 +51,7 @@ class GraphRun:
 
     def __init__(
         self,
-        parts: Parts,
+        context: RunContext,
         steps: Sequence[Step],
         *,
         prefix: str,
@@ -64,7 +64,7 @@ class GraphRun:
         """Prepares a run.
 
         Args:
-            parts: See the attributes.
+            context: See the attributes.
             steps: The steps.
             prefix: See the attributes.
             scope: See the attributes.
@@ -74,23 +74,23 @@ class GraphRun:
             pause: Says whether no more steps are to be started for now.
         """
         self._pause = pause
-        self.parts = parts
+        self.context = context
         self.prefix = prefix
         self.scope = scope
         self.graph = Graph(steps)
         self.before_pivot: Callable[[], Awaitable[None]] = before_pivot
         self._outer = variables
         self._depends_on = depends_on
-        self._pivots = {s.id for s in steps if Effect.PIVOT in effects_of(s, parts.catalog)}
+        self._pivots = {s.id for s in steps if Effect.PIVOT in effects_of(s, context.catalog)}
         self._running: dict[str, tuple[asyncio.Task[None], StopScope]] = {}
         self._redoing: frozenset[str] = frozenset()
         self._redo: asyncio.Task[None] | None = None
         self._redos: deque[Redo] = deque()
         self._first: BaseException | None = None
         for step in steps:
-            if self.name_of(step.id) not in parts.book.steps:
-                progress = Progress(step.kind, step.label, self.graph.needs[step.id])
-                parts.book.add_step(self.name_of(step.id), progress)
+            if self.name_of(step.id) not in context.record.steps:
+                progress = StepRecord(step.kind, step.label, self.graph.needs[step.id])
+                context.record.add_step(self.name_of(step.id), progress)
 
     async def run(self) -> bool:
         """Runs all steps to their ends; called again it runs what is left, or is to be redone since.
@@ -150,7 +150,7 @@ class GraphRun:
             error = task.exception()
             if error is None or step_id in self._redoing:
                 continue  # what is undone and run again may have ended in any way
-            if isinstance(error, Again) and not self.scope.stopped:
+            if isinstance(error, RetryFromStep) and not self.scope.stopped:
                 self._go_back(step_id, error)
             else:
                 self._fail(error)
@@ -174,13 +174,13 @@ class GraphRun:
     @property
     def committed(self) -> frozenset[str]:
         """The pivot, once it was applied, and what it waited for."""
-        passed = frozenset(step_id for step_id in self._pivots if self.parts.book.committed)
+        passed = frozenset(step_id for step_id in self._pivots if self.context.record.committed)
         return passed.union(*(self.graph.ancestors(step_id) for step_id in passed))
 
     def _past(self) -> frozenset[str]:
         """Returns the steps that cannot be done again: the applied pivot, and what it was built on."""
-        book = self.parts.book
-        before = [book.ledger[entry_id] for entry_id in book.protected]
+        record = self.context.record
+        before = [record.ledger[entry_id] for entry_id in record.protected]
         return self.committed | {
             step_id
             for step_id in self.graph.steps
@@ -201,12 +201,14 @@ class GraphRun:
             and (self._state(step_id) is not StepState.PENDING or step_id in self._running)
         ]
 
-    def _go_back(self, step_id: str, again: Again) -> None:
+    def _go_back(self, step_id: str, again: RetryFromStep) -> None:
         failure, name = again.failure, self.name_of(step_id)
-        self.parts.book.reruns[name] = self.parts.book.reruns.get(name, 0) + 1
-        verdicts = [v.model_dump(mode="json") for v in self.parts.book.steps[name].verdicts if not v.passed]
+        self.context.record.reruns[name] = self.context.record.reruns.get(name, 0) + 1
+        verdicts = [
+            v.model_dump(mode="json") for v in self.context.record.steps[name].verdicts if not v.passed
+        ]
         told = {"step": name, "type": failure.type, "message": failure.message, "verdicts": verdicts}
-        self.parts.book.note("counterstep", f"goes back to {again.back_to}", name, str(failure))
+        self.context.record.note("counterstep", f"goes back to {again.back_to}", name, str(failure))
         self.redo(Redo(self.graph.dependents([again.back_to]), failure, [told]))
 
     def _start_redo(self) -> None:
@@ -221,19 +223,19 @@ class GraphRun:
         for scope in running:
             scope.stop(f"it runs again: {redo.failure.message}")
         await workflow.wait_condition(lambda: not redo.steps & self._running.keys())
-        book = self.parts.book
+        record = self.context.record
         steps = redo.steps - self._past()
         if steps != redo.steps:
-            book.note("counterstep", "too late, past the point of no return", "", redo.failure.message)
+            record.note("counterstep", "too late, past the point of no return", "", redo.failure.message)
         paths = [f"{self.prefix}{step_id}" for step_id in steps]
-        entries = book.ledger.of(lambda entry: any(entry.is_under(path) for path in paths))
-        entries -= book.protected
-        if not await self.parts.rollback.run(str(redo.failure), within=entries, scope=self.scope):
+        entries = record.ledger.of(lambda entry: any(entry.is_under(path) for path in paths))
+        entries -= record.protected
+        if not await self.context.rollback.run(str(redo.failure), within=entries, scope=self.scope):
             raise Failed(redo.failure)
         for step_id in self.started(steps):
             name = self.name_of(step_id)
-            book.reset_step(name)
-            book.feedback.setdefault(name, []).extend(redo.feedback)
+            record.reset_step(name)
+            record.feedback.setdefault(name, []).extend(redo.feedback)
 
     # --- what the steps see
 
@@ -246,7 +248,7 @@ class GraphRun:
     ) -> GraphRun:
         """Runs the steps inside the group `step_id`, as `run` does, and returns what they ran in."""
         inner = GraphRun(
-            self.parts,
+            self.context,
             steps,
             prefix=prefix,
             scope=StopScope(scope),
@@ -255,21 +257,21 @@ class GraphRun:
             before_pivot=self.before_pivot,
         )
         for step in steps:
-            self.parts.book.reset_step(inner.name_of(step.id))
+            self.context.record.reset_step(inner.name_of(step.id))
         await inner.run()
         return inner
 
     def variables(self) -> dict[str, Any]:
         """Returns what expressions of these steps see."""
         outer_steps = self._outer.get("steps", {})
-        facts = self.parts.book.facts
+        facts = self.context.record.facts
         return {"feedback": [], **self._outer, "facts": facts, "steps": {**outer_steps, **self.own_steps()}}
 
     def own_steps(self) -> dict[str, dict[str, Any]]:
         """Returns state and output of the steps here, by id."""
         found = {}
         for step_id in self.graph.steps:
-            progress = self.parts.book.steps[self.name_of(step_id)]
+            progress = self.context.record.steps[self.name_of(step_id)]
             found[step_id] = {"state": progress.state.value, "output": progress.output}
         return found
 
@@ -284,13 +286,13 @@ class GraphRun:
         paths = [f"{self.prefix}{name}" for name in self.graph.ancestors(step_id)]
         if not paths:
             return self._depends_on
-        return self._depends_on | self.parts.book.ledger.of(
+        return self._depends_on | self.context.record.ledger.of(
             lambda entry: any(entry.is_under(p) for p in paths)
         )
 
     def entries_under(self, path: str) -> frozenset[str]:
         """Returns the ledger entries of one step, item or group."""
-        return self.parts.book.ledger.of(lambda entry: entry.is_under(path))
+        return self.context.record.ledger.of(lambda entry: entry.is_under(path))
 
     def _state(self, step_id: str) -> StepState:
-        return self.parts.book.steps[self.name_of(step_id)].state
+        return self.context.record.steps[self.name_of(step_id)].state

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from ..errors import FailureType
 from ..failure import CallFailed, Failed, Failure, trim
 from ..record.task_state import TaskState
-from .run_context import Parts
+from .run_context import RunContext
 
 MAX_REMAINING = 500
 """Entries that a failure lists: it has to fit into one payload. The board, and recover, have them all."""
@@ -19,11 +19,11 @@ MAX_REMAINING = 500
 class Lifecycle:
     """Ends one task whole or undone."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Args: parts: what the task is run with."""
-        self._book = parts.book
-        self._status = parts.status
-        self._rollback = parts.rollback
+    def __init__(self, context: RunContext) -> None:
+        """Args: context: what the task is run with."""
+        self._record = context.record
+        self._status = context.status
+        self._rollback = context.rollback
 
     def begin(self) -> None:
         """Shows the task as running."""
@@ -35,8 +35,8 @@ class Lifecycle:
 
     async def undo(self, failure: Failure) -> None:
         """Undoes everything; what still stands afterwards, nobody has resolved in time."""
-        self._book.blame(failure)
-        if self._book.ledger.open():
+        self._record.blame(failure)
+        if self._record.ledger.open():
             self._status.enter(TaskState.COMPENSATING, failure.step)
         await self._rollback.run(str(failure))
 
@@ -47,19 +47,19 @@ class Lifecycle:
             cancelled: Whether the task ends because it was asked to.
             cause: What broke it, if anything did; its traceback stays with the failure.
         """
-        remaining = self._book.remaining()
-        if cancelled and not remaining and not self._book.committed:
+        remaining = self._record.remaining()
+        if cancelled and not remaining and not self._record.committed:
             self._status.enter(TaskState.CANCELLED)
             return asyncio.CancelledError("cancelled and undone")
-        failure = self._book.failure
+        failure = self._record.failure
         assert failure is not None
         details: dict[str, Any] = {
             "failure": failure.model_dump(mode="json"),
-            "undone": self._book.undone_steps(),
-            "not_undone": self._book.not_undone_steps(),
-            "usage": self._book.usage.report(),
+            "undone": self._record.undone_steps(),
+            "not_undone": self._record.not_undone_steps(),
+            "usage": self._record.usage.report(),
         }
-        if not remaining and not self._book.committed:
+        if not remaining and not self._record.committed:
             self._status.enter(TaskState.ROLLED_BACK)
             error = ApplicationError(str(failure), details, type=FailureType.ROLLED_BACK, non_retryable=True)
         else:
@@ -75,10 +75,10 @@ class Lifecycle:
                 for e in remaining[:MAX_REMAINING]
             ]
             details["remaining_count"] = len(remaining)
-            details["committed"] = self._book.committed
+            details["committed"] = self._record.committed
             standing = ", ".join(details["not_undone"])
             message = f"{failure}; and these steps are not undone: {standing}"
-            if self._book.committed:
+            if self._record.committed:
                 message = f"{failure}; past the point of no return, what came before it stands: {standing}"
             error = ApplicationError(
                 message, details, type=FailureType.ROLLBACK_INCOMPLETE, non_retryable=True
@@ -98,7 +98,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, Failed):
         return error.failure
     if isinstance(error, CallFailed):
-        return error.record
+        return error.call_failure
     if isinstance(error, ApplicationError):
         return Failure(step="", type=error.type or "ApplicationError", message=trim(error.message))
     if isinstance(error, FailureError):

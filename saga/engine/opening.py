@@ -11,12 +11,12 @@ from ..history_format import RESOLVE
 from ..limits.budget import Budget
 from ..record.board import board
 from ..record.board_markdown import markdown
-from ..record.task_record import Book
-from ..spec.snapshot import Question, Snapshot
+from ..record.task_record import TaskRecord
+from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.handlers import serve_query
 
 
-async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> Snapshot:
+async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolve") -> Snapshot:
     """Settles spec and catalog in one local activity.
 
     Raises:
@@ -40,9 +40,9 @@ async def take_snapshot(question: Question, *, activity_id: str = "resolve") -> 
     return Snapshot.model_validate(answer)
 
 
-def open_book(task: str, goal: str = "", budget: Budget | None = None) -> Book:
-    """Opens the book of this workflow and serves it as the query ``board``."""
-    book = Book(
+def open_record(task: str, goal: str = "", budget: Budget | None = None) -> TaskRecord:
+    """Opens the record of this workflow and serves it as the query ``board``."""
+    record = TaskRecord(
         task=task,
         task_id=workflow.info().workflow_id,
         goal=goal,
@@ -50,11 +50,11 @@ def open_book(task: str, goal: str = "", budget: Budget | None = None) -> Book:
         now=workflow.now,
         changed=lambda changed: workflow.set_current_details(markdown(changed)),
     )
-    serve_query("board", lambda: board(book))
+    serve_query("board", lambda: board(record))
 
     def count_reset(seed: int) -> None:
-        book.resets += 1
+        record.resets += 1
 
     # Called once for each reset, at the same place of the history in every replay.
     workflow.register_random_seed_callback(count_reset)
-    return book
+    return record

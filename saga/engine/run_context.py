@@ -5,72 +5,69 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from temporalio import workflow
 
-from ..agents.agent_runner import Conversations
+from ..agents.agent_runner import AgentRunner
 from ..agents.long_conversation import LongConversations
-from ..agents.model_caller import ModelCalls
+from ..agents.model_caller import ModelCaller
 from ..calls.caller import Caller
 from ..calls.headers import PARENT
-from ..calls.pivot import PivotCalls
-from ..calls.reset_gate import Resets
+from ..calls.pivot import PivotCaller
+from ..calls.reset_gate import ResetGate
 from ..calls.rollback import Rollback
-from ..children.child_caller import ChildCalls
-from ..children.child_questions import ChildWaits
-from ..people.questions import People
+from ..children.child_caller import ChildCaller
+from ..children.child_questions import ChildQuestions
+from ..people.questions import Questions
 from ..record.status import Status
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
-from ..verification.verifier import Verification
+from ..verification.verifier import Verifier
 from .events import Events
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunContext:
     """The parts of one running task.
 
     Attributes:
-        book: Everything the task remembers.
+        record: Everything the task remembers.
         status: Shows where it is.
         input: The task's input; None where it comes from a workflow of one's own.
         catalog: The only catalog that it uses.
         caller: Makes its calls.
         rollback: Undoes them.
-        people: Asks people.
-        resets: Notices resets.
+        questions: Asks people.
+        reset_gate: Notices resets.
         events: What happens outside.
         pivots: Calls its pivot.
         models: Asks its models.
         children: Runs its child workflows.
-        conversations: Runs its model agents.
-        verification: Checks its outputs.
+        agents: Runs its model agents.
+        verifier: Checks its outputs.
     """
 
-    book: Book
+    record: TaskRecord
     status: Status
     input: Any
     catalog: Catalog
     caller: Caller
     rollback: Rollback
-    people: People
-    resets: Resets
+    questions: Questions
+    reset_gate: ResetGate
     events: Events
-    pivots: PivotCalls
-    models: ModelCalls
-    children: ChildCalls
-    conversations: Conversations
-    verification: Verification
+    pivots: PivotCaller
+    models: ModelCaller
+    children: ChildCaller
+    agents: AgentRunner
+    verifier: Verifier
 
     @classmethod
     def assemble(
         cls,
-        book: Book,
+        record: TaskRecord,
         snapshot: Snapshot,
         task_input: Any = None,
         *,
@@ -80,7 +77,7 @@ class Parts:
         """Puts the parts of the running workflow together.
 
         Args:
-            book: Everything the task remembers.
+            record: Everything the task remembers.
             snapshot: The only spec and catalog that it uses.
             task_input: See the attributes.
             sequential: Undo strictly one by one.
@@ -89,16 +86,16 @@ class Parts:
         catalog = snapshot.catalog
         parent = PARENT.get()
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
-        book.compensations = {**catalog.compensations, **book.compensations}
-        status = Status(book, search_attributes=snapshot.search_attributes)
-        people = People(book, status)
-        resets = Resets(book, people, snapshot.run_id)
-        caller = Caller(book, root_key, resets)
-        rollback = Rollback(book, caller, status, sequential=sequential, give_up=give_up)
-        models = ModelCalls(book, caller)
-        children = ChildCalls(book, root_key, caller.outgoing, ChildWaits(book, status))
+        record.compensations = {**catalog.compensations, **record.compensations}
+        status = Status(record, search_attributes=snapshot.search_attributes)
+        questions = Questions(record, status)
+        reset_gate = ResetGate(record, questions, snapshot.run_id)
+        caller = Caller(record, root_key, reset_gate)
+        rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
+        models = ModelCaller(record, caller)
+        children = ChildCaller(record, root_key, caller.outgoing, ChildQuestions(record, status))
         long = LongConversations(
-            book,
+            record,
             models,
             children,
             catalog,
@@ -106,30 +103,30 @@ class Parts:
             give_up=give_up,
             search_attributes=snapshot.search_attributes,
         )
-        parts = cls(
-            book=book,
+        context = cls(
+            record=record,
             status=status,
             input=task_input,
             catalog=catalog,
             caller=caller,
             rollback=rollback,
-            people=people,
-            resets=resets,
-            events=Events(book),
-            pivots=PivotCalls(book, caller, people),
+            questions=questions,
+            reset_gate=reset_gate,
+            events=Events(record),
+            pivots=PivotCaller(record, caller, questions),
             models=models,
             children=children,
-            conversations=Conversations(book, caller, rollback, models, catalog, root_key, long),
-            verification=Verification(book, caller, models, catalog),
+            agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long),
+            verifier=Verifier(record, caller, models, catalog),
         )
         opened = OPENED.get()
         if opened is not None:
-            opened.append(parts)
-        return parts
+            opened.append(context)
+        return context
 
 
-OPENED: ContextVar[list[Parts] | None] = ContextVar("counterstep_opened", default=None)
-"""The parts of each saga that the running workflow has opened."""
+OPENED: ContextVar[list[RunContext] | None] = ContextVar("counterstep_opened", default=None)
+"""The context of each saga that the running workflow has opened."""
 
 OPENING: ContextVar[list[object] | None] = ContextVar("counterstep_opening", default=None)
 """The saga that the running workflow is about to open, if any."""

@@ -13,17 +13,17 @@ from ..calls.headers import PARENT
 from ..errors import FailureType
 from ..names import nearest
 from ..record.task_state import TaskState
-from ..spec.snapshot import Question
+from ..spec.snapshot import SnapshotRequest
 from ..temporal.task_marker import mark_as_task
 from .continue_as_new import read_carried
 from .engine import Engine
 from .lifecycle import failure_of
-from .opening import open_book, take_snapshot
+from .opening import open_record, take_snapshot
 
 _KEYS = ("task", "spec", "input")
 
 
-def read_request(arguments: Sequence[RawValue]) -> Question:
+def read_request(arguments: Sequence[RawValue]) -> SnapshotRequest:
     """Reads the input of ``AgentTask``.
 
     Raises:
@@ -40,20 +40,22 @@ def read_request(arguments: Sequence[RawValue]) -> Question:
         raise _refused("say exactly one of task and spec")
     if task is not None and not isinstance(task, str):
         raise _refused("task must be the name of a registered task")
-    return Question(task=task, spec=spec, input=request.get("input", {}))
+    return SnapshotRequest(task=task, spec=spec, input=request.get("input", {}))
 
 
-def read_registered(task: str, args: Sequence[RawValue]) -> Question:
+def read_registered(task: str, args: Sequence[RawValue]) -> SnapshotRequest:
     """Reads the arguments of a registered task.
 
     Raises:
         ApplicationError: There is more than one, or it is not JSON; nothing has run.
     """
     value = _only_argument(task, args)
-    return Question(task=task, input={} if value is None else value)
+    return SnapshotRequest(task=task, input={} if value is None else value)
 
 
-async def run_task(arguments: Sequence[RawValue], read: Callable[[Sequence[RawValue]], Question]) -> Any:
+async def run_task(
+    arguments: Sequence[RawValue], read: Callable[[Sequence[RawValue]], SnapshotRequest]
+) -> Any:
     """Runs a task to its end.
 
     Args:
@@ -88,20 +90,20 @@ def _is_continued(arguments: Sequence[RawValue]) -> bool:
 def _restored(arguments: Sequence[RawValue]) -> Engine:
     converter = workflow.payload_converter()
     task, entries = read_carried([converter.from_payload(argument.payload) for argument in arguments])
-    book = open_book(task.snapshot.task)
-    task.fill(book, entries)
-    return Engine(book, task.snapshot, task.input, task.deadline)
+    record = open_record(task.snapshot.task)
+    task.fill(record, entries)
+    return Engine(record, task.snapshot, task.input, task.deadline)
 
 
-async def _begun(question: Question) -> Engine:
-    book = open_book(question.task or _name_in(question.spec))
+async def _begun(question: SnapshotRequest) -> Engine:
+    record = open_record(question.task or _name_in(question.spec))
     try:
         snapshot = await take_snapshot(question)
     except ApplicationError as error:
-        book.blame(failure_of(error))
-        book.enter(TaskState.ROLLED_BACK)
+        record.blame(failure_of(error))
+        record.enter(TaskState.ROLLED_BACK)
         raise
-    return Engine(book, snapshot, question.input)
+    return Engine(record, snapshot, question.input)
 
 
 def _only_argument(task: str, args: Sequence[RawValue]) -> Any:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..agents.agent_runner import Outcome
+from ..agents.agent_runner import AgentOutcome
 from ..agents.assignment import Assignment
 from ..agents.model_caller import MODEL_RETRY
 from ..calls.call import Call, as_json
-from ..children.child_call import Child
+from ..children.child_call import ChildCall
 from ..effect import Effect
 from ..errors import ExpressionError, FailureType
 from ..expressions.template import render
@@ -24,7 +24,7 @@ from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
-from .run_context import Parts
+from .run_context import RunContext
 from .step_wait import StepWait
 
 
@@ -32,11 +32,11 @@ class Surroundings(Protocol):
     """The graph that a step runs in.
 
     Attributes:
-        parts: What the task is run with.
+        context: What the task is run with.
         prefix: Path of the group around it, with a slash at the end; empty for none.
     """
 
-    parts: Parts
+    context: RunContext
     prefix: str
 
     def name_of(self, step_id: str) -> str:
@@ -68,7 +68,7 @@ class Surroundings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class StepItem:
     """One run of a step: the only one, or one item of its `for_each`.
 
     Attributes:
@@ -82,18 +82,18 @@ class Item:
     scope: StopScope
 
 
-class StepCall:
+class StepAttempt:
     """Makes the attempts of one step."""
 
     def __init__(self, run: Surroundings, step: Step) -> None:
         """Args: run: the graph that the step belongs to."""
         self._run = run
-        self._parts = run.parts
-        self._book = run.parts.book
+        self._context = run.context
+        self._record = run.context.record
         self._step = step
         self._name = run.name_of(step.id)
 
-    async def attempt(self, item: Item) -> Any:
+    async def attempt(self, item: StepItem) -> Any:
         """Does the step once.
 
         Returns:
@@ -112,11 +112,11 @@ class StepCall:
             return await self._wait(item)
         return await self._call_and_verify(item, self._target(item))
 
-    async def fall_back(self, item: Item, agent: str) -> Any:
+    async def fall_back(self, item: StepItem, agent: str) -> Any:
         """Lets another agent do the step, with the same input; returns and raises as `attempt`."""
         return await self._call_and_verify(item, self._entry(agent))
 
-    def fault_of(self, item: Item) -> Check:
+    def fault_of(self, item: StepItem) -> Check:
         """Returns what says why a value cannot be the output of the step, or None."""
         if self._step.agent is None and self._step.tool is None:
             return fits({})
@@ -125,7 +125,7 @@ class StepCall:
         except (Failed, ExpressionError):
             return fits({})  # whom it would have called is what has failed
 
-    async def check_supplied(self, item: Item, output: Any, author: str) -> None:
+    async def check_supplied(self, item: StepItem, output: Any, author: str) -> None:
         """Has an output checked that a person has supplied; raises as `attempt`."""
         try:
             value = (
@@ -133,14 +133,14 @@ class StepCall:
             )
         except ExpressionError:
             value = None  # what the step would have been given is what has failed
-        await self._verify(item, self._book.next_round(item.path), output, value, {}, author, None)
+        await self._verify(item, self._record.next_round(item.path), output, value, {}, author, None)
 
     # --- groups
 
-    async def _group(self, item: Item) -> Any:
+    async def _group(self, item: StepItem) -> Any:
         group = self._step.group
         assert group is not None
-        round_ = self._book.next_round(item.path)
+        round_ = self._record.next_round(item.path)
         inner = await self._run.run_inside(
             self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
         )
@@ -152,60 +152,60 @@ class StepCall:
 
     # --- waits
 
-    async def _wait(self, item: Item) -> Any:
-        step, waiting = self._step, StepWait(self._parts, self._name, item.path)
+    async def _wait(self, item: StepItem) -> Any:
+        step, waiting = self._step, StepWait(self._context, self._name, item.path)
         if step.approve is not None:
-            self._book.wait_step(self._name)
+            self._record.wait_step(self._name)
             output = await waiting.approval(step.approve, item.variables, item.scope)
         else:
             assert step.wait is not None
             output = await waiting.wait(step.wait, item.variables, item.scope)
-        await self._verify(item, self._book.next_round(item.path), output, None, {}, "", None)
+        await self._verify(item, self._record.next_round(item.path), output, None, {}, "", None)
         return output
 
     # --- child workflows
 
-    async def _child(self, item: Item, type_: str) -> Any:
+    async def _child(self, item: StepItem, type_: str) -> Any:
         step = self._step
         value = render(step.input, item.variables, "input")
-        effects = effects_of(step, self._parts.catalog)
-        child = Child(
+        effects = effects_of(step, self._context.catalog)
+        child = ChildCall(
             step=self._name,
             path=item.path,
-            round=self._book.next_round(item.path),
+            round=self._record.next_round(item.path),
             workflow=type_,
             input=value,
             depends_on=self._run.entries_before(step.id),
             effect=Effect.PIVOT if Effect.PIVOT in effects else Effect.COMPENSATABLE,
             timeout=step.timeout,
             task_queue=step.task_queue,
-            ends_undone=type_ in self._parts.catalog.tasks,
+            ends_undone=type_ in self._context.catalog.tasks,
         )
         if child.effect is Effect.PIVOT:
             await self._verify(item, child.round, value, value, {}, type_, None)
             await self._run.before_pivot()
             return await self._child_pivot(child, item)
-        output = await self._parts.children.call(child, item.scope)
+        output = await self._context.children.call(child, item.scope)
         await self._verify(item, child.round, output, value, {}, type_, None)
         return output
 
-    async def _child_pivot(self, child: Child, item: Item) -> Any:
+    async def _child_pivot(self, child: ChildCall, item: StepItem) -> Any:
         try:
-            return await self._parts.children.call(child, item.scope)
+            return await self._context.children.call(child, item.scope)
         except Failed as failed:
-            if failed.certainly_nothing:
+            if failed.not_applied:
                 raise
             # It may have passed its pivot before it failed or was ended.
-            action, output = await self._parts.pivots.ask(self._name, child.workflow, failed, {})
+            action, output = await self._context.pivots.ask(self._name, child.workflow, failed, {})
             if action == "not_applied":
                 raise
-        self._book.commit(self._name)
+        self._record.commit(self._name)
         item.scope.seal()
         return output
 
     # --- agents and tools
 
-    def _target(self, item: Item) -> AgentEntry | ToolEntry:
+    def _target(self, item: StepItem) -> AgentEntry | ToolEntry:
         name = render(self._step.target, item.variables, self._step.kind)
         if self._step.one_of and name not in self._step.one_of:
             known = ", ".join(self._step.one_of)
@@ -214,7 +214,7 @@ class StepCall:
         return self._entry(str(name))
 
     def _entry(self, name: str) -> AgentEntry | ToolEntry:
-        catalog = self._parts.catalog
+        catalog = self._context.catalog
         known: Mapping[str, AgentEntry | ToolEntry] = catalog.agents if self._step.agent else catalog.tools
         entry = known.get(name) or catalog.agents.get(name)
         if entry is None:
@@ -222,27 +222,27 @@ class StepCall:
             raise Failed(Failure(step=self._name, type=FailureType.UNKNOWN_NAME, message=message))
         return entry
 
-    async def _call_and_verify(self, item: Item, target: AgentEntry | ToolEntry) -> Any:
+    async def _call_and_verify(self, item: StepItem, target: AgentEntry | ToolEntry) -> Any:
         value = render(self._step.input, item.variables, "input")
-        round_ = self._book.next_round(item.path)
+        round_ = self._record.next_round(item.path)
         if self._effect(target) is Effect.PIVOT:
             return await self._pivot(item, target, value, round_)
         if isinstance(target, AgentEntry) and not target.python:
             outcome = await self._converse(item, target, value, round_)
         else:
             call = self._call(item, target, value, round_)
-            outcome = Outcome(output=as_json(await self._parts.caller.call(call, item.scope)))
+            outcome = AgentOutcome(output=as_json(await self._context.caller.call(call, item.scope)))
         await self._verify(item, round_, outcome.output, value, target.output_schema, target.name, outcome)
         return outcome.output
 
-    async def _pivot(self, item: Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
+    async def _pivot(self, item: StepItem, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
         """Passes the point of no return: whatever could say no is asked before."""
         await self._verify(item, round_, value, value, {}, target.name, None)
         await self._run.before_pivot()
         call = self._call(item, target, value, round_)
-        return await self._parts.pivots.call(call, target, item.scope)
+        return await self._context.pivots.call(call, target, item.scope)
 
-    async def _converse(self, item: Item, agent: AgentEntry, value: Any, round_: int) -> Outcome:
+    async def _converse(self, item: StepItem, agent: AgentEntry, value: Any, round_: int) -> AgentOutcome:
         job = Assignment(
             step=self._name,
             path=item.path,
@@ -254,12 +254,12 @@ class StepCall:
             task_queue=self._step.task_queue,
             feedback=tuple(told["message"] for told in item.variables["feedback"]),
         )
-        return await self._parts.conversations.run(agent, job, item.scope, self._step.timeout)
+        return await self._context.agents.run(agent, job, item.scope, self._step.timeout)
 
     def _effect(self, target: AgentEntry | ToolEntry) -> Effect:
         return self._step.effect or (Effect.COMPENSATABLE if self._step.compensate else target.effect)
 
-    def _call(self, item: Item, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Call:
+    def _call(self, item: StepItem, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Call:
         step = self._step
         by_name = not isinstance(target, AgentEntry) or not target.whole_input
         return Call(
@@ -284,13 +284,13 @@ class StepCall:
 
     async def _verify(
         self,
-        item: Item,
+        item: StepItem,
         round_: int,
         output: Any,
         value: Any,
         schema: Mapping[str, Any],
         author: str,
-        outcome: Outcome | None,
+        outcome: AgentOutcome | None,
     ) -> None:
         claim = Claim(
             step=self._name,
@@ -298,9 +298,9 @@ class StepCall:
             round=round_,
             schema=schema,
             subject=Subject(
-                task_id=self._book.task_id,
-                goal=self._book.goal,
-                task=self._parts.input,
+                task_id=self._record.task_id,
+                goal=self._record.goal,
+                task=self._context.input,
                 step=self._name,
                 author=author,
                 input=value,
@@ -311,4 +311,4 @@ class StepCall:
             scope={**item.variables, "output": output, "input": value},
             authors=frozenset(outcome.models) if outcome else frozenset(),
         )
-        await self._parts.verification.verify(claim, self._step.validate_, item.scope)
+        await self._context.verifier.verify(claim, self._step.validate_, item.scope)

@@ -8,7 +8,7 @@ from typing import Any
 from ..effect import Effect
 from ..errors import ExpressionError, FailureType
 from ..expressions.expression import compile_expression
-from ..failure import Again, Failed, Failure, Stopped
+from ..failure import Failed, Failure, RetryFromStep, Stopped
 from ..people.questions import Check
 from ..people.updates import Decide
 from ..record.step_record import StepState
@@ -17,7 +17,7 @@ from ..spec.failure_policy import Fallback, OnTrouble, RetryFrom
 from ..spec.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
-from .step_attempt import Item, StepCall, Surroundings
+from .step_attempt import StepAttempt, StepItem, Surroundings
 
 _NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 
@@ -29,12 +29,12 @@ class StepRun:
         """Args: run: the graph that the step belongs to. scope: what the step is stopped with."""
         self._run = run
         self._scope = scope
-        self._parts = run.parts
-        self._book = run.parts.book
+        self._context = run.context
+        self._record = run.context.record
         self._step = step
         self._name = run.name_of(step.id)
         self._path = f"{run.prefix}{step.id}"
-        self._calls = StepCall(run, step)
+        self._calls = StepAttempt(run, step)
 
     async def run(self) -> None:
         """Runs the step and records how it ended.
@@ -47,30 +47,30 @@ class StepRun:
         try:
             state, output = await self._all_items()
         except Failed as failed:
-            self._book.end_step(self._name, _state_of(failed), error=str(failed.failure.message))
+            self._record.end_step(self._name, _state_of(failed), error=str(failed.failure.message))
             raise
-        self._book.end_step(self._name, state, output)
+        self._record.end_step(self._name, state, output)
 
     # --- items
 
     def _variables(self) -> dict[str, Any]:
         found = self._run.variables()
-        return {**found, "feedback": self._book.feedback.get(self._name) or found["feedback"]}
+        return {**found, "feedback": self._record.feedback.get(self._name) or found["feedback"]}
 
     async def _all_items(self) -> tuple[StepState, Any]:
         step = self._step
         if step.for_each is None:
-            return await self._item(Item(self._path, self._variables(), self._scope))
+            return await self._item(StepItem(self._path, self._variables(), self._scope))
         while True:
             try:
                 items = self._items(step.for_each)
                 break
             except ExpressionError as error:
                 failed = self._expression_failed(error)
-                if not self._book.committed:
+                if not self._record.committed:
                     raise failed from None
             answer = await self._ask(
-                Item(self._path, self._variables(), self._scope), failed, {"retry": None, "skip": None}
+                StepItem(self._path, self._variables(), self._scope), failed, {"retry": None, "skip": None}
             )
             if answer.action == "skip":
                 return StepState.SKIPPED, None
@@ -96,7 +96,7 @@ class StepRun:
             variables = {**self._variables(), "item": value, "index": index}
             async with gate:
                 try:
-                    return (await self._item(Item(f"{self._path}[{index}]", variables, scope)))[1]
+                    return (await self._item(StepItem(f"{self._path}[{index}]", variables, scope)))[1]
                 except Failed as error:
                     scope.stop(f"item {index} of {self._step.id} failed: {error}")
                     raise
@@ -112,7 +112,7 @@ class StepRun:
 
     # --- attempts, and what follows a failure
 
-    async def _item(self, item: Item) -> tuple[StepState, Any]:
+    async def _item(self, item: StepItem) -> tuple[StepState, Any]:
         """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
         item.scope.check(self._name)
         fallback: str | None = None
@@ -129,7 +129,7 @@ class StepRun:
             await self._take_back(item, failed)
             fallback = None
             if isinstance(policy, RetryFrom):
-                raise Again(failed, policy.retry_from)
+                raise RetryFromStep(failed, policy.retry_from)
             if isinstance(policy, Fallback):
                 self._note(f"falls back to {policy.fallback}", failed)
                 fallback = policy.fallback
@@ -141,18 +141,18 @@ class StepRun:
             if decided is not None:
                 return decided
 
-    async def _attempt(self, item: Item, fallback: str | None) -> tuple[StepState, Any]:
+    async def _attempt(self, item: StepItem, fallback: str | None) -> tuple[StepState, Any]:
         if fallback is not None:
-            self._book.start_step(self._name)
+            self._record.start_step(self._name)
             return StepState.COMPLETED, await self._calls.fall_back(item, fallback)
         if self._step.when is not None and not _truth("when", self._step.when, item.variables):
             return StepState.SKIPPED, None
-        await self._parts.resets.pass_gate(self._name, item.scope)  # before a round is counted
-        self._book.start_step(self._name)
+        await self._context.reset_gate.pass_gate(self._name, item.scope)  # before a round is counted
+        self._record.start_step(self._name)
         self._require(item)
         return StepState.COMPLETED, await self._calls.attempt(item)
 
-    def _require(self, item: Item) -> None:
+    def _require(self, item: StepItem) -> None:
         """Raises `Failed` where the world is not, or no longer, what the step was meant for."""
         source = self._step.precondition
         if source is None or _truth("precondition", source, item.variables):
@@ -160,35 +160,35 @@ class StepRun:
         failure = Failure(
             step=self._name, type=FailureType.PRECONDITION, message=f"the precondition {source!r} is false"
         )
-        raise Failed(failure, certainly_nothing=True)
+        raise Failed(failure, not_applied=True)
 
     def _policy(self, failed: Failed, *, fell_back: bool) -> OnTrouble:
         rejected = failed.failure.type == FailureType.REJECTED
         policy = self._step.on_rejection if rejected else self._step.on_failure
         if fell_back:
             policy = "rollback"
-        if isinstance(policy, RetryFrom) and self._book.reruns.get(self._name, 0) >= policy.rounds:
+        if isinstance(policy, RetryFrom) and self._record.reruns.get(self._name, 0) >= policy.rounds:
             policy = policy.then
-        if self._book.committed and not isinstance(policy, Fallback) and policy != "skip":
+        if self._record.committed and not isinstance(policy, Fallback) and policy != "skip":
             return "escalate"  # nothing can be undone any more: a person decides
         return "rollback" if failed.failure.type in _NO_WAY_ON else policy
 
     def _expression_failed(self, error: ExpressionError) -> Failed:
         return Failed(Failure(step=self._name, type=FailureType.EXPRESSION, message=str(error)))
 
-    async def _take_back(self, item: Item, failed: Failed) -> None:
-        entries = self._run.entries_under(item.path) - self._book.protected
-        if not await self._parts.rollback.run(str(failed.failure), within=entries, scope=item.scope):
+    async def _take_back(self, item: StepItem, failed: Failed) -> None:
+        entries = self._run.entries_under(item.path) - self._record.protected
+        if not await self._context.rollback.run(str(failed.failure), within=entries, scope=item.scope):
             raise failed
 
     # --- people
 
-    async def _escalate(self, item: Item, failed: Failed) -> tuple[StepState, Any] | None:
+    async def _escalate(self, item: StepItem, failed: Failed) -> tuple[StepState, Any] | None:
         """Asks a person what is to become of the step; None for another attempt."""
         actions: dict[str, Check | None] = {"retry": None, "skip": None, "supply": self._calls.fault_of(item)}
-        if not self._book.committed:
+        if not self._record.committed:
             actions["rollback"] = None
-        elif Effect.PIVOT in effects_of(self._step, self._parts.catalog):
+        elif Effect.PIVOT in effects_of(self._step, self._context.catalog):
             del actions["retry"]  # its pivot was applied, and is not to be applied again
         while True:
             answer = await self._ask(item, failed, actions)
@@ -208,15 +208,15 @@ class StepRun:
             else:
                 return StepState.COMPLETED, answer.value
 
-    async def _ask(self, item: Item, failed: Failed, actions: dict[str, Check | None]) -> Decide:
-        self._book.wait_step(self._name)
+    async def _ask(self, item: StepItem, failed: Failed, actions: dict[str, Check | None]) -> Decide:
+        self._record.wait_step(self._name)
         name = item.path if "[" in item.path else self._name
         ask = f"{failed.failure}; what now?"
-        people = self._parts.people
-        return await people.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
+        questions = self._context.questions
+        return await questions.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
 
     def _note(self, what: str, failed: Failed) -> None:
-        self._book.note("counterstep", what, self._name, str(failed.failure))
+        self._record.note("counterstep", what, self._name, str(failed.failure))
 
 
 def _truth(key: str, source: str, variables: dict[str, Any]) -> bool:

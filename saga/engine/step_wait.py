@@ -14,15 +14,15 @@ from ..people.questions import Check
 from ..people.updates import Decide
 from ..spec.waiting import Approve, Wait
 from ..temporal.stop_scope import StopScope
-from .run_context import Parts
+from .run_context import RunContext
 
 
 class StepWait:
     """The wait of one step."""
 
-    def __init__(self, parts: Parts, name: str, path: str) -> None:
+    def __init__(self, context: RunContext, name: str, path: str) -> None:
         """Args: name: what the board calls the step. path: of this item of it."""
-        self._parts = parts
+        self._context = context
         self._name = name
         self._asked = path if "[" in path else name
 
@@ -43,7 +43,7 @@ class StepWait:
         actions: dict[str, Check | None] = dict.fromkeys(approve.choices or ("approve", "reject"))
         if not approve.choices:
             actions["edit"] = _anything
-        answer = await self._parts.people.ask(
+        answer = await self._context.questions.ask(
             self._asked,
             "approve",
             str(ask),
@@ -68,7 +68,7 @@ class StepWait:
             Failed: The event has not come in time (type ``Timeout``).
             Stopped: The scope was stopped.
         """
-        self._parts.book.wait_step(self._name)
+        self._context.record.wait_step(self._name)
         if wait.event is None:
             assert wait.time is not None
             try:
@@ -80,7 +80,7 @@ class StepWait:
             scope.check(self._name)
         assert wait.event is not None
         name = str(render(wait.event, variables, "wait.event"))
-        event = await self._parts.events.until(name, wait.where, variables, scope, wait.deadline)
+        event = await self._context.events.until(name, wait.where, variables, scope, wait.deadline)
         if event is not None:
             return event["payload"]
         scope.check(self._name)
@@ -90,7 +90,7 @@ class StepWait:
 
     def _failed(self, type_: FailureType, message: str) -> Failed:
         failure = Failure(step=self._name, type=type_, message=message)
-        return Failed(failure, certainly_nothing=True)
+        return Failed(failure, not_applied=True)
 
 
 def _why(answer: Decide) -> str:

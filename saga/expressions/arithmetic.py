@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .cost_limits import MAX_ITEMS
-from .json_values import Refused, kind, whole
+from .json_values import OperationRefused, kind, whole
 
 MAX_TEXT = 4_000_000
 """Characters of a text that an expression may put together; of a list as many items as loops may visit."""
@@ -31,9 +31,9 @@ def calculate(operators: str, *operands: Any) -> Any:
         try:
             total = _apply(operator, total, operand)
         except ZeroDivisionError:
-            raise Refused("division by zero") from None
+            raise OperationRefused("division by zero") from None
         except ArithmeticError:
-            raise Refused(f"the result of {operator} is out of range") from None
+            raise OperationRefused(f"the result of {operator} is out of range") from None
     return whole(total)
 
 
@@ -46,7 +46,7 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
     if operator == "+" and type(left) is type(right) and isinstance(left, str | bytes | list):
         most, what = (MAX_ITEMS, "items") if isinstance(left, list) else (MAX_TEXT, "characters")
         if len(left) + len(right) > most:
-            raise Refused(f"the result of + has more than {most} {what}")
+            raise OperationRefused(f"the result of + has more than {most} {what}")
         return left + right
     if operator in "+-" and isinstance(right, timedelta) and isinstance(left, datetime | timedelta):
         return left + right if operator == "+" else left - right
@@ -56,7 +56,7 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
         return left - right
     mixed = operator == "+" and {kind(left), kind(right)} == {"text", "a number"}
     hint = "; string() makes text of a number" if mixed else ""
-    raise Refused(f"{kind(left)} {operator} {kind(right)} is not defined{hint}")
+    raise OperationRefused(f"{kind(left)} {operator} {kind(right)} is not defined{hint}")
 
 
 def _is_number(value: Any) -> bool:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .json_values import Refused, kind
-from .parsed import Body, Path
+from .json_values import OperationRefused, kind
+from .parsed import LoopBody, Path
 
 MAX_ITEMS = 10_000
 """Items that all loops of one evaluation may visit: a workflow that thinks for 2 s is taken for dead."""
@@ -23,7 +23,7 @@ class Loops:
     expression in a workflow must give the same answer when it is replayed.
     """
 
-    def __init__(self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[Body]) -> None:
+    def __init__(self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[LoopBody]) -> None:
         """Args: weigh: returns the characters of values. bodies: of the loops."""
         self._weigh = weigh
         self._bodies = bodies
@@ -42,10 +42,10 @@ class Loops:
             Refused: It is neither, or the loops of this evaluation visit too many items, or copy too much.
         """
         if not isinstance(value, list | dict):
-            raise Refused(f"{kind(value)} is neither a list nor a map")
+            raise OperationRefused(f"{kind(value)} is neither a list nor a map")
         self._items += len(value)
         if self._items > MAX_ITEMS:
-            raise Refused(f"its loops visit more than {MAX_ITEMS} items")
+            raise OperationRefused(f"its loops visit more than {MAX_ITEMS} items")
         body = self._bodies[loop]
         if body.items:
             self._heaviest[loop] = max(map(weight, value), default=0)
@@ -69,9 +69,9 @@ def joined(parts: list[list[Any]]) -> list[Any]:
 
 
 def check_copied(characters: int) -> None:
-    """Raises `Refused` where an evaluation would copy too much."""
+    """Raises `OperationRefused` where an evaluation would copy too much."""
     if characters > MAX_COPIED:
-        raise Refused(f"it would copy values of more than {MAX_COPIED // 1_000_000} MB altogether")
+        raise OperationRefused(f"it would copy values of more than {MAX_COPIED // 1_000_000} MB altogether")
 
 
 def weight(value: Any) -> int:

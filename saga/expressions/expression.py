@@ -17,7 +17,7 @@ from ..errors import ExpressionError
 from .arithmetic import calculate
 from .cel import cel
 from .cost_limits import Loops, check_copied, joined, weight
-from .json_values import Refused, for_cel, from_cel, kind, size
+from .json_values import OperationRefused, for_cel, from_cel, kind, size
 from .parsed import Path
 from .rewriter import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, read
 from .tokens import OPEN, tokenize
@@ -99,7 +99,7 @@ class Expression:
                 check_copied(weights.of(self._reading.reads))
             context = cel.Context(self._variables(scope), functions)
             value = from_cel(self._program.execute(context))
-        except Refused as error:
+        except OperationRefused as error:
             raise ExpressionError(f"{_short(self.source)}: {error}") from None
         except _LIBRARY_ERRORS as error:
             raise self._explain(error, scope) from None

@@ -22,14 +22,14 @@ _KINDS = {
 }
 
 
-class Refused(Exception):
+class OperationRefused(Exception):
     """Values that do not fit an operation; the message is for the user."""
 
 
 def size(value: Any) -> int:
-    """Counts characters, bytes, items or keys; raises `Refused` for what has no size."""
+    """Counts characters, bytes, items or keys; raises `OperationRefused` for what has no size."""
     if not isinstance(value, str | bytes | list | dict):
-        raise Refused(f"{kind(value)} has no size")
+        raise OperationRefused(f"{kind(value)} has no size")
     return len(value)
 
 
@@ -47,13 +47,13 @@ def for_cel(value: Any, depth: int = 0) -> Any:
         Refused: It is nested too deeply, or has a number that CEL would change.
     """
     if depth > MAX_DEPTH:
-        raise Refused(f"a value is nested more than {MAX_DEPTH} levels deep")
+        raise OperationRefused(f"a value is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, Mapping):
         return {key: for_cel(part, depth + 1) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [for_cel(part, depth + 1) for part in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**63 and not _is_exact(value):
-        raise Refused("a whole number in it has too many digits to be kept")
+        raise OperationRefused("a whole number in it has too many digits to be kept")
     return whole(value)
 
 
@@ -74,19 +74,19 @@ def from_cel(value: Any) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise Refused("the result is not a finite number")
+            raise OperationRefused("the result is not a finite number")
         return whole(value)
     if isinstance(value, list):
         return [from_cel(part) for part in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
-            raise Refused("a map of the result has a key that is not text")
+            raise OperationRefused("a map of the result has a key that is not text")
         return {key: from_cel(value[key]) for key in sorted(value)}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):
         return whole(value.total_seconds())
-    raise Refused(f"the result is {kind(value)}, which is no JSON value")
+    raise OperationRefused(f"the result is {kind(value)}, which is no JSON value")
 
 
 def kind(value: Any) -> str:

@@ -28,7 +28,7 @@ class Path(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class LoopBody:
     """What a loop does with each item.
 
     Attributes:
@@ -41,7 +41,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedExpression:
     """What an expression is made of.
 
     Attributes:
@@ -53,7 +53,7 @@ class Reading:
             is on the way to a value each time it is read.
         whole: The path, where the expression is nothing but one.
         says_null: Whether ``null`` stands in it.
-        reads: As those of a `Body`, of the whole expression.
+        reads: As those of a `LoopBody`, of the whole expression.
         bodies: Of its loops, by the number that the rewritten source gives them.
     """
 
@@ -65,4 +65,4 @@ class Reading:
     whole: Path | None
     says_null: bool
     reads: tuple[Path, ...]
-    bodies: tuple[Body, ...]
+    bodies: tuple[LoopBody, ...]

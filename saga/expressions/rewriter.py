@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..errors import ExpressionError
 from ..names import nearest
 from .cel import cel
-from .parsed import Body, Path, Reading
+from .parsed import LoopBody, ParsedExpression, Path
 from .tokens import Token
 
 SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback", "event")
@@ -44,7 +44,7 @@ _METHODS = frozenset(
 _LITERALS = frozenset({"true", "false", "null"})
 
 
-def read(tokens: Sequence[Token]) -> Reading:
+def read(tokens: Sequence[Token]) -> ParsedExpression:
     """Reads an expression that CEL's parser has accepted.
 
     Raises:
@@ -52,7 +52,7 @@ def read(tokens: Sequence[Token]) -> Reading:
     """
     reader = _Reader(tokens)
     source = reader.expression()
-    return Reading(
+    return ParsedExpression(
         source=source,
         paths=tuple(dict.fromkeys(reader.paths)),
         needed=tuple(dict.fromkeys(reader.needed)),
@@ -74,7 +74,7 @@ class _Reader:
         self.plain: list[Path] = []
         self.variables: dict[Path, str] = {}
         self.reads: list[Path] = []
-        self.bodies: dict[int, Body] = {}
+        self.bodies: dict[int, LoopBody] = {}
         self.last_span: tuple[int, int] | None = None
         self._tokens = tokens
         self._at = 0
@@ -247,7 +247,7 @@ class _Reader:
         read, items = len(self.reads), len(self._items)
         body = self._list(")")
         self._bound.pop()
-        self.bodies[loop] = Body(tuple(self.reads[read:]), tuple(self._items[items:]))
+        self.bodies[loop] = LoopBody(tuple(self.reads[read:]), tuple(self._items[items:]))
         inner = f"{name}({variable}, {', '.join(body)})"
         if name not in _GATHERING:
             return f"{target}.{EACH}({loop}).{inner}"

@@ -30,7 +30,7 @@ class Answering(Protocol[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class CallTarget:
     """One thing that can be called.
 
     Attributes:
@@ -81,7 +81,7 @@ class Action:
         return output if type_ is Any or isinstance(type_, dict) else _adapter(type_).validate_python(output)
 
 
-def read_action(target: Any, catalog: Catalog) -> Action:
+def read_action(target: Any, catalog: Catalog) -> CallTarget:
     """Finds out what is to be called.
 
     Args:
@@ -97,12 +97,12 @@ def read_action(target: Any, catalog: Catalog) -> Action:
         if entry is None and not isinstance(target, str):
             known = [*catalog.tools, *catalog.agents]
             raise DefinitionError(f"this worker does not offer {name!r}{nearest(name, known)}")
-        return Action(name, entry, target)
+        return CallTarget(name, entry, target)
     definition = activity._Definition.from_callable(target) if callable(target) else None
     if definition is None or definition.name is None:
         what = getattr(target, "name", getattr(target, "__name__", target))
         raise DefinitionError(f"{what!r} is no tool or agent of a bundle, and no activity")
-    return Action(definition.name, None, target)
+    return CallTarget(definition.name, None, target)
 
 
 @lru_cache(maxsize=1024)

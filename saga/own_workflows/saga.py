@@ -13,18 +13,18 @@ from temporalio import workflow
 
 from ..effect import Effect
 from ..engine.lifecycle import Lifecycle, failure_of
-from ..engine.opening import open_book, take_snapshot
-from ..engine.run_context import OPENED, OPENING, Parts
+from ..engine.opening import open_record, take_snapshot
+from ..engine.run_context import OPENED, OPENING, RunContext
 from ..errors import DefinitionError, FailureType
 from ..failure import CallFailed, Failed, Failure, Stopped
 from ..limits.budget import Budget
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_state import ENDED
-from ..spec.snapshot import Question
+from ..spec.snapshot import SnapshotRequest
 from ..temporal.cancel_watch import CancelWatch
 from ..temporal.stop_scope import StopScope
 from ..temporal.task_marker import free_name, mark_as_task
-from .call_target import Action, Answering, read_action
+from .call_target import Answering, CallTarget, read_action
 from .saga_calls import SagaCalls, activity_type, validation_of
 
 T = TypeVar("T")
@@ -75,8 +75,8 @@ class Saga:
             await self._open()
         finally:
             opening.remove(self)
-        self._calls = SagaCalls(self._parts)
-        self._life = Lifecycle(self._parts)
+        self._calls = SagaCalls(self._context)
+        self._life = Lifecycle(self._context)
         self._life.begin()
         return self
 
@@ -132,9 +132,9 @@ class Saga:
             DefinitionError: The arguments do not fit, or a plain activity says neither `undo` nor `effect`.
             asyncio.CancelledError: The workflow was cancelled; the call has ended.
         """
-        found = read_action(action, self._parts.catalog)
+        found = read_action(action, self._context.catalog)
         name = free_name(step or found.name.rpartition(".")[2])
-        checks = [validation_of(item, self._parts.catalog) for item in validate]
+        checks = [validation_of(item, self._context.catalog) for item in validate]
         scope = _SCOPE.get() or self._scope
         self._calls.guard(name, _effect_of(found, effect))
         self._calls.add(name, found)
@@ -188,16 +188,16 @@ class Saga:
 
     async def _open(self) -> None:
         name = workflow.info().workflow_type
-        self._book: Book = open_book(name, self._goal, self._budget)
-        snapshot = await take_snapshot(Question(), activity_id=free_name("resolve"))
-        self._parts = Parts.assemble(
-            self._book, snapshot, sequential=self._order == "sequential", give_up=self._give_up
+        self._record: TaskRecord = open_record(name, self._goal, self._budget)
+        snapshot = await take_snapshot(SnapshotRequest(), activity_id=free_name("resolve"))
+        self._context = RunContext.assemble(
+            self._record, snapshot, sequential=self._order == "sequential", give_up=self._give_up
         )
 
     @staticmethod
     def _expect_no_other(opening: Sequence[object]) -> None:
         """Refuses a saga while another one is open: only one can answer the workflow's updates."""
-        if opening or any(parts.book.state not in ENDED for parts in OPENED.get() or []):
+        if opening or any(context.record.state not in ENDED for context in OPENED.get() or []):
             raise DefinitionError(
                 "a saga is open in this workflow already: make the calls with that; another may be opened "
                 "once it has ended, or in a child workflow"
@@ -223,7 +223,7 @@ class Saga:
         finally:
             if task.done():
                 del self._running[task]
-        if _is_cancelled() and not self._book.committed:
+        if _is_cancelled() and not self._record.committed:
             raise asyncio.CancelledError("the workflow was cancelled")
         return result
 
@@ -233,9 +233,9 @@ class Saga:
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
-                if task.done() or not (_is_cancelled() and self._book.committed):
+                if task.done() or not (_is_cancelled() and self._record.committed):
                     raise
-                self._book.note("counterstep", "a cancel comes too late, past the point of no return")
+                self._record.note("counterstep", "a cancel comes too late, past the point of no return")
 
     # --- the end
 
@@ -245,21 +245,21 @@ class Saga:
             self._scope.stop(str(error) or type(error).__name__)
         await self._drain()
         failure = None if error is None else failure_of(error)
-        if error is None and (self._book.committed or not _is_cancelled()):
+        if error is None and (self._record.committed or not _is_cancelled()):
             # What the workflow has turned its back on is undone; the rest stays.
             left = self._calls.left_behind()
             reason = "the workflow went on without it"
-            if not await self._parts.rollback.run(reason, within=left):
+            if not await self._context.rollback.run(reason, within=left):
                 message = "a call that was given up stays"
                 failure = Failure(step="", type=FailureType.ABANDONED, message=message)
-            elif self._book.committed or not _is_cancelled():
+            elif self._record.committed or not _is_cancelled():
                 self._life.complete()
                 return None
         cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
         if cancelled or failure is None:
             failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
-        if self._book.committed:
-            self._book.blame(failure)
+        if self._record.committed:
+            self._record.blame(failure)
             return self._life.ended(cancelled=False, cause=error)
         await self._life.undo(failure)
         return self._life.ended(cancelled=cancelled, cause=error)
@@ -273,7 +273,7 @@ class Saga:
                     task.exception()
 
 
-def _effect_of(action: Action, effect: Effect | None) -> Effect:
+def _effect_of(action: CallTarget, effect: Effect | None) -> Effect:
     return action.entry.effect if action.entry is not None else effect or Effect.COMPENSATABLE
 
 

@@ -8,39 +8,39 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from ..agents.agent_runner import Assignment, Outcome
+from ..agents.agent_runner import AgentOutcome, Assignment
 from ..calls.call import Call, as_json
 from ..effect import Effect
-from ..engine.run_context import Parts
+from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
 from ..failure import Failed, Stopped
 from ..ledger.ledger import Entry
 from ..names import NAME_ATTRIBUTE
-from ..record.step_record import Progress, StepState
+from ..record.step_record import StepRecord, StepState
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.retry import DEFAULT_TIMEOUT
 from ..spec.validation import Validation
 from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
-from .call_target import Action, read_action
+from .call_target import CallTarget, read_action
 
 
 class SagaCalls:
     """Makes, checks and records the calls of one saga."""
 
-    def __init__(self, parts: Parts) -> None:
-        """Args: parts: what the saga is run with."""
-        self._parts = parts
-        self._book = parts.book
+    def __init__(self, context: RunContext) -> None:
+        """Args: context: what the saga is run with."""
+        self._context = context
+        self._record = context.record
         self._done: frozenset[str] = frozenset()
         self._given_up: set[str] = set()
         self._under_way: set[str] = set()
         self._pivot: str | None = None
 
-    def add(self, name: str, action: Action) -> None:
+    def add(self, name: str, action: CallTarget) -> None:
         """Puts a call on the board."""
-        self._book.add_step(name, Progress(_kind(action), action.name))
+        self._record.add_step(name, StepRecord(_kind(action), action.name))
 
     def guard(self, name: str, effect: Effect) -> None:
         """Refuses a call around the point of no return.
@@ -58,7 +58,7 @@ class SagaCalls:
             raise DefinitionError(f"{name!r} can be undone, and the pivot {self._pivot!r} comes before it")
 
     async def registered(
-        self, action: Action, name: str, value: Any, checks: Sequence[Validation], scope: StopScope
+        self, action: CallTarget, name: str, value: Any, checks: Sequence[Validation], scope: StopScope
     ) -> Any:
         """Calls a tool or agent of a bundle.
 
@@ -79,10 +79,10 @@ class SagaCalls:
         entry = action.entry
         assert entry is not None
 
-        async def make() -> Outcome:
+        async def make() -> AgentOutcome:
             if isinstance(entry, AgentEntry) and not entry.python:
                 job = Assignment(name, name, 1, value, self._done, entry.compensate)
-                return await self._parts.conversations.run(entry, job, scope)
+                return await self._context.agents.run(entry, job, scope)
             by_name = not isinstance(entry, AgentEntry) or not entry.whole_input
             call = Call(
                 step=name,
@@ -99,15 +99,15 @@ class SagaCalls:
                 summary=name,
             )
             if entry.effect is Effect.PIVOT:
-                return Outcome(output=await self._parts.pivots.call(call, entry, scope))
-            return Outcome(output=as_json(await self._parts.caller.call(call, scope)))
+                return AgentOutcome(output=await self._context.pivots.call(call, entry, scope))
+            return AgentOutcome(output=as_json(await self._context.caller.call(call, scope)))
 
         outcome = await self._checked(name, action, value, entry.output_schema, checks, scope, make)
         return action.typed(outcome.output)
 
     async def plain(
         self,
-        action: Action,
+        action: CallTarget,
         name: str,
         args: tuple[Any, ...],
         options: Mapping[str, Any],
@@ -154,12 +154,12 @@ class SagaCalls:
         )
         raw: RawValue | None = None
 
-        async def make() -> Outcome:
+        async def make() -> AgentOutcome:
             nonlocal raw
             if call.effect is Effect.PIVOT:
-                return Outcome(output=await self._parts.pivots.call(call, None, scope))
-            raw = await self._parts.caller.call(call, scope)
-            return Outcome(output=as_json(raw))
+                return AgentOutcome(output=await self._context.pivots.call(call, None, scope))
+            raw = await self._context.caller.call(call, scope)
+            return AgentOutcome(output=as_json(raw))
 
         outcome = await self._checked(name, action, call.input, {}, checks, scope, make)
         if raw is None:
@@ -176,26 +176,27 @@ class SagaCalls:
 
         def is_left(entry: Entry) -> bool:
             return (
-                entry.step in self._given_up or self._book.steps[entry.step].state is not StepState.COMPLETED
+                entry.step in self._given_up
+                or self._record.steps[entry.step].state is not StepState.COMPLETED
             )
 
-        return self._book.ledger.of(is_left) - self._book.protected
+        return self._record.ledger.of(is_left) - self._record.protected
 
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
-        return self._book.ledger.of(lambda entry: entry.step == name)
+        return self._record.ledger.of(lambda entry: entry.step == name)
 
     async def _checked(
         self,
         name: str,
-        action: Action,
+        action: CallTarget,
         value: Any,
         schema: Mapping[str, Any],
         checks: Sequence[Validation],
         scope: StopScope,
-        make: Callable[[], Awaitable[Outcome]],
-    ) -> Outcome:
-        self._book.start_step(name)
+        make: Callable[[], Awaitable[AgentOutcome]],
+    ) -> AgentOutcome:
+        self._record.start_step(name)
         self._under_way.add(name)
         try:
             if name == self._pivot:
@@ -204,18 +205,18 @@ class SagaCalls:
             else:
                 outcome = await make()
                 claim = self._claim(name, action, value, schema, outcome)
-                await self._parts.verification.verify(claim, checks, scope)
+                await self._context.verifier.verify(claim, checks, scope)
         except Stopped as stopped:
-            self._book.end_step(name, StepState.CANCELLED, error=stopped.failure.message)
+            self._record.end_step(name, StepState.CANCELLED, error=stopped.failure.message)
             raise
         except Failed as failed:
             rejected = failed.failure.type == FailureType.REJECTED
             state = StepState.REJECTED if rejected else StepState.FAILED
-            self._book.end_step(name, state, error=failed.failure.message)
+            self._record.end_step(name, state, error=failed.failure.message)
             if not scope.stopped:
                 # At once: the workflow may catch the failure and go another way.
                 reason = str(failed.failure)
-                await self._parts.rollback.run(reason, within=self.entries(name), scope=scope)
+                await self._context.rollback.run(reason, within=self.entries(name), scope=scope)
             if name == self._pivot:
                 self._pivot = None
             raise
@@ -223,11 +224,11 @@ class SagaCalls:
             self._under_way.discard(name)
         if name not in self._given_up:
             self._done |= self.entries(name)
-        self._book.end_step(name, StepState.COMPLETED, outcome.output)
+        self._record.end_step(name, StepState.COMPLETED, outcome.output)
         return outcome
 
     async def _before_pivot(
-        self, name: str, action: Action, value: Any, checks: Sequence[Validation], scope: StopScope
+        self, name: str, action: CallTarget, value: Any, checks: Sequence[Validation], scope: StopScope
     ) -> None:
         """Lets everything else settle, and has the pivot's own checks look at its arguments."""
         await workflow.wait_condition(
@@ -237,15 +238,15 @@ class SagaCalls:
         if name in self._given_up:
             self._pivot = None
             raise Stopped(name, "the workflow went on without it")
-        claim = self._claim(name, action, value, {}, Outcome(output=value))
-        await self._parts.verification.verify(claim, checks, scope)
+        claim = self._claim(name, action, value, {}, AgentOutcome(output=value))
+        await self._context.verifier.verify(claim, checks, scope)
 
     def _claim(
-        self, name: str, action: Action, value: Any, schema: Mapping[str, Any], outcome: Outcome
+        self, name: str, action: CallTarget, value: Any, schema: Mapping[str, Any], outcome: AgentOutcome
     ) -> Claim:
         subject = Subject(
-            task_id=self._book.task_id,
-            goal=self._book.goal,
+            task_id=self._record.task_id,
+            goal=self._record.goal,
             step=name,
             author=action.name,
             input=value,
@@ -283,7 +284,7 @@ def validation_of(item: Any, catalog: Catalog) -> Validation:
     raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
 
 
-def _kind(action: Action) -> str:
+def _kind(action: CallTarget) -> str:
     if action.entry is None:
         return "activity"
     return "agent" if isinstance(action.entry, AgentEntry) else "tool"

@@ -12,7 +12,7 @@ from temporalio import workflow
 from ..names import nearest
 from ..record.status import Status
 from ..record.step_record import StepState
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.json_schema import check_input
 from ..temporal.handlers import serve_update, settle
@@ -37,7 +37,7 @@ _UNDO_ACTIONS = ("retry", "skip", "done")
 
 
 @dataclass(slots=True)
-class Question:
+class StepQuestion:
     """What one step asks.
 
     Attributes:
@@ -61,17 +61,17 @@ class Question:
     answer: Decide | None = None
 
 
-class People:
+class Questions:
     """Asks people, and takes their answers from the updates ``resolve`` and ``decide``."""
 
-    def __init__(self, book: Book, status: Status) -> None:
+    def __init__(self, record: TaskRecord, status: Status) -> None:
         """Serves both updates from now on."""
-        self._book = book
+        self._record = record
         self._status = status
-        self._asked: dict[str, Question] = {}
+        self._asked: dict[str, StepQuestion] = {}
         serve_update("resolve", self._resolve, self._check_resolve)
         serve_update("decide", self._decide, self._check_decide)
-        book.waiting_for = self.waiting_for
+        record.waiting_for = self.waiting_for
 
     async def ask(
         self,
@@ -105,9 +105,9 @@ class People:
         Raises:
             Stopped: The scope was stopped first.
         """
-        question = Question(step, kind, ask, actions, workflow.now(), state, show)
+        question = StepQuestion(step, kind, ask, actions, workflow.now(), state, show)
         self._asked[step] = question
-        self._book.note("counterstep", f"asks a person: {kind}", step, ask)
+        self._record.note("counterstep", f"asks a person: {kind}", step, ask)
         self._status.hold(state, step)
         try:
             await workflow.wait_condition(
@@ -119,7 +119,7 @@ class People:
             question.answer = Decide(
                 step=step, action=default, by="counterstep", note="nobody has answered in time"
             )
-            self._book.note("counterstep", f"decides: {default}", step, question.answer.note)
+            self._record.note("counterstep", f"decides: {default}", step, question.answer.note)
         if question.answer is None:
             del self._asked[step]
         self._status.release(state, step)
@@ -143,7 +143,7 @@ class People:
             }
             for q in open_
         ]
-        if self._book.state is not TaskState.NEEDS_ATTENTION:
+        if self._record.state is not TaskState.NEEDS_ATTENTION:
             return asked
         return asked + [
             {
@@ -154,7 +154,7 @@ class People:
                 "since": since.isoformat(),
                 "update": "resolve",
             }
-            for entry, since in self._book.all_stuck()
+            for entry, since in self._record.all_stuck()
         ]
 
     # --- resolve
@@ -164,7 +164,7 @@ class People:
         if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
             self._check_answer(message.step, message.action, message.value)
             return
-        if not self._book.stuck(message.step):
+        if not self._record.stuck(message.step):
             raise refused(self._why_not_stuck(message.step))
         if message.action not in _UNDO_ACTIONS:
             raise refused(f"the undo of {message.step!r} is stuck; say one of {', '.join(_UNDO_ACTIONS)}")
@@ -178,24 +178,24 @@ class People:
         if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
             return self._take(Decide.model_validate(message.model_dump()))
         change = {
-            "retry": self._book.retry_undo,
-            "done": self._book.done_by_hand,
-            "skip": self._book.skip_undo,
+            "retry": self._record.retry_undo,
+            "done": self._record.done_by_hand,
+            "skip": self._record.skip_undo,
         }[message.action]
-        undos = [entry.id for entry in self._book.stuck(message.step)]
+        undos = [entry.id for entry in self._record.stuck(message.step)]
         for entry_id in undos:
-            self._book.note(message.by, f"resolve: {message.action}", message.step, message.note)
+            self._record.note(message.by, f"resolve: {message.action}", message.step, message.note)
             change(entry_id)
         return {"step": message.step, "action": message.action, "undos": undos}
 
     def _why_not_stuck(self, name: str) -> str:
-        entries = [entry for entry in self._book.ledger if name in (entry.step, entry.id)]
+        entries = [entry for entry in self._record.ledger if name in (entry.step, entry.id)]
         if entries:
             states = ", ".join(dict.fromkeys(entry.state.value for entry in entries))
             return f"no undo of {name!r} is stuck: {states}"
-        if name in self._book.steps:
+        if name in self._record.steps:
             return f"the step {name!r} has nothing to undo"
-        return f"there is no step {name!r}{nearest(name, self._book.steps)}"
+        return f"there is no step {name!r}{nearest(name, self._record.steps)}"
 
     # --- decide
 
@@ -212,7 +212,7 @@ class People:
 
     def _take(self, message: Decide) -> dict[str, Any]:
         self._asked[message.step].answer = message
-        self._book.note(message.by, f"decides: {message.action}", message.step, message.note)
+        self._record.note(message.by, f"decides: {message.action}", message.step, message.note)
         return {"step": message.step, "action": message.action}
 
     def _is_asked(self, step: str, state: TaskState) -> bool:
@@ -237,11 +237,11 @@ class People:
         if question is not None:
             return f"{step!r} needs attention; answer it with the update resolve"
         open_ = [name for name, asked in self._asked.items() if asked.answer is None]
-        if step not in self._book.steps and step not in open_:
-            return f"there is no step {step!r}{nearest(step, [*self._book.steps, *open_])}"
-        state = self._book.steps[step].state if step in self._book.steps else StepState.PENDING
+        if step not in self._record.steps and step not in open_:
+            return f"there is no step {step!r}{nearest(step, [*self._record.steps, *open_])}"
+        state = self._record.steps[step].state if step in self._record.steps else StepState.PENDING
         return f"{step!r} waits for nobody: it is {state.value}"
 
 
-def _update_of(question: Question) -> str:
+def _update_of(question: StepQuestion) -> str:
     return "resolve" if question.state is TaskState.NEEDS_ATTENTION else "decide"

@@ -1,4 +1,4 @@
-"""The whole state of a task as one value, derived from its book, as JSON and as Markdown."""
+"""The whole state of a task as one value, derived from its record, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..history_format import RECOVER_CHILD
 from ..ledger.carry_over import direct
 from ..ledger.ledger import Entry
-from .step_record import Progress
+from .step_record import StepRecord
 
 if TYPE_CHECKING:
-    from .task_record import Book
+    from .task_record import TaskRecord
 
 
 MAX_OUTPUT = 50_000
@@ -21,7 +21,7 @@ MAX_OUTPUTS = 1_000_000
 """Bytes of one output, and of all, on the board: the answer to a query has to fit into one message."""
 
 
-def board(book: Book) -> dict[str, Any]:
+def board(record: TaskRecord) -> dict[str, Any]:
     """Derives the board.
 
     Returns:
@@ -31,24 +31,24 @@ def board(book: Book) -> dict[str, Any]:
         operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
     """
-    room = MAX_OUTPUTS // max(1, len(book.steps))
-    known = {entry_id: position for position, entry_id in enumerate(book.ledger.entries)}
+    room = MAX_OUTPUTS // max(1, len(record.steps))
+    known = {entry_id: position for position, entry_id in enumerate(record.ledger.entries)}
     return {
-        "task": book.task,
-        "task_id": book.task_id,
-        "state": book.state.value,
-        "goal": book.goal,
-        "steps": {name: _step(progress, room) for name, progress in book.steps.items()},
-        "ledger": [_entry(entry, direct(entry, known, book.ledger)) for entry in book.ledger],
-        "usage": book.usage.report(),
-        "budget": book.budget.model_dump(mode="json"),
-        "waiting_for": book.waiting_for(),
-        "failure": book.failure.model_dump(mode="json") if book.failure else None,
-        "log": list(book.log),
+        "task": record.task,
+        "task_id": record.task_id,
+        "state": record.state.value,
+        "goal": record.goal,
+        "steps": {name: _step(progress, room) for name, progress in record.steps.items()},
+        "ledger": [_entry(entry, direct(entry, known, record.ledger)) for entry in record.ledger],
+        "usage": record.usage.report(),
+        "budget": record.budget.model_dump(mode="json"),
+        "waiting_for": record.waiting_for(),
+        "failure": record.failure.model_dump(mode="json") if record.failure else None,
+        "log": list(record.log),
     }
 
 
-def _step(progress: Progress, room: int) -> dict[str, Any]:
+def _step(progress: StepRecord, room: int) -> dict[str, Any]:
     call = {progress.kind: progress.target} if progress.kind != "group" else {"group": True}
     return {
         "state": progress.state.value,

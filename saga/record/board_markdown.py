@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ledger.ledger import Entry
-from .step_record import Progress, StepState
+from .step_record import StepRecord, StepState
 
 if TYPE_CHECKING:
-    from .task_record import Book
+    from .task_record import TaskRecord
 
 MAX_LINES = 200
 """Steps, and undos, that the Web UI shows: it passes the whole text around as an address."""
@@ -29,19 +29,19 @@ _MARKS = {
 }
 
 
-def markdown(book: Book) -> str:
+def markdown(record: TaskRecord) -> str:
     """Renders the board for the Web UI's task details: in lists, for it shows tables without any space."""
-    parts = [f"**{_line(book.task)}**: {book.state.value}", _line(book.goal)]
-    asked = [_asked(question, book.task_id) for question in book.waiting_for()]
+    parts = [f"**{_line(record.task)}**: {record.state.value}", _line(record.goal)]
+    asked = [_asked(question, record.task_id) for question in record.waiting_for()]
     parts += _section("Waits for an answer", asked)
-    parts += _section("Steps", [_progress(name, progress) for name, progress in book.steps.items()])
-    ended = {entry_id: None for entry_id in book.undo_order}
-    begun = [entry.id for entry in book.ledger if entry.attempts and entry.id not in ended]
-    undos = [_undo(book.ledger[entry_id]) for entry_id in (*ended, *begun)]
+    parts += _section("Steps", [_progress(name, progress) for name, progress in record.steps.items()])
+    ended = {entry_id: None for entry_id in record.undo_order}
+    begun = [entry.id for entry in record.ledger if entry.attempts and entry.id not in ended]
+    undos = [_undo(record.ledger[entry_id]) for entry_id in (*ended, *begun)]
     parts += _section("Undos, in their order", undos)
-    if book.failure:
-        parts.append(f"**First failure:** {_line(str(book.failure))}")
-    usage = book.usage
+    if record.failure:
+        parts.append(f"**First failure:** {_line(str(record.failure))}")
+    usage = record.usage
     spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"
     if usage.unpriced_calls:
         models = ", ".join(usage.unpriced_models)
@@ -66,7 +66,7 @@ def _asked(question: Mapping[str, Any], task_id: str) -> str:
     return f"**{_line(step)}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
 
 
-def _progress(name: str, progress: Progress) -> str:
+def _progress(name: str, progress: StepRecord) -> str:
     by = f", by {progress.target}" if progress.target else ""
     return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}"
 

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from .search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
-from .task_record import Book
+from .task_record import TaskRecord
 from .task_state import TaskState
 
 
@@ -21,17 +21,17 @@ class Status:
         waits_changed: Called when somebody has begun, or ended, to wait for a person.
     """
 
-    def __init__(self, book: Book, *, search_attributes: bool) -> None:
+    def __init__(self, record: TaskRecord, *, search_attributes: bool) -> None:
         """Args: search_attributes: whether the namespace knows ours."""
         self.phase = TaskState.RUNNING
         self.waits_changed: Callable[[], None] = lambda: None
-        self._book = book
+        self._record = record
         self._search_attributes = search_attributes
         self._waits: list[tuple[TaskState, str]] = []
 
     def begin(self) -> None:
         """Shows the task as running."""
-        self._show(TaskState.RUNNING, SAGA_TASK.value_set(self._book.task))
+        self._show(TaskState.RUNNING, SAGA_TASK.value_set(self._record.task))
 
     def enter(self, phase: TaskState, step: str = "") -> None:
         """Shows the next phase.
@@ -44,7 +44,7 @@ class Status:
         if phase is TaskState.COMPENSATING:
             self._show(phase, *([SAGA_STEP.value_set(step)] if step else []))
         else:
-            self._show(phase, SAGA_COST.value_set(round(self._book.usage.usd, 6)))
+            self._show(phase, SAGA_COST.value_set(round(self._record.usage.usd, 6)))
 
     def hold(self, state: TaskState, step: str) -> None:
         """Shows that `step` waits for a person, until `release` is called with the same."""
@@ -59,13 +59,13 @@ class Status:
     def _update(self) -> None:
         waits = sorted(self._waits, key=lambda wait: wait[0] is not TaskState.NEEDS_ATTENTION)
         state, step = waits[0] if waits else (self.phase, "")
-        if state is not self._book.state:
+        if state is not self._record.state:
             self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
         else:
-            self._book.refresh()
+            self._record.refresh()
         self.waits_changed()
 
     def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
-        self._book.enter(state)
+        self._record.enter(state)
         if self._search_attributes:
             workflow.upsert_search_attributes([SAGA_STATE.value_set(state.value), *also])

@@ -25,7 +25,7 @@ class StepState(StrEnum):
 
 
 @dataclass(slots=True)
-class Progress:
+class StepRecord:
     """One step's progress; only the `Book` changes it.
 
     Attributes:

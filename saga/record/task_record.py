@@ -14,14 +14,14 @@ from ..limits.budget import Budget
 from ..limits.usage import CallUsage, Usage
 from ..spec.catalog import CompensationEntry
 from ..verdict import Verdict
-from .step_record import Progress, StepState
+from .step_record import StepRecord, StepState
 from .task_state import TaskState
 
 MAX_LOG = 1000
 """Lines of the log that are kept; the oldest go first."""
 
 
-class Book:
+class TaskRecord:
     """The record of one task.
 
     Attributes:
@@ -44,7 +44,7 @@ class Book:
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
         protected: The entries of the ledger from before the pivot.
-        resets: How often the running workflow was reset since the book was opened.
+        resets: How often the running workflow was reset since the record was opened.
         waiting_for: Returns what people are asked, as JSON.
     """
 
@@ -56,9 +56,9 @@ class Book:
         goal: str,
         budget: Budget,
         now: Callable[[], datetime],
-        changed: Callable[[Book], None],
+        changed: Callable[[TaskRecord], None],
     ) -> None:
-        """Opens the book.
+        """Opens the record.
 
         Args:
             task: The task's name.
@@ -76,7 +76,7 @@ class Book:
         self.ledger = Ledger()
         self.usage = Usage()
         self.failure: Failure | None = None
-        self.steps: dict[str, Progress] = {}
+        self.steps: dict[str, StepRecord] = {}
         self.log: list[dict[str, Any]] = []
         self.undo_order: list[str] = []
         self.compensations: dict[str, CompensationEntry] = {}
@@ -135,7 +135,7 @@ class Book:
 
     # --- steps
 
-    def add_step(self, step_id: str, progress: Progress) -> None:
+    def add_step(self, step_id: str, progress: StepRecord) -> None:
         """Adds a step that has not started."""
         self.steps[step_id] = progress
 
@@ -204,7 +204,7 @@ class Book:
             self.note("counterstep", "over budget, past the point of no return", step_id, reason)
         elif reason is not None:
             failure = Failure(step=step_id, type=FailureType.BUDGET_EXCEEDED, message=reason)
-            raise Failed(failure, certainly_nothing=True)
+            raise Failed(failure, not_applied=True)
         self._model_calls_under_way += 1
 
     def release_model_call(self) -> None:

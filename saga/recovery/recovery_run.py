@@ -10,16 +10,16 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from ..engine.lifecycle import Lifecycle
-from ..engine.opening import open_book, take_snapshot
-from ..engine.run_context import Parts
+from ..engine.opening import open_record, take_snapshot
+from ..engine.run_context import RunContext
 from ..failure import Failure
 from ..history_format import READ_LEFTOVERS
 from ..record.board import board
-from ..record.step_record import Progress, StepState
-from ..record.task_record import Book
-from ..spec.snapshot import Question
+from ..record.step_record import StepRecord, StepState
+from ..record.task_record import TaskRecord
+from ..spec.snapshot import SnapshotRequest
 from ..temporal.cancel_watch import CancelWatch
-from .request import Recovered, RecoveryPage, RecoveryRequest
+from .request import EffectToUndo, RecoveryPage, RecoveryRequest
 
 _LONGEST_READ = timedelta(minutes=10)
 _READ_HEARTBEAT = timedelta(seconds=30)
@@ -46,10 +46,10 @@ async def run_recovery(argument: RawValue) -> dict[str, Any]:
         request = RecoveryRequest(workflow_id=workflow_id, run_id=run_id)
     else:
         request = RecoveryRequest.model_validate(value)
-    return await CancelWatch().outlast(Recovery(request).run(), lambda: None)
+    return await CancelWatch().outlast(RecoveryRun(request).run(), lambda: None)
 
 
-class Recovery:
+class RecoveryRun:
     """One recovery."""
 
     def __init__(self, request: RecoveryRequest) -> None:
@@ -58,35 +58,38 @@ class Recovery:
 
     async def run(self) -> dict[str, Any]:
         """See `run_recovery`."""
-        book = open_book("?")
+        record = open_record("?")
         # Compensations are told of the task, people of the recovery: it is what they may have to answer.
-        book.task_id, own_id = self._request.workflow_id, book.task_id
-        workflow.set_query_handler("board", lambda: {**board(book), "task_id": own_id})
-        snapshot = await take_snapshot(Question())
+        record.task_id, own_id = self._request.workflow_id, record.task_id
+        workflow.set_query_handler("board", lambda: {**board(record), "task_id": own_id})
+        snapshot = await take_snapshot(SnapshotRequest())
         page = await self._read()
-        book.task, book.goal = page.task, f"Undo what {self._request.workflow_id} has left behind."
-        parts = Parts.assemble(book, snapshot, sequential=page.sequential)
-        life = Lifecycle(parts)
+        record.task, record.goal = page.task, f"Undo what {self._request.workflow_id} has left behind."
+        context = RunContext.assemble(record, snapshot, sequential=page.sequential)
+        life = Lifecycle(context)
         life.begin()
         while True:
-            await self._undo(page, book, life)
+            await self._undo(page, record, life)
             if not page.more:
                 break
             # Before something is skipped, because that decides how this ends.
-            if workflow.info().is_continue_as_new_suggested() and not book.remaining():
-                await self._continue(book)
+            if workflow.info().is_continue_as_new_suggested() and not record.remaining():
+                await self._continue(record)
             page = await self._read()
-        if book.remaining():
+        if record.remaining():
             raise life.ended(cancelled=False, cause=None)
         life.complete()
-        return {"undone": [*self._request.undone, *book.undone_steps()], "not_undone": list(page.left_alone)}
+        return {
+            "undone": [*self._request.undone, *record.undone_steps()],
+            "not_undone": list(page.left_alone),
+        }
 
-    async def _undo(self, page: RecoveryPage, book: Book, life: Lifecycle) -> None:
+    async def _undo(self, page: RecoveryPage, record: TaskRecord, life: Lifecycle) -> None:
         for position, item in enumerate(page.entries):
-            _show(item, book)
-            book.arm(item.entry(page.entries[:position]))
+            _show(item, record)
+            record.arm(item.entry(page.entries[:position]))
             if item.may_land_until is None:
-                book.settle(item.id, item.output)
+                record.settle(item.id, item.output)
         landing = [item for item in page.entries if item.may_land_until is not None]
         last = max((item.may_land_until for item in landing if item.may_land_until), default=None)
         wait = None if last is None else last + _MARGIN - workflow.now()
@@ -94,7 +97,7 @@ class Recovery:
             steps = ", ".join(dict.fromkeys(item.step for item in landing))
             await workflow.sleep(wait, summary=f"calls that were under way may still land: {steps}"[:200])
         for item in landing:
-            book.settle(item.id, item.output)
+            record.settle(item.id, item.output)
         type_, message = page.ending
         await life.undo(Failure(step="", type=type_, message=message))
 
@@ -115,19 +118,19 @@ class Recovery:
             raise
         return RecoveryPage.model_validate(page)
 
-    async def _continue(self, book: Book) -> None:
+    async def _continue(self, record: TaskRecord) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)
-        undone = (*self._request.undone, *book.undone_steps())
+        undone = (*self._request.undone, *record.undone_steps())
         request = self._request.model_copy(update={"undone": undone})
         workflow.continue_as_new(request.model_dump(mode="json"))
 
 
-def _show(item: Recovered, book: Book) -> None:
+def _show(item: EffectToUndo, record: TaskRecord) -> None:
     """Puts the step of an effect on the board: of an agent and its tool calls the agent, which came first."""
-    if item.step in book.steps:
+    if item.step in record.steps:
         return
-    progress = Progress(item.kind, item.action)
+    progress = StepRecord(item.kind, item.action)
     progress.state = StepState.COMPLETED if item.is_known else StepState.FAILED
     progress.started, progress.finished = item.started, item.ended
     progress.error = None if item.is_known else "nobody knows whether it happened"
-    book.add_step(item.step, progress)
+    record.add_step(item.step, progress)

@@ -68,7 +68,7 @@ class RecoveryRequest(BaseModel):
     undone: tuple[str, ...] = ()
 
 
-class Recovered(BaseModel):
+class EffectToUndo(BaseModel):
     """One effect that has to be undone.
 
     Attributes:
@@ -104,7 +104,7 @@ class Recovered(BaseModel):
     origin: str = ""
     depends_on: tuple[str, ...] = ()
 
-    def entry(self, older: Sequence[Recovered]) -> Entry:
+    def entry(self, older: Sequence[EffectToUndo]) -> Entry:
         """Returns the entry of the ledger, which depends on whatever of `older` it may have built on."""
         return Entry(
             id=self.id,
@@ -117,7 +117,7 @@ class Recovered(BaseModel):
             task_queue=self.task_queue,
         )
 
-    def _may_build_on(self, other: Recovered) -> bool:
+    def _may_build_on(self, other: EffectToUndo) -> bool:
         """What had not ended when this began cannot have fed it, unless it was the agent that called it."""
         if self.origin and self.origin == other.origin:
             return other.id in self.depends_on
@@ -143,6 +143,6 @@ class RecoveryPage(BaseModel):
     task: str
     ending: tuple[str, str]
     sequential: bool
-    entries: tuple[Recovered, ...]
+    entries: tuple[EffectToUndo, ...]
     more: bool
     left_alone: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from .failure_policy import Fallback, RetryFrom
 from .graph import Graph, Place, every_step, places, targets, validation_places
 from .json_schema import check_input, check_part, check_schema, fields_of, resolve
 from .pivot_rules import child_cycle, pivot_faults
-from .references import Readable, Room
+from .references import ReadScope, ReferenceCheck
 from .task_spec import Step, TaskSpec
 from .validation import Validation
 
@@ -48,20 +48,20 @@ class _Checker:
     def __init__(self, spec: TaskSpec, catalog: Catalog) -> None:
         self._spec = spec
         self._catalog = catalog
-        self._readable = Readable(spec, catalog)
+        self._readable = ReferenceCheck(spec, catalog)
         self._first_path: dict[str, str] = {}
 
     def faults(self) -> Iterator[Fault]:
         spec = self._spec
         yield from check_schema(spec.input, "input")
-        room = Room({step.id: step for step in spec.steps})
+        room = ReadScope({step.id: step for step in spec.steps})
         yield from self._steps(spec.steps, "steps", room)
         for path, source in expressions(spec.output, "output"):
             yield from self._readable.faults(Place(path, source, "once"), "", room, None)
         yield from self._validations(spec.validate_, "", room, None, list(every_step(spec.steps)))
         yield from pivot_faults(spec, self._catalog)
 
-    def _steps(self, steps: Sequence[Step], path: str, room: Room) -> Iterator[Fault]:
+    def _steps(self, steps: Sequence[Step], path: str, room: ReadScope) -> Iterator[Fault]:
         for index, step in enumerate(steps):
             here = f"{path}[{index}]"
             first = self._first_path.setdefault(step.id, here)
@@ -74,7 +74,7 @@ class _Checker:
         for cycle in Graph(steps).cycles():
             yield Fault(path, f"these steps wait for each other: {' -> '.join(cycle)}")
 
-    def _needs(self, step: Step, siblings: Sequence[Step], here: str, room: Room) -> Iterator[Fault]:
+    def _needs(self, step: Step, siblings: Sequence[Step], here: str, room: ReadScope) -> Iterator[Fault]:
         known = [other.id for other in siblings if other.id != step.id]
         for index, name in enumerate(step.needs):
             where = f"{here}.needs[{index}]"
@@ -86,7 +86,7 @@ class _Checker:
             elif name not in known:
                 yield Fault(where, f"there is no step {name!r} to wait for{nearest(name, known)}")
 
-    def _step(self, step: Step, here: str, room: Room, siblings: Sequence[Step]) -> Iterator[Fault]:
+    def _step(self, step: Step, here: str, room: ReadScope, siblings: Sequence[Step]) -> Iterator[Fault]:
         for place in places(step):
             if place.scope != "rule":
                 yield from self._readable.faults(place, here, room, step)
@@ -212,7 +212,12 @@ class _Checker:
         return f"there is no agent {name!r}{nearest(name, self._catalog.agents)}"
 
     def _validations(
-        self, validations: Sequence[Validation], here: str, room: Room, step: Step | None, made_by: list[Step]
+        self,
+        validations: Sequence[Validation],
+        here: str,
+        room: ReadScope,
+        step: Step | None,
+        made_by: list[Step],
     ) -> Iterator[Fault]:
         for place in validation_places(validations):
             yield from self._readable.faults(place, here, room, step)

@@ -19,7 +19,7 @@ _ITEM_ROOTS = ("item", "index")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ReadScope:
     """Where a step stands.
 
     Attributes:
@@ -32,17 +32,17 @@ class Room:
     items: bool = False
     groups: tuple[str, ...] = ()
 
-    def inside(self, group: Step) -> Room:
+    def inside(self, group: Step) -> ReadScope:
         """Returns the room of the steps inside `group`."""
         assert group.group is not None
-        return Room(
+        return ReadScope(
             steps={**self.steps, **{step.id: step for step in group.group.steps}},
             items=self.items or group.for_each is not None,
             groups=(*self.groups, group.id),
         )
 
 
-class Readable:
+class ReferenceCheck:
     """Finds what expressions read in vain."""
 
     def __init__(self, spec: TaskSpec, catalog: Catalog) -> None:
@@ -56,7 +56,7 @@ class Readable:
             for inner in step.group.steps
         }
 
-    def faults(self, place: Place, here: str, room: Room, step: Step | None) -> Iterator[Fault]:
+    def faults(self, place: Place, here: str, room: ReadScope, step: Step | None) -> Iterator[Fault]:
         """Yields the faults of one expression.
 
         Args:
@@ -78,7 +78,7 @@ class Readable:
             if message:
                 yield Fault(where, message)
 
-    def _fault(self, path: Path, place: Place, room: Room, step: Step | None) -> str | None:
+    def _fault(self, path: Path, place: Place, room: ReadScope, step: Step | None) -> str | None:
         if path.root in _ITEM_ROOTS:
             own = step is not None and step.for_each is not None and place.scope != "once"
             return None if own or room.items else f"{path} can be read under for_each only"
@@ -95,7 +95,7 @@ class Readable:
             return self._step_fault(path, place, room, step)
         return None
 
-    def _step_fault(self, path: Path, place: Place, room: Room, step: Step | None) -> str | None:
+    def _step_fault(self, path: Path, place: Place, room: ReadScope, step: Step | None) -> str | None:
         if not path.parts:
             return "steps alone cannot be read; name one, e.g. steps.ID.output"
         name = str(path.parts[0])

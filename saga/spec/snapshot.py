@@ -31,7 +31,7 @@ class Snapshot(BaseModel):
     run_id: str = ""
 
 
-class Question(BaseModel):
+class SnapshotRequest(BaseModel):
     """What a workflow asks for its snapshot; a hand-written saga asks for nothing and gets the catalog.
 
     Attributes:

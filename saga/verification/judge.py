@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..agents.model_protocol import Message, ModelReply, ModelRequest
+from ..agents.model_protocol import ChatMessage, ModelReply, ModelRequest
 from ..verdict import Subject, Verdict
 
 _SCHEMA = {
@@ -42,8 +42,8 @@ def question_for(models: tuple[str, ...], criteria: str, subject: Subject) -> Mo
         agent=f"judge {models[0]}",
         models=models,
         messages=(
-            Message(role="system", content=f"{_INSTRUCTIONS}\nCriteria: {criteria}"),
-            Message(role="user", content=json.dumps(material, ensure_ascii=False)),
+            ChatMessage(role="system", content=f"{_INSTRUCTIONS}\nCriteria: {criteria}"),
+            ChatMessage(role="user", content=json.dumps(material, ensure_ascii=False)),
         ),
         output_schema=_SCHEMA,
         output_name="verdict",

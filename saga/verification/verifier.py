@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio.exceptions import ActivityError, FailureError
 
-from ..agents.model_caller import ModelCalls
+from ..agents.model_caller import ModelCaller
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
 from ..effect import Effect
@@ -21,7 +21,7 @@ from ..expressions.template import expressions, render
 from ..failure import Failed, Failure, Stopped, trim
 from ..history_format import VERIFY
 from ..names import plain_model
-from ..record.task_record import Book
+from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
 from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..spec.validation import Judge, Validation
@@ -59,12 +59,12 @@ class Claim:
     authors: frozenset[str] = frozenset()
 
 
-class Verification:
+class Verifier:
     """Checks the outputs of one task."""
 
-    def __init__(self, book: Book, caller: Caller, models: ModelCalls, catalog: Catalog) -> None:
+    def __init__(self, record: TaskRecord, caller: Caller, models: ModelCaller, catalog: Catalog) -> None:
         """Args: catalog: the task's snapshot."""
-        self._book = book
+        self._record = record
         self._caller = caller
         self._models = models
         self._catalog = catalog
@@ -80,10 +80,10 @@ class Verification:
         """
         if not validations:
             # Whoever made it has checked it against its type; a local activity would only cost an event.
-            self._book.judge(claim.step, Verdict(passed=True, validator="schema", reasons=(MATCHES,)))
+            self._record.judge(claim.step, Verdict(passed=True, validator="schema", reasons=(MATCHES,)))
             return
         verdicts = await self._schema_and_rules(claim, validations)
-        self._record(claim, verdicts)
+        self._note(claim, verdicts)
         slow = [
             asyncio.ensure_future(self._one(claim, index, validation, scope))
             for index, validation in enumerate(validations)
@@ -94,11 +94,11 @@ class Verification:
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
-            self._record(claim, [result for result in results if isinstance(result, Verdict)])
+            self._note(claim, [result for result in results if isinstance(result, Verdict)])
 
-    def _record(self, claim: Claim, verdicts: Sequence[Verdict]) -> None:
+    def _note(self, claim: Claim, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
-            self._book.judge(claim.step, verdict)
+            self._record.judge(claim.step, verdict)
         refused = [verdict for verdict in verdicts if not verdict.passed]
         if not refused:
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .fault import Fault, FaultKind, Role
+from .fault import FaultKind, PlannedFault, Role
 
 _TABLES = """
 pragma journal_mode = wal;
@@ -90,7 +90,7 @@ class EffectLedger:
 
     # --- what is to be broken
 
-    def plan(self, run: str, fault: Fault) -> None:
+    def plan(self, run: str, fault: PlannedFault) -> None:
         """Says what is to be broken in a run."""
         self._db.execute("insert into plans values (?, ?, ?)", (run, fault.point, fault.kind.value))
 

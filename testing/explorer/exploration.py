@@ -17,13 +17,13 @@ from ...saga.spec.catalog import Catalog
 from ...saga.spec.checker import check_spec
 from ...saga.spec.task_spec import TaskSpec
 from .compensation_contract import Case
-from .fault import Fault, FaultKind, Point, Role
+from .fault import FaultKind, PlannedFault, Point, Role
 from .invariants import check_trial, keys_told
 from .report import Cell, Colour, Report
 from .shrink import variables
 from .spec_reduction import Variables
 from .trial import Bench, Trial
-from .worker_pool import WorkerNest
+from .worker_pool import WorkerPool
 
 _WORKERS: Final = 2
 _LONGEST_FIRST: Final = (FaultKind.HANG, FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
@@ -60,7 +60,7 @@ class Exploration:
         self,
         spec: TaskSpec,
         bench: Bench,
-        nest: WorkerNest,
+        nest: WorkerPool,
         catalog: Catalog,
         only: str | None,
         parallel: int,
@@ -148,7 +148,7 @@ class Exploration:
             (point, kind)
             for point in points
             for kind in FaultKind
-            if point.can(kind) and self._is_wanted(str(Fault(point.id, kind)))
+            if point.can(kind) and self._is_wanted(str(PlannedFault(point.id, kind)))
         ]
         return sorted(chosen, key=lambda fault: fault[1] not in _LONGEST_FIRST)
 
@@ -183,7 +183,7 @@ class Exploration:
             self._nest.serve(queue)
         try:
             trial = await self._attended(
-                self._bench.run(spec, queue, Fault(point.id, kind), fails_late=point.role is Role.UNDO)
+                self._bench.run(spec, queue, PlannedFault(point.id, kind), fails_late=point.role is Role.UNDO)
             )
         finally:
             if queue != self._queue:

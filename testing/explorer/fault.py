@@ -92,7 +92,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class PlannedFault:
     """What is broken in one run.
 
     Attributes:

@@ -45,7 +45,7 @@ _DEPLOYMENT: Final = WorkerDeploymentConfig(
 """Otherwise each worker makes a hash of all modules to name its build, which takes half a second."""
 
 
-class Nest(BaseModel):
+class WorkerSetup(BaseModel):
     """What the workers are made of.
 
     Attributes:
@@ -65,7 +65,7 @@ class Nest(BaseModel):
     effects: str | None = None
 
 
-class Request(BaseModel):
+class WorkerRequest(BaseModel):
     """What the explorer asks for: exactly one of these.
 
     Attributes:
@@ -84,7 +84,7 @@ class Request(BaseModel):
 class _Nursery:
     """Forks, and forks again."""
 
-    def __init__(self, nest: Nest, events: int) -> None:
+    def __init__(self, nest: WorkerSetup, events: int) -> None:
         self._nest = nest
         self._events = events
         bundles = load_bundles(nest.bundles)
@@ -107,7 +107,7 @@ class _Nursery:
         """Writes one event for the explorer."""
         os.write(self._events, f"{json.dumps(event)}\n".encode())
 
-    def answer(self, request: Request) -> None:
+    def answer(self, request: WorkerRequest) -> None:
         """Does what the explorer asks for."""
         if request.serve is not None:
             self._serve(request.serve)
@@ -187,14 +187,14 @@ def main() -> NoReturn:
     logging.getLogger("temporalio").setLevel(logging.ERROR)
     requests = _lines(0)
     try:
-        nursery = _Nursery(Nest.model_validate_json(next(filter(None, requests))), events)
+        nursery = _Nursery(WorkerSetup.model_validate_json(next(filter(None, requests))), events)
     except Exception as error:
         os.write(events, f"{json.dumps({'failed': f'{type(error).__name__}: {error}'})}\n".encode())
         os._exit(1)
     nursery.tell(ready=os.getpid())
     for line in requests:
         if line:
-            nursery.answer(Request.model_validate_json(line))
+            nursery.answer(WorkerRequest.model_validate_json(line))
         nursery.reap()
     os._exit(0)
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .compensation_contract import Finding
-from .fault import Fault, FaultKind, Point
+from .fault import FaultKind, PlannedFault, Point
 from .invariants import Invariant, Violation
 
 _WIDTH: Final = 160
@@ -70,9 +70,9 @@ class Cell:
         return Colour.MISSED if self.missed else Colour.GREEN
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> PlannedFault | None:
         """What was broken."""
-        return Fault(self.point.id, self.kind) if self.point and self.kind else None
+        return PlannedFault(self.point.id, self.kind) if self.point and self.kind else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from ...client.start_once import AGENT_TASK, spec_document
 from ...saga.spec.task_spec import TaskSpec
 from .compensation_contract import Effects
 from .effect_ledger import EffectLedger, Visit
-from .fault import Fault, FaultKind, Role
+from .fault import FaultKind, PlannedFault, Role
 from .quick_calls import CALL_LIMIT, LATE, quick_spec
 
 _POLL_SECONDS: Final = 0.03
@@ -54,7 +54,7 @@ class Trial:
     """
 
     run: str
-    fault: Fault | None
+    fault: PlannedFault | None
     state: str
     board: dict[str, Any]
     visits: list[Visit]
@@ -90,7 +90,7 @@ class Bench:
     limit: timedelta = timedelta(seconds=60)
 
     async def run(
-        self, spec: TaskSpec, task_queue: str, fault: Fault | None = None, *, fails_late: bool = False
+        self, spec: TaskSpec, task_queue: str, fault: PlannedFault | None = None, *, fails_late: bool = False
     ) -> Trial:
         """Runs the task once.
 
@@ -117,7 +117,7 @@ class Bench:
             task_queue=task_queue,
             task_timeout=_WORKFLOW_TASK,
         )
-        watch = _Watch(self.client, handle, self.ledger, fault)
+        watch = _TrialWatch(self.client, handle, self.ledger, fault)
         state = "running"
         try:
             async with asyncio.timeout(self.limit.total_seconds()):
@@ -145,7 +145,7 @@ class Bench:
             return Counter()
         return Counter(await asyncio.to_thread(lambda: list(self.effects(run)) if self.effects else []))
 
-    async def _until_quiet(self, run: str, fault: Fault | None) -> None:
+    async def _until_quiet(self, run: str, fault: PlannedFault | None) -> None:
         """Waits for what may still land although the task has ended: then it is seen, and is a fault."""
         end = time.monotonic() + (CALL_LIMIT + LATE).total_seconds() + 1
         while time.monotonic() < end:
@@ -159,11 +159,15 @@ class Bench:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-class _Watch:
+class _TrialWatch:
     """Does what a run needs from outside: a cancel, and the answers that people would give."""
 
     def __init__(
-        self, client: Client, handle: WorkflowHandle[Any, Any], ledger: EffectLedger, fault: Fault | None
+        self,
+        client: Client,
+        handle: WorkflowHandle[Any, Any],
+        ledger: EffectLedger,
+        fault: PlannedFault | None,
     ) -> None:
         self._client = client
         self.by_hand: set[str] = set()

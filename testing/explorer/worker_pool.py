@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...saga.errors import CounterstepError, DefinitionError
 from .compensation_contract import Case, Finding
-from .fault_worker import Nest, Request
+from .fault_worker import WorkerRequest, WorkerSetup
 
 _PROGRAM: Final = "counterstep.testing.explorer.fault_worker"
 _LINE_BYTES: Final = 16 * 1024 * 1024
@@ -24,7 +24,7 @@ class WorkersLost(CounterstepError):
     """The workers of explored runs have ended although nobody killed them."""
 
 
-class WorkerNest:
+class WorkerPool:
     """Workers that may be killed: each dead one is replaced at once."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
@@ -38,23 +38,23 @@ class WorkerNest:
 
     def serve(self, queue: str) -> None:
         """Keeps one worker alive on a task queue; may be called again for another one beside it."""
-        self._ask(Request(serve=queue))
+        self._ask(WorkerRequest(serve=queue))
 
     def end(self, queue: str) -> None:
         """Kills the workers of a queue for good."""
-        self._ask(Request(end=queue))
+        self._ask(WorkerRequest(end=queue))
 
     async def check(self, cases: Sequence[Case]) -> list[Finding]:
         """Checks the contract of compensations in a process of its own."""
         self._findings = asyncio.get_running_loop().create_future()
-        self._ask(Request(contract=tuple(cases)))
+        self._ask(WorkerRequest(contract=tuple(cases)))
         either: set[asyncio.Future[Any]] = {self._findings, self.lost}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self.lost.done():
             self.lost.result()
         return self._findings.result()
 
-    def _ask(self, request: Request) -> None:
+    def _ask(self, request: WorkerRequest) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{request.model_dump_json(exclude_none=True)}\n".encode())
 
@@ -84,7 +84,7 @@ class WorkerNest:
 
 
 @asynccontextmanager
-async def worker_nest(nest: Nest, log: Path) -> AsyncIterator[WorkerNest]:
+async def worker_nest(nest: WorkerSetup, log: Path) -> AsyncIterator[WorkerPool]:
     """Starts the process, which takes as long as its imports: some seconds.
 
     Args:
@@ -108,7 +108,7 @@ async def worker_nest(nest: Nest, log: Path) -> AsyncIterator[WorkerNest]:
             limit=_LINE_BYTES,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-    hand = WorkerNest(process, log)
+    hand = WorkerPool(process, log)
     assert process.stdin is not None
     try:
         process.stdin.write(f"{nest.model_dump_json()}\n".encode())

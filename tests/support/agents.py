@@ -19,9 +19,9 @@ from temporalio.worker import Worker
 from counterstep import Agent, Bundle, Subject, Undo, Verdict
 from counterstep.activities.models.litellm_client import call_model
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.agents.model_protocol import Message, ModelRequest, ToolSchema
+from counterstep.saga.agents.model_protocol import ChatMessage, ModelRequest, ToolSchema
 from counterstep.testing.model_behaviour import Behaviour, call
-from counterstep.testing.model_server import ModelServer, Recorded
+from counterstep.testing.model_server import ModelServer, ReceivedRequest
 from counterstep.tests.support.desk import HELD, desk, look, pause, put, record, set_label
 from counterstep.tests.support.tasks import Tasks
 
@@ -245,7 +245,7 @@ async def _ask_once() -> None:
             request = ModelRequest(
                 agent="team.first",
                 models=("openai/first",),
-                messages=(Message(role="user", content="x"),),
+                messages=(ChatMessage(role="user", content="x"),),
                 tools=(tool,),
                 output_schema=schema,
             )
@@ -257,7 +257,7 @@ def step(agent: str, what: str = "x", **keys: Any) -> dict[str, Any]:
     return {"id": agent, "agent": f"team.{agent}", "input": {"what": what}, "retry": FAST, **keys}
 
 
-def told(request: Recorded, role: str) -> list[str]:
+def told(request: ReceivedRequest, role: str) -> list[str]:
     """What the messages of one role said in a request."""
     return [message["content"] for message in request.body["messages"] if message["role"] == role]
 

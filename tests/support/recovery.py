@@ -18,10 +18,10 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from counterstep import Bundle, Effect, Undo, current_step
-    from counterstep.cli.arguments.server_target import Target
+    from counterstep.cli.arguments.server_target import ServerTarget
     from counterstep.cli.errors import CommandFailed
     from counterstep.cli.operations.recover_task import recover_task
-    from counterstep.cli.operations.recovery_report import Asked, Recovery
+    from counterstep.cli.operations.recovery_report import RecoverOptions, RecoveryReport
     from counterstep.plugin import CounterstepPlugin
     from counterstep.tests.support.desk import Placed, desk, pause, put, record, take_back
     from counterstep.tests.support.nest import nest
@@ -74,16 +74,18 @@ async def brief_worker(
         yield Tasks(client, task_queue)
 
 
-def target_of(client: Client) -> Target:
+def target_of(client: Client) -> ServerTarget:
     """The server of a client, as the command line finds it."""
-    return Target({"target_host": client.service_client.config.target_host, "namespace": client.namespace})
+    return ServerTarget(
+        {"target_host": client.service_client.config.target_host, "namespace": client.namespace}
+    )
 
 
 async def recover(
     tasks: Tasks, handle: WorkflowHandle[Any, Any], *, wait: bool = True, **asked: Any
-) -> Recovery:
+) -> RecoveryReport:
     """Runs ``counterstep recover``."""
-    return await recover_task(target_of(tasks.client), Asked(id=handle.id, **asked), wait=wait)
+    return await recover_task(target_of(tasks.client), RecoverOptions(id=handle.id, **asked), wait=wait)
 
 
 async def refusal_of(tasks: Tasks, handle: WorkflowHandle[Any, Any], **asked: Any) -> str:
