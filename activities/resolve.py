@@ -1,4 +1,4 @@
-"""Settles what a task is, and refuses it before anything has run."""
+"""Settles the spec and the catalog of a task, and refuses a faulty task before anything has run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,20 @@ from ..saga.spec.task_spec import TaskSpec
 
 
 class Resolver:
-    """Answers from one worker's registry.
+    """Resolves tasks from the registry of one worker.
 
     Attributes:
-        search_attributes: Whether the namespace knows Counterstep's search attributes; the worker finds
-            out when it starts.
+        search_attributes: Whether the namespace has Counterstep's search attributes; the worker sets it
+            when it starts.
     """
 
     def __init__(self, registry: Registry, *, inline_specs: bool) -> None:
-        """Args: inline_specs: whether callers may bring a spec of their own."""
+        """Prepares a resolver.
+
+        Args:
+            registry: What the worker offers.
+            inline_specs: Whether callers may bring a spec of their own.
+        """
         self._registry = registry
         self._inline_specs = inline_specs
         self.search_attributes = False
@@ -49,7 +54,7 @@ class Resolver:
             A `Snapshot` as JSON.
 
         Raises:
-            ApplicationError: The task is unknown, or spec or input have faults (all are named).
+            ApplicationError: The task is unknown, or its spec or input has faults, which are all named.
         """
         run_id = activity.info().workflow_run_id
         return {**self._settled(SnapshotRequest.model_validate(question)), "run_id": run_id}
@@ -114,7 +119,7 @@ def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
 
 
 def _tasks_below(spec: TaskSpec, catalog: Catalog) -> dict[str, TaskSpec]:
-    """Returns the tasks that a task starts, and those that they start."""
+    """Returns the tasks that a task starts, and the tasks that those start in turn."""
     found: dict[str, TaskSpec] = {}
     waiting = child_tasks(spec, catalog)
     while waiting:

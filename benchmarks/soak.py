@@ -44,7 +44,7 @@ class Clerk:
     """The model behind the agents: it puts down one thing, then two at once, and then says so.
 
     Attributes:
-        requests: What it was asked.
+        requests: The requests that it has received.
     """
 
     def __init__(self) -> None:
@@ -71,11 +71,18 @@ class Soak:
 
     Attributes:
         jobs: The tasks that were started.
-        at_kills: How many were under way at each kill.
+        at_kills: How many tasks were under way at each kill.
     """
 
     def __init__(self, client: Client, queue: str, pool: WorkerPool, options: argparse.Namespace) -> None:
-        """Args: options: see `main`."""
+        """Prepares a run; nothing is started yet.
+
+        Args:
+            client: A connected client.
+            queue: The task queue of the workers.
+            pool: The workers that are killed.
+            options: The options of the command line, which `main` defines.
+        """
         self.jobs: list[Job] = []
         self.at_kills: list[int] = []
         self._client = client
@@ -85,7 +92,7 @@ class Soak:
         self._under_way = 0
 
     async def run(self) -> None:
-        """Keeps tasks under way and kills workers until the time is over; then waits for all ends."""
+        """Keeps tasks under way and kills workers until the time is up, then waits for all tasks to end."""
         options = self._options
         over = time.monotonic() + options.seconds
         keeping = [asyncio.create_task(self._keep_one_going(over)) for _ in range(options.tasks)]
@@ -156,7 +163,7 @@ def _end(error: WorkflowFailureError) -> str:
 
 
 async def run(address: str, folder: Path, options: argparse.Namespace) -> tuple[Soak, Shelf, Clerk, str]:
-    """Runs the soak on a server; returns what there is to be looked at, the workers' logs last."""
+    """Runs the soak on a server; returns everything that the report needs, with the workers' logs last."""
     shelf, clerk, queue = Shelf(folder / "shelf.sqlite"), Clerk(), f"soak-{uuid4()}"
     client = await Client.connect(address)
     with ModelServer.in_thread() as models:

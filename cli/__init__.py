@@ -1,7 +1,8 @@
-"""The client side: the command line, one file a command.
+"""The command line, with one file for each command.
 
-A command's file is loaded by all commands, so it imports what is heavy where it runs, and nothing but
-`typer` and light modules of its own at the top; `counterstep --help` answers in a tenth of a second then.
+Every command loads the files of all commands. A command's file therefore imports only `typer` and light
+modules at its top, and everything slow inside of its functions, so that `counterstep --help` answers in a
+tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ def main() -> NoReturn:
     """Runs the command line that the process was started with, and ends the process."""
     code = 130
     try:
-        # An interrupt is told in one sentence from here on, also while the commands are loaded.
+        # From here on an interrupt is reported in one sentence, even while the commands are being loaded.
         from .app import run_command_line
 
         code = run_command_line()

@@ -1,4 +1,4 @@
-"""The program ``counterstep``: its commands, and the one place where it ends."""
+"""The program ``counterstep``: its commands, and the one place where its exit code is decided."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ app = typer.Typer(
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives all commands the same ends: a failure is one sentence, and one object where JSON is wanted.
+    """Makes every command end in the same way: a failure is one sentence, or one object with ``--json``.
 
-    What a user's code raises, `SystemExit` for one, does not pass for the end of the command itself.
+    What a user's code raises, for example `SystemExit`, is not mistaken for the end of the command itself.
     """
 
     @wraps(command)
@@ -62,7 +62,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BaseException as error:
             failure = as_failure(error)
             if options.get("json") and not has_emitted():
-                # With these two it is of a task that they would have started.
+                # For these two commands the id is that of a task that they would have started.
                 id = "" if command in (run, start) else options.get("id") or ""
                 with suppress(CommandFailed):
                     emit(as_outcome(failure, id if id.isprintable() else ""))

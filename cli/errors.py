@@ -1,4 +1,4 @@
-"""How a command fails: a sentence, the next step, and an exit code that means something."""
+"""How a command fails: one sentence, what to do next, and an exit code that programs can rely on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class CommandFailed(CounterstepError):
 
     Attributes:
         code: The exit code.
-        type: What ``--json`` calls the failure.
-        faults: The single faults, where there are several.
-        ids: Workflow id and run id of the task that had been started by then, if one was.
+        type: The name of the failure in the output of ``--json``.
+        faults: The faults one by one, when there are several.
+        ids: Workflow id and run id of the task, if one had been started by then.
     """
 
     def __init__(
@@ -32,7 +32,14 @@ class CommandFailed(CounterstepError):
         type: str = "BadUsage",
         faults: Sequence[Fault] = (),
     ) -> None:
-        """Args: message: one sentence and what to do next."""
+        """Describes a failure.
+
+        Args:
+            message: One sentence that says what failed and what to do next.
+            code: The exit code.
+            type: The name of the failure in the output of ``--json``.
+            faults: The faults one by one, when there are several.
+        """
         super().__init__(message)
         self.code = code
         self.type = type
@@ -53,7 +60,7 @@ def as_failure(error: BaseException) -> CommandFailed:
     if isinstance(error, CounterstepError):
         return CommandFailed(str(error), type=type(error).__name__)
     if isinstance(error, KeyboardInterrupt):
-        # From the start of a task on, signals are no exceptions any more.
+        # Once a task has been started, signals no longer arrive as exceptions.
         message = "Interrupted; no task was started."
         return CommandFailed(message, code=ExitCode.CANCELLED, type="Interrupted")
     if isinstance(error, SystemExit):
@@ -71,14 +78,14 @@ def as_failure(error: BaseException) -> CommandFailed:
 
 
 def as_outcome(failure: CommandFailed, workflow_id: str = "") -> dict[str, Any]:
-    """What ``--json`` prints where the command failed, and not the task.
+    """Returns what ``--json`` prints when the command itself failed, and not the task.
 
     Args:
-        failure: Why.
-        workflow_id: The task that the command was about; empty where it was about none.
+        failure: Why the command failed.
+        workflow_id: The task that the command was about; empty if it was not about a task.
 
     Returns:
-        The fields of `client.outcome.Outcome`, made without it: it takes its time to load.
+        The fields of `client.outcome.Outcome`. They are built here, because importing that class is slow.
     """
     started = failure.ids is not None
     id, run_id = failure.ids or (workflow_id or None, None)

@@ -1,15 +1,15 @@
-"""What a client of a task may have to hear.
+"""The exceptions that a client of tasks has to expect.
 
-The tree::
+Their hierarchy::
 
     CounterstepError
     ├── IdInUse                     the id belongs to something else
     ├── UnknownTask                 nobody has started the id
-    ├── NoWorker                    nobody works on the task's queue
-    │   └── NoAnswer                somebody may, but has not answered in time
-    ├── Refused                     the task refuses a decision, with its reason
-    ├── TaskEnded                   the task has ended, and takes no decision any more
-    └── TaskFailed                  raised for the end of a task, with its outcome
+    ├── NoWorker                    no worker serves the task's queue
+    │   └── NoAnswer                a worker may, but it has not answered in time
+    ├── Refused                     the task refuses a decision and gives its reason
+    ├── TaskEnded                   the task has ended and takes no more decisions
+    └── TaskFailed                  the task did not complete; holds its outcome
         ├── TaskRefused             it never began: the task, its spec or its input has faults
         ├── TaskRolledBack          everything that it did is undone
         ├── TaskCancelled           the same, because somebody cancelled it
@@ -30,18 +30,23 @@ class IdInUse(CounterstepError):
 
 
 class UnknownTask(CounterstepError):
-    """Nobody has started the id, or the server has forgotten it."""
+    """No task was started under this id, or the server has deleted it since."""
 
 
 class NoWorker(CounterstepError):
-    """Nobody works on the task's queue, so nothing was sent.
+    """No worker serves the task's queue, so nothing was sent.
 
     Attributes:
         task_queue: The queue.
     """
 
     def __init__(self, message: str, task_queue: str) -> None:
-        """Args: message: one sentence."""
+        """Describes a queue without workers.
+
+        Args:
+            message: One sentence for people.
+            task_queue: The queue.
+        """
         super().__init__(message)
         self.task_queue = task_queue
 
@@ -54,37 +59,52 @@ class NoAnswer(NoWorker):
     """
 
     def __init__(self, message: str, task_queue: str, *, accepted: bool = False) -> None:
-        """Args: message: one sentence."""
+        """Describes an answer that has not come.
+
+        Args:
+            message: One sentence for people.
+            task_queue: The queue of the task.
+            accepted: Whether the task has accepted what was sent.
+        """
         super().__init__(message, task_queue)
         self.accepted = accepted
 
 
 class Refused(CounterstepError):
-    """The task refuses a decision; nothing of it is in the history.
+    """The task has refused a decision, and its history does not mention it.
 
     Attributes:
         type: The kind of refusal.
     """
 
     def __init__(self, message: str, type: str) -> None:
-        """Args: message: one sentence."""
+        """Describes a refusal.
+
+        Args:
+            message: The reason, in one sentence.
+            type: The kind of refusal.
+        """
         super().__init__(message)
         self.type = type
 
 
 class TaskEnded(CounterstepError):
-    """The task has ended, and takes no decision any more."""
+    """The task has ended and takes no more decisions."""
 
 
 class TaskFailed(CounterstepError):
-    """A task has ended otherwise than completed.
+    """A task has ended, and it did not complete.
 
     Attributes:
         outcome: How it ended: the first failure, what was undone, and what was not.
     """
 
     def __init__(self, outcome: Outcome) -> None:
-        """Args: outcome: as the attribute."""
+        """Makes the message from the outcome.
+
+        Args:
+            outcome: How the task ended.
+        """
         failure = outcome.failure or {"step": "", "type": "", "message": "nobody knows why"}
         where = f"step {failure['step']!r}: " if failure["step"] else ""
         state = (outcome.state or "").replace("_", " ")
@@ -100,17 +120,22 @@ class TaskRefused(TaskFailed):
     """
 
     def __init__(self, outcome: Outcome, faults: Sequence[Fault]) -> None:
-        """Args: as the attributes."""
+        """Makes the message from the outcome.
+
+        Args:
+            outcome: How the task ended.
+            faults: All faults of the task, its spec or its input.
+        """
         super().__init__(outcome)
         self.faults = tuple(faults)
 
 
 class TaskRolledBack(TaskFailed):
-    """Something failed, and everything that the task did is undone."""
+    """Something failed, and everything that the task did has been undone."""
 
 
 class TaskCancelled(TaskFailed):
-    """Somebody cancelled the task, and everything that it did is undone."""
+    """Somebody cancelled the task, and everything that it did has been undone."""
 
 
 class TaskRollbackIncomplete(TaskFailed):
@@ -118,11 +143,11 @@ class TaskRollbackIncomplete(TaskFailed):
 
 
 def failure_for(outcome: Outcome, faults: Sequence[Fault]) -> TaskFailed:
-    """Returns the exception for an end other than completed.
+    """Returns the exception for a task that did not complete.
 
     Args:
-        outcome: The end.
-        faults: For which the workers refused it, if they did.
+        outcome: How the task ended.
+        faults: The faults for which the workers refused it; empty if they did not.
     """
     if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
         return TaskRefused(outcome, faults)

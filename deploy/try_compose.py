@@ -35,7 +35,11 @@ class Stack:
     """The services of docker-compose.yml, as a project of its own."""
 
     def __init__(self, variables: Path) -> None:
-        """Args: variables: the file that stands for ``.env``."""
+        """Finds out how Compose is started on this machine.
+
+        Args:
+            variables: The file that is used instead of ``.env``.
+        """
         plugin = subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
         program = ["docker", "compose"] if plugin else ["docker-compose"]
         file = str(ROOT / "docker-compose.yml")
@@ -52,13 +56,13 @@ class Stack:
 
 
 def inspect(container: str, path: str) -> str:
-    """Returns one value of what the engine knows of a container."""
+    """Returns one value of what the engine knows about a container."""
     command = ["docker", "inspect", "--format", f"{{{{{path}}}}}", container]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 300) -> None:
-    """Waits for a condition; raises TimeoutError with its name when it never comes."""
+    """Waits until a condition holds; raises a TimeoutError that names it when it does not hold in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -67,7 +71,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 300) -> Non
 
 
 def is_healthy(container: str) -> bool:
-    """Says what the container's own health check has said last."""
+    """Returns whether the container's own health check passed the last time it ran."""
     return inspect(container, ".State.Health.Status") == "healthy"
 
 
@@ -81,7 +85,7 @@ def until_healthy(stack: Stack, *services: str) -> None:
 
 
 def free_port() -> int:
-    """Returns a port of this machine that nobody uses just now."""
+    """Returns a port of this machine that is free at the moment."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -89,7 +93,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_stack(*, build: bool) -> Iterator[tuple[Stack, int, int]]:
-    """Starts everything with a password of its own; removes containers and volumes in the end.
+    """Starts all services with a password made for this run, and removes containers and volumes at the end.
 
     Yields:
         The stack, and the ports of Temporal and of its Web UI.
@@ -131,7 +135,7 @@ async def workers_of(task: WorkflowHandle[object, object]) -> list[str]:
 
 
 async def kill_in_the_middle(client: Client, stack: Stack) -> None:
-    """Runs tasks, kills the worker container that is at work, and checks that all come to their end."""
+    """Runs tasks, kills the worker container that is working on one, and checks that all tasks end."""
     run = secrets.token_hex(4)
     tasks: list[WorkflowHandle[object, object]] = [
         await client.start_workflow("trip.trip", TRIP, id=f"trip-{run}-{n}", task_queue="counterstep")
@@ -139,7 +143,7 @@ async def kill_in_the_middle(client: Client, stack: Stack) -> None:
     ]
     host = await at_work(tasks)
     victim = next(container for container in stack.containers("worker") if container.startswith(host))
-    # From inside, so that the engine takes it for a crash: it leaves alone what is killed from outside.
+    # Killed from inside, the worker looks crashed to the engine, which restarts only what has crashed.
     command = ["docker", "exec", victim, "python", "-c", "import os; os.kill(-1, 9)"]
     await asyncio.to_thread(subprocess.run, command, capture_output=True)
     results = await asyncio.wait_for(asyncio.gather(*(task.result() for task in tasks)), 300)
@@ -153,7 +157,7 @@ async def kill_in_the_middle(client: Client, stack: Stack) -> None:
 
 
 def try_draining(stack: Stack) -> None:
-    """Stops one worker as a deployment does; it has to drain and exit with 0."""
+    """Stops one worker as a deployment would; the worker has to drain and exit with 0."""
     worker = stack.containers("worker")[0]
     started = time.monotonic()
     subprocess.run(["docker", "stop", "--time", "50", worker], check=True, capture_output=True)
@@ -166,7 +170,7 @@ def try_draining(stack: Stack) -> None:
 
 
 async def try_tasks(stack: Stack, port: int) -> None:
-    """Starts tasks from outside with an ordinary client, and looks at what becomes of them."""
+    """Starts tasks from outside with an ordinary client, and checks how they end."""
     client = await Client.connect(f"127.0.0.1:{port}")
     result = await client.execute_workflow("trip.trip", TRIP, id="trip-first", task_queue="counterstep")
     say(f"a task ran to its end: {json.dumps(result['output'])}")
@@ -174,7 +178,7 @@ async def try_tasks(stack: Stack, port: int) -> None:
 
 
 def trial(*, build: bool) -> None:
-    """Does all of it; raises what fails."""
+    """Runs the whole trial; the first failure is raised."""
     started = time.monotonic()
     with running_stack(build=build) as (stack, port, ui_port):
         until_healthy(stack, "postgresql", "temporal", "ui", "worker")

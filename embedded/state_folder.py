@@ -1,4 +1,4 @@
-"""What an embedded server keeps in its folder, and the locks that tell who may do what."""
+"""What an embedded server keeps in its folder, and the locks that say who may start or stop it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from .server import EmbeddedServer
 class StateFolder:
     """The folder ``.counterstep/``.
 
-    The server inherits the lock on ``alive.lock`` and never lets go of it. So whether it runs is not read off
-    a process id, which may be another program's by now: the operating system drops the lock when the server
-    dies, however it dies.
+    The server inherits the lock on ``alive.lock`` and never releases it. A locked file therefore means that
+    the server runs, because the operating system releases the lock when the server dies, however it dies. A
+    process id could not show that: it may belong to another program by now.
 
     Attributes:
-        folder: The folder that ``.counterstep/`` lies in, absolute.
+        folder: The absolute path of the folder that ``.counterstep/`` is in.
         database: The histories, in SQLite.
         log: What the server printed.
         alive: Locked by the server for as long as it lives.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Args: folder: the folder the server belongs to; need not exist."""
+        """Works out the paths of the files; nothing is created yet.
+
+        Args:
+            folder: The folder that the server belongs to; it need not exist.
+        """
         self.folder = folder.resolve()
         self._path = self.folder / ".counterstep"
         self.database = self._path / "temporal.sqlite"
@@ -55,7 +59,7 @@ class StateFolder:
             return None
 
     def record(self, server: EmbeddedServer) -> None:
-        """Remembers the server; readers see the old record or the new one, never a part."""
+        """Records the server; readers see either the old record or the new one, never half of one."""
         draft = self._record.with_suffix(".new")
         draft.write_text(server.model_dump_json(indent=2) + "\n")
         draft.replace(self._record)
@@ -66,7 +70,7 @@ class StateFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from starting or stopping the server meanwhile; waits for its turn.
+        """Waits for its turn, and then keeps other processes from starting or stopping the server.
 
         Raises:
             ServerUnavailable: The operating system has no such locks.
@@ -96,10 +100,10 @@ def try_lock(file: IO[bytes], *, exclusive: bool) -> bool:
 
     Args:
         file: The open file.
-        exclusive: Whether nobody else may hold even a shared lock.
+        exclusive: Whether to exclude the holders of shared locks as well.
 
     Returns:
-        False where somebody else has it.
+        Whether the file was locked; False when another process holds a lock that excludes this one.
     """
     import fcntl
 

@@ -1,4 +1,4 @@
-"""What environment variables say; read by the worker and the command line only."""
+"""The settings from environment variables, for the worker, its health check and the command line only."""
 
 from __future__ import annotations
 
@@ -25,20 +25,24 @@ LARGEST_SECRET = 10_000
 
 
 class SettingsError(CounterstepError):
-    """Environment variables that cannot be used.
+    """Raised when environment variables cannot be used.
 
     Attributes:
-        faults: All of them; `path` is the variable's name.
+        faults: All faults that were found; the `path` of each is the name of its variable.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Args: faults: at least one."""
+        """Joins the faults into one message.
+
+        Args:
+            faults: The faults; at least one.
+        """
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 def split_names(value: Any) -> Any:
-    """Reads names that commas separate; spaces around them do not count.
+    """Splits a list of names at its commas and ignores the spaces around each name.
 
     Args:
         value: Text, or anything else, which is returned as it is.
@@ -47,7 +51,7 @@ def split_names(value: Any) -> Any:
         A tuple of names.
 
     Raises:
-        ValueError: A name is empty.
+        ValueError: One of the names is empty.
     """
     if not isinstance(value, str):
         return value
@@ -67,7 +71,7 @@ LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidat
 
 
 class Settings(BaseModel):
-    """The variables ``COUNTERSTEP_*``, each named like its field.
+    """The settings that come from the variables ``COUNTERSTEP_*``; each variable has the name of its field.
 
     Temporal's own settings (address, namespace, TLS, API key) are Temporal's own variables.
 
@@ -77,7 +81,7 @@ class Settings(BaseModel):
         task_queue: The queue of the workers.
         inline_specs: Whether workers run specs that callers bring.
         log_format: ``console`` or ``json``.
-        log_level: The least level that is logged.
+        log_level: The lowest level that is logged.
         graceful_shutdown: How long running calls may take to finish once a worker is asked to stop.
     """
 
@@ -93,18 +97,19 @@ class Settings(BaseModel):
 
 
 def read_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
-    """Reads the settings, and the secrets that are in files; a variable that is blank counts as not set.
+    """Reads the settings and the secrets that are kept in files; a blank variable counts as not set.
 
-    A secret is put where those look for it who need it: ``OPENAI_API_KEY_FILE`` has `OPENAI_API_KEY` set.
+    A secret from a file is set as the variable that its users read: ``OPENAI_API_KEY_FILE`` names the file
+    from which `OPENAI_API_KEY` is set.
 
     Args:
-        environment: The variables; the process's own where not given.
+        environment: The variables to read; without it, those of this process.
 
     Returns:
-        The settings. Those that were set are in its ``model_fields_set``.
+        The settings. The fields that were set are in its ``model_fields_set``.
 
     Raises:
-        SettingsError: With every variable that cannot be used.
+        SettingsError: Some variables cannot be used; the error names all of them.
     """
     variables = os.environ if environment is None else environment
     given = {name: variables.get(_variable(name), "").strip() for name in Settings.model_fields}
@@ -126,7 +131,10 @@ def _variable(field: str) -> str:
 
 
 def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
-    """Finds variables that look like ours; others may begin like them, those of a bundle for example."""
+    """Finds misspelt variables of ours.
+
+    A variable that only begins like ours is left alone: it may belong to a bundle, for example.
+    """
     known = [_variable(name) for name in Settings.model_fields]
     faults = []
     for name in sorted(set(variables) - set(known)):

@@ -1,1 +1,1 @@
-"""What a command line says: options, values, the task and the server that it names."""
+"""Reads a command line: its options and values, and the task and the server that it names."""

@@ -30,8 +30,8 @@ class ServerTarget:
 
     Attributes:
         config: How to connect.
-        embedded: The embedded server, if it is that of this folder.
-        bundles: What the workers in this folder offer, as far as the settings say so.
+        embedded: The embedded server of this folder, if that is the one.
+        bundles: The bundles that the settings name for workers started in this folder.
     """
 
     config: ClientConnectConfig
@@ -45,31 +45,31 @@ class ServerTarget:
 
     @property
     def is_a_guess(self) -> bool:
-        """Whether nobody has named a server, and this is only where Temporal's own tools look."""
+        """Whether no server was named, so that this is only Temporal's own default address."""
         return self.embedded is None and "target_host" not in self.config
 
     def link(self, workflow_id: str) -> str | None:
-        """The task's page in the Web UI, where its address is known."""
+        """The task's page in the Web UI, if the address of the Web UI is known."""
         if self.embedded is None:
             return None
         return f"{self.embedded.ui_url}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
 
     def options(self) -> list[str]:
-        """The command-line options that lead another command, in this folder, to the same server."""
+        """The command-line options with which another command in this folder reaches the same server."""
         if self.embedded is not None:
             return []
         namespace = self.config.get("namespace")
         return ["--address", self.address, *(["--namespace", namespace] if namespace else [])]
 
     def command(self, name: str, *arguments: str, options: Sequence[str] = ()) -> str:
-        """The command that goes to the same server, to be typed; see `command_line`."""
+        """Returns a command for people to type that reaches the same server; see `command_line`."""
         return command_line(name, *arguments, options=options, server=self.options())
 
     def ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """Runs what a command asks the server.
+        """Awaits a request to the server.
 
         Raises:
-            ServerUnavailable: It has stopped answering.
+            ServerUnavailable: The server has stopped answering.
         """
         try:
             return asyncio.new_event_loop().run_until_complete(question)
@@ -77,7 +77,7 @@ class ServerTarget:
             raise self.explain(error) from error
 
     def explain(self, error: Exception) -> Exception:
-        """Says which server does not answer, and what to do; any other error is left as it is."""
+        """Makes an outage an error that names the server and what to do; other errors stay as they are."""
         if not isinstance(error, RPCError) or error.status not in AWAY:
             return error
         start = " Start it again with `counterstep server`." if self.embedded else ""
@@ -87,32 +87,33 @@ class ServerTarget:
         )
 
     def worker_command(self, task_queue: str, bundles: Sequence[str] = ()) -> str:
-        """The command that starts a worker of a queue; for `bundles` as ``module:attribute``, if known."""
+        """Returns the command that starts a worker of a queue, with its `bundles` if they are known."""
         known = bundles or self.bundles or ("MODULE:ATTRIBUTE",)
         named = [part for name in known for part in ("--bundle", name)]
         return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
 
 def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> ServerTarget:
-    """Finds the server: the one that is named or configured, else the embedded one of this folder.
+    """Finds the server: the one that is named or configured, or else the embedded one of this folder.
 
     Args:
-        address: ``--address``.
-        namespace: ``--namespace``.
-        start: Start the embedded server where it does not run; otherwise Temporal's default address counts.
+        address: The value of ``--address``.
+        namespace: The value of ``--namespace``.
+        start: Whether to start the embedded server if it does not run; without it, Temporal's default address
+            is used then.
 
     Returns:
-        The server; whether it answers is not tried.
+        The server; whether it answers has not been tried.
 
     Raises:
         ServerUnavailable: The embedded server cannot be started, or the configuration cannot be read.
-        CommandFailed: The embedded server has no such namespace.
-        SettingsError: Variables of the environment cannot be used.
+        CommandFailed: The embedded server does not have this namespace.
+        SettingsError: Some environment variables cannot be used.
     """
-    # A command says itself what goes wrong; who wants to see the SDK's own lines sets up logs.
+    # A command reports itself what goes wrong; the SDK's own lines are shown only once logs are configured.
     log_through_python()
     logging.getLogger("temporalio.core").addHandler(logging.NullHandler())
-    # A mistake in any variable shows in every command; and an API key may be in a file.
+    # Every command reports a mistake in any variable, and an API key may be kept in a file.
     bundles = read_settings().bundles
     config = read_connection(address, namespace)
     if "target_host" in config:

@@ -1,4 +1,4 @@
-"""Commands that are printed to be typed."""
+"""Writes the commands that are printed for people to type."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def command_line(name: str, *arguments: str, options: Sequence[str] = (), server
     """Writes a command as a shell takes it.
 
     Args:
-        name: Of the command.
-        arguments: Ids and the like; one that begins like an option is kept from being taken for one.
-        options: What stands behind them.
-        server: The options that lead the command to the server.
+        name: The name of the command.
+        arguments: Its arguments, e.g. ids; one that begins like an option is escaped.
+        options: The options that follow the arguments.
+        server: The options with which the command reaches the server.
 
     Returns:
         The line.

@@ -24,10 +24,10 @@ class TaskRequest:
     """A task to start.
 
     Attributes:
-        name: The registered task's name, or the spec's.
+        name: The name of the registered task or of the spec.
         spec: The spec; None for a registered task that only the workers know.
-        is_registered: Whether it is started by its name.
-        input: The task's input, JSON.
+        is_registered: Whether the task is started by its name.
+        input: The task's input as JSON.
     """
 
     name: str
@@ -36,7 +36,7 @@ class TaskRequest:
     input: Any
 
     def agents(self) -> set[str]:
-        """The names of all agents that may play in it."""
+        """The names of all agents that the task may call."""
         return set(_agents(self.spec.steps)) if self.spec else set()
 
 
@@ -45,13 +45,13 @@ def find_spec(source: str, catalog: Catalog | None) -> tuple[TaskSpec | None, bo
 
     Args:
         source: A file, or the name of a registered task.
-        catalog: What the bundles offer; None where only the workers know.
+        catalog: What the bundles offer; None if only the workers know that.
 
     Returns:
         The spec (None for a name without a catalog), and whether it is a registered task.
 
     Raises:
-        SpecError: The file cannot be read or has faults, or nothing has the name.
+        SpecError: The file cannot be read or has faults, or no task has this name.
     """
     path = Path(source)
     if path.suffix in (".yaml", ".yml", ".json") or os.sep in source or path.is_file():
@@ -70,16 +70,16 @@ def read_request(
     """Reads and checks a request.
 
     Args:
-        source: SPEC as `find_spec` takes it.
-        pairs: ``K=V`` from the command line; they go before what the file says.
+        source: The SPEC argument, as `find_spec` takes it.
+        pairs: The ``K=V`` arguments of the command line, which override the file.
         input_file: A JSON or YAML file, ``-`` for stdin, or None.
-        catalog: What the bundles offer; None leaves names to the workers.
+        catalog: What the bundles offer; with None the workers check the names.
 
     Returns:
         The request.
 
     Raises:
-        SpecError: With every fault of the spec and of the input.
+        SpecError: The spec or the input has faults; the error names all of them.
     """
     faults: list[Fault] = []
     spec: TaskSpec | None = None
@@ -102,7 +102,7 @@ def read_request(
 
 
 def played_by_stand_in(request: TaskRequest, catalog: Catalog) -> list[str]:
-    """The model agents of a request that the stand-in model plays, because no model is set."""
+    """Returns the model agents that the stand-in model plays because no model is set."""
     entries = [catalog.agents[name] for name in sorted(request.agents()) if name in catalog.agents]
     return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]
 
@@ -111,7 +111,7 @@ def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fa
     faults = check_spec(spec, catalog or Catalog())
     of_schema = [fault for fault in faults if fault.path.startswith("input")]
     if catalog is None:
-        faults = of_schema  # the others are about names, which only the workers know
+        faults = of_schema  # the other faults are about names, which only the workers know
     return faults if of_schema else [*faults, *check_input(spec.input, task_input)]
 
 

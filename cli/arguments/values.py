@@ -1,4 +1,4 @@
-"""JSON values from the command line: single ones, and ``NAME=VALUE`` over a file."""
+"""Reads JSON values from the command line: single ones, and ``NAME=VALUE`` pairs that override a file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ...saga.limits.payload_size import MAX_PAYLOAD
 
 
 def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: str) -> Any:
-    """Reads a file, then ``NAME=VALUE``, where VALUE is JSON if it parses and text if not.
+    """Reads a file and then the ``NAME=VALUE`` pairs; a VALUE that does not parse as JSON is text.
 
     Args:
-        pairs: They go before what the file says.
-        file: JSON or YAML, ``-`` for stdin, or None.
-        option: What the user calls a pair.
-        root: What faults call the whole.
+        pairs: The pairs, which override the file.
+        file: A JSON or YAML file, ``-`` for stdin, or None.
+        option: The option with which the user gives a pair.
+        root: How faults name the whole value.
 
     Returns:
-        A JSON value; a mapping where there is no file.
+        A JSON value; a mapping if there is no file.
 
     Raises:
-        SpecError: With every fault.
+        SpecError: The file or a pair cannot be read; the error names all faults.
     """
     faults: list[Fault] = []
     said: dict[str, Any] = {}
@@ -58,10 +58,10 @@ def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: st
 
 
 def read_value(text: str, *, option: str) -> Any:
-    """Reads one JSON value; text without quotes is refused, because it may be JSON with a typing error.
+    """Reads one JSON value; text without quotes is refused, because it may be mistyped JSON.
 
     Raises:
-        SpecError: It is no JSON.
+        SpecError: The text is not JSON.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)

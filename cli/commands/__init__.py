@@ -1,1 +1,1 @@
-"""The commands, one a file; what they do is in `operations`."""
+"""The commands, one in each file; the work that they do is in `operations`."""

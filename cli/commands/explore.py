@@ -59,7 +59,7 @@ def explore(
     request = read_request(spec, input or (), input_file, Registry(load_bundles(names)).catalog)
     if request.spec is None:
         raise CommandFailed(f"{spec} is no task of these bundles.")
-    # The testing kit is no part of what runs in production; only this command loads it.
+    # The testing kit is not part of what runs in production; only this command loads it.
     from ...testing.explore import explore as run_explorer
 
     models = () if model is None else _models(model)
@@ -85,7 +85,7 @@ def explore(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Shows on a terminal how far it is."""
+    """Shows on a terminal how far the exploration has come."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -105,7 +105,7 @@ def _models(names: str) -> tuple[str, ...]:
 
 
 def _without_only(words: Sequence[str]) -> list[str]:
-    """The command line that was given, ready for another ``--only``."""
+    """Returns the given command line without ``--only``, so that another one can be added."""
     kept = ["counterstep"]
     skip = False
     for word in words:

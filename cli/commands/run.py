@@ -50,7 +50,7 @@ def run(
     bundles = load_bundles(names)
     catalog = Registry(bundles, settings.model).catalog if bundles else None
     request = read_request(spec, input or (), input_file, catalog)
-    # Temporal's client takes its time to load, and a faulty request does not need it.
+    # Temporal's client is slow to load, and a faulty request does not need it.
     from ..arguments.server_target import find_target
     from ..operations.run_task import Job, run_job
     from ..terminal.summary import finish

@@ -52,7 +52,7 @@ async def _until_interrupted(folder: Path, port: int | None, ui_port: int | None
     from ...embedded import ensure, running
     from ..terminal.signals import Signals
 
-    # From before it is started: what has been started is stopped again.
+    # Signals are caught before the server starts, so that a server that was started is also stopped.
     signals = Signals()
     signal = asyncio.create_task(signals.next())
     starting = asyncio.create_task(asyncio.to_thread(ensure, folder, port, ui_port))

@@ -1,1 +1,1 @@
-"""What the commands do."""
+"""The work behind the commands: finding, starting, watching, deciding and recovering tasks."""

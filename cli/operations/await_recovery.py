@@ -1,4 +1,4 @@
-"""Waits for the end of a recovery, and says what became of it."""
+"""Waits until a recovery has ended, and reports what it undid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _GOES_ON: Final = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONT
 
 
 class RecoveryWait:
-    """Waits for a recovery, by what the server itself knows: its payloads may be encrypted."""
+    """Waits for a recovery, using only what the server itself knows, because payloads may be encrypted."""
 
     def __init__(
         self,
@@ -41,7 +41,15 @@ class RecoveryWait:
         queue: str,
         signals: Signals,
     ) -> None:
-        """Args: handle: of the recovery. queue: of its workers. signals: any of them means to leave."""
+        """Opens the view that shows the recovery.
+
+        Args:
+            client: A connected client.
+            target: The server that the client is connected to.
+            handle: The handle of the recovery's workflow.
+            queue: The task queue of the recovery's workers.
+            signals: The signals of this process; any of them ends the wait.
+        """
         self._client = client
         self._target = target
         self._handle = handle
@@ -51,7 +59,10 @@ class RecoveryWait:
         self._told: set[str] = set()
 
     async def for_end(self, started: RecoveryReport, asked: RecoverOptions) -> RecoveryReport:
-        """Waits for the end, a signal, or a need of a person where nobody sits at the terminal."""
+        """Waits for the end of the recovery, or for a signal.
+
+        It also stops waiting when a person must decide and nobody is at the terminal.
+        """
         leaving = asyncio.create_task(self._signals.next())
         try:
             state = await self._until_over(leaving)
@@ -88,7 +99,7 @@ class RecoveryWait:
         return TaskState.COMPENSATING
 
     def _tell_trouble(self, found: WorkflowExecutionDescription) -> None:
-        """Tells what is tried again and again, e.g. to read a history by a worker without the keys."""
+        """Prints what keeps failing, e.g. reading a history on a worker that lacks the keys."""
         for pending in found.raw_description.pending_activities:
             if pending.attempt > _TOLERATED and pending.HasField("last_failure"):
                 trouble = f"{pending.activity_type.name} fails: {trim(pending.last_failure.message, 300)}"
@@ -130,7 +141,7 @@ class RecoveryWait:
 
 
 def nobody() -> None:
-    """Nobody has to be told that a command is alive."""
+    """Takes the place of a heartbeat, which a command does not need to send."""
 
 
 def _say_end(outcome: RecoveryReport) -> None:

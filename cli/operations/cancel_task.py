@@ -1,4 +1,4 @@
-"""Asks a task to cancel, and waits for its undos where that is wanted."""
+"""Asks a task to cancel and, if wanted, waits for its undos."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ async def cancel_task(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
     Args:
         target: The server.
         id: The workflow id.
-        wait: Wait for the end of its undos.
+        wait: Whether to wait until everything is undone.
 
     Returns:
-        The outcome; and the error that ended it or its result, None where it runs.
+        The outcome, and the task's result or the error that ended it; None if it still runs.
 
     Raises:
-        CommandFailed: Nobody is there to undo it.
+        CommandFailed: No worker is there to undo what the task did.
         UnknownTask: There is no such task.
-        TaskEnded: It has ended otherwise.
+        TaskEnded: The task has ended, but not by a cancel.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """

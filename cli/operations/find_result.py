@@ -21,15 +21,15 @@ from .server_outage import until_back
 
 
 async def find_result(target: ServerTarget, id: str, *, wait: bool) -> tuple[Outcome, Any]:
-    """Finds the end of a task.
+    """Finds out how a task ended.
 
     Args:
         target: The server.
         id: The workflow id.
-        wait: Wait for it.
+        wait: Whether to wait for the end.
 
     Returns:
-        The outcome; and the error that ended it or its result, None where it has not ended.
+        The outcome, and the task's result or the error that ended it; None if it has not ended.
 
     Raises:
         UnknownTask: There is no such task.
@@ -51,7 +51,7 @@ async def find_result(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
 
 
 async def _end_of(client: Client, target: ServerTarget, handle: WorkflowHandle[Any, Any]) -> Any:
-    """Waits for the end, also over a time in which the server is away."""
+    """Waits for the end of a task, even while the server is away for a time."""
     while True:
         try:
             return await end_of(handle)

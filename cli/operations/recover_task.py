@@ -1,4 +1,4 @@
-"""Recovers one task: finds what it has left behind, starts its recovery, and waits for the end of that."""
+"""Recovers one task: finds what it has left behind, starts its recovery, and waits until that has ended."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ async def recover_task(target: ServerTarget, asked: RecoverOptions, *, wait: boo
 
     Args:
         target: The server.
-        asked: The task.
-        wait: Wait for the end.
+        asked: The task and how to recover it.
+        wait: Whether to wait for the end.
 
     Returns:
-        What became of it.
+        How far the recovery has come.
 
     Raises:
-        CommandFailed: It may not be recovered, or no worker is there.
+        CommandFailed: The task may not be recovered, or no worker is there.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
@@ -76,12 +76,12 @@ async def examine(client: Client, chain: RunChain, *, not_applied: bool = False)
     """Finds out what a task has left behind, as far as a client without keys can read it.
 
     Args:
-        client: Connected.
+        client: A connected client.
         chain: The runs of the task.
-        not_applied: A pivot whose outcome is unknown was certainly not applied.
+        not_applied: Whether a person knows that a pivot of unknown outcome was not applied.
 
     Returns:
-        What is left; at least one effect, or something that only the workers can read.
+        What is left: at least one effect, or something that only the workers can read.
 
     Raises:
         NotRecoverable: The task may not be recovered, or there is nothing to undo.
@@ -107,10 +107,10 @@ def _nothing_left(id: str, left: Outstanding) -> str:
 async def start_recovery(
     client: Client, chain: RunChain, task_queue: str, *, not_applied: bool = False
 ) -> WorkflowHandle[Any, Any]:
-    """Starts the recovery of a chain, once; one that has failed may be followed by another.
+    """Starts the recovery of a chain once; only after a failed recovery may another one start.
 
     Raises:
-        CommandFailed: Somebody else has started it.
+        CommandFailed: Somebody else has started the recovery.
         RPCError: The server does not answer or refuses.
     """
     newest, id_ = chain.newest, recovery_id(chain.newest)

@@ -1,4 +1,4 @@
-"""What ``recover`` is asked for, and what it prints."""
+"""The options of ``recover``, and the report that it prints."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..exit_codes import ExitCode
 
 @dataclass(frozen=True, slots=True)
 class RecoverOptions:
-    """What ``recover`` is to recover.
+    """Says what ``recover`` is to recover.
 
     Attributes:
         id: The task.
         run_id: One of its runs, or None for the newest.
-        task_queue: Where workers with its bundles are; None for its own queue.
-        not_applied: A pivot whose outcome is unknown was certainly not applied.
+        task_queue: A queue whose workers have the task's bundles; None for its own queue.
+        not_applied: Whether a person knows that a pivot of unknown outcome was not applied.
     """
 
     id: str
@@ -33,8 +33,8 @@ class FoundEffect(BaseModel):
     Attributes:
         id: The id of its call.
         step: The step.
-        compensation: What undoes it.
-        is_known: Whether the call is known to have happened.
+        compensation: The compensation that undoes it.
+        is_known: Whether it is known that the call happened.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,9 +53,9 @@ class RecoveryReport(BaseModel):
         run_id: The newest of its runs.
         recovery_id: The workflow that undoes it.
         state: The state of the recovery.
-        found: What was left, newest first.
-        undone: Steps that it has undone, in the order in which their undos finished.
-        not_undone: Steps of which an undo is missing.
+        found: The effects that were left, newest first.
+        undone: The steps that it has undone, in the order in which their undos finished.
+        not_undone: The steps that still lack an undo.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,7 +70,7 @@ class RecoveryReport(BaseModel):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command exits with, where it has waited."""
+        """The exit code of a command that has waited for the end."""
         if self.state is TaskState.COMPLETED:
             return ExitCode.COMPLETED
         ended = (TaskState.NEEDS_ATTENTION, TaskState.ROLLBACK_INCOMPLETE)

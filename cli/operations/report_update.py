@@ -1,4 +1,4 @@
-"""What a person tells a running task: the common half of the commands that do it."""
+"""Sends what a person tells a running task, and prints the answer, for all commands that do so."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..terminal.output import emit, say
 
 @dataclass(frozen=True, slots=True)
 class UpdateRequest:
-    """An update and who sends it.
+    """An update, and the person who sends it.
 
     Attributes:
         id: The task's workflow id.
         update: The name of the update.
-        argument: Its argument, without `by` and `note`.
-        by: Who says so; None for the user at this machine.
-        note: Why.
+        argument: The update's argument, without `by` and `note`.
+        by: The person who decides; None for the user of this machine.
+        note: The person's reason.
     """
 
     id: str
@@ -39,25 +39,25 @@ def send(
     namespace: str | None,
     json: bool,
 ) -> Any:
-    """Sends a message and prints what became of it.
+    """Sends an update and prints the answer.
 
     Args:
-        message: What to send.
-        said: The same in a few words for people.
+        message: The update.
+        said: The update in a few words for people.
         seconds: How long the task may take to accept it.
-        address: ``--address``.
-        namespace: ``--namespace``.
-        json: Print the task's answer as data.
+        address: The value of ``--address``.
+        namespace: The value of ``--namespace``.
+        json: Whether to print the task's answer as JSON.
 
     Returns:
-        The answer, JSON.
+        The answer as JSON.
 
     Raises:
-        CommandFailed: The task cannot be told, or refuses.
+        CommandFailed: The task cannot be reached, or it refuses the update.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    # Temporal's client takes its time to load, and a faulty message does not need it.
+    # Temporal's client is slow to load, and a faulty message does not need it.
     from ..arguments.server_target import find_target
     from .send_update import tell
 

@@ -1,4 +1,4 @@
-"""Runs one task to its end: starts it once, works for it where it has to, and shows how it goes."""
+"""Runs one task to its end: starts it once, runs a worker for it if needed, and shows its progress."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ LOG_BYTES: Final = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What ``run`` is to do.
+    """Says what ``run`` is to do.
 
     Attributes:
         request: The task.
-        workflow_id: ``--id``, or None for a new one.
-        bundles: What an in-process worker offers; empty where others work for the task.
-        bundle_names: The same as ``module:attribute``.
-        task_queue: The queue that was asked for; None for one of this task's own, or the workers' usual one.
-        settings: Of the environment.
+        workflow_id: The value of ``--id``, or None for a new id.
+        bundles: The bundles of the worker in this process; empty if other workers run the task.
+        bundle_names: The same bundles as ``module:attribute``.
+        task_queue: The queue that was asked for; None for a queue of the task's own, or the workers' usual
+            queue.
+        settings: The settings from the environment.
         target: The server.
-        notice: The first line for people, or empty.
+        notice: The first line for people; may be empty.
     """
 
     request: TaskRequest
@@ -63,15 +64,15 @@ async def run_job(job: Job) -> tuple[Outcome, Any]:
     """Runs a job.
 
     Args:
-        job: A job whose request is checked.
+        job: A job whose request has been checked.
 
     Returns:
-        The outcome, and the error that ended the task, or its result.
+        The outcome, and the task's result or the error that ended it.
 
     Raises:
         CommandFailed: No worker is there.
         CounterstepError: The server does not answer, the id is in use, or the bundles cannot be served.
-        RPCError: The server has gone away.
+        RPCError: The server has stopped answering.
     """
     if job.notice:
         say(job.notice)
@@ -87,7 +88,7 @@ class _Run:
         self._job = job
         self._client = client
         self._id = job.workflow_id or f"{job.request.name}-{uuid4().hex[:12]}"
-        # A queue of its own: no other worker, with other bundles, can take this task's calls.
+        # On a queue of its own, no other worker with other bundles can take this task's calls.
         own = f"counterstep:{self._id}" if job.bundles else job.settings.task_queue
         self._queue = job.task_queue or own
 
@@ -123,7 +124,7 @@ class _Run:
         return (await with_recovery(self._client, outcome) if end is not None else outcome), end
 
     def _what(self) -> tuple[str, Any]:
-        """The workflow type to start, and its argument."""
+        """Returns the workflow type to start, and its argument."""
         request = self._job.request
         if request.is_registered or request.spec is None:
             return request.name, request.input
@@ -134,7 +135,7 @@ class _Run:
         return (request.spec.goal if request.spec else "") or request.name
 
     async def _prepare(self) -> Worker | None:
-        """A worker for a new task; None where others work for it."""
+        """Returns a worker for a new task; None if other workers run it."""
         if self._job.bundles:
             return self._make_worker()
         if await has_workers(self._client, self._queue):
@@ -142,15 +143,15 @@ class _Run:
         raise self._no_workers(", so nothing was started. Name the task's bundle with --bundle, or start one")
 
     async def _attend(self, started: Started, worker: Worker | None) -> Worker | None:
-        """A worker for a task that others have started; None where it has others, or needs none."""
-        # Of a cancelled task only a worker can tell what was undone.
+        """Returns a worker for a task that was started before; None if it has other workers or needs none."""
+        # Only a worker can tell what a cancelled task has undone.
         needs_one = started.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CANCELED)
         same_queue, self._queue = started.task_queue == self._queue, started.task_queue
         if not self._job.bundles or not needs_one:
             return None
         if same_queue:
             return worker or self._make_worker()
-        # The workers of its own queue go first: they may know more than these bundles.
+        # The workers of its own queue are preferred, because they may have more than these bundles.
         return None if await has_workers(self._client, self._queue) else self._make_worker()
 
     def _make_worker(self) -> Worker:
@@ -216,7 +217,7 @@ async def _expect_to_run(running: asyncio.Task[None]) -> None:
 
 
 def _log_to_file(target: ServerTarget, settings: Settings) -> None:
-    """Keeps logs off the terminal; beside the embedded server's files there is one for them."""
+    """Keeps logs off the terminal by writing them to a file beside those of the embedded server."""
     if target.embedded is None:
         logging.getLogger().handlers = [logging.NullHandler()]
         return

@@ -12,18 +12,18 @@ from ..errors import CommandFailed
 
 
 async def search(client: Client, query: str, limit: int | None = None) -> AsyncIterator[WorkflowExecution]:
-    """Finds workflows: those that run, then the others by their end.
+    """Finds workflows: first those that run, then the others sorted by their end.
 
     Args:
-        client: Connected.
-        query: In Temporal's list filter; it names `SagaState`.
-        limit: At most so many; None for all.
+        client: A connected client.
+        query: A list filter of Temporal's that names `SagaState`.
+        limit: The largest number of workflows to find; None for all.
 
     Yields:
-        What the server says of each.
+        The server's description of each workflow.
 
     Raises:
-        CommandFailed: The namespace has no search attributes of ours.
+        CommandFailed: The namespace lacks Counterstep's search attributes.
         RPCError: The server does not answer, or does not understand the query.
     """
     try:

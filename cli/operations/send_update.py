@@ -1,4 +1,4 @@
-"""Tells a running task what a person has decided, and what to do where nobody takes it."""
+"""Sends a person's decision to a running task, and says what to do if no worker takes it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ async def tell(
     Args:
         target: The server.
         id: The workflow id.
-        name: The update.
-        argument: Its one argument, JSON.
-        seconds: How long to wait for the task to accept it, and then again for its answer.
+        name: The name of the update.
+        argument: Its one argument as JSON.
+        seconds: How long to wait for the task to accept it, and then again for the answer.
 
     Returns:
-        The answer, JSON.
+        The answer as JSON.
 
     Raises:
-        CommandFailed: It refuses, or nobody works on it.
+        CommandFailed: The task refuses the update, or no worker runs it.
         UnknownTask: There is no such task.
-        TaskEnded: It has ended.
+        TaskEnded: The task has ended.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """

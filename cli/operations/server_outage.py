@@ -1,4 +1,4 @@
-"""A server that has gone away while somebody looks on, and may come back."""
+"""Waits for a server that has gone away while somebody watches a task, and that may come back."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ PING_SECONDS: Final = 2.0
 
 
 async def until_back(client: Client, target: ServerTarget, again: str, leaving: asyncio.Future[Any]) -> bool:
-    """Waits for a server that does not answer any more.
+    """Waits until a server that has stopped answering is back.
 
     Args:
-        client: Connected to it.
-        target: The same.
-        again: The command that goes on where this one gives up.
-        leaving: Done once somebody does not want to wait.
+        client: A client that is connected to the server.
+        target: The server.
+        again: The command with which to continue after this one has given up.
+        leaving: A future that is done once the user no longer wants to wait.
 
     Returns:
-        Whether it answers again; False where somebody has left.
+        Whether the server answers again; False if the user has left.
 
     Raises:
-        CommandFailed: It has not come back.
+        CommandFailed: The server has not come back.
     """
     say(
         f"The Temporal server at {target.address} does not answer any more; the task is kept there. "
@@ -57,7 +57,7 @@ async def until_back(client: Client, target: ServerTarget, again: str, leaving: 
 
 
 async def answers(client: Client) -> bool:
-    """Says whether the server answers at once."""
+    """Returns whether the server answers at once."""
     try:
         return await client.service_client.check_health(retry=False, timeout=timedelta(seconds=PING_SECONDS))
     except RPCError:

@@ -1,4 +1,4 @@
-"""Starts one task, and says where it is."""
+"""Starts one task, and reports where it can be found."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class StartReport(BaseModel):
     Attributes:
         workflow_id: The task.
         run_id: The run that was started or found.
-        task_queue: Where its workers are.
-        is_new: False where it had been started before.
-        url: Its page in the Web UI, where the address is known.
+        task_queue: The queue of its workers.
+        is_new: Whether this command started it; False if it had been started before.
+        url: Its page in the Web UI, if the address of that is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,16 +34,16 @@ class StartReport(BaseModel):
 async def start_task(
     target: ServerTarget, request: TaskRequest, id: str | None, task_queue: str
 ) -> StartReport:
-    """Starts a task, or finds it where its id has been used for the same before.
+    """Starts a task, or finds it if the id was used for the same task before.
 
     Args:
         target: The server.
-        request: The task, checked.
+        request: The task, which has been checked.
         id: Its workflow id; None for a new one.
-        task_queue: Where its workers are.
+        task_queue: The queue of its workers.
 
     Returns:
-        What was started or found.
+        The task that was started or found.
 
     Raises:
         IdInUse: The id belongs to another task or input.

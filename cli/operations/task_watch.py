@@ -1,4 +1,4 @@
-"""Watches a task to its end, and does what signals ask for meanwhile."""
+"""Watches a task until its end, and obeys the signals that arrive in the meantime."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _LONGEST_PAUSE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What there was to see.
+    """The result of watching a task.
 
     Attributes:
         ended: Whether the task has ended; if not, it was left running.
         end: Its result or error, from `end_of`.
-        board: The last board; None where no worker has told it.
-        at_once: Whether somebody wants to leave without waiting for anything.
+        board: The last board; None if no worker has answered.
+        at_once: Whether the user wants to leave without waiting for anything.
         is_cancelled: Whether the task was asked to cancel.
-        unattended: Whether it needs a person's decision, and nobody sits at this terminal.
+        unattended: Whether the task needs a person's decision and nobody is at this terminal.
     """
 
     ended: bool
@@ -53,10 +53,10 @@ class Watched:
 
 
 class TaskWatch:
-    """One task under watch.
+    """Watches one task.
 
     Attributes:
-        unanswered: Since when, on the event loop's clock, no board was had; None while there is one.
+        unanswered: When, on the event loop's clock, the boards stopped coming; None while they come.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class TaskWatch:
         only_looks: bool = False,
         server: Sequence[str] = (),
     ) -> None:
-        """Begins with nothing seen.
+        """Prepares to watch a task.
 
         Args:
-            handle: Of the task.
-            view: Where it is shown.
-            signals: What they ask for is done.
-            is_cancelled: The task is asked to cancel already, so that any signal means to leave it.
-            only_looks: The task is somebody else's, so that any signal means to leave it.
-            server: The options that lead other commands to the task's server.
+            handle: The handle of the task.
+            view: The view that shows the task.
+            signals: The signals of this process, which are obeyed.
+            is_cancelled: Whether the task was asked to cancel already; any signal then means to leave it.
+            only_looks: Whether the task is somebody else's; any signal then means to leave it.
+            server: The options with which other commands reach the task's server.
         """
         self._server = server
         self._handle = handle
@@ -93,12 +93,12 @@ class TaskWatch:
         """Waits for the end of the task.
 
         Args:
-            guards: Tasks that only ever end with an exception, which ends the watch too. They are cancelled
-                with it.
-            last: Seconds to wait for the board as it is at the end; 0 to do without.
+            guards: Asyncio tasks that only ever end with an exception, which also ends the watch. They are
+                cancelled when the watch ends.
+            last: How many seconds to wait for the board at the end; 0 to do without it.
 
         Returns:
-            What there was to see.
+            The result of watching.
         """
         self._ended = asyncio.create_task(end_of(self._handle))
         boards = asyncio.create_task(self._follow())
@@ -114,7 +114,7 @@ class TaskWatch:
                     unattended=boards.done(),
                 )
             end = self._ended.result()
-            # One from before the end would tell less than was undone: better none.
+            # A board from before the end would not show everything that was undone, so it is dropped.
             board = await self._last_board(end, last) if last else None
             return Watched(ended=True, end=end, board=board)
         finally:
@@ -123,7 +123,7 @@ class TaskWatch:
             self._view.pause()
 
     async def _wait(self, vital: set[asyncio.Task[Any]]) -> bool:
-        """Waits until one of `vital` is done, or the task is to be left; then True where it is at once."""
+        """Waits until one of `vital` is done or the user leaves; returns whether to leave at once."""
         assert self._ended is not None
         while True:
             arrival = asyncio.create_task(self._signals.next())
@@ -168,7 +168,7 @@ class TaskWatch:
         await self._handle.cancel()
 
     async def _follow(self) -> None:
-        """Shows boards as they change, until all that is left to do waits for a person who is not here."""
+        """Shows boards as they change, until nothing goes on without a person, and nobody is here."""
         pause = _FIRST_PAUSE
         while True:
             board = await read_board(self._handle)
@@ -183,7 +183,7 @@ class TaskWatch:
             await asyncio.sleep(pause)
 
     def _is_unattended(self, state: str) -> bool:
-        # What a step waited for is no question any more once the task is being cancelled.
+        # Once the task is being cancelled, the questions of its steps no longer need an answer.
         asks = {TaskState.NEEDS_ATTENTION} if self._is_cancelled else PEOPLE
         return not self._signals.interactive and state in asks
 
@@ -207,7 +207,7 @@ class TaskWatch:
 
 
 async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Whether neither a call of the task nor the task itself is at work, or will be by itself."""
+    """Returns whether the task and its calls are idle, and will stay so unless somebody acts."""
     known = (await handle.describe()).raw_description
     return not known.pending_activities and not known.HasField("pending_workflow_task")
 
@@ -215,16 +215,16 @@ async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:
 async def miss_workers(
     client: Client, task_queue: str, watch: TaskWatch, error: Callable[[], Exception]
 ) -> None:
-    """Ends, with an exception, once a task does not answer and nobody is left who would work on it.
+    """Raises an exception once a task does not answer and its queue has no workers left.
 
     Args:
-        client: Connected.
+        client: A connected client.
         task_queue: The task's queue.
-        watch: Of the task.
+        watch: The watch of the task.
         error: Makes the exception.
 
     Raises:
-        Exception: `error`.
+        Exception: The exception that `error` has made.
     """
     loop = asyncio.get_running_loop()
     while True:

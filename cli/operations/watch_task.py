@@ -1,4 +1,4 @@
-"""Watches a task that others have started, also over a time in which its server is away."""
+"""Watches a task that was started elsewhere, even while its server is away for a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
 
 class _ServerAway(Exception):
-    """The server does not answer any more."""
+    """The server has stopped answering."""
 
 
 async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
@@ -34,7 +34,7 @@ async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
         id: The workflow id.
 
     Returns:
-        The outcome; and the error that ended it or its result, None where it goes on.
+        The outcome, and the task's result or the error that ended it; None if it still runs.
 
     Raises:
         CommandFailed: No worker is there, or the server has not come back.
@@ -93,7 +93,7 @@ async def _look_on(
 
 
 async def _miss_server(client: Client, watch: TaskWatch) -> None:
-    """Ends, with `_ServerAway`, once the task does not answer because its server does not."""
+    """Raises `_ServerAway` once the task does not answer because its server does not."""
     while True:
         await asyncio.sleep(PING_SECONDS / 2)
         if watch.unanswered is not None and not await answers(client):

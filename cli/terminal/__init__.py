@@ -1,1 +1,1 @@
-"""What a person sees and types: streams, tables, the live board, questions."""
+"""What a person sees and types at a terminal: streams, tables, the live board, and questions."""

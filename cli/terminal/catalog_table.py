@@ -1,4 +1,4 @@
-"""What bundles offer, for people."""
+"""Shows people what bundles offer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTH = 160
 
 
 def print_catalog(catalog: Catalog) -> None:
-    """Prints a catalog: one table for each kind of thing that there is."""
+    """Prints a catalog as tables, one for each kind of thing in it."""
     tasks, agents, tools = catalog.tasks.items(), catalog.agents.values(), catalog.tools.values()
     _table("task", ("input", "goal"), ((name, _names(spec.input), spec.goal) for name, spec in tasks))
     _table(
@@ -65,7 +65,7 @@ def _table(what: str, headings: Sequence[str], rows: Iterable[tuple[str, ...]]) 
 
 
 def _names(schema: Mapping[str, Any]) -> str:
-    """The names that an input schema has, those that may be left out with a question mark."""
+    """Returns the names in an input schema, with a question mark after those that may be left out."""
     properties, required = schema.get("properties"), schema.get("required", ())
     names = properties if isinstance(properties, Mapping) else ()
     return ", ".join(name if name in required else f"{name}?" for name in names)

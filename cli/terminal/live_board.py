@@ -1,4 +1,4 @@
-"""A task as people see it in a terminal: a board that changes, or one line for each change."""
+"""Shows a task in a terminal: as a board that changes, or with one line for each change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STYLES: Final = {
     "stuck": ("✘", "red"),
     "needs_attention": ("!", "red"),
 }
-# In the ledger, "skipped" is no harmless word: the effect stands.
+# In the ledger, "skipped" means that an effect still stands, which is not harmless.
 _UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
 _VERBS: Final = {"start": "started"}
 _CALLED: Final = ("agent", "tool", "activity", "workflow")
@@ -50,26 +50,26 @@ class View(Protocol):
         """Shows a board, which may be the same as before."""
 
     def pause(self) -> None:
-        """Leaves the terminal to somebody else; boards are only remembered."""
+        """Stops writing to the terminal, so that others can; boards are only remembered."""
 
     def resume(self) -> None:
-        """Takes the terminal back and shows the last board."""
+        """Starts writing again and shows the last board."""
 
 
 def open_view(options: Sequence[str] = ()) -> View:
-    """A live board where stderr is a terminal, lines where it is not.
+    """Opens a live board if stderr is a terminal, and otherwise a view that prints lines.
 
     Args:
-        options: Of the command line, which lead other commands to the task's server.
+        options: The command-line options with which other commands reach the task's server.
 
     Returns:
-        The view; it tells each question to people once, with the commands that answer it.
+        The view; it shows each question once, with the commands that answer it.
     """
     return LiveBoard(options) if sys.stderr.isatty() else Lines(options)
 
 
 class _Asked:
-    """The questions that a view has told already."""
+    """The questions that a view has shown already."""
 
     def __init__(self, options: Sequence[str], say: Callable[[str], None]) -> None:
         self._options = options
@@ -86,10 +86,10 @@ class _Asked:
 
 
 class Lines:
-    """One line for each change, from the board's log."""
+    """Prints one line for each change, taken from the board's log."""
 
     def __init__(self, options: Sequence[str] = ()) -> None:
-        """Starts with nothing shown."""
+        """Starts without having shown anything."""
         self._asked = _Asked(options, say)
         self._last = 0
         self._begin: datetime | None = None
@@ -120,15 +120,15 @@ class Lines:
         self.show(self._board)
 
     def _new(self, log: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """The lines after the last one shown; the log drops its oldest."""
+        """Returns the lines after the last one shown; the log drops its oldest lines."""
         return [line for line in log if line["n"] > self._last]
 
 
 class LiveBoard:
-    """The board as a table that is drawn again and again."""
+    """Shows the board as a table that is redrawn with each change."""
 
     def __init__(self, options: Sequence[str] = ()) -> None:
-        """Draws nothing before the first board."""
+        """Prepares the table; nothing is drawn before the first board."""
         self._asked = _Asked(options, self._say)
         self._console = Console(stderr=True)
         self._live: Live | None = None
@@ -160,7 +160,7 @@ class LiveBoard:
         self.show(self._board)
 
     def _say(self, line: str) -> None:
-        """Prints a line above the table, in one piece: it may be a command to copy."""
+        """Prints a line above the table without wrapping it, because it may be a command to copy."""
         self._console.print(Text(printable(line)), soft_wrap=True)
 
 
@@ -186,7 +186,7 @@ def render(board: Board) -> RenderableType:
 
 
 def state_text(state: str) -> Text:
-    """A task's state with its mark and colour."""
+    """Returns a task's state with its mark and its colour."""
     mark, style = _STYLES.get(state, ("", ""))
     return Text(f"{mark} {state.replace('_', ' ')}".strip(), style=style)
 
@@ -240,7 +240,7 @@ def _step(step: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _sentence(line: Mapping[str, Any]) -> str:
-    """A line of the log for people; empty for what another line says as well."""
+    """Returns a line of the log as a sentence; empty if another line says the same."""
     what, step, who, why = line["what"], line["step"], line["who"], line["why"]
     if what in ("passed", "failure"):
         return ""

@@ -1,4 +1,4 @@
-"""A picture of a task in the language Mermaid, which GitHub, editors and many wikis show."""
+"""Draws a task in the language Mermaid, which GitHub, editors and many wikis can show."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def draw(picture: TaskPicture) -> str:
     """Writes a picture as a Mermaid flowchart.
 
     Args:
-        picture: The task.
+        picture: The picture of a task.
 
     Returns:
-        Lines of text. Steps of a started task have their states as classes.
+        The text of the flowchart. The steps of a started task carry their states as classes.
     """
     title = picture.task if picture.state is None else f"{picture.task} ({picture.state})"
-    # Ids of steps may be words of the language, e.g. `end`: the steps are numbered instead.
+    # The steps are numbered, because an id may be a word of the language, e.g. `end`.
     keys = {node.id: f"s{n}" for n, node in enumerate(_every(picture.steps), 1)}
     lines = ["---", f"title: {json.dumps(_short(title))}", "---", "flowchart TD"]
     lines += _shapes(picture.steps, keys, "  ")
@@ -76,5 +76,5 @@ def _short(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Every sign that may mean something to Mermaid, or to HTML, as its number."""
+    """Escapes every character that may mean something to Mermaid or HTML."""
     return "".join(c if c.isalnum() or c in " ._-,:/" else f"#{ord(c)};" for c in text)

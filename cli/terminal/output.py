@@ -1,4 +1,4 @@
-"""What a command prints: data on stdout, everything for people on stderr."""
+"""What a command prints: data on stdout, and everything for people on stderr."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _has_emitted = False
 
 
 def keep_stdout_for_data() -> None:
-    """Sends to stderr what anything else prints: bundles and tools are other people's code."""
+    """Sends to stderr whatever other code prints, because bundles and tools are other people's code."""
     global _data
     _data = take_stdout()
 
 
 def has_emitted() -> bool:
-    """Whether any data was printed."""
+    """Returns whether any data has been printed."""
     return _has_emitted
 
 
@@ -37,7 +37,8 @@ def emit_text(text: str) -> None:
     """Prints text as data.
 
     Raises:
-        CommandFailed: It cannot be written, e.g. to a full disk; that nobody reads it any more is no failure.
+        CommandFailed: The text cannot be written, e.g. to a full disk. If the reader has gone, the text is
+            dropped without an error.
     """
     global _has_emitted
     _has_emitted = True
@@ -58,5 +59,5 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Shows control characters instead of sending them: models and tools must not steer a terminal."""
+    """Makes control characters visible, so that models and tools cannot control the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

@@ -12,7 +12,7 @@ from ..arguments.shell_command import command_line
 PEOPLE: Final = frozenset({TaskState.WAITING, TaskState.NEEDS_ATTENTION})
 """States of a task in which it waits for a person."""
 
-# By update and action: what must be said beside the action, and what an action means.
+# For each update and action: what must be given beside the action, and what the action means.
 _NEEDS: Final = {
     ("resolve", "skip"): ("--note", "WHY"),
     ("resolve", "applied"): ("--value", "JSON"),
@@ -37,9 +37,9 @@ class PromptedQuestion:
     """One thing that a person must decide.
 
     Attributes:
-        text: What is asked.
-        answers: The commands to type, each with what it means; that may be empty.
-        since: When it was asked, ISO 8601: the same question can be asked again.
+        text: The question.
+        answers: The commands to type, each with its meaning, which may be empty.
+        since: When it was asked, in ISO 8601, because the same question can be asked again.
     """
 
     text: str
@@ -57,15 +57,15 @@ class PromptedQuestion:
 
 
 def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[PromptedQuestion]:
-    """Reads from a board what its task asks people.
+    """Reads the questions that a task asks people from its board.
 
     Args:
-        board: Of a task.
-        options: Of the command line, which lead the answers to the task's server.
+        board: The board of the task.
+        options: The command-line options with which the answers reach the task's server.
 
     Returns:
-        One question for each step that asks, of the task or of a child of it; `resolve` answers for all stuck
-        undos of a step.
+        One question for each step of the task or of its children that asks. A `resolve` answers for all stuck
+        undos of a step at once.
     """
     own = board["task_id"]
     by_step: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}

@@ -15,14 +15,14 @@ ANSWERS: Final = {"c": "cancel", "l": "leave", "g": "go on"}
 
 
 class Signals:
-    """The signals that arrive from now on.
+    """Collects the signals that arrive from now on.
 
     Attributes:
-        interactive: Whether somebody sits at a terminal and can be asked.
+        interactive: Whether somebody is at a terminal and can be asked.
     """
 
     def __init__(self) -> None:
-        """Takes SIGINT and SIGTERM over from Python; needs a running event loop."""
+        """Takes SIGINT and SIGTERM over from Python; an event loop has to be running."""
         self.interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
         self._arrived: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -35,10 +35,10 @@ class Signals:
 
 
 async def ask(workflow_id: str) -> str:
-    """Asks at the terminal what is to become of a task.
+    """Asks at the terminal what to do with a task.
 
     Returns:
-        One of the values of `ANSWERS`; no answer at all means to go on.
+        One of the values of `ANSWERS`; an empty answer means to go on.
     """
     sys.stderr.write(printable(f"\n{workflow_id}: [c]ancel and undo, [l]eave it running, or [g]o on? "))
     sys.stderr.flush()
@@ -52,7 +52,7 @@ async def ask(workflow_id: str) -> str:
 
 
 async def _read_line() -> str:
-    """Reads what the terminal has, a line at a time, without blocking the task that goes on meanwhile."""
+    """Reads one line from the terminal without blocking what goes on in the meantime."""
     loop = asyncio.get_running_loop()
     terminal = sys.stdin.fileno()
     ready: asyncio.Future[None] = loop.create_future()

@@ -1,4 +1,4 @@
-"""The standard streams of the process, whatever it was started with."""
+"""Makes the standard streams of the process usable, whatever it was started with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 
 class _Lossy(io.FileIO):
-    """A stream for people, who may be gone, or whose disk is full: what it cannot write is lost, no more."""
+    """A stream for people that drops what it cannot write, e.g. to a closed pipe or a full disk."""
 
     def write(self, data: Any) -> int:
         try:
@@ -20,10 +20,10 @@ class _Lossy(io.FileIO):
 
 
 def open_streams() -> None:
-    """Opens what is closed, and makes stderr one that cannot fail.
+    """Opens the standard streams that are closed, and makes sure that writing to stderr cannot fail.
 
-    Where a stream is closed, the next file that is opened would take its number, and whoever writes to the
-    stream writes into that file.
+    If a stream stayed closed, the next opened file would get its file descriptor, and everything written to
+    the stream would end up in that file.
     """
     for number in (0, 1, 2):
         try:
@@ -44,9 +44,10 @@ def open_streams() -> None:
 
 
 def take_stdout() -> TextIO:
-    """Returns a stream to where stdout leads, and leads stdout itself to stderr from now on.
+    """Returns a stream that writes to stdout, and redirects stdout itself to stderr from now on.
 
-    Also for what writes to its number: a library in another language, or a process that is started.
+    This also redirects code that writes to the file descriptor, such as a library in another language or a
+    child process.
     """
     data, sys.stdout = sys.stdout, sys.stderr
     with suppress(OSError, ValueError):

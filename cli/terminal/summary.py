@@ -1,4 +1,4 @@
-"""How a task ended, for people."""
+"""Tells people how a task ended."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _CODES = {
 
 
 def exit_code_of(outcome: Outcome) -> ExitCode:
-    """What a command exits with; a task that was left running counts as interrupted.
+    """Returns the exit code of a command.
 
-    Where it waits for a person, it is incomplete.
+    A task that was left running counts as interrupted, or as incomplete if it waits for a person.
     """
     if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
         return ExitCode.BAD_USAGE
@@ -37,13 +37,13 @@ def exit_code_of(outcome: Outcome) -> ExitCode:
 
 
 def finish(outcome: Outcome, end: Any, server: Sequence[str], *, json: bool) -> NoReturn:
-    """Prints the end of a task, and what it has returned as data, and ends the command.
+    """Prints how a task ended and what it returned, and ends the command.
 
     Args:
-        outcome: What is known.
-        end: The error that ended it, or its result; None where it goes on.
-        server: The options that lead other commands to the task's server.
-        json: Print the outcome as one object.
+        outcome: What is known about the task.
+        end: The task's result or the error that ended it; None if it still runs.
+        server: The options with which other commands reach the task's server.
+        json: Whether to print the outcome as one JSON object.
     """
     if end is not None:
         print_summary(outcome, end, server)
@@ -55,12 +55,12 @@ def finish(outcome: Outcome, end: Any, server: Sequence[str], *, json: bool) -> 
 
 
 def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
-    """Prints the end of a task.
+    """Prints how a task ended.
 
     Args:
-        outcome: What is known.
-        end: The error that ended it, or its result.
-        server: The options that lead other commands to the task's server.
+        outcome: What is known about the task.
+        end: The task's result or the error that ended it.
+        server: The options with which other commands reach the task's server.
     """
     if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
         faults = [str(fault) for fault in refusal_faults(end)]
@@ -105,5 +105,5 @@ def _recovered(outcome: Outcome, steps: str, server: Sequence[str]) -> str:
 
 
 def _gave_up(end: Any) -> bool:
-    """Whether the task has ended its rollback itself; a recovery leaves alone what a person has skipped."""
+    """Returns whether the task itself ended its rollback; a recovery does not undo what a person skipped."""
     return isinstance(end, ApplicationError) and end.type == FailureType.ROLLBACK_INCOMPLETE

@@ -1,4 +1,4 @@
-"""What a picture of a task shows: its steps, what they wait for, and how far they are."""
+"""The contents of a task's picture: its steps, what they wait for, and how far they have come."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Node(BaseModel):
 
     Attributes:
         id: The step's id.
-        kind: What it does: one of the `KINDS` of a spec, or ``activity``.
+        kind: What the step does: one of the `KINDS` of a spec, or ``activity``.
         by: What it calls, or what it waits for.
         needs: The steps that it waits for.
-        state: How far it is; None in a spec.
-        inside: The steps inside a group; of a task that was started they stand beside it.
+        state: How far it has come; None in a spec.
+        inside: The steps inside of a group. In a task that was started they stand beside the group.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,12 +50,12 @@ class TaskPicture(BaseModel):
 
 
 def picture_of_spec(spec: TaskSpec) -> TaskPicture:
-    """Draws a spec: also what a step waits for because it reads it."""
+    """Returns the picture of a spec; it also shows which steps a step waits for because it reads them."""
     return TaskPicture(task=spec.name, state=None, steps=_nodes(spec.steps))
 
 
 def picture_of_board(board: Mapping[str, Any]) -> TaskPicture:
-    """Draws a board."""
+    """Returns the picture of a board."""
     names = board["steps"]
     steps = [
         Node(
@@ -89,7 +89,7 @@ def _kind(step: Mapping[str, Any]) -> str:
 
 
 def _beside(name: str, need: str, names: Mapping[str, Any]) -> str:
-    """The name of a step that another waits for: with the same item, where a group runs several times."""
+    """Returns the step that another one waits for: in a group that runs several times, of the same item."""
     path, slash, _ = name.rpartition("/")
     inside = f"{path}{slash}{need}"
     return inside if inside in names else need

@@ -41,20 +41,24 @@ class Desk:
     """
 
     def __init__(self, address: str) -> None:
-        """Args: address: a path for SQLite, or postgresql://user:password@host/database."""
+        """Names the database; it is opened when it is first used.
+
+        Args:
+            address: A path for SQLite, or postgresql://user:password@host/database.
+        """
         self._database = Database(address, metadata, fill)
         self._keys = FencedKeys(self._database, operations, DONE, UNDONE)
 
     # --- what is read
 
     def account(self, customer: str) -> Account:
-        """Returns plan, features and period of a customer; raises `NotApplied` where there is no such one."""
+        """Returns a customer's plan, features and period; raises `NotApplied` if the customer is unknown."""
         query = select(customers, plans.c.title).join(plans).where(customers.c.customer == customer)
         with self._database.begin() as connection:
             return Account.model_validate(_one(connection, query, f"customer {customer!r}")._asdict())
 
     def duplicates(self, customer: str) -> list[Duplicate]:
-        """Returns the charges of a customer that were meant once and stand twice."""
+        """Returns the charges that a customer has paid twice by mistake."""
         with self._database.begin() as connection:
             return _duplicates(connection, customer)
 
@@ -67,7 +71,8 @@ class Desk:
             day: The first day on it.
 
         Raises:
-            NotApplied: There is no such customer or plan, it is no dearer, or the day is not in the period.
+            NotApplied: The customer or the plan is unknown, the plan is not dearer, or the day is outside of
+                the period.
         """
         account = self.account(customer)
         with self._database.begin() as connection:
@@ -87,7 +92,7 @@ class Desk:
             return {row.plan: row.title for row in connection.execute(select(plans).order_by(plans.c.cents))}
 
     def operations(self, task: str) -> list[Operation]:
-        """Returns what a task did, or tried to, those of one kind side by side."""
+        """Returns what a task did or tried to do, sorted by kind."""
         query = select(operations).where(operations.c.task == task).order_by(operations.c.what)
         with self._database.begin() as connection:
             return [Operation.model_validate(row._asdict()) for row in connection.execute(query)]
@@ -100,7 +105,7 @@ class Desk:
     # --- what is done, each once for its key, and how it is undone
 
     def refund(self, call: Call, charge_id: int) -> Refund:
-        """Gives a duplicate charge back; raises `NotApplied` where it is none, or was given back before."""
+        """Refunds a duplicate charge; raises `NotApplied` if it is not one or was refunded before."""
 
         def give_back(connection: Connection) -> tuple[str, Refund]:
             query = select(charges).where(charges.c.charge_id == charge_id)
@@ -120,7 +125,7 @@ class Desk:
         self._undo(call, lambda c, result: _set_state(c, result["charge_id"], REFUNDED, PAID))
 
     def charge(self, call: Call, customer: str, what: str, cents: int) -> Charge:
-        """Takes money from a customer; raises `NotApplied` where there is no such one."""
+        """Takes money from a customer; raises `NotApplied` if the customer is unknown."""
 
         def take(connection: Connection) -> tuple[str, Charge]:
             _one(
@@ -141,7 +146,7 @@ class Desk:
         self._undo(call, lambda c, result: _set_state(c, result["charge_id"], PAID, REVERSED))
 
     def change_plan(self, call: Call, customer: str, plan: str) -> str:
-        """Puts a customer on another plan; raises `NotApplied` where that changes nothing."""
+        """Puts a customer on another plan; raises `NotApplied` if that would change nothing."""
 
         def change(connection: Connection) -> tuple[str, Any]:
             _one(connection, select(plans).where(plans.c.plan == plan), f"plan {plan!r}")
@@ -162,7 +167,7 @@ class Desk:
         self._undo(call, restore)
 
     def set_features(self, call: Call, customer: str, plan: str) -> list[str]:
-        """Switches a customer's features to those of a plan; raises `NotApplied` where there is none."""
+        """Switches a customer's features to those of a plan; raises `NotApplied` if either is unknown."""
 
         def switch(connection: Connection) -> tuple[str, Any]:
             query = select(plans.c.features).where(plans.c.plan == plan)
@@ -180,7 +185,7 @@ class Desk:
         self._undo(call, lambda connection, _: connection.execute(back))
 
     def offer(self, call: Call, customer: str, plan: str, day: date) -> Quote:
-        """Writes an offer down; raises as `price`."""
+        """Records an offer; raises what `price` raises."""
         quote = self.price(customer, plan, day)
         return Quote.model_validate(self._do(call, lambda _: (customer, quote)))
 
@@ -189,7 +194,7 @@ class Desk:
         self._undo(call, lambda *_: None)
 
     def open_ticket(self, call: Call, customer: str, queue: str, said: str) -> int:
-        """Opens a ticket and returns its number; raises `NotApplied` where there is no such customer."""
+        """Opens a ticket and returns its number; raises `NotApplied` if the customer is unknown."""
         self.account(customer)
 
         def open_(connection: Connection) -> tuple[str, Any]:
@@ -209,13 +214,13 @@ class Desk:
         self._undo(call, withdraw)
 
     def start_over(self) -> None:
-        """Fills all tables as in the beginning, and forgets what tasks did."""
+        """Resets all tables to their first rows, and deletes what tasks did."""
         self._database.start_over()
 
     # ---
 
     def _do(self, call: Call, change: Callable[[Connection], tuple[str, Any]]) -> dict[str, Any]:
-        """Makes a change that gives its customer and its result; returns the result, as JSON."""
+        """Makes a change that returns its customer and its result, and returns the result as JSON."""
 
         def keep(connection: Connection) -> None:
             customer, result = change(connection)

@@ -1,4 +1,4 @@
-"""The agency's database: what can be booked, and what is; SQLite or PostgreSQL."""
+"""The agency's database in SQLite or PostgreSQL: what can be booked, and what has been booked."""
 
 from __future__ import annotations
 
@@ -106,7 +106,11 @@ class Store:
     """The database behind one address; bookings have fenced keys."""
 
     def __init__(self, address: str) -> None:
-        """Args: address: a path for SQLite, or postgresql://user:password@host/database."""
+        """Names the database; it is opened when it is first used.
+
+        Args:
+            address: A path for SQLite, or postgresql://user:password@host/database.
+        """
         self._database = Database(address, _metadata, _fill)
         self._keys = FencedKeys(self._database, _bookings, BOOKED, CANCELLED)
 
@@ -154,9 +158,9 @@ class Store:
         return Booking.model_validate(dict(self._keys.do(values, take)))
 
     def cancel(self, key: str, trip: str) -> None:
-        """Undoes the booking with a key, and keeps a booking with that key from ever being made.
+        """Undoes the booking with a key, and makes sure that no booking with that key can be made later.
 
-        Does nothing when it was undone before.
+        It does nothing when the booking was undone before.
         """
 
         def put_back(connection: Connection, booked: RowMapping) -> None:
@@ -182,7 +186,7 @@ class Store:
             return {f"{row.kind} {row.offer}": row.left for row in connection.execute(query)}
 
     def restock(self) -> None:
-        """Fills the inventory up to what it was in the beginning; bookings stay."""
+        """Refills the inventory to what it was at first; bookings stay."""
         with self._database.begin() as connection:
             for kind, _, _, offer, _, _, left in _SHELVES:
                 this = (_inventory.c.kind == kind) & (_inventory.c.offer == offer)
@@ -198,6 +202,6 @@ _stores: dict[str, Store] = {}
 
 
 def store() -> Store:
-    """Returns the database that ``TRIP_DB`` names; ``.counterstep/trip.sqlite`` where it names none."""
+    """Returns the database that ``TRIP_DB`` names, or ``.counterstep/trip.sqlite`` when it is not set."""
     address = os.environ.get("TRIP_DB") or ".counterstep/trip.sqlite"
     return _stores.setdefault(address, Store(address))

@@ -37,12 +37,12 @@ Progress = Callable[[int, int], None]
 
 
 class NotExplorable(CounterstepError):
-    """There is nothing to break: the task does not complete by itself, or no cell fits `only`."""
+    """There is nothing to break: the task does not complete without faults, or no cell matches `only`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Where a task can be broken, and the two runs that told."""
+    """The points at which a task can be broken, and the two runs that have shown them."""
 
     clean: Trial
     late: Trial
@@ -50,10 +50,10 @@ class _Points:
 
 
 class Exploration:
-    """Runs the cells of one task, and of smaller specs of it.
+    """Runs the cells of one task, and those of smaller versions of its spec.
 
     Attributes:
-        seen: What the expressions of the task have seen in its clean run.
+        seen: The values that the expressions of the task read in its clean run.
     """
 
     def __init__(
@@ -67,7 +67,18 @@ class Exploration:
         command: Sequence[str],
         progress: Progress | None,
     ) -> None:
-        """Args: see `explore`."""
+        """Prepares an exploration; nothing runs yet.
+
+        Args:
+            spec: The task.
+            bench: What each run is made with.
+            nest: The workers.
+            catalog: Everything that the bundles offer.
+            only: Which cells to run, as `explore` takes it.
+            parallel: How many runs go on at once.
+            command: The words of the command line that repeats the exploration.
+            progress: Is told how far the exploration has come.
+        """
         self._spec = spec
         self._bench = bench
         self._nest = nest
@@ -86,10 +97,10 @@ class Exploration:
         """Runs everything that is wanted.
 
         Args:
-            bundles: Those whose compensations are checked.
+            bundles: The bundles whose compensations are checked.
 
         Returns:
-            The report, without its time.
+            The report; its duration is not filled in yet.
 
         Raises:
             NotExplorable: The task does not complete when nothing is broken, or no cell is wanted.
@@ -113,11 +124,12 @@ class Exploration:
 
         Args:
             spec: A part of the spec.
-            kind: The kind; None for a run without a fault, and one that is rolled back at its end.
+            kind: The kind of fault; None makes two runs: one without a fault, and one that is rolled back at
+                its end.
             activity: The activity type.
 
         Returns:
-            The cells; none where the spec has faults, or does not complete by itself.
+            The cells; an empty list if the spec has faults or does not complete without a fault.
         """
         if check_spec(spec, self._catalog):
             return []
@@ -156,7 +168,7 @@ class Exploration:
         self._progress(0, len(faults))
 
         async def one(point: Point, kind: FaultKind) -> Cell:
-            # Those that hang, or wait for a new worker, do nothing for most of their time.
+            # Runs that hang, or that wait for a new worker, are idle most of the time.
             waits = nullcontext() if kind in _LONGEST_FIRST else self._busy
             async with waits, self._gate:
                 cell = await self._one(self._spec, point, kind)
@@ -178,7 +190,7 @@ class Exploration:
     async def _try(self, spec: TaskSpec, point: Point, kind: FaultKind) -> Cell:
         queue = self._queue
         if kind.kills:
-            # The worker dies, and with it all that it does: nobody else may be in its process.
+            # The worker dies with everything that it is doing, so no other run may use its process.
             queue = f"{self._queue}-{uuid4().hex[:8]}"
             self._nest.serve(queue)
         try:
@@ -229,7 +241,7 @@ class Exploration:
 
 
 def _cases(late: Trial, bundles: Iterable[Bundle], catalog: Catalog) -> list[Case]:
-    """Pairs of call and compensation that the bundles themselves offer, with real arguments."""
+    """Returns the calls of the bundles that have a compensation, each with real arguments."""
     functions = {name for bundle in bundles for name in bundle.functions}
     undos = {visit.key: visit for visit in late.visits if visit.role is Role.UNDO}
     found: dict[tuple[str, str], Case] = {}

@@ -1,4 +1,4 @@
-"""The explorer's hand on the process that forks its workers."""
+"""Talks to the process that forks the explorer's workers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ _TAIL_BYTES: Final = 2000
 
 
 class WorkersLost(CounterstepError):
-    """The workers of explored runs have ended although nobody killed them."""
+    """The workers of explored runs ended although the explorer did not kill them."""
 
 
 class WorkerPool:
     """Workers that may be killed: each dead one is replaced at once."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        """Args: process: of `fault_worker`. log: what it and its workers print."""
+        """Takes over a process that has been started.
+
+        Args:
+            process: The process that runs `fault_worker`.
+            log: The file that holds what the process and its workers print.
+        """
         self._process = process
         self._log = log
         self._findings: asyncio.Future[list[Finding]] | None = None
@@ -37,7 +42,7 @@ class WorkerPool:
         self._reader: asyncio.Task[None] | None = None
 
     def serve(self, queue: str) -> None:
-        """Keeps one worker alive on a task queue; may be called again for another one beside it."""
+        """Keeps one worker alive on a task queue; calling it again adds another worker."""
         self._ask(WorkerRequest(serve=queue))
 
     def end(self, queue: str) -> None:
@@ -85,14 +90,14 @@ class WorkerPool:
 
 @asynccontextmanager
 async def worker_nest(nest: WorkerSetup, log: Path) -> AsyncIterator[WorkerPool]:
-    """Starts the process, which takes as long as its imports: some seconds.
+    """Starts the process that forks the workers; its imports take a few seconds.
 
     Args:
-        nest: What the workers are made of.
+        nest: How to set up the workers.
         log: A file for what they print.
 
     Yields:
-        The hand on it; every process is gone when the block ends.
+        The pool of workers; every process has ended when the block is left.
 
     Raises:
         DefinitionError: The bundles cannot be loaded or served.
