@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ..saga.duration import parse_duration
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
+from ..saga.fault_texts import faults_in
 from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
 from ..saga.spec.catalog import AgentEntry
@@ -71,8 +72,7 @@ def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
     try:
         return Retry.model_validate(retry)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'retry'}: {e['msg']}" for e in error.errors()]
-        raise DefinitionError(f"{what}: retry: {'; '.join(faults)}") from None
+        raise DefinitionError(f"{what}: retry: {faults_in(error, 'retry')}") from None
 
 
 def read_target(what: str, target: Any, bundle: str) -> str:

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ..saga.errors import FailureType, NotApplied
 from ..saga.failure import trim
+from ..saga.fault_texts import faults_in
 from .function import Function
 
 MAX_THREADS = 200
@@ -44,7 +45,7 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
     try:
         bound = function.bind(arguments)
     except ValidationError as error:
-        raise _final(FailureType.INVALID_INPUT, _reasons(error)) from None
+        raise _final(FailureType.INVALID_INPUT, faults_in(error)) from None
     try:
         result = await _run(function, bound)
     except NotApplied as error:
@@ -52,7 +53,7 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
     try:
         return function.dump(result)
     except ValidationError as error:
-        raise _final(FailureType.INVALID_OUTPUT, f"{function.name} returned: {_reasons(error)}") from None
+        raise _final(FailureType.INVALID_OUTPUT, f"{function.name} returned: {faults_in(error)}") from None
 
 
 async def _run(function: Function, bound: dict[str, Any]) -> Any:
@@ -148,11 +149,3 @@ def _final(type_: FailureType, message: str) -> ApplicationError:
     return ApplicationError(
         trim(message), attempt, type=type_, non_retryable=True, category=ApplicationErrorCategory.BENIGN
     )
-
-
-def _reasons(error: ValidationError) -> str:
-    parts = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}"
-        for item in error.errors()[:5]
-    ]
-    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""The board of a task as typed values, and how a client asks for it."""
+"""The board of a task as typed values, and the queries with which a client gets it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CUT_OFF: Final = "the task was ended while this went on; nobody knows whether i
 
 
 class _Part(BaseModel):
-    # What a later version of a worker adds is kept, and does no harm.
+    # Fields that a later version of a worker adds are kept.
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
@@ -43,7 +43,7 @@ class Spent(_Part):
     """What was spent on models.
 
     Attributes:
-        usd: Without the models that have no price.
+        usd: US dollars; models without a price do not count.
     """
 
     model_calls: int = 0
@@ -55,16 +55,16 @@ class StepBoard(_Part):
     """One step.
 
     Attributes:
-        state: Of the step.
-        agent: The agent that it calls, if it does.
-        tool: The tool that it calls, if it does.
+        state: The state of the step.
+        agent: The agent that it calls, if it calls one.
+        tool: The tool that it calls, if it calls one.
         needs: The steps that it waits for.
-        attempts: How often its call was begun.
-        started: When, UTC.
-        finished: When, UTC.
-        output: Its output; a sentence with the size in place of a large one.
+        attempts: How many times its call was started.
+        started: When it started, in UTC.
+        finished: When it finished, in UTC.
+        output: Its output; a large one is replaced by a sentence that gives its size.
         error: Why it failed.
-        verdicts: What its validators have said.
+        verdicts: The verdicts of its validators.
         usage: What it has spent.
     """
 
@@ -82,16 +82,16 @@ class StepBoard(_Part):
 
 
 class Undoing(_Part):
-    """One entry of the ledger: what undoes a call, and what became of it.
+    """One entry of the ledger: the undo of a call, and how far it has come.
 
     Attributes:
         id: The path of the call, with its round.
         step: The step that made the call.
-        compensation: What undoes it.
-        state: Of the undo.
-        attempts: How often it was tried.
-        error: Why it failed last.
-        depends_on: Entries whose undos come later.
+        compensation: The compensation that undoes the call.
+        state: The state of the undo.
+        attempts: How many times the undo was tried.
+        error: Why it failed the last time.
+        depends_on: The entries that are undone only after this one.
     """
 
     id: str
@@ -107,14 +107,14 @@ class Asked(_Part):
     """One question that a person must answer.
 
     Attributes:
-        step: Who asks.
-        kind: Why, in one word.
+        step: The step that asks.
+        kind: The reason, in one word.
         ask: The question.
         actions: The possible answers.
-        since: When it was asked, UTC.
-        update: ``decide`` or ``resolve``: the method that answers it.
-        show: What the person is to look at.
-        task: Id of the child that takes the answer; None where it is the task itself.
+        since: When it was asked, in UTC.
+        update: The method that answers it: ``decide`` or ``resolve``.
+        show: What the person should look at.
+        task: The id of the child that takes the answer; None if the task itself takes it.
     """
 
     step: str
@@ -131,12 +131,12 @@ class Line(_Part):
     """One line of the log.
 
     Attributes:
-        n: Counts the lines; the oldest are dropped at some time.
-        at: When, UTC.
+        n: The number of the line; when the log grows long, its oldest lines are dropped.
+        at: When it happened, in UTC.
         who: Who did it.
         what: What was done.
-        step: On which step, or empty.
-        why: With which justification.
+        step: The step that it was done to; may be empty.
+        why: The reason that was given.
     """
 
     n: int
@@ -153,13 +153,13 @@ class Board(_Part):
     Attributes:
         task: The task's name.
         task_id: Its workflow id.
-        state: Of the task.
-        goal: What it is for.
-        steps: By id.
+        state: The state of the task.
+        goal: What the task is for.
+        steps: The steps by their ids.
         ledger: What has to be undone, oldest first.
         usage: What was spent on models.
-        budget: The most that may be.
-        waiting_for: What people are asked.
+        budget: The most that may be spent.
+        waiting_for: The questions that people have to answer.
         failure: The first failure.
         log: Who did what, oldest first.
     """
@@ -183,14 +183,14 @@ async def read_board(
     """Asks a task for its board.
 
     Args:
-        handle: Of the task.
-        seconds: How long to wait for it.
+        handle: The handle of the task.
+        seconds: How long to wait for the board.
 
     Returns:
-        The board, JSON; None where no worker answers in time, or the workflow has none.
+        The board as JSON; None if no worker answers in time, or if the workflow does not have a board.
 
     Raises:
-        RPCError: The server does not answer, or knows no such task.
+        RPCError: The server does not answer, or does not know the task.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -210,14 +210,14 @@ async def read_board(
 
 
 async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any) -> Mapping[str, Any] | None:
-    """Asks a task that has ended for its board, where nothing else tells what was undone.
+    """Asks a task that has ended for its board, if its end does not tell what was undone.
 
     Args:
-        handle: Of the task.
+        handle: The handle of the task.
         end: Its result or error, from `end_of`.
 
     Returns:
-        The board; None where it is not needed, or nobody tells it.
+        The board; None if it is not needed, or if no worker answers.
 
     Raises:
         RPCError: The server does not answer.
@@ -228,19 +228,19 @@ async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any)
 async def standing_board(
     handle: WorkflowHandle[Any, Any], seconds: float = QUERY_SECONDS
 ) -> Mapping[str, Any] | None:
-    """Asks a task for its board, and corrects that of a task that was ended from outside.
+    """Asks a task for its board, and corrects the board of a task that was ended from outside.
 
-    A task that is terminated or has timed out cannot note it: its board stays as it was before.
+    A task that was terminated or has timed out cannot record that, so its board stays as it was before.
 
     Args:
-        handle: Of the task.
-        seconds: How long to wait for it.
+        handle: The handle of the task.
+        seconds: How long to wait for the board.
 
     Returns:
-        As `read_board`.
+        The board as `read_board` returns it.
 
     Raises:
-        RPCError: The server does not answer, or knows no such task.
+        RPCError: The server does not answer, or does not know the task.
     """
     board = await read_board(handle, seconds)
     if board is None or board["state"] in ENDED:

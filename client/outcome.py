@@ -24,18 +24,18 @@ REFUSALS = frozenset(
 
 
 class Outcome(BaseModel):
-    """How a task ended, or how far it was when it was last asked; ``run --json`` prints it.
+    """How a task ended, or how far it had come when it was last asked; ``run --json`` prints it.
 
     Attributes:
-        workflow_id: None where nothing was started.
-        run_id: None where nothing was started.
-        state: The task's state as the board has it; None where nothing was started.
+        workflow_id: The workflow id; None if nothing was started.
+        run_id: The run id; None if nothing was started.
+        state: The task's state as on its board; None if nothing was started.
         output: What a completed task returned.
         failure: `step`, `type` and `message` of the first failure.
-        undone: Steps that are undone, in the order in which their undos finished.
-        not_undone: Steps of which an undo is missing.
-        usage: What was spent on models; None where nobody is left to tell.
-        recovery: `workflow_id` and `state` of the recovery that was started after the end, if one was: it
+        undone: The steps that are undone, in the order in which their undos finished.
+        not_undone: The steps that still lack an undo.
+        usage: What was spent on models; None if no worker is left to tell.
+        recovery: `workflow_id` and `state` of the recovery that was started after the end, if there is one. It
             undoes what is `not_undone`.
     """
 
@@ -56,7 +56,7 @@ async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:
     """Waits for the end of a task.
 
     Returns:
-        Its result, or the error that it ended with.
+        The task's result, or the error that it ended with.
     """
     while True:
         try:
@@ -71,8 +71,8 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
     """Puts together what is known about a task that has ended.
 
     Args:
-        end: From `end_of`.
-        board: The last board, where a worker could be asked for it.
+        end: The task's result or error, from `end_of`.
+        board: The last board, if a worker could be asked for it.
         ids: The workflow id and the run id.
 
     Returns:
@@ -104,12 +104,12 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
 
 
 def tells_all(end: BaseException | Any) -> bool:
-    """Says whether an end tells what was undone; that of a cancelled task, only its board knows."""
+    """Returns whether an end tells what was undone; for a cancelled task only its board does."""
     return not isinstance(end, BaseException) or bool(_details(end)) or _is_refusal(end)
 
 
 def left_running(board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:
-    """What is known about a task that goes on."""
+    """Returns the outcome of a task that is still running."""
     known = board or {}
     state = known.get("state", TaskState.RUNNING)
     if state != TaskState.NEEDS_ATTENTION:
@@ -118,14 +118,14 @@ def left_running(board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outco
 
 
 def refusal_faults(end: BaseException | Any) -> list[Fault]:
-    """The faults for which the workers refused a task."""
+    """Returns the faults for which the workers refused a task."""
     details = end.details if isinstance(end, ApplicationError) and _is_refusal(end) else ()
     found = details[0].get("faults", ()) if details and isinstance(details[0], Mapping) else ()
     return [Fault(fault["path"], fault["message"]) for fault in found]
 
 
 async def _goes_on(handle: WorkflowHandle[Any, Any]) -> bool:
-    """A reset leaves the old run terminated while its successor runs."""
+    """Returns whether a newer run goes on: a reset terminates the old run and starts another."""
     return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
 
@@ -159,7 +159,7 @@ def _state(end: BaseException, board: Mapping[str, Any]) -> TaskState:
     if _is_refusal(end) or (isinstance(end, ApplicationError) and end.type == FailureType.ROLLED_BACK):
         return TaskState.ROLLED_BACK
     ended = board.get("state") in (TaskState.ROLLED_BACK, TaskState.CANCELLED)
-    # Terminated, timed out or broken: whatever it did is still there, as far as anybody can tell.
+    # The task was terminated, timed out or broke, so as far as anybody can tell, all its effects still stand.
     return TaskState(board["state"]) if ended else TaskState.ROLLBACK_INCOMPLETE
 
 

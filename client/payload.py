@@ -1,4 +1,4 @@
-"""What a program sends to a task, as JSON."""
+"""Turns what a program sends to a task into JSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..saga.errors import Fault, SpecError
 
 
 def as_payload(value: Any, name: str) -> Any:
-    """Makes JSON of models, dataclasses and the like.
+    """Turns models, dataclasses and other values into JSON.
 
     Args:
-        value: Anything.
-        name: What faults call it.
+        value: Any value.
+        name: How faults name the value.
 
     Returns:
         JSON that fits into one payload.
 
     Raises:
-        SpecError: It cannot become JSON, or is too large.
+        SpecError: The value cannot be turned into JSON, or it is too large.
     """
     try:
         said = to_jsonable_python(value)
@@ -34,14 +34,14 @@ def as_payload(value: Any, name: str) -> Any:
 
 
 def expect_name(value: str | None, name: str) -> None:
-    """Refuses an empty name: it is not the same as none.
+    """Refuses an empty name, because it does not mean the same as a name that is left out.
 
     Args:
-        value: The name; None where none is given.
-        name: What faults call it.
+        value: The name; None if it is left out.
+        name: How faults name it.
 
     Raises:
-        SpecError: It is empty.
+        SpecError: The name is empty.
     """
     if value is not None and not value.strip():
         raise SpecError([Fault(name, "is empty; leave it out to have the usual one")])

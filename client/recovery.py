@@ -11,14 +11,12 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
 )
-from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
+from ..saga.record.search_attributes import SAGA_STATE
 from ..saga.record.task_state import TaskState
-from ..saga.recovery.request import id_of_recovery
+from ..saga.recovery.recovery_id import RecoveryId
 from .outcome import Outcome
-
-_SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
 
 # A history of these only is that of a task that has called nothing.
 _IDLE: Final = frozenset(
@@ -55,7 +53,7 @@ async def with_recovery(client: Client, outcome: Outcome) -> Outcome:
     if id_ is None or outcome.state != TaskState.ROLLBACK_INCOMPLETE:
         return outcome
     task = await _describe(client, id_)
-    found = await _describe(client, id_of_recovery(id_, task.run_id)) if task else None
+    found = await _describe(client, str(RecoveryId(id_, task.run_id))) if task else None
     if found is None:
         return outcome
     return outcome.model_copy(update={"recovery": {"workflow_id": found.id, "state": _state(found)}})
@@ -88,6 +86,6 @@ async def _describe(client: Client, id: str) -> WorkflowExecutionDescription | N
 
 def _state(recovery: WorkflowExecutionDescription) -> str:
     if recovery.status is WorkflowExecutionStatus.RUNNING:
-        return recovery.typed_search_attributes.get(_SAGA_STATE) or TaskState.RUNNING.value
+        return recovery.typed_search_attributes.get(SAGA_STATE) or TaskState.RUNNING.value
     done = recovery.status is WorkflowExecutionStatus.COMPLETED
     return (TaskState.COMPLETED if done else TaskState.ROLLBACK_INCOMPLETE).value

@@ -1,4 +1,4 @@
-"""Starts a task once per id, however often and from wherever it is asked for."""
+"""Starts a task only once for each id, however often and from wherever it is requested."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _DETAILS: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A task that runs, or has ended.
+    """A task that is running or has ended.
 
     Attributes:
-        handle: Of the task's workflow id; it follows the id's newest run.
+        handle: The handle of the task's workflow id; it follows the newest run of that id.
         run_id: The run that was started or found.
         task_queue: The queue on which it runs.
-        is_new: False where it had been started before.
-        status: What the server says of it.
+        is_new: Whether this call started it; False if it had been started before.
+        status: The status that the server reports.
     """
 
     handle: WorkflowHandle[Any, Any]
@@ -48,7 +48,7 @@ class Started:
 
 
 def spec_document(spec: TaskSpec) -> dict[str, Any]:
-    """Writes a spec as the one JSON object that stands for all ways to write it."""
+    """Returns a spec as a JSON object that is the same for all ways to write the spec."""
     document: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return document
 
@@ -61,13 +61,13 @@ async def start_once(
     Args:
         client: A connected client.
         workflow: The name of a registered task, or ``AgentTask``.
-        argument: The workflow's only argument, JSON.
+        argument: The workflow's only argument as JSON.
         id: The workflow id.
-        task_queue: Where its workers are.
+        task_queue: The queue of its workers.
         summary: One line for the Web UI.
 
     Returns:
-        The task: new, running, or ended.
+        The task, which may be new, running or ended.
 
     Raises:
         IdInUse: The id has been used for something else.
@@ -79,7 +79,7 @@ async def start_once(
             argument,
             id=id,
             task_queue=task_queue,
-            # Both: the one is for a task that runs, the other for one that has ended.
+            # Both policies are needed: one is for a task that runs, the other for one that has ended.
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_one_line(summary) or None,
@@ -99,12 +99,12 @@ async def find_started(client: Client, workflow: str, argument: Any, *, id: str)
 
     Args:
         client: A connected client.
-        workflow: What it must have been started as.
-        argument: What it must have been started with, JSON.
+        workflow: The workflow type that it must have been started as.
+        argument: The argument that it must have been started with, as JSON.
         id: The workflow id.
 
     Returns:
-        The task; None where the id is free.
+        The task; None if the id is free.
 
     Raises:
         IdInUse: The id has been used for something else.
@@ -131,7 +131,7 @@ async def find_started(client: Client, workflow: str, argument: Any, *, id: str)
 
 
 async def _first_event(client: Client, id: str, run_id: str) -> Any:
-    """What the id was first started with: a later run of the same chain carries a state instead."""
+    """Returns the first event of the chain, because later runs are started with a carried state instead."""
     started = await _started_event(client, id, run_id)
     first_run = started.first_execution_run_id
     return started if first_run in ("", run_id) else await _started_event(client, id, first_run)
@@ -148,7 +148,7 @@ def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
 
 
 def _normal(workflow: str, arguments: Sequence[Any]) -> dict[str, Any]:
-    """What a start says, in one form: as text, where 1 and 1.0 are the same and 1 and true are not."""
+    """Returns a start as text to compare: 1 and 1.0 are the same in it, but 1 and true are not."""
     argument = arguments[0] if arguments else None
     said = argument if workflow == AGENT_TASK and isinstance(argument, dict) else {"input": argument}
     task_input = said.get("input")

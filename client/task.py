@@ -1,4 +1,4 @@
-"""One task, as the programs see it that have started it, or watch it, or decide for it."""
+"""One task, as seen by the programs that start it, watch it or make decisions for it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from .updates import ask_to_cancel, find_task, send_update
 
 
 class Task:
-    """A task that runs, or has ended; from `TaskClient`.
+    """A task that is running or has ended; `TaskClient` makes it.
 
     Attributes:
         id: The workflow id.
-        run_id: The run that was started or found; a reset, or a long history, goes on in another one.
-        name: The task's name: the workflow type.
-        task_queue: Where its workers are.
-        is_new: Whether this start has started it; False where it had been before.
-        handle: Temporal's own, for everything else. It follows the id's newest run.
+        run_id: The run that was started or found; after a reset, or with a long history, the task goes on in
+            another run.
+        name: The task's name, which is its workflow type.
+        task_queue: The queue of its workers.
+        is_new: Whether this call started the task; False if it had been started before.
+        handle: Temporal's own handle, for everything else. It follows the newest run of the id.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Task:
         self.is_new = is_new
 
     async def board(self, *, seconds: float = QUERY_SECONDS) -> Board:
-        """Asks for the task's whole state; a task that has ended tells it as well.
+        """Asks for the whole state of the task, which may have ended.
 
-        Of one that was terminated or has timed out it is the last one, with the state `rollback_incomplete`.
+        For a task that was terminated or has timed out, this is its last board, with the state
+        `rollback_incomplete`.
 
         Args:
             seconds: How long its workers may take to answer.
@@ -60,7 +62,7 @@ class Task:
             The board.
 
         Raises:
-            NoAnswer: No worker has answered, or the workflow is no task.
+            NoAnswer: No worker has answered, or the workflow is not a task.
             RPCError: The server does not answer.
         """
         board = await standing_board(self.handle, seconds)
@@ -70,29 +72,29 @@ class Task:
         return Board.model_validate(board)
 
     async def decide(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
-        """Answers for a step that waits for a person, as the board's `waiting_for` names it.
+        """Answers a step that waits for a person; the board's `waiting_for` names such steps.
 
         Args:
             step: The step.
-            action: One of the answers that it takes.
-            by: Who says so: a claim that nobody checks.
+            action: One of the answers that the step takes.
+            by: The person who decides; this is a claim that is not checked.
             value: What the answer needs beside its name, e.g. an output.
-            note: Why.
+            note: The reason.
 
         Returns:
-            What the task says to it, JSON.
+            The task's reply as JSON.
 
         Raises:
-            Refused: The task refuses.
-            TaskEnded: It has ended.
-            NoWorker: Nobody works on it, or nobody has answered in time.
-            SpecError: What is to be sent is no JSON or too large; nothing was sent.
+            Refused: The task refuses the answer.
+            TaskEnded: The task has ended.
+            NoWorker: No worker runs the task, or none has answered in time.
+            SpecError: The value is not JSON or is too large; nothing was sent.
             RPCError: The server does not answer.
         """
         return await self._tell("decide", by, note, step=step, action=action, value=value)
 
     async def resolve(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
-        """Says what becomes of what needs attention, e.g. a stuck undo; otherwise like `decide`."""
+        """Settles what needs attention, e.g. a stuck undo; in all else it is like `decide`."""
         return await self._tell("resolve", by, note, step=step, action=action, value=value)
 
     async def amend(
@@ -103,25 +105,25 @@ class Task:
         invalidates: Sequence[str] = (),
         note: str = "",
     ) -> list[str]:
-        """Brings new facts: the steps that they affect are undone and run again, and no others.
+        """Brings new facts to the task: only the steps that they affect are undone and run again.
 
         Args:
-            facts: By name.
-            by: Who says so: a claim that nobody checks.
+            facts: The facts by their names.
+            by: The person who brings them; this is a claim that is not checked.
             invalidates: Steps that have to run again in any case.
-            note: Why.
+            note: The reason.
 
         Returns:
-            The steps that are affected; otherwise like `decide`.
+            The steps that are affected. It raises what `decide` raises.
         """
         answer = await self._tell("amend", by, note, facts=facts or {}, invalidates=list(invalidates))
         return list(answer["affected"])
 
     async def cancel(self) -> None:
-        """Asks the task to cancel: what it did is undone first, and `result` tells when it is.
+        """Asks the task to cancel, which first undoes what it did; wait for that with `result`.
 
         Raises:
-            TaskEnded: It has ended otherwise.
+            TaskEnded: The task has ended, but not by a cancel.
             RPCError: The server does not answer.
         """
         await ask_to_cancel(*await find_task(self._client, self.id))
@@ -130,8 +132,8 @@ class Task:
         """Waits for the end of the task, however it ends.
 
         Returns:
-            How it ended. What a cancelled task has undone, only its workers know: without them `undone` is
-            empty and `usage` None.
+            How it ended. Only its workers know what a cancelled task has undone: without them `undone` is empty
+            and `usage` is None.
 
         Raises:
             RPCError: The server does not answer.
@@ -142,13 +144,13 @@ class Task:
         """Waits for the end of the task.
 
         Returns:
-            What it has returned. Of a workflow with a `Saga`, that is its `output`.
+            What the task returned. For a workflow with a `Saga`, that is the `output`.
 
         Raises:
-            TaskRefused: It was not begun: the task, its spec or its input has faults.
-            TaskRolledBack: It failed, and everything is undone.
-            TaskCancelled: It was cancelled, and everything is undone.
-            TaskRollbackIncomplete: Something that it did may still stand.
+            TaskRefused: The task was not begun, because the task, its spec or its input has faults.
+            TaskRolledBack: The task failed, and everything that it did has been undone.
+            TaskCancelled: The task was cancelled, and everything that it did has been undone.
+            TaskRollbackIncomplete: Something that the task did may still stand.
             RPCError: The server does not answer.
         """
         end = await end_of(self.handle)

@@ -1,4 +1,4 @@
-"""Starts tasks, once per id, and finds those that run."""
+"""Starts tasks, only once for each id, and finds tasks that were started before."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .updates import find_task
 
 
 class TaskClient:
-    """Starts tasks through a Temporal client, which needs no plugin for that.
+    """Starts tasks through a Temporal client, which does not need the plugin.
 
-    Workers know the code of a task, and this side its name only::
+    The workers have the code of a task; this side only needs its name::
 
         tasks = TaskClient(await Client.connect("localhost:7233"))
         task = await tasks.start("shop.order", {"sku": "pen", "quantity": 2}, id="order-17")
@@ -27,11 +27,11 @@ class TaskClient:
     """
 
     def __init__(self, client: Client, *, task_queue: str = "counterstep") -> None:
-        """Takes a client.
+        """Wraps a Temporal client.
 
         Args:
-            client: Connected.
-            task_queue: Where the workers of the tasks to start are.
+            client: A connected client.
+            task_queue: The queue of the workers that run the tasks.
         """
         self._client = client
         self._task_queue = task_queue
@@ -46,21 +46,23 @@ class TaskClient:
     ) -> Task:
         """Starts a task, unless its id has been started before with the same input.
 
-        Then it attaches to the running task, or finds the one that has ended; there is never a second run.
+        If it has been, this attaches to the running task or finds the one that has ended. There is never a
+        second run.
 
         Args:
-            task: The name of a registered task; or a spec, where the workers take specs from callers
+            task: The name of a registered task, or a spec if the workers take specs from callers
                 (``COUNTERSTEP_INLINE_SPECS``).
-            input: The task's input: JSON, or models and dataclasses that become JSON.
-            id: The workflow id; a new one where not given.
-            task_queue: Where its workers are, if elsewhere.
+            input: The task's input: JSON, or models and dataclasses that can be turned into JSON.
+            id: The workflow id; without it a new one is made.
+            task_queue: The queue of its workers, if it is another one.
 
         Returns:
             The task; its `is_new` tells whether this call has started it.
 
         Raises:
             IdInUse: The id has been started with another task or input.
-            SpecError: The spec has faults, the input is no JSON or too large, or an id or queue is empty.
+            SpecError: The spec has faults, the input is not JSON or is too large, or the id or the queue is
+                empty.
             RPCError: The server does not answer or refuses.
         """
         expect_name(id, "id")
@@ -86,16 +88,16 @@ class TaskClient:
         )
 
     async def attach(self, id: str) -> Task:
-        """Finds a task that somebody has started.
+        """Finds a task that has been started before.
 
         Args:
             id: The workflow id.
 
         Returns:
-            The task: its newest run.
+            The task with its newest run.
 
         Raises:
-            UnknownTask: There is none.
+            UnknownTask: There is no such task.
             RPCError: The server does not answer.
         """
         handle, found = await find_task(self._client, id)
@@ -105,7 +107,7 @@ class TaskClient:
 
 
 def _start_of(task: str | TaskSpec | Mapping[str, Any], input: Any) -> tuple[str, Any, str, str]:
-    """Workflow type, argument, name and summary of a start."""
+    """Returns the workflow type, the argument, the name and the summary of a start."""
     if isinstance(task, str):
         return task, input, task, task
     spec = task if isinstance(task, TaskSpec) else parse_spec(task)

@@ -1,4 +1,4 @@
-"""Finds a task, and tells it what a person has decided."""
+"""Finds a task, and sends it what a person has decided."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .errors import NoAnswer, NoWorker, Refused, TaskEnded, UnknownTask
 UPDATE_SECONDS: Final = 30.0
 """How long a task may take to accept an update, and then again to answer it."""
 
-# What the SDK and the server say where no handler of the task has answered.
+# The errors of the SDK and the server when no handler of the task has answered.
 _NO_HANDLER: Final = "expected but not found"
 _OVERTAKEN: Final = "AcceptedUpdateCompletedWorkflow"
 
@@ -34,14 +34,14 @@ async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], 
     """Finds the newest run of a task.
 
     Args:
-        client: Connected.
+        client: A connected client.
         id: The workflow id.
 
     Returns:
-        A handle that follows the id's newest run, and what the server says of it.
+        A handle that follows the newest run of the id, and the server's description of that run.
 
     Raises:
-        UnknownTask: There is none.
+        UnknownTask: There is no such task.
         RPCError: The server does not answer.
     """
     handle = client.get_workflow_handle(id)
@@ -54,17 +54,17 @@ async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], 
 
 
 async def ask_to_cancel(handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> bool:
-    """Asks a task to cancel; what it did is undone first.
+    """Asks a task to cancel; it undoes what it did first.
 
     Args:
-        handle: Of the task.
-        found: What the server says of it, from `find_task`.
+        handle: The handle of the task.
+        found: The server's description of it, from `find_task`.
 
     Returns:
-        Whether it was asked; False where it has been cancelled before.
+        Whether it was asked; False if it has been cancelled already.
 
     Raises:
-        TaskEnded: It has ended otherwise.
+        TaskEnded: The task has ended, but not by a cancel.
         RPCError: The server does not answer.
     """
     if found.status is WorkflowExecutionStatus.CANCELED:
@@ -81,20 +81,20 @@ async def send_update(
     """Sends an update to a task and waits for its answer.
 
     Args:
-        client: Connected.
+        client: A connected client.
         id: The workflow id.
-        name: The update.
-        argument: Its one argument, JSON.
-        seconds: How long to wait for the task to accept it, and then again for its answer.
+        name: The name of the update.
+        argument: Its one argument as JSON.
+        seconds: How long to wait for the task to accept it, and then again for the answer.
 
     Returns:
-        The answer, JSON.
+        The answer as JSON.
 
     Raises:
         UnknownTask: There is no such task.
-        TaskEnded: It has ended.
-        Refused: It refuses.
-        NoWorker: Nobody works on it, or nobody has answered in time (`NoAnswer`).
+        TaskEnded: The task has ended.
+        Refused: The task refuses the update.
+        NoWorker: No worker runs the task, or none has answered in time (`NoAnswer`).
         RPCError: The server does not answer.
     """
     handle, found = await find_task(client, id)

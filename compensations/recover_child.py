@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.history_format import RECOVER, RECOVER_CHILD
+from ..saga.recovery.recovery_id import RecoveryId
 from ..saga.recovery.request import RecoveryRequest, Refusal
 from ..saga.undo import Undo
 
@@ -90,7 +91,7 @@ async def _ended(handle: WorkflowHandle[Any, Any]) -> WorkflowExecutionDescripti
 
 async def _start(client: Client, child: WorkflowExecutionDescription) -> WorkflowHandle[Any, Any]:
     request = RecoveryRequest(workflow_id=child.id, run_id=child.run_id, as_child=True)
-    recovery_id = f"{child.id}/recover/{child.run_id}"
+    recovery_id = str(RecoveryId(child.id, child.run_id))
     try:
         return await client.start_workflow(
             RECOVER,

@@ -1,7 +1,7 @@
 """The embedded Temporal server: one detached process a folder, shared by every client of that folder."""
 
 from .binary import find_program
-from .lifecycle import SEARCH_ATTRIBUTES, ensure, running, stop
+from .lifecycle import ensure, running, stop
 from .server import EmbeddedServer
 
-__all__ = ["SEARCH_ATTRIBUTES", "EmbeddedServer", "ensure", "find_program", "running", "stop"]
+__all__ = ["EmbeddedServer", "ensure", "find_program", "running", "stop"]

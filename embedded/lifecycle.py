@@ -16,17 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from ..saga.errors import ServerUnavailable
+from ..saga.record.search_attributes import SEARCH_ATTRIBUTES
 from .binary import find_program
 from .server import HOST, EmbeddedServer
 from .state_folder import StateFolder, try_lock
-
-SEARCH_ATTRIBUTES: Final = {
-    "SagaTask": "Keyword",
-    "SagaState": "Keyword",
-    "SagaStep": "Keyword",
-    "SagaCostUsd": "Double",
-}
-"""What tasks are found by: the name of each search attribute and its Temporal type."""
 
 START_ATTEMPTS: Final = 3
 START_SECONDS: Final = 60.0

@@ -13,7 +13,8 @@ from temporalio.common import RawValue
 from temporalio.converter import ActivitySerializationContext, DataConverter, WorkflowSerializationContext
 
 from ..saga.children.handover import read_handover
-from ..saga.history_format import RECOVER_CHILD, RETRACT
+from ..saga.history_format import LONG_CONVERSATION, RECOVER_CHILD, RETRACT
+from ..saga.ledger.call_id import CallId
 from ..saga.ledger.carry_over import CarriedEntry, restore
 from ..saga.ledger.ledger import Entry
 from ..saga.recovery.request import EffectToUndo
@@ -139,8 +140,7 @@ class PayloadReader:
             return None  # nor could the workflow read it
         if not act.is_agent:
             return value
-        path, _, round_ = act.id.rpartition("#")
-        moved = trail.children.get(f"{path}/talk#{round_}")
+        moved = trail.children.get(str(CallId.parse(act.id).within(LONG_CONVERSATION)))
         if moved is not None and moved.handed is not None:
             return moved.handed.result["output"]
         return None if value.get("tool_calls") or value.get("invalid") else value.get("output")

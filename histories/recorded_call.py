@@ -14,6 +14,7 @@ from ..saga.calls.activity_failure import NOTHING_RAN
 from ..saga.calls.headers import CallHeader
 from ..saga.children.handover import HandOver
 from ..saga.errors import FailureType
+from ..saga.ledger.call_id import CallId
 from ..saga.ledger.ledger import Entry
 
 ChildEnding = Literal["not_started", "completed", "failed", "canceled", "terminated", "timed_out"]
@@ -64,8 +65,7 @@ class RecordedCall:
     @property
     def forward_id(self) -> str:
         """The id of the call that this one undoes, or reads for."""
-        path, _, round_ = self.id.rpartition("#")
-        return f"{path.rpartition('/')[0]}#{round_}"
+        return str(CallId.parse(self.id).forward)
 
 
 @dataclass(frozen=True, slots=True)

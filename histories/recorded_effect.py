@@ -12,6 +12,7 @@ from ..saga.calls.activity_failure import may_land_for, read_failure
 from ..saga.calls.headers import GRACE
 from ..saga.children.handover import absorbed
 from ..saga.history_format import RECOVER_CHILD
+from ..saga.ledger.call_id import CallId
 from ..saga.ledger.ledger import Entry, EntryState
 from .recorded_call import RecordedCall, RecordedChild
 from .run_history import RunHistory
@@ -151,9 +152,8 @@ def _handed(child: RecordedChild, trail: RunHistory) -> Iterator[RecordedEffect]
     """What a completed child has handed over, as its parent takes it over."""
     if child.handed is None:
         return
-    path, _, round_ = child.id.rpartition("#")
-    step = child.header.step
-    entries = absorbed(child.handed, path=path, round_=int(round_), step=step, depends_on=frozenset())
+    id_, step = CallId.parse(child.id), child.header.step
+    entries = absorbed(child.handed, path=id_.path, round_=id_.round, step=step, depends_on=frozenset())
     for position, entry in enumerate(entries):
         act = _given(entry, trail, child.initiated, child.ended, position, child.id)
         yield replace(act, child_key=child.header.key)

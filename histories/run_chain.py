@@ -12,7 +12,8 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.history_format import RECOVER
-from ..saga.recovery.request import NotRecoverable, Refusal, id_of_recovery
+from ..saga.recovery.recovery_id import RecoveryId
+from ..saga.recovery.request import NotRecoverable, Refusal
 from .outstanding import Outstanding, left_behind
 from .payload_reader import PayloadReader
 from .run_history import RunHistory
@@ -78,7 +79,7 @@ class RunChain:
         """
         id_, newest, current = self.current.workflow_id, self.newest, self.current
         if newest.workflow_type == RECOVER:
-            original = id_.partition("/recover/")[0]
+            original = RecoveryId.parse(id_).workflow_id
             raise NotRecoverable(Refusal.NOT_A_TASK, f"{id_} is a recovery; name its task, {original}.")
         if current.closed is None and current is not newest:
             message = (
@@ -112,7 +113,7 @@ class RunChain:
 
 def recovery_id(run: Run) -> str:
     """Returns the workflow id of the recovery of the chain whose newest run this is."""
-    return id_of_recovery(run.workflow_id, run.run_id)
+    return str(RecoveryId(run.workflow_id, run.run_id))
 
 
 async def find_chain(

@@ -15,6 +15,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from ..saga.calls.headers import CallHeader
 from ..saga.effect import Effect
 from ..saga.history_format import HEADER, RECOVER, RESOLVE
+from ..saga.ledger.call_id import CallId
+from ..saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from .recorded_call import CarriedOver, ChildEnding, RecordedCall, RecordedChild, Resolution
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -127,10 +129,10 @@ class RunHistory:
 
     def _on_search_attributes(self, event: HistoryEvent) -> None:
         fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
-        self.is_ours = self.is_ours or "SagaState" in fields
-        if "SagaTask" in fields:
-            self.task = json.loads(fields["SagaTask"].data)
-        if "SagaState" in fields and json.loads(fields["SagaState"].data) == "completed":
+        self.is_ours = self.is_ours or SAGA_STATE.name in fields
+        if SAGA_TASK.name in fields:
+            self.task = json.loads(fields[SAGA_TASK.name].data)
+        if SAGA_STATE.name in fields and json.loads(fields[SAGA_STATE.name].data) == "completed":
             self.kept.append(self._now)
 
     def _on_scheduled(self, event: HistoryEvent) -> None:
@@ -154,19 +156,19 @@ class RunHistory:
 
     def _file(self, call: RecordedCall) -> None:
         """Puts a call where it belongs; of all others only the end is of no interest either."""
-        header, place = call.header, call.id.rpartition("#")[0]
+        header, id_ = call.header, CallId.parse(call.id)
         if header.owner is not None:
             calls = self.by_agent.setdefault(header.owner.id, [])
             if calls:
                 call.input = []  # only the first request says what the agent was asked
             calls.append(call)
-        elif header.effect is None and place.endswith("/undo"):
+        elif header.effect is None and id_.is_undo:
             self.undos.append(call)
         elif header.compensation is not None or header.effect is Effect.PIVOT:
             self.forward[call.id] = call
-        elif place.endswith("/before"):
+        elif id_.is_before:
             call.input = []
-            self.before[call.forward_id] = call
+            self.before[str(id_.forward)] = call
 
     def _on_activity_started(self, event: HistoryEvent) -> None:
         started = event.activity_task_started_event_attributes

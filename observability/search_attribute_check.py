@@ -1,4 +1,4 @@
-"""The search attributes by which tasks are found, and whether a namespace has them."""
+"""Whether a namespace has the search attributes by which tasks are found."""
 
 from __future__ import annotations
 
@@ -13,13 +13,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-SEARCH_ATTRIBUTES: Final = {
-    "SagaTask": "Keyword",
-    "SagaState": "Keyword",
-    "SagaStep": "Keyword",
-    "SagaCostUsd": "Double",
-}
-"""The name of each and its Temporal type."""
+from ..saga.record.search_attributes import SEARCH_ATTRIBUTES
 
 RECHECK: Final = timedelta(minutes=1)
 """How often a worker looks again where some were missing."""

@@ -25,3 +25,6 @@ RECOVER_CHILD = "counterstep.recover_child"
 
 STAND_IN = "stand-in/echo"
 """The model that plays agents of a bundle with ``stand_in=True`` where no model is set."""
+
+LONG_CONVERSATION = "talk"
+"""The last part of the path of a conversation that goes on in a child workflow."""

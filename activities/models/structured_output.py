@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 from pydantic_core import from_json
+
+from ...saga.spec.json_schema import check_input
 
 _FENCE = re.compile(r"^```[\w-]*\s*\n(.*?)\n?\s*```$", re.DOTALL)
 _MOST_FAULTS = 5
-_LONGEST_FAULT = 200
 
 # What OpenAI's strict mode understands; a schema that says more is sent without it.
 _STRICT_KEYWORDS = {
@@ -58,15 +57,12 @@ def parse_answer(content: str | None, schema: Mapping[str, Any] | None) -> tuple
         value = parse_json(content)
     except ValueError as error:
         return None, f"The answer is not JSON ({error}). Answer with one JSON value and nothing else."
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: error.json_path)
-    if not errors:
+    faults = check_input(schema, value, "answer")
+    if not faults:
         return value, None
-    faults = "; ".join(_fault(error) for error in errors[:_MOST_FAULTS])
-    more = f" (and {len(errors) - _MOST_FAULTS} more)" if len(errors) > _MOST_FAULTS else ""
-    return (
-        None,
-        f"The answer does not satisfy the schema: {faults}{more}. Correct all of it.",
-    )
+    told = "; ".join(map(str, faults[:_MOST_FAULTS]))
+    more = f" (and {len(faults) - _MOST_FAULTS} more)" if len(faults) > _MOST_FAULTS else ""
+    return None, f"The answer does not satisfy the schema: {told}{more}. Correct all of it."
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -131,19 +127,3 @@ def _may_be_null(schema: Any) -> bool:
         or (isinstance(kind, list) and "null" in kind)
         or any(_may_be_null(part) for part in schema.get("anyOf", ()))
     )
-
-
-def _fault(error: ValidationError) -> str:
-    error = _meant(error)
-    message = error.message if len(error.message) <= _LONGEST_FAULT else error.message[:_LONGEST_FAULT] + "…"
-    return f"{error.json_path}: {message}"
-
-
-def _meant(error: ValidationError) -> ValidationError:
-    """Returns what is wrong with the one branch besides null, which says more than that no branch fits."""
-    while error.context:
-        faults = [fault for fault in error.context if fault.validator_value != "null"]
-        if len({fault.schema_path[0] for fault in faults}) != 1:
-            break
-        error = faults[0]
-    return error

@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.common import SearchAttributeKey
 
 from ...client.board import LAST_SECONDS, standing_board
 from ...client.outcome import end_of, outcome_of
 from ...client.updates import find_task
 from ...runtime.connection import connect, has_workers
+from ...saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from ...saga.record.task_state import TaskState
 from ..arguments.server_target import ServerTarget
 from ..terminal.questions import PEOPLE
-
-_SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
-_SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
 
 
 async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str]:
@@ -53,9 +50,9 @@ async def _without_workers(
     """A board with the little that can be had without a worker; `steps` and `ledger` are empty."""
     attributes = found.typed_search_attributes
     board: dict[str, Any] = {
-        "task": attributes.get(_SAGA_TASK) or found.workflow_type,
+        "task": attributes.get(SAGA_TASK) or found.workflow_type,
         "task_id": found.id,
-        "state": attributes.get(_SAGA_STATE) or TaskState.RUNNING.value,
+        "state": attributes.get(SAGA_STATE) or TaskState.RUNNING.value,
         "goal": "",
         "steps": {},
         "ledger": [],

@@ -81,9 +81,13 @@ async def list_rows(
 
 def filter_of(states: Sequence[str], task: str | None, query: str | None) -> str:
     """Says in Temporal's list filter what is looked for."""
-    parts = [f"SagaState IN ({', '.join(map(_quoted, states))})" if states else "SagaState IS NOT NULL"]
+    parts = [
+        f"{SAGA_STATE.name} IN ({', '.join(map(_quoted, states))})"
+        if states
+        else f"{SAGA_STATE.name} IS NOT NULL"
+    ]
     if task is not None:
-        parts.append(f"SagaTask = {_quoted(task)}")
+        parts.append(f"{SAGA_TASK.name} = {_quoted(task)}")
     if query is not None:
         parts.append(f"({query})")
     return " AND ".join(parts)

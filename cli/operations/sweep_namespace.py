@@ -19,7 +19,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from ...histories.run_chain import RunChain, find_chain
 from ...runtime.connection import connect
 from ...saga.history_format import RECOVER
+from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
+from ...saga.recovery.recovery_id import RecoveryId
 from ...saga.recovery.request import NotRecoverable
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
@@ -135,15 +137,15 @@ def expiry(
 async def _forced_ends(client: Client, older_than: timedelta | None) -> AsyncIterator[tuple[str, str]]:
     """Finds runs that ended in a state in which none ends by itself; of a recovery its task."""
     states = ", ".join(f'"{state.value}"' for state in UNFINISHED)
-    query = f'SagaState IN ({states}) AND ExecutionStatus IN ("Terminated", "TimedOut", "Failed")'
+    query = f'{SAGA_STATE.name} IN ({states}) AND ExecutionStatus IN ("Terminated", "TimedOut", "Failed")'
     if older_than is not None:
         query += f' AND CloseTime <= "{(datetime.now(UTC) - older_than).isoformat()}"'
     async for found in search(client, query):
         if found.workflow_type != RECOVER:
             yield found.id, found.run_id
             continue
-        workflow_id, _, run_id = found.id.rpartition("/recover/")
-        yield workflow_id, run_id
+        recovered = RecoveryId.parse(found.id)
+        yield recovered.workflow_id, recovered.run_id
 
 
 async def _judged(client: Client, chain: RunChain, row: SweepRow, *, act: bool) -> SweepRow:

@@ -24,7 +24,7 @@ from counterstep.saga.engine import amendments, events
 from counterstep.saga.errors import FailureType
 from counterstep.saga.expressions import cost_limits, expression
 from counterstep.saga.limits import history_size, payload_size
-from counterstep.saga.record import task_record
+from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
 from counterstep.saga.spec.fields import STEP_ID
 from counterstep.saga.spec.task_spec import TaskSpec
@@ -161,7 +161,7 @@ def limit_table() -> str:
         "a conversation": _size(agent_loop.MAX_CONVERSATION),
         "facts of a task": _size(amendments.MAX_FACTS),
         "events that no step has waited for yet": f"{events.MAX_EVENTS:,}, {_size(events.MAX_BYTES)}",
-        "lines of the log": f"{task_record.MAX_LOG:,}; the oldest go first",
+        "lines of the log": f"{task_log.MAX_LOG:,}; the oldest go first",
         "history before a task continues as new": _both(history_size.LONG_EVENTS, history_size.LONG_BYTES),
         "history before only undos still run": _both(history_size.FULL_EVENTS, history_size.FULL_BYTES),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..ledger.call_id import CallId
 from ..spec.retry import Retry
 from .model_caller import MODEL_RETRY
 
@@ -38,4 +39,4 @@ class Assignment:
     @property
     def id(self) -> str:
         """``PATH#ROUND``: the id of its own ledger entry."""
-        return f"{self.path}#{self.round}"
+        return str(CallId(self.path, self.round))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..duration import Duration
 from ..history_format import FORMAT_VERSION
+from ..ledger.call_id import CallId
 from ..ledger.carry_over import CarriedEntry
 from ..ledger.ledger import Ledger
 from ..limits.budget import Budget
@@ -50,16 +51,16 @@ class CarriedCall(_Frozen):
             return cls(tool=executed.evidence.tool, entry=executed.entry)
         return cls(**dict(executed.evidence))
 
-    def executed(self, ledger: Ledger, under: str = "") -> ExecutedCall:
+    def executed(self, ledger: Ledger, child: CallId | None = None) -> ExecutedCall:
         """Unpacks a call.
 
         Args:
             ledger: Where its entry is.
-            under: What the ids of the entries begin with there.
+            child: The call of the child that made it, where the ledger is that of the child's parent.
         """
         if self.entry is None:
             return ExecutedCall(Evidence(**self.model_dump(exclude={"entry"})))
-        entry = ledger[f"{under}{self.entry}"]
+        entry = ledger[self.entry if child is None else child.in_child(self.entry)]
         return ExecutedCall(Evidence(tool=self.tool, arguments=entry.input, result=entry.output), self.entry)
 
 

@@ -14,7 +14,8 @@ from ..children.child_caller import ChildCaller
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
-from ..history_format import CONVERSATION
+from ..history_format import CONVERSATION, LONG_CONVERSATION
+from ..ledger.call_id import CallId
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
@@ -104,7 +105,7 @@ class LongConversations:
         )
         child = ChildCall(
             step=step,
-            path=f"{loop.job.path}/talk",
+            path=CallId(loop.job.path).within(LONG_CONVERSATION).path,
             round=loop.job.round,
             workflow=CONVERSATION,
             input=state.as_json(),
@@ -115,7 +116,7 @@ class LongConversations:
             ends_undone=True,
             further=(state.said(loop.messages),),
         )
-        self._record.note(loop.agent.name, f"goes on in {workflow.info().workflow_id}/{child.id}", step)
+        self._record.log.add(loop.agent.name, f"goes on in {workflow.info().workflow_id}/{child.id}", step)
         try:
             answer = ConversationAnswer.model_validate(await self._children.call(child, scope))
         except Stopped:
@@ -126,8 +127,7 @@ class LongConversations:
             self._models.give_back(held)
         loop.output = answer.output
         loop.models.update(answer.models)
-        under = f"{child.path}/{child.round}/"
-        return [call.executed(self._record.ledger, under).evidence for call in answer.calls]
+        return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]
 
     def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:
         names = {tool.compensate for tool in tools}
@@ -140,7 +140,7 @@ class LongConversations:
         if not isinstance(cause, ApplicationError) or not cause.details:
             return failed.failure
         failure = Failure.model_validate(cause.details[0]["failure"])
-        over = self._record.budget.exceeded_by(self._record.usage)
+        over = self._record.spending.budget.exceeded_by(self._record.spending.usage)
         if failure.type == FailureType.BUDGET_EXCEEDED and over is not None:
             return failure.model_copy(update={"message": over})  # the child knows its own part only
         return failure

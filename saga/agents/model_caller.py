@@ -112,12 +112,12 @@ class ModelCaller:
             Failed: The budget is used up.
             Stopped: The scope was stopped.
         """
-        budget = self._record.budget
+        budget = self._record.spending.budget
         if self._record.committed:
             return 0, Budget()
         held = await self._reserve(step, 1 if budget.model_calls is None else most, scope)
         calls = None if budget.model_calls is None else held
-        return held, budget.left(self._record.usage).model_copy(update={"model_calls": calls})
+        return held, budget.left(self._record.spending.usage).model_copy(update={"model_calls": calls})
 
     def give_back(self, held: int) -> None:
         """Ends what `set_aside` began."""
@@ -152,7 +152,7 @@ class ModelCaller:
 
     def _release(self, taken: int) -> None:
         for _ in range(taken):
-            self._record.release_model_call()
+            self._record.spending.release_call()
         self._spare -= taken - 1
         self._ended += 1
 

@@ -19,7 +19,6 @@ from ..failure import Failed, Stopped
 from ..names import nearest
 from ..record.task_record import TaskRecord
 from ..spec.catalog import ToolEntry
-from ..spec.retry import DEFAULT_TIMEOUT
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
@@ -163,21 +162,15 @@ class Toolbox:
 
     def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
         self.calls += 1
-        return Call(
+        return Call.of(
+            tool,
+            arguments,
             step=self._job.step,
             path=f"{self._job.path}/tool.{self.calls}",
-            activity=tool.name,
-            args=(arguments,),
-            effect=tool.effect,
-            input=arguments,
-            compensation=tool.compensate,
-            before=tool.before,
+            summary=f"{self._agent} uses {tool.name}",
             depends_on=built_on,
             round=self._job.round,
-            timeout=tool.timeout or DEFAULT_TIMEOUT,
             task_queue=self._job.task_queue,
-            interruptible=tool.interruptible,
-            summary=f"{self._agent} uses {tool.name}",
         )
 
     async def _take_back(self, call: Call, failed: Failed, scope: StopScope) -> None:

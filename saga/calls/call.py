@@ -11,10 +11,16 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..effect import Effect
+from ..ledger.call_id import CallId
+from ..ledger.ledger import Entry
+from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from .headers import HEARTBEAT, CallOwner
 
 _FORWARD_RETRY = Retry()
+
+UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
+"""An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,106 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
     owner: CallOwner | None = None
 
+    @classmethod
+    def of(
+        cls,
+        target: ToolEntry | AgentEntry,
+        arguments: Any,
+        *,
+        step: str,
+        path: str,
+        summary: str,
+        depends_on: frozenset[str],
+        round: int = 1,
+        effect: Effect | None = None,
+        compensation: str | None = None,
+        timeout: timedelta | None = None,
+        retry: Retry | None = None,
+        task_queue: str | None = None,
+    ) -> Call:
+        """Makes the call of a tool, or of an agent that is Python code.
+
+        Args:
+            target: What the catalog says of it.
+            arguments: The arguments by name, or the one object that an agent takes; JSON.
+            step: See the attributes, as for all that is not explained here.
+            path: See there.
+            summary: See there.
+            depends_on: See there.
+            round: See there.
+            effect: Counts in place of the effect that was declared.
+            compensation: Undoes the call in place of what was declared.
+            timeout: Counts in place of the declared timeout, which counts in place of the default.
+            retry: None for the default.
+            task_queue: See the attributes.
+        """
+        takes_names = not isinstance(target, AgentEntry) or not target.whole_input
+        return cls(
+            step=step,
+            path=path,
+            activity=target.name,
+            args=(arguments,),
+            effect=effect or target.effect,
+            input=arguments if takes_names else {target.parameters[0]: arguments},
+            compensation=compensation or target.compensate,
+            before=None if isinstance(target, AgentEntry) else target.before,
+            depends_on=depends_on,
+            round=round,
+            timeout=timeout or target.timeout or DEFAULT_TIMEOUT,
+            retry=retry or _FORWARD_RETRY,
+            task_queue=task_queue,
+            interruptible=target.interruptible,
+            summary=summary,
+        )
+
+    def reading_before(self) -> Call:
+        """Returns the call that reads what the undo of this one will put back.
+
+        Raises:
+            ValueError: This call has nothing of the kind.
+        """
+        if self.before is None:
+            raise ValueError(f"{self.activity} reads nothing before it is called")
+        return Call(
+            step=self.step,
+            path=CallId(self.path, self.round).before.path,
+            activity=self.before,
+            args=self.args,
+            effect=Effect.READ_ONLY,
+            round=self.round,
+            timeout=self.timeout,
+            retry=self.retry,
+            task_queue=self.task_queue,
+            summary=f"read before {self.step}",
+        )
+
+    @classmethod
+    def undoing(cls, entry: Entry, declared: CompensationEntry | None, undo: Mapping[str, Any]) -> Call:
+        """Makes the call that undoes another one.
+
+        Args:
+            entry: The ledger entry of the call that is undone.
+            declared: What the catalog says of the compensation; None where it says nothing.
+            undo: The argument of the compensation: an `Undo` as JSON.
+        """
+        id_ = CallId.parse(entry.id).undo
+        return cls(
+            step=entry.step,
+            path=id_.path,
+            activity=entry.compensation,
+            args=(undo,),
+            effect=Effect.RETRIABLE,
+            round=id_.round,
+            timeout=(declared.timeout if declared else None) or DEFAULT_TIMEOUT,
+            retry=(declared.retry if declared else None) or UNDO_RETRY,
+            task_queue=entry.task_queue,
+            summary=f"undo {entry.step}",
+        )
+
     @property
     def id(self) -> str:
         """``PATH#ROUND``: the activity id and the id of the ledger entry."""
-        return f"{self.path}#{self.round}"
+        return str(CallId(self.path, self.round))
 
     @property
     def may_be_interrupted(self) -> bool:

@@ -19,8 +19,6 @@ from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..record.task_record import TaskRecord
-from ..spec.catalog import CompensationEntry
-from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..temporal.current_history import current_history_size
 from ..temporal.outgoing_message import OutgoingMessage
 from ..temporal.stop_scope import StopScope
@@ -28,9 +26,6 @@ from .activity_failure import may_land_for, read_failure
 from .call import Call, as_json
 from .headers import CURRENT_HEADER, CallHeader
 from .reset_gate import ResetGate
-
-UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
-"""An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
 
 
 class Caller:
@@ -119,27 +114,12 @@ class Caller:
             "step": entry.step,
             "task_id": self._record.task_id,
         }
-        path, _, round_ = entry.id.rpartition("#")
-        default = CompensationEntry(name=entry.compensation)
-        declared = self._record.compensations.get(entry.compensation, default)
-        retry = declared.retry or UNDO_RETRY
-        call = Call(
-            step=entry.step,
-            path=f"{path}/undo",
-            activity=entry.compensation,
-            args=(undo,),
-            effect=Effect.RETRIABLE,
-            round=int(round_),
-            timeout=declared.timeout or DEFAULT_TIMEOUT,
-            retry=retry,
-            task_queue=entry.task_queue,
-            summary=f"undo {entry.step}",
-        )
+        call = Call.undoing(entry, self._record.compensations.get(entry.compensation), undo)
         elsewhere = self._record.task_id != workflow.info().workflow_id
         header = CallHeader(
             key=entry.key,
             step=entry.step,
-            retry=retry,
+            retry=call.retry,
             task_id=self._record.task_id if elsewhere else None,
         )
         payload = workflow.payload_converter().to_payload(undo)
@@ -166,19 +146,7 @@ class Caller:
     async def _before(self, call: Call, scope: StopScope) -> Any:
         if call.before is None:
             return None
-        reading = Call(
-            step=call.step,
-            path=f"{call.path}/before",
-            activity=call.before,
-            args=call.args,
-            effect=Effect.READ_ONLY,
-            round=call.round,
-            timeout=call.timeout,
-            retry=call.retry,
-            task_queue=call.task_queue,
-            summary=f"read before {call.step}",
-        )
-        return as_json(await self.call(reading, scope))
+        return as_json(await self.call(call.reading_before(), scope))
 
     def _room(self, call: Call, payloads: Sequence[Payload], before: Any) -> int:
         """Returns how large the result may be, so that the undo's argument stays within the limit too."""

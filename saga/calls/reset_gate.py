@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,7 @@ from temporalio.common import RetryPolicy
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import READ_LOST_UNDOS
+from ..ledger.call_id import CallId
 from ..ledger.ledger import EntryState
 from ..people.questions import Check, Questions
 from ..record.task_record import TaskRecord
@@ -124,7 +125,7 @@ class ResetGate:
         self._lost, self._asking, self._answer = lost, None, None
         self._undone |= {undo.key for undo in lost}
         steps = ", ".join(_steps(lost))
-        self._record.note("counterstep", "was reset", why=f"undone already: {steps}" if lost else "")
+        self._record.log.add("counterstep", "was reset", why=f"undone already: {steps}" if lost else "")
 
     async def _ask(self, scope: StopScope) -> None:
         steps = _steps(self._lost)
@@ -153,19 +154,9 @@ class ResetGate:
     def _count_rounds(self) -> None:
         """Gives calls that are still to be made other keys than those whose undos have finished."""
         for undo in self._lost:
-            for path, round_ in _rounds(undo.id):
-                self._record.rounds[path] = max(self._record.rounds.get(path, 0), round_)
+            for call in CallId.parse(undo.id).with_children():
+                self._record.count_rounds(call)
 
 
 def _steps(lost: Sequence[LostUndo]) -> list[str]:
     return list(dict.fromkeys(undo.step for undo in lost))
-
-
-def _rounds(entry_id: str) -> Iterator[tuple[str, int]]:
-    """Yields path and round of a call, and of each child that it was made in (``PATH/ROUND/...``)."""
-    path, _, round_ = entry_id.rpartition("#")
-    yield path, int(round_)
-    parts = path.split("/")
-    for at, part in enumerate(parts):
-        if part.isdecimal():
-            yield "/".join(parts[:at]), int(part)

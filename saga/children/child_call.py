@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..effect import Effect
+from ..ledger.call_id import CallId
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +43,4 @@ class ChildCall:
     @property
     def id(self) -> str:
         """``PATH#ROUND``: the id of its ledger entry while it runs."""
-        return f"{self.path}#{self.round}"
+        return str(CallId(self.path, self.round))

@@ -66,18 +66,16 @@ class ChildQuestions:
         self._heard: dict[str, tuple[str, ChildQuestion]] = {}
         self._has_news = False
         self._telling: asyncio.Task[None] | None = None
-        self._own = record.waiting_for
-        record.waiting_for = self.waiting_for
+        record.show_questions(self._of_children)
         parent = workflow.info().parent
         if PARENT.get() is not None and parent is not None:
             self._parent = workflow.get_external_workflow_handle(parent.workflow_id)
             status.waits_changed = self._tell_soon
         serve_signal(CHILD_WAITS, self._hear)
 
-    def waiting_for(self) -> list[dict[str, Any]]:
-        """Returns the open questions of the task and of its children as JSON, for the board."""
+    def _of_children(self) -> list[dict[str, Any]]:
         heard = [asked for _, wait in self._heard.values() for asked in wait.waiting_for]
-        return [*self._own(), *(asked.model_dump(mode="json") for asked in heard)]
+        return [asked.model_dump(mode="json") for asked in heard]
 
     def over(self, child_id: str) -> None:
         """Says that a child has ended, and so waits for nobody."""
@@ -100,7 +98,7 @@ class ChildQuestions:
             task_id = workflow.info().workflow_id
             asked = [
                 AskedByChild.model_validate({"task": task_id, **question, "ask": trim(question["ask"], 500)})
-                for question in self.waiting_for()[:MOST]
+                for question in self._record.waiting_for()[:MOST]
             ]
             wait = ChildQuestion(child=task_id, state=self._record.state, waiting_for=tuple(asked))
             with suppress(FailureError):  # the parent has ended

@@ -10,6 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from ..errors import FailureType
+from ..ledger.call_id import CallId
 from ..ledger.carry_over import direct
 from ..ledger.ledger import Entry, EntryState
 from ..limits.payload_size import MAX_PAYLOAD
@@ -68,7 +69,7 @@ def hand_over(result: Any, records: Sequence[TaskRecord]) -> dict[str, Any]:
         result=plain,
         entries=tuple(entry for record in records for entry in _handed(record, queue)),
         compensations=tuple(entry for record in records for entry in _declared(record)),
-        usage=_sum(record.usage for record in records),
+        usage=_sum(record.spending.usage for record in records),
         committed=any(record.committed for record in records),
     )
     value = handed.model_dump(mode="json", exclude_defaults=False)
@@ -89,7 +90,7 @@ def read_handover(value: Any) -> HandOver:
 
 def standing(record: TaskRecord) -> list[Entry]:
     """Returns the entries of a book whose effects stand, oldest first."""
-    return [entry for entry in record.remaining() if entry.state is not EntryState.SKIPPED]
+    return [entry for entry in record.ledger.remaining() if entry.state is not EntryState.SKIPPED]
 
 
 def absorbed(
@@ -107,15 +108,15 @@ def absorbed(
     Returns:
         Entries that are still to be armed and settled, oldest first.
     """
-    under = f"{path}/{round_}/"
+    child = CallId(path, round_)
     known = {entry.id for entry in handed.entries}
     return [
         Entry(
-            id=f"{under}{entry.id}",
+            id=child.in_child(entry.id),
             step=step,
             compensation=entry.compensation,
             key=entry.key,
-            depends_on=depends_on | {f"{under}{need}" for need in entry.depends_on if need in known},
+            depends_on=depends_on | {child.in_child(need) for need in entry.depends_on if need in known},
             input=entry.input,
             before=entry.before,
             output=entry.output,

@@ -66,9 +66,9 @@ class Amendments:
         self._check(argument)
         message = read_message(Amend, argument)
         affected = self._affected(message)
-        self._record.facts = {**self._record.facts, **message.facts}
+        self._record.learn(message.facts)
         facts = ", ".join(message.facts) or "no facts"
-        self._record.note(message.by, f"amends {facts}", "", message.note)
+        self._record.log.add(message.by, f"amends {facts}", "", message.note)
         if affected:
             reason = message.note or f"new facts: {facts}"
             failure = Failure(step="", type=FailureType.AMENDED, message=reason)

@@ -29,7 +29,7 @@ async def undo_completed(error: BaseException) -> BaseException:
     for context in reversed(OPENED.get() or []):
         if (
             context.record.state is TaskState.COMPLETED
-            and context.record.remaining()
+            and context.record.ledger.remaining()
             and not context.record.committed
         ):
             error = await CancelWatch().outlast(_undo(context, error), lambda: None)

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..expressions.expression import compile_expression
 from ..expressions.template import expressions
 from ..history_format import FORMAT_VERSION
-from ..ledger.carry_over import CarriedEntry, carry, restore
+from ..ledger.carry_over import CarriedEntry, carry
 from ..limits.payload_size import MAX_MESSAGE, MAX_PAYLOAD
-from ..limits.usage import Usage
+from ..record.carried_record import CarriedRecord
 from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
-from ..spec.catalog import CompensationEntry
 from ..spec.graph import every_step, places, validation_places
 from ..spec.snapshot import Snapshot
 from ..spec.task_spec import TaskSpec
@@ -33,7 +32,7 @@ under the size of one message."""
 _FRAME = 1000
 
 
-class CarriedTask(BaseModel):
+class CarriedTask(CarriedRecord):
     """The first argument of a continued run is a list of this one; further ones are lists of entries.
 
     Attributes:
@@ -41,45 +40,14 @@ class CarriedTask(BaseModel):
         snapshot: The only spec and catalog that the task uses.
         input: The task's input.
         deadline: When the task is to be rolled back, if at all.
-        lines: How many lines the log has had.
-        entries: The ledger; empty where it follows in further arguments.
 
-    The others are those of `TaskRecord`.
+    The others are those of `CarriedRecord`.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     carried: int = FORMAT_VERSION
     snapshot: Snapshot
     input: Any = None
     deadline: datetime | None = None
-    steps: dict[str, StepRecord]
-    usage: Usage
-    log: list[dict[str, Any]]
-    lines: int
-    facts: dict[str, Any] = Field(default_factory=dict)
-    events: list[dict[str, Any]] = Field(default_factory=list)
-    feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
-    reruns: dict[str, int] = Field(default_factory=dict)
-    rounds: dict[str, int] = Field(default_factory=dict)
-    committed: bool = False
-    protected: tuple[str, ...] = ()
-    undo_order: tuple[str, ...] = ()
-    compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
-    entries: tuple[CarriedEntry, ...] = ()
-
-    def fill(self, record: TaskRecord, entries: Sequence[CarriedEntry]) -> None:
-        """Puts everything into a record that has just been opened."""
-        record.steps = dict(self.steps)
-        record.usage = self.usage
-        record.log, record.lines = list(self.log), self.lines
-        record.facts, record.feedback = dict(self.facts), {k: list(v) for k, v in self.feedback.items()}
-        record.events = list(self.events)
-        record.reruns, record.rounds = dict(self.reruns), dict(self.rounds)
-        record.committed, record.protected = self.committed, frozenset(self.protected)
-        record.undo_order = list(self.undo_order)
-        record.compensations = dict(self.compensations)
-        record.ledger = restore(entries)
 
 
 def arguments_of(
@@ -105,9 +73,9 @@ def arguments_of(
         input=task_input,
         deadline=deadline,
         steps={name: _without_output(name, progress, wanted) for name, progress in record.steps.items()},
-        usage=record.usage,
-        log=record.log[-MAX_LOG:],
-        lines=record.lines,
+        usage=record.spending.usage,
+        log=record.log.lines[-MAX_LOG:],
+        lines=record.log.written,
         facts=record.facts,
         events=record.events,
         feedback=record.feedback,

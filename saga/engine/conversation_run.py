@@ -16,9 +16,10 @@ from ..calls.headers import PARENT
 from ..errors import FailureType
 from ..failure import Failure
 from ..history_format import CONVERSATION
-from ..ledger.carry_over import carry, restore
+from ..ledger.carry_over import carry
 from ..ledger.ledger import EntryState
 from ..limits.payload_size import MAX_PAYLOAD
+from ..record.carried_record import CarriedRecord
 from ..record.step_record import StepRecord, StepState
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
@@ -57,8 +58,10 @@ class _ConversationRun:
         self._state = state
         agent, job, so_far = state.agent, state.job, state.so_far
         self._record = open_record(agent.name, state.goal, state.budget)
-        self._record.usage, self._record.undo_order = so_far.usage, list(so_far.undo_order)
-        self._record.ledger = restore(state.entries)
+        earlier = CarriedRecord(
+            steps={}, usage=so_far.usage, log=[], lines=0, undo_order=so_far.undo_order, entries=state.entries
+        )
+        self._record.restore(earlier)
         catalog = Catalog(
             tools={tool.name: tool for tool in state.tools},
             agents={agent.name: agent},
@@ -149,7 +152,7 @@ class _ConversationRun:
             so_far=ConversationWork(
                 calls=packed(self._toolbox.executed),
                 models=tuple(sorted(loop.models)),
-                usage=self._record.usage,
+                usage=self._record.spending.usage,
                 undo_order=tuple(self._record.undo_order),
             ),
             turn=loop.turn,

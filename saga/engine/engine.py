@@ -59,7 +59,7 @@ class Engine:
             self._deadline = workflow.now() + snapshot.spec.deadline
         self._spec = snapshot.spec
         self._record = record
-        record.goal, record.budget = self._spec.goal, self._spec.budget
+        record.describe(record.task, self._spec.goal, self._spec.budget)
         undos = self._spec.compensation
         self._context = RunContext.assemble(
             record, snapshot, task_input, sequential=undos.order == "sequential", give_up=undos.give_up
@@ -95,7 +95,7 @@ class Engine:
 
     def _stop(self, reason: str) -> None:
         if self._record.committed:
-            self._record.note("counterstep", "too late, past the point of no return", "", reason)
+            self._record.log.add("counterstep", "too late, past the point of no return", "", reason)
         self._scope.stop(reason)
 
     async def _run(self) -> TaskResult:
@@ -110,8 +110,8 @@ class Engine:
             state=TaskState.COMPLETED.value,
             output=output,
             undone=self._record.undone_steps(),
-            not_undone=self._record.skipped_steps(),
-            usage=self._record.usage.report(),
+            not_undone=self._record.ledger.skipped_steps(),
+            usage=self._record.spending.usage.report(),
         )
 
     async def _forward(self) -> Any:
@@ -161,7 +161,7 @@ class Engine:
         task_input = self._context.input
         arguments = arguments_of(self._record, self._snapshot, task_input, self._deadline, most=most)
         if arguments is None:
-            self._record.note(
+            self._record.log.add(
                 "counterstep", "too large to continue as new; goes on as long as history has room"
             )
             self._may_continue = False

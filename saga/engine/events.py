@@ -11,6 +11,7 @@ from temporalio import workflow
 
 from ..errors import ExpressionError
 from ..expressions.expression import compile_expression
+from ..fault_texts import faults_in
 from ..record.task_record import TaskRecord
 from ..temporal.handlers import serve_signal
 from ..temporal.stop_scope import StopScope
@@ -52,16 +53,17 @@ class Events:
         try:
             event = Event.model_validate(argument)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            self._record.note("somebody", "sends an event that cannot be read", "", faults)
+            self._record.log.add(
+                "somebody", "sends an event that cannot be read", "", faults_in(error, "event")
+            )
             return
-        known = self._record.events
-        if event.id is not None and any(other["id"] == event.id for other in known):
+        if event.id is not None and any(other["id"] == event.id for other in self._record.events):
             return
-        self._record.note("somebody", f"event {event.name}", "", event.id or "")
-        known.append(event.model_dump(mode="json"))
-        while len(known) > MAX_EVENTS or (len(known) > 1 and _size(known) > MAX_BYTES):
-            known.pop(0)
+        self._record.log.add("somebody", f"event {event.name}", "", event.id or "")
+        events = [*self._record.events, event.model_dump(mode="json")][-MAX_EVENTS:]
+        while len(events) > 1 and _size(events) > MAX_BYTES:
+            events.pop(0)
+        self._record.keep_events(events)
         self._count += 1
 
     async def until(

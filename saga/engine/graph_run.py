@@ -203,12 +203,12 @@ class GraphRun:
 
     def _go_back(self, step_id: str, again: RetryFromStep) -> None:
         failure, name = again.failure, self.name_of(step_id)
-        self.context.record.reruns[name] = self.context.record.reruns.get(name, 0) + 1
+        self.context.record.rerun_step(name)
         verdicts = [
             v.model_dump(mode="json") for v in self.context.record.steps[name].verdicts if not v.passed
         ]
         told = {"step": name, "type": failure.type, "message": failure.message, "verdicts": verdicts}
-        self.context.record.note("counterstep", f"goes back to {again.back_to}", name, str(failure))
+        self.context.record.log.add("counterstep", f"goes back to {again.back_to}", name, str(failure))
         self.redo(Redo(self.graph.dependents([again.back_to]), failure, [told]))
 
     def _start_redo(self) -> None:
@@ -226,7 +226,7 @@ class GraphRun:
         record = self.context.record
         steps = redo.steps - self._past()
         if steps != redo.steps:
-            record.note("counterstep", "too late, past the point of no return", "", redo.failure.message)
+            record.log.add("counterstep", "too late, past the point of no return", "", redo.failure.message)
         paths = [f"{self.prefix}{step_id}" for step_id in steps]
         entries = record.ledger.of(lambda entry: any(entry.is_under(path) for path in paths))
         entries -= record.protected
@@ -235,7 +235,7 @@ class GraphRun:
         for step_id in self.started(steps):
             name = self.name_of(step_id)
             record.reset_step(name)
-            record.feedback.setdefault(name, []).extend(redo.feedback)
+            record.tell_step(name, redo.feedback)
 
     # --- what the steps see
 

@@ -47,7 +47,7 @@ class Lifecycle:
             cancelled: Whether the task ends because it was asked to.
             cause: What broke it, if anything did; its traceback stays with the failure.
         """
-        remaining = self._record.remaining()
+        remaining = self._record.ledger.remaining()
         if cancelled and not remaining and not self._record.committed:
             self._status.enter(TaskState.CANCELLED)
             return asyncio.CancelledError("cancelled and undone")
@@ -56,8 +56,8 @@ class Lifecycle:
         details: dict[str, Any] = {
             "failure": failure.model_dump(mode="json"),
             "undone": self._record.undone_steps(),
-            "not_undone": self._record.not_undone_steps(),
-            "usage": self._record.usage.report(),
+            "not_undone": self._record.ledger.not_undone_steps(),
+            "usage": self._record.spending.usage.report(),
         }
         if not remaining and not self._record.committed:
             self._status.enter(TaskState.ROLLED_BACK)

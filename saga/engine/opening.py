@@ -53,7 +53,7 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
     serve_query("board", lambda: board(record))
 
     def count_reset(seed: int) -> None:
-        record.resets += 1
+        record.count_reset()
 
     # Called once for each reset, at the same place of the history in every replay.
     workflow.register_random_seed_callback(count_reset)

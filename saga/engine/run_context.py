@@ -86,7 +86,7 @@ class RunContext:
         catalog = snapshot.catalog
         parent = PARENT.get()
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
-        record.compensations = {**catalog.compensations, **record.compensations}
+        record.know_compensations(catalog.compensations)
         status = Status(record, search_attributes=snapshot.search_attributes)
         questions = Questions(record, status)
         reset_gate = ResetGate(record, questions, snapshot.run_id)

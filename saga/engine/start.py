@@ -91,7 +91,7 @@ def _restored(arguments: Sequence[RawValue]) -> Engine:
     converter = workflow.payload_converter()
     task, entries = read_carried([converter.from_payload(argument.payload) for argument in arguments])
     record = open_record(task.snapshot.task)
-    task.fill(record, entries)
+    record.restore(task, entries)
     return Engine(record, task.snapshot, task.input, task.deadline)
 
 

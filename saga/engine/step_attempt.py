@@ -19,7 +19,6 @@ from ..names import nearest
 from ..people.questions import Check, fits
 from ..spec.catalog import AgentEntry, ToolEntry
 from ..spec.pivot_rules import effects_of
-from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
@@ -261,23 +260,19 @@ class StepAttempt:
 
     def _call(self, item: StepItem, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Call:
         step = self._step
-        by_name = not isinstance(target, AgentEntry) or not target.whole_input
-        return Call(
+        return Call.of(
+            target,
+            value,
             step=self._name,
             path=item.path,
-            activity=target.name,
-            args=(value,),
-            effect=self._effect(target),
-            input=value if by_name else {target.parameters[0]: value},
-            compensation=step.compensate or target.compensate,
-            before=target.before if isinstance(target, ToolEntry) else None,
+            summary=item.path,
             depends_on=self._run.entries_before(step.id),
             round=round_,
-            timeout=step.timeout or target.timeout or DEFAULT_TIMEOUT,
-            retry=step.retry or Retry(),
+            effect=self._effect(target),
+            compensation=step.compensate,
+            timeout=step.timeout,
+            retry=step.retry,
             task_queue=step.task_queue,
-            interruptible=target.interruptible,
-            summary=item.path,
         )
 
     # --- validation

@@ -216,7 +216,7 @@ class StepRun:
         return await questions.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
 
     def _note(self, what: str, failed: Failed) -> None:
-        self._record.note("counterstep", what, self._name, str(failed.failure))
+        self._record.log.add("counterstep", what, self._name, str(failed.failure))
 
 
 def _truth(key: str, source: str, variables: dict[str, Any]) -> bool:

@@ -24,6 +24,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from .call_id import CallId
+
 
 class EntryState(StrEnum):
     """Where an entry is in its life."""
@@ -80,8 +82,7 @@ class Entry:
 
     def is_under(self, path: str) -> bool:
         """Says whether the call is the one at `path`, an item of it, or inside of it."""
-        place = self.id.rpartition("#")[0]
-        return place == path or place.startswith((f"{path}/", f"{path}["))
+        return CallId.parse(self.id).is_under(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,22 @@ class Ledger:
     def of(self, belongs: Callable[[Entry], bool]) -> frozenset[str]:
         """Returns the ids of the entries for which `belongs` is true."""
         return frozenset(e.id for e in self if belongs(e))
+
+    def stuck(self, name: str | None = None) -> list[Entry]:
+        """Returns the entries whose undos are stuck: all, or those of a step, or the one of this id."""
+        return [e for e in self if e.state is EntryState.STUCK and name in (None, e.step, e.id)]
+
+    def remaining(self) -> list[Entry]:
+        """Returns the entries whose effects stand, oldest first."""
+        return [e for e in self if e.state not in (EntryState.VOID, EntryState.UNDONE)]
+
+    def not_undone_steps(self) -> list[str]:
+        """Returns the steps of which an undo is missing, newest first."""
+        return list(dict.fromkeys(e.step for e in reversed(self.remaining())))
+
+    def skipped_steps(self) -> list[str]:
+        """Returns the steps of which somebody has chosen to leave an effect that was to be undone."""
+        return list(dict.fromkeys(e.step for e in self if e.state is EntryState.SKIPPED))
 
     def _chosen(self, within: Iterable[str] | None) -> list[Entry]:
         if within is None:

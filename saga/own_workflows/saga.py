@@ -235,7 +235,7 @@ class Saga:
             except asyncio.CancelledError:
                 if task.done() or not (_is_cancelled() and self._record.committed):
                     raise
-                self._record.note("counterstep", "a cancel comes too late, past the point of no return")
+                self._record.log.add("counterstep", "a cancel comes too late, past the point of no return")
 
     # --- the end
 

@@ -83,21 +83,7 @@ class SagaCalls:
             if isinstance(entry, AgentEntry) and not entry.python:
                 job = Assignment(name, name, 1, value, self._done, entry.compensate)
                 return await self._context.agents.run(entry, job, scope)
-            by_name = not isinstance(entry, AgentEntry) or not entry.whole_input
-            call = Call(
-                step=name,
-                path=name,
-                activity=entry.name,
-                args=(value,),
-                effect=entry.effect,
-                input=value if by_name else {entry.parameters[0]: value},
-                compensation=entry.compensate,
-                before=None if isinstance(entry, AgentEntry) else entry.before,
-                depends_on=self._done,
-                timeout=entry.timeout or DEFAULT_TIMEOUT,
-                interruptible=entry.interruptible,
-                summary=name,
-            )
+            call = Call.of(entry, value, step=name, path=name, summary=name, depends_on=self._done)
             if entry.effect is Effect.PIVOT:
                 return AgentOutcome(output=await self._context.pivots.call(call, entry, scope))
             return AgentOutcome(output=as_json(await self._context.caller.call(call, scope)))

@@ -71,7 +71,7 @@ class Questions:
         self._asked: dict[str, StepQuestion] = {}
         serve_update("resolve", self._resolve, self._check_resolve)
         serve_update("decide", self._decide, self._check_decide)
-        record.waiting_for = self.waiting_for
+        record.show_questions(self.waiting_for)
 
     async def ask(
         self,
@@ -107,7 +107,7 @@ class Questions:
         """
         question = StepQuestion(step, kind, ask, actions, workflow.now(), state, show)
         self._asked[step] = question
-        self._record.note("counterstep", f"asks a person: {kind}", step, ask)
+        self._record.log.add("counterstep", f"asks a person: {kind}", step, ask)
         self._status.hold(state, step)
         try:
             await workflow.wait_condition(
@@ -119,7 +119,7 @@ class Questions:
             question.answer = Decide(
                 step=step, action=default, by="counterstep", note="nobody has answered in time"
             )
-            self._record.note("counterstep", f"decides: {default}", step, question.answer.note)
+            self._record.log.add("counterstep", f"decides: {default}", step, question.answer.note)
         if question.answer is None:
             del self._asked[step]
         self._status.release(state, step)
@@ -164,7 +164,7 @@ class Questions:
         if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
             self._check_answer(message.step, message.action, message.value)
             return
-        if not self._record.stuck(message.step):
+        if not self._record.ledger.stuck(message.step):
             raise refused(self._why_not_stuck(message.step))
         if message.action not in _UNDO_ACTIONS:
             raise refused(f"the undo of {message.step!r} is stuck; say one of {', '.join(_UNDO_ACTIONS)}")
@@ -182,9 +182,9 @@ class Questions:
             "done": self._record.done_by_hand,
             "skip": self._record.skip_undo,
         }[message.action]
-        undos = [entry.id for entry in self._record.stuck(message.step)]
+        undos = [entry.id for entry in self._record.ledger.stuck(message.step)]
         for entry_id in undos:
-            self._record.note(message.by, f"resolve: {message.action}", message.step, message.note)
+            self._record.log.add(message.by, f"resolve: {message.action}", message.step, message.note)
             change(entry_id)
         return {"step": message.step, "action": message.action, "undos": undos}
 
@@ -212,7 +212,7 @@ class Questions:
 
     def _take(self, message: Decide) -> dict[str, Any]:
         self._asked[message.step].answer = message
-        self._record.note(message.by, f"decides: {message.action}", message.step, message.note)
+        self._record.log.add(message.by, f"decides: {message.action}", message.step, message.note)
         return {"step": message.step, "action": message.action}
 
     def _is_asked(self, step: str, state: TaskState) -> bool:

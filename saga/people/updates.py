@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.exceptions import ApplicationError
 
 from ..errors import FailureType
+from ..fault_texts import faults_in
 from ..limits.payload_size import MAX_PAYLOAD
 
 Who = Annotated[str, Field(min_length=1, max_length=200)]
@@ -81,8 +82,7 @@ def read_message(kind: type[MessageT], value: Any) -> MessageT:
     try:
         message = kind.model_validate(value)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'the argument'}: {e['msg']}" for e in error.errors()]
-        raise refused("; ".join(faults[:10])) from None
+        raise refused(faults_in(error, "the argument")) from None
     size = len(message.model_dump_json().encode())
     if size > MAX_PAYLOAD:
         raise refused(f"the argument has {size} bytes; the most is {MAX_PAYLOAD}")

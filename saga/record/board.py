@@ -40,11 +40,11 @@ def board(record: TaskRecord) -> dict[str, Any]:
         "goal": record.goal,
         "steps": {name: _step(progress, room) for name, progress in record.steps.items()},
         "ledger": [_entry(entry, direct(entry, known, record.ledger)) for entry in record.ledger],
-        "usage": record.usage.report(),
-        "budget": record.budget.model_dump(mode="json"),
+        "usage": record.spending.usage.report(),
+        "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
-        "log": list(record.log),
+        "log": list(record.log.lines),
     }
 
 

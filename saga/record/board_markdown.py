@@ -41,7 +41,7 @@ def markdown(record: TaskRecord) -> str:
     parts += _section("Undos, in their order", undos)
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
-    usage = record.usage
+    usage = record.spending.usage
     spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"
     if usage.unpriced_calls:
         models = ", ".join(usage.unpriced_models)

@@ -1,10 +1,27 @@
-"""The search attributes by which tasks are found."""
+"""The search attributes by which tasks are found; all other code takes their names from here."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from temporalio.common import SearchAttributeKey
 
-SAGA_TASK = SearchAttributeKey.for_keyword("SagaTask")
-SAGA_STATE = SearchAttributeKey.for_keyword("SagaState")
-SAGA_STEP = SearchAttributeKey.for_keyword("SagaStep")
-SAGA_COST = SearchAttributeKey.for_float("SagaCostUsd")
+SAGA_TASK: Final = SearchAttributeKey.for_keyword("SagaTask")
+"""The task's name."""
+
+SAGA_STATE: Final = SearchAttributeKey.for_keyword("SagaState")
+"""Where the task is: a `TaskState`."""
+
+SAGA_STEP: Final = SearchAttributeKey.for_keyword("SagaStep")
+"""The step that has failed, or that waits for a person."""
+
+SAGA_COST: Final = SearchAttributeKey.for_float("SagaCostUsd")
+"""What the task has spent on models, in US dollars."""
+
+SEARCH_ATTRIBUTES: Final = {
+    SAGA_TASK.name: "Keyword",
+    SAGA_STATE.name: "Keyword",
+    SAGA_STEP.name: "Keyword",
+    SAGA_COST.name: "Double",
+}
+"""The name of each, and the type under which Temporal's operator API and command line create it."""

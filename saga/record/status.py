@@ -44,7 +44,7 @@ class Status:
         if phase is TaskState.COMPENSATING:
             self._show(phase, *([SAGA_STEP.value_set(step)] if step else []))
         else:
-            self._show(phase, SAGA_COST.value_set(round(self._record.usage.usd, 6)))
+            self._show(phase, SAGA_COST.value_set(round(self._record.spending.usage.usd, 6)))
 
     def hold(self, state: TaskState, step: str) -> None:
         """Shows that `step` waits for a person, until `release` is called with the same."""

@@ -26,7 +26,7 @@ class StepState(StrEnum):
 
 @dataclass(slots=True)
 class StepRecord:
-    """One step's progress; only the `Book` changes it.
+    """One step's progress; only the `TaskRecord` changes it.
 
     Attributes:
         kind: ``agent``, ``tool``, ``group`` or ``activity``.
@@ -48,3 +48,22 @@ class StepRecord:
     model_calls: int = 0
     tokens: int = 0
     usd: float = 0.0
+
+    def reset(self) -> None:
+        """Makes the step as if it had not started; what it has cost stays."""
+        self.state, self.output, self.error = StepState.PENDING, None, None
+        self.finished, self.verdicts = None, []
+
+    def end(self, state: StepState, output: Any, error: str | None, now: datetime) -> None:
+        """Records how the step ended."""
+        self.state, self.output, self.error, self.finished = state, output, error, now
+
+    def withdraw(self) -> None:
+        """Takes the output out of the shared context: the undos of the step are done."""
+        self.state, self.output = StepState.UNDONE, None
+
+    def spend(self, model_calls: int, tokens: int, usd: float) -> None:
+        """Adds what the step has cost."""
+        self.model_calls += model_calls
+        self.tokens += tokens
+        self.usd += usd

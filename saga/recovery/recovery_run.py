@@ -19,6 +19,7 @@ from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
 from ..spec.snapshot import SnapshotRequest
 from ..temporal.cancel_watch import CancelWatch
+from .recovery_id import RecoveryId
 from .request import EffectToUndo, RecoveryPage, RecoveryRequest
 
 _LONGEST_READ = timedelta(minutes=10)
@@ -42,8 +43,8 @@ async def run_recovery(argument: RawValue) -> dict[str, Any]:
     """
     value = workflow.payload_converter().from_payload(argument.payload)
     if value is None:
-        workflow_id, _, run_id = workflow.info().workflow_id.rpartition("/recover/")
-        request = RecoveryRequest(workflow_id=workflow_id, run_id=run_id)
+        id_ = RecoveryId.parse(workflow.info().workflow_id)
+        request = RecoveryRequest(workflow_id=id_.workflow_id, run_id=id_.run_id)
     else:
         request = RecoveryRequest.model_validate(value)
     return await CancelWatch().outlast(RecoveryRun(request).run(), lambda: None)
@@ -64,7 +65,7 @@ class RecoveryRun:
         workflow.set_query_handler("board", lambda: {**board(record), "task_id": own_id})
         snapshot = await take_snapshot(SnapshotRequest())
         page = await self._read()
-        record.task, record.goal = page.task, f"Undo what {self._request.workflow_id} has left behind."
+        record.describe(page.task, f"Undo what {self._request.workflow_id} has left behind.")
         context = RunContext.assemble(record, snapshot, sequential=page.sequential)
         life = Lifecycle(context)
         life.begin()
@@ -73,10 +74,10 @@ class RecoveryRun:
             if not page.more:
                 break
             # Before something is skipped, because that decides how this ends.
-            if workflow.info().is_continue_as_new_suggested() and not record.remaining():
+            if workflow.info().is_continue_as_new_suggested() and not record.ledger.remaining():
                 await self._continue(record)
             page = await self._read()
-        if record.remaining():
+        if record.ledger.remaining():
             raise life.ended(cancelled=False, cause=None)
         life.complete()
         return {

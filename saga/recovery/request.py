@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import CounterstepError
+from ..ledger.call_id import CallId
 from ..ledger.ledger import Entry
 
 MAX_ENTRIES = 200
@@ -41,11 +42,6 @@ class NotRecoverable(CounterstepError):
         """Args: message: one sentence and what to do next."""
         super().__init__(message)
         self.type = type
-
-
-def id_of_recovery(workflow_id: str, run_id: str) -> str:
-    """Returns the workflow id under which a task is recovered; `run_id` is the newest of its runs."""
-    return f"{workflow_id}/recover/{run_id}"
 
 
 class RecoveryRequest(BaseModel):
@@ -123,7 +119,7 @@ class EffectToUndo(BaseModel):
             return other.id in self.depends_on
         if other.ended is not None and other.ended <= self.started_last:
             return True
-        return self.id.startswith(f"{other.id.rpartition('#')[0]}/")
+        return CallId.parse(self.id).is_inside(CallId.parse(other.id))
 
 
 class RecoveryPage(BaseModel):

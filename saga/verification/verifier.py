@@ -19,7 +19,9 @@ from ..errors import ExpressionError, FailureType
 from ..expressions.expression import compile_expression
 from ..expressions.template import expressions, render
 from ..failure import Failed, Failure, Stopped, trim
+from ..fault_texts import faults_in
 from ..history_format import VERIFY
+from ..ledger.call_id import CallId
 from ..names import plain_model
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
@@ -120,7 +122,7 @@ class Verifier:
             answers = await self._caller.local(
                 VERIFY,
                 question,
-                activity_id=f"{claim.path}/verify#{claim.round}",
+                activity_id=str(CallId(claim.path, claim.round).within("verify")),
                 timeout=timedelta(seconds=10),
                 summary=f"verify {claim.step or 'the whole task'}",
             )
@@ -144,7 +146,7 @@ class Verifier:
                 answer = await self._caller.local(
                     validator,
                     subject,
-                    activity_id=f"{path}#{claim.round}",
+                    activity_id=str(CallId(path, claim.round)),
                     timeout=2 * FAST_LIMIT,  # the activity itself keeps the limit, and is not tried again
                     summary=summary,
                 )
@@ -204,6 +206,5 @@ def _broken(validator: str, error: Exception) -> Verdict:
     cause = error.cause if isinstance(error, ActivityError) and error.cause else error
     reason = f"gave no verdict: {cause}"
     if isinstance(error, ValidationError):
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'verdict'}: {e['msg']}" for e in error.errors()[:3]]
-        reason = f"answered nonsense: {'; '.join(faults)}"
+        reason = f"answered nonsense: {faults_in(error, 'verdict', most=3)}"
     return Verdict(passed=False, validator=validator, reasons=(reason,))

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...saga.calls.headers import CallHeader
 from ...saga.effect import Effect
+from ...saga.ledger.call_id import CallId
 
 
 class FaultKind(StrEnum):
@@ -109,5 +110,4 @@ class PlannedFault:
 
 def undo_of(call_id: str) -> str:
     """Returns the activity id of the undo of a call."""
-    path, _, round_ = call_id.rpartition("#")
-    return f"{path}/undo#{round_}"
+    return str(CallId.parse(call_id).undo)

@@ -1,4 +1,4 @@
-"""The explorer's side in a worker: writes down what each call really did, and breaks the planned one."""
+"""The explorer's part in a worker: records what each call really did, and breaks the planned one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ...saga.calls.activity_failure import NOTHING_HAPPENED
 from ...saga.calls.headers import CallHeader
 from ...saga.errors import FailureType
 from ...saga.history_format import CALL_MODEL, HEADER
+from ...saga.ledger.call_id import in_ledger_of_root
 from .effect_ledger import EffectLedger
 from .fault import FaultKind, role_of
 from .quick_calls import CALL_LIMIT, LATE, QuickCalls
@@ -37,14 +38,18 @@ _GARBLED: ContextVar[list[Any] | None] = ContextVar("counterstep_garbled", defau
 
 
 class InjectedFault(Exception):
-    """What an explored call fails with."""
+    """The error with which a broken call fails."""
 
 
 class FaultInterceptor(Interceptor):
-    """Goes behind `CounterstepInterceptor`, which prepares and bounds the calls."""
+    """Breaks calls, inside of `CounterstepInterceptor`, which prepares and bounds them first."""
 
     def __init__(self, ledger: EffectLedger) -> None:
-        """Args: ledger: where the plans are, and what happens is written."""
+        """Prepares the interceptor of one worker.
+
+        Args:
+            ledger: The file that holds the planned faults, and in which everything that happens is recorded.
+        """
         self._ledger = ledger
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
@@ -160,10 +165,10 @@ class _Injector(ActivityInboundInterceptor):
 def _place(workflow_id: str, activity_id: str) -> tuple[str, str]:
     """Returns the run that an activity belongs to, and what it is called there.
 
-    A call of a child has the id under which the parent takes its ledger over: ``CHILD/ROUND/PATH#ROUND``.
+    A child's call gets the id that it has in its parent's ledger later: ``CHILD/ROUND/PATH#ROUND``.
     """
     run, _, child = workflow_id.partition("/")
-    return run, f"{child.replace('#', '/')}/{activity_id}" if child else activity_id
+    return run, in_ledger_of_root(child, activity_id) if child else activity_id
 
 
 def _outcome(error: ApplicationError) -> str:
@@ -174,7 +179,7 @@ def _outcome(error: ApplicationError) -> str:
 
 
 async def _outlast_timeout() -> None:
-    """Waits until the attempt has timed out, whatever tells it to stop: so does a call that hangs."""
+    """Waits until the attempt has timed out and ignores requests to stop, as a call that hangs would."""
     timeout = activity.info().start_to_close_timeout or CALL_LIMIT
     end = time.monotonic() + (timeout + LATE).total_seconds()
     while (left := end - time.monotonic()) > 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from ...saga.ledger.call_id import CallId
 from ...saga.spec.graph import every_step
 from ...saga.spec.task_spec import TaskSpec
 from .effect_ledger import Visit
@@ -200,7 +201,7 @@ class _Check:
 
     def _began(self, entry_id: str) -> int:
         """Returns when the first call of an entry began; for an agent, the first call inside of it."""
-        path = entry_id.rpartition("#")[0]
+        path = CallId.parse(entry_id).path
         calls = [visit for visit in self._trial.visits if visit.role is not Role.UNDO]
         return min(
             (v.began for v in calls if v.point == entry_id or v.point.startswith(f"{path}/")), default=0
@@ -284,7 +285,7 @@ class _Check:
 
     def _is_in_child(self, call: str) -> bool:
         """Says whether a call belongs to a child workflow: one that did not complete has undone itself."""
-        return any(call.startswith(f"{entry.replace('#', '/')}/") for entry in self._entries)
+        return any(call.startswith(CallId.parse(entry).in_child("")) for entry in self._entries)
 
     def _was_undone(self, call: str) -> bool:
         return any(undo.outcome == "done" for undo in self._undos_of(call))
@@ -298,7 +299,7 @@ class _Check:
 
     def _may_be_given_up(self, call: str) -> bool:
         """Says whether a step around a call is skipped, or done by a fallback, when something in it fails."""
-        path = [segment.partition("[")[0] for segment in call.rpartition("#")[0].split("/")]
+        path = CallId.parse(call).step_ids
         return any(
             trouble != "rollback"
             for step in every_step(self._spec.steps)

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ...client.start_once import spec_document
+from ...saga.ledger.call_id import CallId
 from ...saga.spec.task_spec import TaskSpec
 from .fault import FaultKind
 from .report import Cell, Colour, Report, Shrunk
@@ -61,7 +62,7 @@ class _Hunt:
     async def shorten(self, spec: TaskSpec) -> TaskSpec:
         if self._cell.point is not None:
             # Most failures need nothing but the step that they show in.
-            first = self._cell.point.id.partition("#")[0].partition("/")[0].partition("[")[0]
+            first = CallId.parse(self._cell.point.id).step_ids[0]
             alone = only_step(spec, first, self._seen)
             spec = alone if await self._fails(alone) else spec
         stripped = bare(spec)

@@ -21,10 +21,10 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 
 from ...client.start_once import AGENT_TASK, spec_document
+from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.spec.task_spec import TaskSpec
 from .compensation_contract import Effects
 from .effect_ledger import EffectLedger, Visit
@@ -32,7 +32,6 @@ from .fault import FaultKind, PlannedFault, Role
 from .quick_calls import CALL_LIMIT, LATE, quick_spec
 
 _POLL_SECONDS: Final = 0.03
-_SAGA_STATE: Final = SearchAttributeKey.for_keyword("SagaState")
 _WORKFLOW_TASK: Final = timedelta(seconds=2)
 """How long the server waits for a worker that was killed in the middle of a workflow task."""
 
@@ -221,7 +220,7 @@ class _TrialWatch:
             description = await self._handle.describe()
             if description.status is not WorkflowExecutionStatus.RUNNING:
                 return
-            if description.typed_search_attributes.get(_SAGA_STATE) not in ("needs_attention", "waiting"):
+            if description.typed_search_attributes.get(SAGA_STATE) not in ("needs_attention", "waiting"):
                 continue
             board = await _board(self._handle)
             for entry in board.get("ledger", ()):

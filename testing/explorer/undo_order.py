@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...saga.ledger.call_id import CallId
 from ...saga.spec.graph import Graph
 from ...saga.spec.task_spec import Step, TaskSpec
 
@@ -19,9 +20,8 @@ def must_wait(spec: TaskSpec, earlier: str, later: str) -> bool:
     Returns:
         True where the step of `later`, or a group around it, needs that of `earlier`, in the same round.
     """
-    path, _, round_ = earlier.rpartition("#")
-    other, _, other_round = later.rpartition("#")
-    return round_ == other_round and _needs(spec.steps, path.split("/"), other.split("/"))
+    one, other = CallId.parse(earlier), CallId.parse(later)
+    return one.round == other.round and _needs(spec.steps, one.segments, other.segments)
 
 
 def _needs(steps: Sequence[Step], path: Sequence[str], other: Sequence[str]) -> bool:

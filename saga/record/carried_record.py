@@ -1,0 +1,38 @@
+"""The record of a task on its way into a continued run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..ledger.carry_over import CarriedEntry
+from ..limits.usage import Usage
+from ..spec.catalog import CompensationEntry
+from .step_record import StepRecord
+
+
+class CarriedRecord(BaseModel):
+    """What a `TaskRecord` remembers, as JSON; the attributes are those of the record.
+
+    Attributes:
+        lines: How many lines the log has had.
+        entries: The ledger; empty where it travels by itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: dict[str, StepRecord]
+    usage: Usage
+    log: list[dict[str, Any]]
+    lines: int
+    facts: dict[str, Any] = Field(default_factory=dict)
+    events: list[dict[str, Any]] = Field(default_factory=list)
+    feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    reruns: dict[str, int] = Field(default_factory=dict)
+    rounds: dict[str, int] = Field(default_factory=dict)
+    committed: bool = False
+    protected: tuple[str, ...] = ()
+    undo_order: tuple[str, ...] = ()
+    compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
+    entries: tuple[CarriedEntry, ...] = ()
