@@ -1,7 +1,13 @@
 """Counterstep: multi-agent tasks on Temporal that finish with checked output or undo what they did.
 
 This is the authoring API. It is light: neither litellm nor a Temporal client is imported by it, and each name
-is loaded when it is first used. Workers use `counterstep.plugin.CounterstepPlugin`.
+is loaded when it is first used. These modules are public as well, with the names in their ``__all__``:
+
+- `counterstep.plugin`: `CounterstepPlugin`, for workers.
+- `counterstep.client`: for programs that start tasks.
+- `counterstep.testing.explore`, ``.server``, ``.model_server`` and ``.model_behaviour``: for tests.
+
+Everything else is private and may change at any time.
 """
 
 from typing import TYPE_CHECKING

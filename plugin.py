@@ -48,6 +48,9 @@ from .saga.spec.graph import every_step
 from .workflows import AgentTask, LongConversation, RegisteredTask, TaskRecovery
 from .workflows.interceptor import TaskInterceptor
 
+__all__ = ["CounterstepPlugin"]
+
+
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a task waits for the worker that had it in its cache, before any other may go on.
 

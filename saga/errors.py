@@ -1,16 +1,43 @@
-"""Every exception that Counterstep raises.
+"""The exceptions of Counterstep, all in one tree, and the names of what a task may fail with.
 
-The tree::
+What users catch::
 
     CounterstepError
-    ├── DefinitionError          a bundle is declared wrongly
-    ├── SpecError                a task spec has faults (all of them are listed)
-    ├── ExpressionError          an expression cannot be parsed or evaluated
-    ├── ServerUnavailable        no Temporal server can be reached or started
-    └── NotApplied               raised by a tool: certainly nothing happened
+    ├── DefinitionError             a bundle is declared wrongly, or used where that is not possible
+    ├── SpecError                   a spec, or the input of a task, has faults; all of them are listed
+    ├── ExpressionError             an expression cannot be parsed or evaluated
+    ├── NotApplied                  raised by a tool: certainly nothing happened
+    ├── ServerUnavailable           no Temporal server answers, or none can be started
+    ├── SettingsError               environment variables cannot be used; all of them are listed
+    ├── IdInUse                     the id belongs to a task of another type or with another input
+    ├── UnknownTask                 there is no task of this id
+    ├── NoWorker                    no worker asks the queue for work
+    │   └── NoAnswer                the workers of the queue do not answer
+    ├── Refused                     a task does not take what it was told
+    ├── TaskEnded                   a task that has ended was told something
+    ├── TaskFailed                  how a task ended, if not well
+    │   ├── TaskRefused             it was refused before anything had run
+    │   ├── TaskRolledBack          everything that it did is undone
+    │   ├── TaskCancelled           it was cancelled, and everything that it did is undone
+    │   └── TaskRollbackIncomplete  something that it did still stands
+    ├── NotRecoverable              nothing may be undone from history, and why
+    └── NotExplorable               a task cannot be explored, and why
 
-Failures *inside* a running task are no Python exceptions of this tree: they travel as Temporal
-``ApplicationError`` objects whose ``type`` is one of the names in `FailureType`.
+What stays inside::
+
+    CounterstepError
+    ├── Failed                      carries a failure up to the place that decides what follows
+    │   ├── Stopped                 a call was not made, or was interrupted: its scope was stopped
+    │   └── RetryFromStep           the task goes back to a step
+    ├── LedgerError                 a transition that the ledger does not know: a bug of ours
+    ├── OperationRefused            values that do not fit an operation of an expression
+    ├── CommandFailed               a command cannot do what it was asked to
+    ├── InjectedFault               what the fault explorer makes a call fail with
+    └── WorkersLost                 the workers of the fault explorer have ended
+
+`CallFailed`, which ``Saga.call`` raises in a workflow, is one of Temporal's ``ApplicationError``: a workflow
+has to end with one of those. Other processes see the failures of a running task in the same way, with a
+``type`` that is one of `FailureType`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 from temporalio.exceptions import ApplicationError
 
-from .errors import FailureType
+from .errors import CounterstepError, FailureType
 
 
 class Failure(BaseModel):
@@ -28,7 +28,7 @@ class Failure(BaseModel):
         return f"{where}: {self.type}: {self.message}"
 
 
-class Failed(Exception):
+class Failed(CounterstepError):
     """Carries a `Failure` up to the place that decides what follows.
 
     Attributes:

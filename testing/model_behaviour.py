@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+__all__ = ["Behaviour", "ScriptedCall", "call"]
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptedCall:

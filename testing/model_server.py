@@ -30,6 +30,9 @@ Handler = Callable[[dict[str, Any]], Behaviour]
 """Chooses the behaviour by the request's body; called in the server's thread."""
 
 
+__all__ = ["ModelServer", "ReceivedRequest"]
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
     """One request as it arrived: its JSON body, its headers (names in lower case) and its model."""

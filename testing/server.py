@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..embedded import EmbeddedServer, ensure, stop
 
+__all__ = ["temporal_server"]
+
 
 @contextmanager
 def temporal_server() -> Iterator[EmbeddedServer]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..errors import CounterstepError
+
 MAX_DEPTH = 100
 """Levels of lists and maps in a value that an expression reads."""
 
@@ -22,7 +24,7 @@ _KINDS = {
 }
 
 
-class OperationRefused(Exception):
+class OperationRefused(CounterstepError):
     """Values that do not fit an operation; the message is for the user."""
 
 

@@ -24,6 +24,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import CounterstepError
 from .call_id import CallId
 
 
@@ -43,7 +44,7 @@ _ENDED = frozenset({EntryState.VOID, EntryState.UNDONE, EntryState.SKIPPED})
 _BEGUN = frozenset({EntryState.UNDOING, EntryState.STUCK})
 
 
-class LedgerError(RuntimeError):
+class LedgerError(CounterstepError):
     """An event that the ledger's order does not allow: a bug in the engine, never the user's."""
 
 

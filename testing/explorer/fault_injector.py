@@ -24,7 +24,7 @@ from temporalio.worker import (
 from ...bundle.function import Function
 from ...saga.calls.activity_failure import NOTHING_HAPPENED
 from ...saga.calls.headers import CallHeader
-from ...saga.errors import FailureType
+from ...saga.errors import CounterstepError, FailureType
 from ...saga.history_format import CALL_MODEL, HEADER
 from ...saga.ledger.call_id import in_ledger_of_root
 from .effect_ledger import EffectLedger
@@ -37,7 +37,7 @@ _GARBLED: ContextVar[list[Any] | None] = ContextVar("counterstep_garbled", defau
 """Where a function that is to return garbage leaves its real result."""
 
 
-class InjectedFault(Exception):
+class InjectedFault(CounterstepError):
     """The error with which a broken call fails."""
 
 
