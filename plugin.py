@@ -32,7 +32,7 @@ from .activities.bundle_activities import bundled_activities
 from .activities.interceptor import CallInterceptor
 from .activities.models.call_model import call_model, warm_up
 from .activities.recovery.read_lost_undos import read_lost_undos
-from .activities.recovery.read_outstanding import read_leftovers
+from .activities.recovery.read_outstanding import read_outstanding
 from .activities.resolve import Resolver
 from .activities.unknown_activity import unknown_activity
 from .activities.verify import verify
@@ -176,7 +176,7 @@ class CounterstepPlugin(SimplePlugin):
         ours: list[Callable[..., Any]] = [
             resolver.resolve,
             verify,
-            read_leftovers,
+            read_outstanding,
             read_lost_undos,
             call_model,
             retract,

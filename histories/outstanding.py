@@ -14,7 +14,7 @@ from datetime import datetime
 from ..saga.effect import Effect
 from ..saga.history_format import RECOVER_CHILD
 from .recorded_call import RecordedCall
-from .recorded_effect import RecordedEffect, acts_of, may_land_until
+from .recorded_effect import RecordedEffect, effects_of, may_land_until
 from .run_history import RunHistory
 
 
@@ -23,19 +23,19 @@ class OutstandingEffect:
     """An effect that stands, or may, and has to be undone.
 
     Attributes:
-        acts: What was done under its key since it was last undone, oldest first.
+        effects: What was done under its key since it was last undone, oldest first.
         may_land_until: Until when it, or an undo that was under way, may still change something.
         is_skipped: Whether a person has said that it stays as it is.
     """
 
-    acts: Sequence[RecordedEffect]
+    effects: Sequence[RecordedEffect]
     may_land_until: datetime | None
     is_skipped: bool
 
     @property
     def newest(self) -> RecordedEffect:
         """What was done last."""
-        return self.acts[-1]
+        return self.effects[-1]
 
     @property
     def id(self) -> str:
@@ -50,28 +50,28 @@ class OutstandingEffect:
     @property
     def started(self) -> datetime:
         """When the effect may have come about first."""
-        return self.acts[0].scheduled
+        return self.effects[0].scheduled
 
     @property
     def place(self) -> tuple[datetime, int]:
         """Sorts effects in the order in which they may have come about."""
-        return self.acts[0].scheduled, self.acts[0].position
+        return self.effects[0].scheduled, self.effects[0].position
 
     @property
     def ended(self) -> datetime | None:
         """From when on others may have built on it; None where nothing has."""
-        ends = [act.ended for act in self.acts if act.ended is not None]
+        ends = [effect.ended for effect in self.effects if effect.ended is not None]
         return min(ends, default=None)
 
     @property
     def known(self) -> RecordedEffect | None:
         """What was done last and is known to have happened: its output is that of the effect."""
-        return next((act for act in reversed(self.acts) if act.succeeded), None)
+        return next((effect for effect in reversed(self.effects) if effect.succeeded), None)
 
     @property
     def before(self) -> RecordedCall | None:
         """What was read before the effect came about; what was read later may have seen it."""
-        return next((act.before for act in self.acts if act.before is not None), None)
+        return next((effect.before for effect in self.effects if effect.before is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Outstanding:
 
 
 def left_behind(
-    trails: Iterable[RunHistory],
+    histories: Iterable[RunHistory],
     resolved: Mapping[str, Sequence[DecodedResolution]] = {},
     *,
     whole: bool = False,
@@ -132,24 +132,24 @@ def left_behind(
     """Judges the runs of one chain together.
 
     Args:
-        trails: All of them, with the recoveries; what is not decoded of them counts as telling nothing.
+        histories: All of them, with the recoveries; what is not decoded of them counts as telling nothing.
         resolved: What people have said, by run id.
         whole: With what sagas have done that ended well: they belong to a child that is undone.
 
     Returns:
         What is left.
     """
-    trails = list(trails)
+    histories = list(histories)
     by_key: dict[str, list[RecordedEffect]] = {}
-    for trail in trails:
-        for act in acts_of(trail, whole=whole):
-            by_key.setdefault(act.key, []).append(act)
+    for history in histories:
+        for effect in effects_of(history, whole=whole):
+            by_key.setdefault(effect.key, []).append(effect)
     undos: dict[str, list[tuple[RecordedCall, RunHistory]]] = {}
-    for trail in trails:
-        for undo in trail.undos:
-            undos.setdefault(undo.header.key, []).append((undo, trail))
-    said = _said(trails, resolved)
-    found = [_judge(acts, undos.get(key, ()), said.get(key, ())) for key, acts in by_key.items()]
+    for history in histories:
+        for undo in history.undos:
+            undos.setdefault(undo.header.key, []).append((undo, history))
+    said = _said(histories, resolved)
+    found = [_judge(effects, undos.get(key, ()), said.get(key, ())) for key, effects in by_key.items()]
     left = sorted((item for item in found if item is not None), key=lambda item: item.place, reverse=True)
     # A child that ran again under its key after a reset is recovered with all its runs.
     again = {item.newest.key for item in left}
@@ -158,9 +158,9 @@ def left_behind(
     return Outstanding(
         entries=[item for item in to_undo if not item.is_skipped],
         skipped=[item for item in to_undo if item.is_skipped],
-        pivots=[*_passed(left), *_committed(trails)],
-        undone=sum(1 for key, acts in by_key.items() if _undone_at(acts, undos.get(key, ()))),
-        unread=_unread(trails),
+        pivots=[*_passed(left), *_committed(histories)],
+        undone=sum(1 for key, effects in by_key.items() if _undone_at(effects, undos.get(key, ()))),
+        unread=_unread(histories),
     )
 
 
@@ -170,74 +170,76 @@ def _passed(left: Iterable[OutstandingEffect]) -> list[PassedPivot]:
     ]
 
 
-def _committed(trails: Iterable[RunHistory]) -> list[PassedPivot]:
+def _committed(histories: Iterable[RunHistory]) -> list[PassedPivot]:
     """Finds pivots that were passed elsewhere: in a child, or in a run that this one continues."""
     found = []
-    for trail in trails:
-        handed = [child for child in trail.children.values() if child.handed and child.handed.committed]
+    for history in histories:
+        handed = [child for child in history.children.values() if child.handed and child.handed.committed]
         found += [PassedPivot(child.header.step, True) for child in handed]
-        if trail.carried is not None and trail.carried.committed:
+        if history.carried is not None and history.carried.committed:
             found.append(PassedPivot("", True))
     return found
 
 
-def _unread(trails: Sequence[RunHistory]) -> list[str]:
-    runs = {trail.run_id for trail in trails}
+def _unread(histories: Sequence[RunHistory]) -> list[str]:
+    runs = {history.run_id for history in histories}
     found: list[str] = []
-    for trail in trails:
+    for history in histories:
         found += [
             child.header.step
-            for child in trail.children.values()
+            for child in history.children.values()
             if child.ending == "completed" and child.handed is None
         ]
-        if trail.continues and trail.carried is None and trail.continues not in runs:
-            found.append(f"runs before {trail.run_id}")
+        if history.continues and history.carried is None and history.continues not in runs:
+            found.append(f"runs before {history.run_id}")
     return list(dict.fromkeys(found))
 
 
 def _undone_at(
-    acts: Sequence[RecordedEffect], undos: Sequence[tuple[RecordedCall, RunHistory]]
+    effects: Sequence[RecordedEffect], undos: Sequence[tuple[RecordedCall, RunHistory]]
 ) -> list[datetime]:
     undone = [undo.ended for undo, _ in undos if undo.succeeded and undo.ended is not None]
-    return undone + [act.scheduled for act in acts if act.is_undone]
+    return undone + [effect.scheduled for effect in effects if effect.is_undone]
 
 
 def _judge(
-    acts: Sequence[RecordedEffect],
+    effects: Sequence[RecordedEffect],
     undos: Sequence[tuple[RecordedCall, RunHistory]],
     said: Sequence[DecodedResolution],
 ) -> OutstandingEffect | None:
-    undone = _undone_at(acts, undos)
+    undone = _undone_at(effects, undos)
     undone += [word.at for word in said if word.action in ("done", "not_applied")]
     last = max(undone, default=None)
-    live = [act for act in acts if last is None or act.scheduled > last]
-    live = sorted((act for act in live if not act.changed_nothing()), key=lambda act: act.scheduled)
+    live = [effect for effect in effects if last is None or effect.scheduled > last]
+    live = sorted(
+        (effect for effect in live if not effect.changed_nothing()), key=lambda effect: effect.scheduled
+    )
     # What a continued run was told of a call is less than what the run tells that has made it.
-    live = [act for act in live if not act.is_carried] or live
+    live = [effect for effect in live if not effect.is_carried] or live
     if not live:
         return None
-    landing = [act.may_land_until() for act in live]
+    landing = [effect.may_land_until() for effect in live]
     # Two that recover one child at once are one: the second finds what the first has started.
     failed = [undo for undo in undos if not undo[0].succeeded and undo[0].activity != RECOVER_CHILD]
-    landing += [may_land_until(undo, trail) for undo, trail in failed]
+    landing += [may_land_until(undo, history) for undo, history in failed]
     skipped = [word.at for word in said if word.action == "skip"]
-    skipped += [act.scheduled for act in acts if act.is_skipped]
+    skipped += [effect.scheduled for effect in effects if effect.is_skipped]
     return OutstandingEffect(
-        acts=live,
+        effects=live,
         may_land_until=max((at for at in landing if at is not None), default=None),
         is_skipped=any(at >= live[-1].scheduled for at in skipped),
     )
 
 
 def _said(
-    trails: Sequence[RunHistory], resolved: Mapping[str, Sequence[DecodedResolution]]
+    histories: Sequence[RunHistory], resolved: Mapping[str, Sequence[DecodedResolution]]
 ) -> dict[str, list[DecodedResolution]]:
     """Sorts what people have said by the keys that it is about."""
     said: dict[str, list[DecodedResolution]] = {}
-    for trail in trails:
-        keys = {undo.forward_id: undo.header.key for undo in trail.undos}
-        pivots = [call for call in trail.forward.values() if call.header.effect is Effect.PIVOT]
-        for word in resolved.get(trail.run_id, ()):
+    for history in histories:
+        keys = {undo.forward_id: undo.header.key for undo in history.undos}
+        pivots = [call for call in history.forward.values() if call.header.effect is Effect.PIVOT]
+        for word in resolved.get(history.run_id, ()):
             about = [keys[entry_id] for entry_id in word.undos if entry_id in keys]
             about += [call.header.key for call in pivots if call.step == word.step]
             for key in about:

@@ -39,19 +39,19 @@ class PayloadReader:
         self._namespace = namespace
         self._strict = strict
 
-    async def decode(self, trail: RunHistory) -> None:
+    async def decode(self, history: RunHistory) -> None:
         """Decodes what decides: errors, what children have handed over, and what a run was given."""
-        await self._decode_errors(trail)
-        for child in trail.children.values():
+        await self._decode_errors(history)
+        for child in history.children.values():
             if child.result is not None:
                 value = await self._try(child.workflow_id, [child.result])
                 child.handed = None if value is None else read_handover(value[0])
-        if trail.arguments:
-            arguments = await self._try(trail.workflow_id, trail.arguments)
+        if history.arguments:
+            arguments = await self._try(history.workflow_id, history.arguments)
             if arguments is not None and _is_carried(arguments[0]):
-                trail.carried, trail.is_ours = _carried(arguments), True
+                history.carried, history.is_ours = _carried(arguments), True
             elif arguments is not None:
-                trail.continues = ""  # by a workflow of its own, which has carried nothing of ours
+                history.continues = ""  # by a workflow of its own, which has carried nothing of ours
 
     async def _try(self, workflow_id: str, payloads: Sequence[Payload]) -> list[Any] | None:
         """Decodes what a workflow was given, or has returned."""
@@ -63,21 +63,21 @@ class PayloadReader:
                 raise
             return None
 
-    async def _decode_errors(self, trail: RunHistory) -> None:
-        for call in trail.failed():
+    async def _decode_errors(self, history: RunHistory) -> None:
+        for call in history.failed():
             failure = Failure()
             failure.CopyFrom(call.failure or failure)  # decoding changes it
             try:
-                call.error = await self._of(trail, call).decode_failure(failure)
+                call.error = await self._of(history, call).decode_failure(failure)
             except Exception:
                 if self._strict:
                     raise
 
-    async def resolved(self, trail: RunHistory) -> list[DecodedResolution]:
+    async def resolved(self, history: RunHistory) -> list[DecodedResolution]:
         """Reads what people have said about a run."""
         found = []
-        for resolution in trail.resolutions:
-            values = await self._try(trail.workflow_id, [resolution.answer])
+        for resolution in history.resolutions:
+            values = await self._try(history.workflow_id, [resolution.answer])
             if values is None:
                 continue
             answer = values[0]
@@ -85,16 +85,16 @@ class PayloadReader:
             found.append(DecodedResolution(resolution.at, answer["action"], answer["step"], undos))
         return found
 
-    async def is_sequential(self, trail: RunHistory) -> bool:
+    async def is_sequential(self, history: RunHistory) -> bool:
         """Says whether the undos of a run go strictly one by one; of a saga in a workflow nobody knows."""
-        if trail.carried is not None:
-            return trail.carried.sequential
-        if trail.snapshot is None:
+        if history.carried is not None:
+            return history.carried.sequential
+        if history.snapshot is None:
             return True
         context = ActivitySerializationContext(
-            self._namespace, "resolve", None, trail.task_queue, trail.workflow_id, None, is_local=True
+            self._namespace, "resolve", None, history.task_queue, history.workflow_id, None, is_local=True
         )
-        snapshot = await _value(self._converter.with_context(context), trail.snapshot)
+        snapshot = await _value(self._converter.with_context(context), history.snapshot)
         spec = snapshot.get("spec")
         return _is_sequential(spec)
 
@@ -105,13 +105,13 @@ class PayloadReader:
         if newest.entry is not None:
             return _given(left, newest.entry)
         call = newest.calls[0]
-        request = [await self._value(newest.trail, call, payload) for payload in call.input]
+        request = [await self._value(newest.history, call, payload) for payload in call.input]
         output = None
         if known is not None and known.calls[-1].result is not None:
             output = await self._output(known)
         before = None
         if left.before is not None and left.before.result is not None:
-            before = await self._value(newest.trail, left.before, left.before.result)
+            before = await self._value(newest.history, left.before, left.before.result)
         return EffectToUndo(
             id=left.id,
             step=left.step,
@@ -120,7 +120,7 @@ class PayloadReader:
             input=_asked(request[0]) if newest.is_agent else _named(call, request),
             before=before,
             output=output,
-            task_queue=None if call.task_queue == newest.trail.task_queue else call.task_queue,
+            task_queue=None if call.task_queue == newest.history.task_queue else call.task_queue,
             action=request[0]["agent"] if newest.is_agent else call.activity,
             kind="agent" if newest.is_agent else "tool",
             is_known=known is not None,
@@ -130,38 +130,38 @@ class PayloadReader:
             may_land_until=left.may_land_until,
         )
 
-    async def _output(self, act: RecordedEffect) -> Any:
-        trail, call = act.trail, act.calls[-1]
+    async def _output(self, effect: RecordedEffect) -> Any:
+        history, call = effect.history, effect.calls[-1]
         assert call.result is not None
-        raw = await self._raw(trail, call, call.result)
+        raw = await self._raw(history, call, call.result)
         try:
-            value = self._of(trail, call).payload_converter.from_payload(raw)
+            value = self._of(history, call).payload_converter.from_payload(raw)
         except Exception:
             return None  # nor could the workflow read it
-        if not act.is_agent:
+        if not effect.is_agent:
             return value
-        moved = trail.children.get(str(CallId.parse(act.id).within(LONG_CONVERSATION)))
+        moved = history.children.get(str(CallId.parse(effect.id).within(LONG_CONVERSATION)))
         if moved is not None and moved.handed is not None:
             return moved.handed.result["output"]
         return None if value.get("tool_calls") or value.get("invalid") else value.get("output")
 
-    async def _value(self, trail: RunHistory, call: RecordedCall, payload: Payload) -> Any:
-        return await _value(self._of(trail, call), payload)
+    async def _value(self, history: RunHistory, call: RecordedCall, payload: Payload) -> Any:
+        return await _value(self._of(history, call), payload)
 
-    async def _raw(self, trail: RunHistory, call: RecordedCall, payload: Payload) -> Payload:
+    async def _raw(self, history: RunHistory, call: RecordedCall, payload: Payload) -> Payload:
         """Decrypts and fetches, but does not convert."""
-        values = await self._of(trail, call).decode([payload], [RawValue])
+        values = await self._of(history, call).decode([payload], [RawValue])
         raw: RawValue = values[0]
         return raw.payload
 
-    def _of(self, trail: RunHistory, call: RecordedCall) -> DataConverter:
+    def _of(self, history: RunHistory, call: RecordedCall) -> DataConverter:
         return self._converter.with_context(
             ActivitySerializationContext(
                 self._namespace,
                 call.id,
                 call.activity,
                 call.task_queue,
-                trail.workflow_id,
+                history.workflow_id,
                 None,
                 is_local=False,
             )
@@ -189,8 +189,8 @@ def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(left: OutstandingEffect, entry: Entry) -> EffectToUndo:
     """Says of what was handed on, or of a child, what an undo needs to be told."""
-    act = left.newest
-    child = act.trail.children.get(act.origin or act.id)
+    effect = left.newest
+    child = effect.history.children.get(effect.origin or effect.id)
     kinds = {RETRACT: "agent", RECOVER_CHILD: "workflow"}
     return EffectToUndo(
         id=entry.id,
@@ -205,10 +205,10 @@ def _given(left: OutstandingEffect, entry: Entry) -> EffectToUndo:
         kind="workflow" if child is not None else kinds.get(entry.compensation, "tool"),
         is_known=left.known is not None,
         started=left.started,
-        started_last=act.scheduled,
+        started_last=effect.scheduled,
         ended=left.ended,
         may_land_until=left.may_land_until,
-        origin=act.origin,
+        origin=effect.origin,
         depends_on=tuple(sorted(entry.depends_on)),
     )
 

@@ -30,7 +30,7 @@ class RecordedEffect:
         step: The id of the step.
         key: Its idempotency key.
         compensation: What undoes it; None for a pivot.
-        trail: The run.
+        history: The run.
         scheduled: When it began; what was handed on counts from when it was.
         ended: When it ended; None where nobody knows.
         succeeded: Whether it is known to have happened.
@@ -46,7 +46,7 @@ class RecordedEffect:
     step: str
     key: str
     compensation: str | None
-    trail: RunHistory
+    history: RunHistory
     scheduled: datetime
     ended: datetime | None
     succeeded: bool
@@ -85,41 +85,41 @@ class RecordedEffect:
         """Returns until when it may still change something, or None."""
         if self.is_agent or not self.calls:
             return None  # whoever recovers a child waits for what is under way in it
-        return may_land_until(self.calls[0], self.trail)
+        return may_land_until(self.calls[0], self.history)
 
 
-def acts_of(trail: RunHistory, *, whole: bool) -> Iterator[RecordedEffect]:
+def effects_of(history: RunHistory, *, whole: bool) -> Iterator[RecordedEffect]:
     """Finds what one run has done.
 
     Args:
-        trail: The run; what can be decoded is.
+        history: The run; what can be decoded is.
         whole: With what a saga has done that ended well.
     """
     # A reset takes back that a run has ended well.
-    kept = None if whole or trail.superseded else max(trail.kept, default=None)
-    for act in _all_acts(trail):
-        if kept is None or act.scheduled > kept:
-            yield act
+    kept = None if whole or history.superseded else max(history.kept, default=None)
+    for effect in _all_effects(history):
+        if kept is None or effect.scheduled > kept:
+            yield effect
 
 
-def _all_acts(trail: RunHistory) -> Iterator[RecordedEffect]:
-    for call in trail.forward.values():
-        yield _of_calls(call.id, call.header.key, call.header.compensation, [call], trail)
-    for calls in trail.by_agent.values():
+def _all_effects(history: RunHistory) -> Iterator[RecordedEffect]:
+    for call in history.forward.values():
+        yield _of_calls(call.id, call.header.key, call.header.compensation, [call], history)
+    for calls in history.by_agent.values():
         owner = calls[0].header.owner
         assert owner is not None
-        yield _of_calls(owner.id, owner.key, owner.compensation, calls, trail)
-    for child in trail.children.values():
+        yield _of_calls(owner.id, owner.key, owner.compensation, calls, history)
+    for child in history.children.values():
         if child.ending == "completed":
-            yield from _handed(child, trail)
+            yield from _handed(child, history)
         elif not child.changed_nothing():
-            yield _of_child(child, trail)
-    if trail.carried is not None:
-        yield from _carried(trail.carried.entries, trail)
+            yield _of_child(child, history)
+    if history.carried is not None:
+        yield from _carried(history.carried.entries, history)
 
 
 def _of_calls(
-    id_: str, key: str, compensation: str | None, calls: Sequence[RecordedCall], trail: RunHistory
+    id_: str, key: str, compensation: str | None, calls: Sequence[RecordedCall], history: RunHistory
 ) -> RecordedEffect:
     last = calls[-1]
     return RecordedEffect(
@@ -127,16 +127,16 @@ def _of_calls(
         step=last.step,
         key=key,
         compensation=compensation,
-        trail=trail,
+        history=history,
         scheduled=calls[0].scheduled,
         ended=last.ended,
         succeeded=last.succeeded,
         calls=calls,
-        before=trail.before.get(id_),
+        before=history.before.get(id_),
     )
 
 
-def _of_child(child: RecordedChild, trail: RunHistory) -> RecordedEffect:
+def _of_child(child: RecordedChild, history: RunHistory) -> RecordedEffect:
     entry = Entry(
         id=child.id,
         step=child.header.step,
@@ -145,28 +145,28 @@ def _of_child(child: RecordedChild, trail: RunHistory) -> RecordedEffect:
         input={"workflow_id": child.workflow_id, "is_started": child.is_started},
         task_queue=child.task_queue,
     )
-    return _given(entry, trail, child.initiated, child.ended)
+    return _given(entry, history, child.initiated, child.ended)
 
 
-def _handed(child: RecordedChild, trail: RunHistory) -> Iterator[RecordedEffect]:
+def _handed(child: RecordedChild, history: RunHistory) -> Iterator[RecordedEffect]:
     """What a completed child has handed over, as its parent takes it over."""
     if child.handed is None:
         return
     id_, step = CallId.parse(child.id), child.header.step
     entries = absorbed(child.handed, path=id_.path, round_=id_.round, step=step, depends_on=frozenset())
     for position, entry in enumerate(entries):
-        act = _given(entry, trail, child.initiated, child.ended, position, child.id)
-        yield replace(act, child_key=child.header.key)
+        effect = _given(entry, history, child.initiated, child.ended, position, child.id)
+        yield replace(effect, child_key=child.header.key)
 
 
-def _carried(entries: Sequence[Entry], trail: RunHistory) -> Iterator[RecordedEffect]:
+def _carried(entries: Sequence[Entry], history: RunHistory) -> Iterator[RecordedEffect]:
     for position, entry in enumerate(entries):
-        yield _given(entry, trail, trail.started, trail.started, position, CARRIED)
+        yield _given(entry, history, history.started, history.started, position, CARRIED)
 
 
 def _given(
     entry: Entry,
-    trail: RunHistory,
+    history: RunHistory,
     began: datetime,
     ended: datetime | None,
     position: int = 0,
@@ -177,11 +177,11 @@ def _given(
         step=entry.step,
         key=entry.key,
         compensation=entry.compensation,
-        trail=trail,
+        history=history,
         scheduled=began,
         ended=ended,
         succeeded=entry.compensation != RECOVER_CHILD,
-        entry=replace(entry, task_queue=None) if entry.task_queue == trail.task_queue else entry,
+        entry=replace(entry, task_queue=None) if entry.task_queue == history.task_queue else entry,
         position=position,
         origin=origin,
     )
@@ -193,13 +193,13 @@ def _changed_nothing(call: RecordedCall) -> bool:
     return read_failure(call, _as_seen(call, call.error), None).not_applied
 
 
-def may_land_until(call: RecordedCall, trail: RunHistory) -> datetime | None:
+def may_land_until(call: RecordedCall, history: RunHistory) -> datetime | None:
     """Returns until when a call, or an undo, may still change something, or None."""
     if call.succeeded:
         return None
     if call.ended is None:
         # Nothing tells whether it had started, or when: only the end of the run bounds it.
-        return None if trail.closed is None else trail.closed + call.timeout + GRACE
+        return None if history.closed is None else history.closed + call.timeout + GRACE
     if call.failure is not None and call.failure.HasField("reset_workflow_failure_info"):
         return call.ended + call.timeout + GRACE  # given up by a reset, wherever it was
     wait = None if call.error is None else may_land_for(call, _as_seen(call, call.error))

@@ -174,19 +174,21 @@ async def judge(
         NotRecoverable: It is no task of ours, or has passed its pivot.
         RPCError: The server does not answer.
     """
-    trails = [await read_run(client, run, alive) for run in (*chain.runs, *chain.recoveries)]
-    newest = trails[len(chain.runs) - 1]
+    histories = [await read_run(client, run, alive) for run in (*chain.runs, *chain.recoveries)]
+    newest = histories[len(chain.runs) - 1]
     if as_child:  # an earlier task may have had the same id, and children of the same ids
-        mine = [trail for trail in trails[: len(chain.runs)] if trail.parent_key == newest.parent_key]
-        trails = [*mine, *trails[len(chain.runs) :]]
-    for trail in trails:
-        await reader.decode(trail)
-    if not any(trail.is_ours for trail in trails):
+        mine = [
+            history for history in histories[: len(chain.runs)] if history.parent_key == newest.parent_key
+        ]
+        histories = [*mine, *histories[len(chain.runs) :]]
+    for history in histories:
+        await reader.decode(history)
+    if not any(history.is_ours for history in histories):
         message = f"{newest.workflow_id} is no task of Counterstep's: nothing in its history is."
         raise NotRecoverable(Refusal.NOT_A_TASK, message)
-    resolved = {trail.run_id: await reader.resolved(trail) for trail in trails}
+    resolved = {history.run_id: await reader.resolved(history) for history in histories}
     # Whatever has ended a child of ours, to its parent's saga it is one step that has failed.
-    left = left_behind(trails, resolved, whole=newest.parent_key is not None)
+    left = left_behind(histories, resolved, whole=newest.parent_key is not None)
     if left.entries or as_child:
         _refuse_past_pivot(left, newest.workflow_id, not_applied=not_applied)
     return newest, left
@@ -249,9 +251,9 @@ def _run(found: WorkflowExecutionDescription) -> Run:
 
 async def read_run(client: Client, run: Run, alive: Alive) -> RunHistory:
     """Reads the history of one run, as far as it goes; `alive` is called again and again meanwhile."""
-    trail = RunHistory(run.workflow_id, run.run_id, superseded=bool(run.reset_run_id))
+    history = RunHistory(run.workflow_id, run.run_id, superseded=bool(run.reset_run_id))
     handle = client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
     async for event in handle.fetch_history_events():
-        trail.add(event)
+        history.add(event)
         alive()
-    return trail
+    return history

@@ -79,7 +79,11 @@ class SpecError(CounterstepError):
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Args: faults: at least one fault."""
+        """Lists faults.
+
+        Args:
+            faults: At least one.
+        """
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 

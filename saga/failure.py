@@ -33,11 +33,16 @@ class Failed(CounterstepError):
 
     Attributes:
         failure: What went wrong.
-        certainly_nothing: True where it is certain that the call changed nothing.
+        not_applied: Whether it is certain that the call changed nothing.
     """
 
     def __init__(self, failure: Failure, *, not_applied: bool = False) -> None:
-        """Args: as the attributes."""
+        """Carries a failure.
+
+        Args:
+            failure: What went wrong.
+            not_applied: See the attributes.
+        """
         super().__init__(str(failure))
         self.failure = failure
         self.not_applied = not_applied
@@ -51,7 +56,7 @@ class CallFailed(ApplicationError):
     """
 
     def __init__(self, failure: Failure) -> None:
-        """Args: failure: becomes message and type."""
+        """Takes its message and its type from a failure."""
         super().__init__(str(failure), type=failure.type, non_retryable=True)
         self.call_failure = failure
 
@@ -79,7 +84,7 @@ class RetryFromStep(Failed):
     """
 
     def __init__(self, failed: Failed, back_to: str) -> None:
-        """Args: failed: the failure. back_to: see the attributes."""
+        """Sends the task back to the step `back_to` because of a failure."""
         super().__init__(failed.failure, not_applied=failed.not_applied)
         self.back_to = back_to
 

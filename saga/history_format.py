@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
-READ_LEFTOVERS = "counterstep.read_leftovers"
+READ_OUTSTANDING = "counterstep.read_leftovers"
 READ_LOST_UNDOS = "counterstep.read_lost_undos"
 RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from ...histories.payload_reader import PayloadReader
-from ...histories.recorded_effect import acts_of
+from ...histories.recorded_effect import effects_of
 from ...histories.run_chain import find_chain, read_run
 from ...histories.run_history import RunHistory
 from ...saga.calls.reset_gate import LostUndo
@@ -35,21 +35,23 @@ async def read_lost_undos() -> Any:
     known: set[str] = set()
     lost: dict[str, LostUndo] = {}
     for run in (*chain.runs, *chain.recoveries):
-        trail = await read_run(client, run, activity.heartbeat)
-        await reader.decode(trail)
-        finished = await _finished(trail, reader)
-        if trail.run_id == info.workflow_run_id:
-            known = finished.keys() | {act.key for act in acts_of(trail, whole=True) if act.is_undone}
+        history = await read_run(client, run, activity.heartbeat)
+        await reader.decode(history)
+        finished = await _finished(history, reader)
+        if history.run_id == info.workflow_run_id:
+            known = finished.keys() | {
+                effect.key for effect in effects_of(history, whole=True) if effect.is_undone
+            }
         else:
             lost |= finished
     return [undo.model_dump(mode="json") for key, undo in lost.items() if key not in known]
 
 
-async def _finished(trail: RunHistory, reader: PayloadReader) -> dict[str, LostUndo]:
-    by_hand = [word.undos for word in await reader.resolved(trail) if word.action == "done"]
+async def _finished(history: RunHistory, reader: PayloadReader) -> dict[str, LostUndo]:
+    by_hand = [word.undos for word in await reader.resolved(history) if word.action == "done"]
     done = frozenset().union(*by_hand)
     return {
         undo.header.key: LostUndo(id=undo.forward_id, key=undo.header.key, step=undo.step)
-        for undo in trail.undos
+        for undo in history.undos
         if undo.succeeded or undo.forward_id in done
     }

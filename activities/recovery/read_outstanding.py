@@ -11,7 +11,7 @@ from ...histories.outstanding import Outstanding
 from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge
 from ...histories.run_history import RunHistory
-from ...saga.history_format import READ_LEFTOVERS
+from ...saga.history_format import READ_OUTSTANDING
 from ...saga.limits.payload_size import MAX_PAYLOAD
 from ...saga.recovery.request import (
     MAX_ENTRIES,
@@ -25,8 +25,8 @@ from ...saga.recovery.request import (
 _ROOM = 0.9 * MAX_PAYLOAD
 
 
-@activity.defn(name=READ_LEFTOVERS)
-async def read_leftovers(request: Any) -> Any:
+@activity.defn(name=READ_OUTSTANDING)
+async def read_outstanding(request: Any) -> Any:
     """Reads the histories of a task with the worker's own client and its data converter.
 
     Args:

@@ -126,8 +126,8 @@ class RecoveryWait:
         undone: list[str] = []
         for run in chain.recoveries:
             if run.workflow_id == self._handle.id:
-                trail = await read_run(self._client, run, nobody)
-                ended = [undo for undo in trail.undos if undo.succeeded and undo.ended is not None]
+                history = await read_run(self._client, run, nobody)
+                ended = [undo for undo in history.undos if undo.succeeded and undo.ended is not None]
                 undone += [undo.step for undo in sorted(ended, key=lambda undo: str(undo.ended))]
         last = dict.fromkeys(reversed(undone))
         return [step for step in reversed(last) if step not in missing], missing

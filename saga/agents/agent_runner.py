@@ -62,7 +62,17 @@ class AgentRunner:
         root_key: str,
         long: LongConversations,
     ) -> None:
-        """Args: catalog: the task's snapshot. root_key: see `idempotency_key`. long: for long ones."""
+        """Prepares to run the model agents of one task.
+
+        Args:
+            record: The task's record.
+            caller: Makes tool calls.
+            rollback: Undoes failed tool calls.
+            models: Asks models.
+            catalog: The part of the catalog that the task's snapshot holds.
+            root_key: See `idempotency_key`.
+            long: Carries long conversations on in child workflows.
+        """
         self._record = record
         self._caller = caller
         self._rollback = rollback

@@ -32,7 +32,12 @@ class ModelCaller:
     """Asks models on behalf of one task."""
 
     def __init__(self, record: TaskRecord, caller: Caller) -> None:
-        """Args: record: holds budget and usage. caller: makes the calls."""
+        """Prepares to ask models for one task.
+
+        Args:
+            record: Holds the budget and what was spent.
+            caller: Makes the calls.
+        """
         self._record = record
         self._caller = caller
         self._spare = 0

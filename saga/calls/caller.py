@@ -36,7 +36,13 @@ class Caller:
     """
 
     def __init__(self, record: TaskRecord, root_key: str, reset_gate: ResetGate) -> None:
-        """Args: root_key: see `idempotency_key`. reset_gate: noticed before the next call."""
+        """Prepares the calls of one task.
+
+        Args:
+            record: The task's record.
+            root_key: See `idempotency_key`.
+            reset_gate: Every call passes it, so that a reset is noticed before anything is called.
+        """
         self._record = record
         self._reset_gate = reset_gate
         self._root_key = root_key

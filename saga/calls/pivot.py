@@ -23,7 +23,13 @@ class PivotCaller:
     """Calls the pivot of one task."""
 
     def __init__(self, record: TaskRecord, caller: Caller, questions: Questions) -> None:
-        """Args: people: asked where nobody else knows the outcome."""
+        """Prepares to call the pivot of one task.
+
+        Args:
+            record: The task's record.
+            caller: Makes the call.
+            questions: Asks a person where nobody else knows the outcome.
+        """
         self._record = record
         self._caller = caller
         self._questions = questions

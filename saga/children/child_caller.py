@@ -217,7 +217,7 @@ class _ChildWatch:
     def __init__(
         self, child: ChildCall, handle: workflow.ChildWorkflowHandle[Any, Any], scope: StopScope
     ) -> None:
-        """Args: scope: a stop of it cancels the child."""
+        """Watches a child; a stop of `scope` cancels it."""
         self.too_late = False
         self._child = child
         self._handle = handle

@@ -89,7 +89,7 @@ def read_handover(value: Any) -> HandOver:
 
 
 def standing(record: TaskRecord) -> list[Entry]:
-    """Returns the entries of a book whose effects stand, oldest first."""
+    """Returns the entries of a record whose effects stand, oldest first."""
     return [entry for entry in record.ledger.remaining() if entry.state is not EntryState.SKIPPED]
 
 

@@ -54,7 +54,7 @@ class _ConversationRun:
     """One run of the child."""
 
     def __init__(self, state: ConversationState) -> None:
-        """Args: state: with its messages."""
+        """Goes on from a state that has its messages."""
         self._state = state
         agent, job, so_far = state.agent, state.job, state.so_far
         self._record = open_record(agent.name, state.goal, state.budget)

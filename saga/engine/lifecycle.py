@@ -20,7 +20,11 @@ class Lifecycle:
     """Ends one task whole or undone."""
 
     def __init__(self, context: RunContext) -> None:
-        """Args: context: what the task is run with."""
+        """Prepares the beginning and the end of one task.
+
+        Args:
+            context: What the task is run with.
+        """
         self._record = context.record
         self._status = context.status
         self._rollback = context.rollback

@@ -85,7 +85,7 @@ class StepAttempt:
     """Makes the attempts of one step."""
 
     def __init__(self, run: Surroundings, step: Step) -> None:
-        """Args: run: the graph that the step belongs to."""
+        """Prepares to run one step of a graph."""
         self._run = run
         self._context = run.context
         self._record = run.context.record

@@ -26,7 +26,7 @@ class StepRun:
     """Runs one step of a graph to its end."""
 
     def __init__(self, run: Surroundings, step: Step, scope: StopScope) -> None:
-        """Args: run: the graph that the step belongs to. scope: what the step is stopped with."""
+        """Prepares to run one step of a graph; a stop of `scope` stops it."""
         self._run = run
         self._scope = scope
         self._context = run.context

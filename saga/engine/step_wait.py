@@ -21,7 +21,7 @@ class StepWait:
     """The wait of one step."""
 
     def __init__(self, context: RunContext, name: str, path: str) -> None:
-        """Args: name: what the board calls the step. path: of this item of it."""
+        """Prepares one wait; the board calls its step `name`, and this item of it is at `path`."""
         self._context = context
         self._name = name
         self._asked = path if "[" in path else name

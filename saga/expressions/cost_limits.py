@@ -24,7 +24,12 @@ class Loops:
     """
 
     def __init__(self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[LoopBody]) -> None:
-        """Args: weigh: returns the characters of values. bodies: of the loops."""
+        """Prepares one evaluation.
+
+        Args:
+            weigh: Returns how many characters the values at some paths have.
+            bodies: What each of the expression's loops does with an item.
+        """
         self._weigh = weigh
         self._bodies = bodies
         self._heaviest: dict[int, int] = {}

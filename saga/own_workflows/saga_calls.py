@@ -30,7 +30,11 @@ class SagaCalls:
     """Makes, checks and records the calls of one saga."""
 
     def __init__(self, context: RunContext) -> None:
-        """Args: context: what the saga is run with."""
+        """Prepares the calls of one saga.
+
+        Args:
+            context: What the saga is run with.
+        """
         self._context = context
         self._record = context.record
         self._done: frozenset[str] = frozenset()

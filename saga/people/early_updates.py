@@ -1,4 +1,4 @@
-"""Updates that arrive before their task has opened its book: they wait for it."""
+"""Updates that arrive before their task has opened its record: they wait for that."""
 
 from __future__ import annotations
 

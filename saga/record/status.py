@@ -22,7 +22,12 @@ class Status:
     """
 
     def __init__(self, record: TaskRecord, *, search_attributes: bool) -> None:
-        """Args: search_attributes: whether the namespace knows ours."""
+        """Shows nothing yet.
+
+        Args:
+            record: The task's record.
+            search_attributes: Whether the namespace knows ours.
+        """
         self.phase = TaskState.RUNNING
         self.waits_changed: Callable[[], None] = lambda: None
         self._record = record

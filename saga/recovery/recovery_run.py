@@ -13,7 +13,7 @@ from ..engine.lifecycle import Lifecycle
 from ..engine.opening import open_record, take_snapshot
 from ..engine.run_context import RunContext
 from ..failure import Failure
-from ..history_format import READ_LEFTOVERS
+from ..history_format import READ_OUTSTANDING
 from ..record.board import board
 from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
@@ -54,7 +54,7 @@ class RecoveryRun:
     """One recovery."""
 
     def __init__(self, request: RecoveryRequest) -> None:
-        """Args: request: the task."""
+        """Prepares the recovery that a request asks for."""
         self._request = request
 
     async def run(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class RecoveryRun:
     async def _read(self) -> RecoveryPage:
         try:
             page = await workflow.execute_activity(
-                READ_LEFTOVERS,
+                READ_OUTSTANDING,
                 self._request.model_dump(mode="json"),
                 start_to_close_timeout=_LONGEST_READ,
                 heartbeat_timeout=_READ_HEARTBEAT,

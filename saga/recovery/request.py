@@ -39,7 +39,12 @@ class NotRecoverable(CounterstepError):
     """
 
     def __init__(self, type: Refusal, message: str) -> None:
-        """Args: message: one sentence and what to do next."""
+        """Refuses a recovery.
+
+        Args:
+            type: Why.
+            message: One sentence, and what to do next.
+        """
         super().__init__(message)
         self.type = type
 

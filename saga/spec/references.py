@@ -46,7 +46,12 @@ class ReferenceCheck:
     """Finds what expressions read in vain."""
 
     def __init__(self, spec: TaskSpec, catalog: Catalog) -> None:
-        """Args: catalog: tells what the outputs of steps look like."""
+        """Prepares the check of one spec.
+
+        Args:
+            spec: The spec.
+            catalog: Tells what the outputs of steps look like.
+        """
         self._catalog = catalog
         self._task_fields = fields_of(spec.input)
         self._group_of = {

@@ -65,7 +65,14 @@ class Verifier:
     """Checks the outputs of one task."""
 
     def __init__(self, record: TaskRecord, caller: Caller, models: ModelCaller, catalog: Catalog) -> None:
-        """Args: catalog: the task's snapshot."""
+        """Prepares the verifier of one task.
+
+        Args:
+            record: The task's record, which remembers each verdict.
+            caller: Calls validators.
+            models: Asks judges.
+            catalog: What the task's snapshot says of validators.
+        """
         self._record = record
         self._caller = caller
         self._models = models
