@@ -248,7 +248,7 @@ async def standing_board(
     found = await handle.describe()
     if found.status is WorkflowExecutionStatus.RUNNING:
         return board
-    # It may have come to its end between the two questions.
+    # The task may have ended between the two questions.
     board = await read_board(handle, seconds)
     if board is None or board["state"] in ENDED:
         return board

@@ -35,8 +35,8 @@ class Outcome(BaseModel):
         undone: The steps that are undone, in the order in which their undos finished.
         not_undone: The steps that still lack an undo.
         usage: What was spent on models; None if no worker is left to tell.
-        recovery: `workflow_id` and `state` of the recovery that was started after the end, if there is one. It
-            undoes what is `not_undone`.
+        recovery: `workflow_id` and `state` of the recovery that was started after the end, if there is one.
+            It undoes what is `not_undone`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -125,7 +125,7 @@ def refusal_faults(end: BaseException | Any) -> list[Fault]:
 
 
 async def _goes_on(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Returns whether a newer run goes on: a reset terminates the old run and starts another."""
+    """Returns whether the task goes on: a reset terminates the old run and starts another one."""
     return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
 

@@ -132,8 +132,8 @@ class Task:
         """Waits for the end of the task, however it ends.
 
         Returns:
-            How it ended. Only its workers know what a cancelled task has undone: without them `undone` is empty
-            and `usage` is None.
+            How it ended. Only its workers know what a cancelled task has undone: without them `undone` is
+            empty and `usage` is None.
 
         Raises:
             RPCError: The server does not answer.
