@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-clients test-slow test-ui pictures tutorial docs histories explore check format bench rollback soak compose-try clean
+.PHONY: help setup demo demo-support test test-unit test-clients test-slow test-ui pictures tutorial docs histories explore check format bench rollback soak compose-try clean
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,14 +32,17 @@ demo-support: setup ## run a task with several wishes: all well, a fault in one 
 	@$(BIN)/python -m examples.support_desk.demo $(ARGS)
 
 # They start many processes: what these import is compiled once, also where the environment says otherwise.
-test test-slow: export PYTHONDONTWRITEBYTECODE :=
+test test-unit test-slow: export PYTHONDONTWRITEBYTECODE :=
 
 # Most tests wait for timers and processes: three at a time do not need three cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow and not npm" $(ARGS)
 
+test-unit: setup ## run the tests that need no server
+	@$(BIN)/pytest tests/unit --numprocesses 2 $(ARGS)
+
 test-clients: setup ## run the tests that need node and the npm registry: a start from TypeScript, Mermaid's parser
-	@$(BIN)/pytest tests/test_typescript.py $(ARGS)
+	@$(BIN)/pytest tests/server/client/test_typescript.py $(ARGS)
 
 test-slow: setup ## run the tests that take tens of seconds each, most of the explorer's
 	@$(BIN)/pytest --numprocesses 2 --dist load -m slow $(ARGS)
@@ -58,7 +61,7 @@ pictures: test-ui ## and keep what it has seen as the pictures of the docs
 	@cp $(PICTURES:%=.counterstep/ui/%.png) docs/images
 
 histories: setup ## record how tasks end, where this version has not yet; make test replays it all
-	@$(BIN)/python -m counterstep.tests.support.recording $(ARGS)
+	@$(BIN)/python -m counterstep.tests.support.histories.recording $(ARGS)
 
 explore: setup ## break three tasks in every place and in every way, and count what is left behind
 	@mkdir -p .counterstep
@@ -71,12 +74,12 @@ explore: setup ## break three tasks in every place and in every way, and count w
 		examples/support_desk/support_desk.yaml --bundle examples.support_desk.bundle:support \
 		--effects examples.support_desk.world:standing \
 		--input-file examples/support_desk/messages/charged_twice.yaml $(ARGS)
-	@COUNTERSTEP_TEST_BANQUET=.counterstep/banquet.sqlite $(BIN)/counterstep explore tests/support/banquet.yaml \
-		--bundle counterstep.tests.support.banquet:banquet \
-		--effects counterstep.tests.support.banquet:standing --input guests=3 $(ARGS)
+	@COUNTERSTEP_TEST_BANQUET=.counterstep/banquet.sqlite $(BIN)/counterstep explore tests/support/bundles/banquet.yaml \
+		--bundle counterstep.tests.support.bundles.banquet:banquet \
+		--effects counterstep.tests.support.bundles.banquet:standing --input guests=3 $(ARGS)
 
 tutorial: setup ## follow the tutorial word by word, from an empty folder to its end
-	@$(BIN)/pytest -m slow tests/test_tutorial.py $(ARGS)
+	@$(BIN)/pytest -m slow tests/docs/test_tutorial.py $(ARGS)
 
 docs: setup ## build the documentation into .counterstep/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict $(ARGS)

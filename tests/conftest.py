@@ -18,10 +18,10 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.verification import verifier
 from counterstep.testing.server import temporal_server
-from counterstep.tests.support.build_id import say_which_build
-from counterstep.tests.support.desk import VARIABLE, Desk, desk
-from counterstep.tests.support.own_workflows import CallsUnknown, FiveSteps
-from counterstep.tests.support.tasks import Tasks
+from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
+from counterstep.tests.support.processes.build_id import say_which_build
+from counterstep.tests.support.tasks.tasks import Tasks
+from counterstep.tests.support.workflows.own_workflows import CallsUnknown, FiveSteps
 
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("counterstep", deadline=None, suppress_health_check=[HealthCheck.too_slow])

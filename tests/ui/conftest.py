@@ -9,24 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from temporalio.client import Client
 
 from counterstep.client import TaskClient
 from counterstep.embedded import EmbeddedServer
-from counterstep.tests.support.tasks import end_of, until_state
+from counterstep.tests.support.browser.trips import PICTURES, WINDOW, Trips
+from counterstep.tests.support.tasks.tasks import end_of, until_state
 
 T = TypeVar("T")
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-PICTURES = ROOT / ".counterstep" / "ui"
-"""Where the tests leave what they have seen; `make pictures` takes the docs' pictures from here."""
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -41,32 +35,8 @@ FLAGS = [
     "--disable-sync",
 ]
 
-WINDOW: ViewportSize = {"width": 1280, "height": 800}
-
 PATIENCE = 60_000
 """Milliseconds that the Web UI may take to show something."""
-
-
-@dataclass(frozen=True)
-class Trips:
-    """Tasks to look at.
-
-    Attributes:
-        server: Where they are.
-        booked: The id of one that has completed.
-        undone: Of one that has been rolled back.
-        waiting: Of one that waits for an answer.
-    """
-
-    server: EmbeddedServer
-    booked: str = "trip-to-rome"
-    undone: str = "trip-over-budget"
-    waiting: str = "trip-to-confirm"
-
-    def url(self, workflow_id: str = "", tab: str = "") -> str:
-        """The address of the list, or of a task's newest run."""
-        path = f"{self.server.ui_url}/namespaces/default/workflows"
-        return f"{path}/{workflow_id}{tab}" if workflow_id else path
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +49,7 @@ def trips(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
         "counterstep.cli",
         "worker",
         "--bundle",
-        "counterstep.tests.ui.agency:trip",
+        "counterstep.tests.support.bundles.confirmed_trip:trip",
     ]
     variables = {
         **os.environ,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import FloatRect, FrameLocator, Locator, Page, expect
 
-from counterstep.tests.ui.conftest import PICTURES, WINDOW, Trips
+from counterstep.tests.support.browser.trips import PICTURES, WINDOW, Trips
 
 COLUMNS = ["Status", "Workflow ID", "Type", "SagaState", "SagaStep", "SagaCostUsd", "Start"]
 

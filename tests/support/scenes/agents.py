@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from counterstep.testing.model_behaviour import Behaviour, call
-from counterstep.tests.support.agents import step
+from counterstep.tests.support.bundles.agents import step
 from counterstep.tests.support.scenes.scene import Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.work import put
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.work import put
 
 JUDGE = {"judge": {"model": "openai/judge", "criteria": "It is tidy."}}
 

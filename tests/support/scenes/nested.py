@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterstep.tests.support.desk import HELD
+from counterstep.tests.support.bundles.desk import HELD
 from counterstep.tests.support.scenes.scene import Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import end_of, tell, until_asked, until_state
-from counterstep.tests.support.work import put
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked, until_state
+from counterstep.tests.support.tasks.work import put
 
 LETTERS = "abcdefg"
 

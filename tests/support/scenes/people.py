@@ -8,13 +8,13 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from counterstep.tests.support.desk import HELD
-from counterstep.tests.support.history import CALL_COMPLETED, TURN_COMPLETED, events_of
-from counterstep.tests.support.recovery import recover
+from counterstep.tests.support.bundles.desk import HELD
+from counterstep.tests.support.histories.history import CALL_COMPLETED, TURN_COMPLETED, events_of
 from counterstep.tests.support.scenes.scene import OPEN, Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import end_of, tell, until_asked, until_state
-from counterstep.tests.support.work import put, step
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.recovery import recover
+from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked, until_state
+from counterstep.tests.support.tasks.work import put, step
 
 STUCK = [put("a"), put("b", "a", undo="broken"), put("c"), put("d", "b", "c", fail="final")]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from counterstep.tests.support.desk import HELD
-from counterstep.tests.support.history import until_asleep, until_heard
+from counterstep.tests.support.bundles.desk import HELD
+from counterstep.tests.support.histories.history import until_asleep, until_heard
 from counterstep.tests.support.scenes.scene import Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import tell, until_state
-from counterstep.tests.support.work import act
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.tasks import tell, until_state
+from counterstep.tests.support.tasks.work import act
 
 
 @scene("completed")

@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from counterstep.tests.support.stage import Stage
+from counterstep.tests.support.scenes.stage import Stage
 
 Handle = WorkflowHandle[Any, Any]
 Play = Callable[[Stage], Awaitable[Handle | Sequence[Handle]]]

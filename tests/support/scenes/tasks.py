@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from counterstep.tests.support.desk import HELD
-from counterstep.tests.support.history import TIMER_FIRED, until_event, until_heard, until_retry
+from counterstep.tests.support.bundles.desk import HELD
+from counterstep.tests.support.histories.history import TIMER_FIRED, until_event, until_heard, until_retry
 from counterstep.tests.support.scenes.scene import Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.work import put, step
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.work import put, step
 
 STEPS = "abcde"
 

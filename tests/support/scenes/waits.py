@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from counterstep.tests.support.history import until_asleep
+from counterstep.tests.support.histories.history import until_asleep
 from counterstep.tests.support.scenes.scene import OPEN, Handle, scene
-from counterstep.tests.support.stage import Stage
-from counterstep.tests.support.tasks import tell, until_state, until_step
-from counterstep.tests.support.work import put
+from counterstep.tests.support.scenes.stage import Stage
+from counterstep.tests.support.tasks.tasks import tell, until_state, until_step
+from counterstep.tests.support.tasks.work import put
 
 
 def _asking(**keys: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,71 @@
+"""What pages show as programs runs as they show it, on a real server."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from counterstep import Bundle, Effect
+from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
+from counterstep.tests.support.pages.pages import ROOT
+from counterstep.tests.support.pages.reading import Reading
+
+HOW_TO = ROOT / "docs" / "how-to"
+
+
+@pytest.fixture
+def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: EmbeddedServer) -> Reading:
+    return Reading(tmp_path, monkeypatch, address=server.address)
+
+
+async def test_a_worker_and_a_workflow_of_ones_own(
+    reading: Reading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with reading.files(HOW_TO / "own-worker.md"):
+        await importlib.import_module("worker_program").main()
+    assert capsys.readouterr().out == "letter: ada has paid bob\n"
+
+
+async def test_a_client_in_python(reading: Reading, server: EmbeddedServer) -> None:
+    shop = Bundle("shop")
+
+    @shop.tool(effect=Effect.READ_ONLY)
+    def look_up(sku: str, quantity: int) -> str:
+        return f"{quantity} {sku}"
+
+    task_input = {"sku": "${{ task.sku }}", "quantity": "${{ task.quantity }}"}
+    steps = [{"id": "look", "tool": "shop.look_up", "input": task_input}]
+    rule = {"rule": "output.sent != '0 pot'", "message": "there are none"}
+    output = {"sent": "${{ steps.look.output }}"}
+    shop.add_task({"name": "order", "steps": steps, "output": output, "validate": [rule]})
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([shop])])
+    with reading.files(HOW_TO / "starting.md"):
+        order = importlib.import_module("client").order
+        async with Worker(client, task_queue="counterstep"):
+            assert await order("pen", 2) == "2 pen"
+            assert re.match("nothing was sent: .*there are none", await order("pot", 0))
+
+
+def test_the_tests_of_the_page_on_tests_pass(reading: Reading, tmp_path: Path) -> None:
+    with reading.files(HOW_TO / "testing.md"):
+        options = ("-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider")
+        run = [sys.executable, "-m", "pytest", *options, "test_order.py"]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_the_messages_that_are_explained_exist() -> None:
+    page = ROOT / "docs" / "troubleshooting.md"
+    sources = "".join(path.read_text() for folder in (".", "*") for path in ROOT.glob(f"{folder}/*.py"))
+    rows = page.read_text().split("## What states")[0].splitlines()[6:]
+    fragments = [part for row in rows for part in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    assert len(fragments) > 12
+    assert [fragment for fragment in fragments if fragment not in sources] == []

@@ -1,0 +1,184 @@
+"""G8: a reset to before a finished undo is noticed, and a person says what becomes of the task."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Replayer
+
+from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.history_format import READ_LOST_UNDOS
+from counterstep.saga.ledger.idempotency import idempotency_key
+from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.histories.history import events_of, reset
+from counterstep.tests.support.tasks.recovery import (
+    brief,
+    brief_worker,
+    recover,
+    recovery_of,
+    stop_at_rest,
+    until_closed,
+)
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks.work import act, put, step
+from counterstep.tests.support.tasks.workers import WORKFLOWS
+from counterstep.tests.support.workflows.sagas import errands
+
+
+@pytest.fixture
+async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
+    async with brief_worker(server.address, task_queue) as tasks:
+        yield tasks
+
+
+async def rolled_back(tasks: Tasks, **last: Any) -> WorkflowHandle[Any, Any]:
+    """A task of three steps that is undone because of the last one."""
+    handle = await tasks.start([put("a"), put("b", "a"), put("c", "b", fail="first", **last)])
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    return handle
+
+
+async def reads_of(handle: WorkflowHandle[Any, Any]) -> int:
+    """How often a run has looked for lost undos."""
+    calls = [event.activity_task_scheduled_event_attributes for event in await events_of(handle)]
+    return [call.activity_type.name for call in calls].count(READ_LOST_UNDOS)
+
+
+async def replays(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Replays a run from its beginning."""
+    ours = CounterstepPlugin([brief, desk, errands], inline_specs=True)
+    replayer = Replayer(workflows=WORKFLOWS, plugins=[ours])
+    await replayer.replay_workflow(await handle.fetch_history())
+    return True
+
+
+async def test_it_needs_attention_and_is_rolled_back(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await rolled_back(tasks)
+    again = await reset(client, handle, calls=1)
+    board = await until_state(again, "needs_attention")
+    (asked,) = board["waiting_for"]
+    assert (asked["step"], asked["kind"], asked["update"]) == ("c", "reset", "resolve")
+    assert "what these steps did is undone, c, b, a." in asked["ask"]
+    refusal = await refusal_of(again, "resolve", step="c", action="retry")
+    assert "takes go_on, rollback, not 'retry'" in refusal
+    await tell(again, "resolve", step="c", action="rollback")
+    end = await end_of(again)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Reset")
+    assert effects.what("undo") == ["c", "b", "a"], "nothing is undone twice"
+    assert effects.what("begin") == ["a", "b", "c"], "nothing is done again"
+    assert await replays(again)
+
+
+async def test_it_goes_on_under_new_keys(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await rolled_back(tasks)
+    again = await reset(client, handle, calls=1)
+    await until_state(again, "needs_attention")
+    await tell(again, "resolve", step="c", action="go_on")
+    assert (await end_of(again)).type == "completed"
+    run = handle.first_execution_run_id
+    assert run is not None
+    assert effects.effects() == {what: idempotency_key(run, what, 2) for what in "bc"}
+    assert await reads_of(again) == 1
+    assert await replays(again)
+
+
+async def test_a_task_that_begins_again(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await rolled_back(tasks)
+    again = await reset(client, handle, calls=0)
+    await until_state(again, "needs_attention")
+    await tell(again, "resolve", step="c", action="go_on")
+    assert (await end_of(again)).type == "completed"
+    run = handle.first_execution_run_id
+    assert run is not None
+    assert effects.effects() == {what: idempotency_key(run, what, 2) for what in "abc"}
+    assert await replays(again)
+
+
+async def test_a_reset_in_the_middle_of_a_rollback(tasks: Tasks, client: Client, effects: Desk) -> None:
+    steps = [put("a"), put("b", "a"), put("c", "b"), put("d", "c", fail="final")]
+    handle = await tasks.start(steps)
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    again = await reset(client, handle, calls=4)  # three calls and the undo of the fourth
+    end = await end_of(again)
+    assert (end.type, end.details["undone"]) == ("SagaRolledBack", ["d", "c", "b", "a"])
+    assert effects.what("undo") == ["d", "c", "b", "a"]
+
+
+async def test_a_saga_in_a_workflow_of_ones_own(tasks: Tasks, client: Client, effects: Desk) -> None:
+    acts = [act("put", "a"), act("put", "b"), act("put", "c", fail="final")]
+    handle = await tasks.start_workflow("Errand", acts)
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    again = await reset(client, handle, calls=1)
+    board = await until_state(again, "needs_attention")
+    await tell(again, "resolve", step=board["waiting_for"][0]["step"], action="rollback")
+    end = await end_of(again)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Reset")
+    assert effects.what("undo") == ["c", "b", "a"]
+
+
+async def test_a_recovered_task_that_is_reset(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a"))
+    await recover(tasks, handle)
+    again = await reset(client, handle, calls=2)
+    board = await until_state(again, "needs_attention")
+    assert board["waiting_for"][0]["kind"] == "reset"
+    await tell(again, "resolve", step=board["waiting_for"][0]["step"], action="rollback")
+    assert (await end_of(again)).type == "SagaRolledBack"
+    assert effects.what("undo") == ["b", "a"]
+
+
+async def test_a_recovery_that_is_reset(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await stop_at_rest(tasks, effects, put("a"), put("b", "a"))
+    await recover(tasks, handle)
+    again = await reset(client, recovery_of(tasks, handle), calls=1)
+    assert (await again.result())["undone"] == ["b", "a"]
+    assert effects.what("undo") == ["b", "a"]
+
+
+async def test_a_cancel_is_an_answer_too(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await rolled_back(tasks)
+    again = await reset(client, handle, calls=1)
+    await until_state(again, "needs_attention")
+    await again.cancel()
+    assert (await end_of(again)).type == "cancelled"
+    assert effects.what("undo") == ["c", "b", "a"]
+
+
+async def test_a_reset_that_loses_no_undo_asks_nobody(tasks: Tasks, client: Client, effects: Desk) -> None:
+    skipped = {**put("x", fail="final"), "on_failure": "skip"}
+    handle = await tasks.start([skipped, put("a", "x"), put("b", "a")])
+    assert (await end_of(handle)).type == "completed"
+    again = await reset(client, handle, calls=2)  # the undo of x, and a
+    assert (await end_of(again)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "b"]
+    assert await reads_of(again) == 1
+    assert await reads_of(client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)) == 0
+
+
+async def test_what_stands_keeps_its_key(tasks: Tasks, client: Client, effects: Desk) -> None:
+    skipped = {**put("x", fail="first"), "on_failure": "skip"}
+    handle = await tasks.start([skipped, step("y", "desk.hand_over", "x")])
+    assert (await end_of(handle)).type == "completed"
+    again = await reset(client, handle, calls=0)
+    await until_state(again, "needs_attention")
+    await tell(again, "resolve", step="x", action="go_on")
+    assert (await end_of(again)).type == "completed"
+    run = handle.first_execution_run_id
+    assert run is not None
+    assert effects.effects() == {"x": idempotency_key(run, "x", 2), "y": idempotency_key(run, "y", 1)}
+
+
+async def test_a_second_reset(tasks: Tasks, client: Client, effects: Desk) -> None:
+    handle = await rolled_back(tasks)
+    for answer in ("rollback", "go_on"):
+        again = await reset(client, handle, calls=1)
+        await until_state(again, "needs_attention")
+        await tell(again, "resolve", step="c", action=answer)
+        await until_closed(again)
+        assert await replays(again)
+    assert (await end_of(again)).type == "completed"
+    assert effects.what("undo") == ["c", "b", "a"]

@@ -1,0 +1,69 @@
+"""What is asked of people, and how the command that answers is told."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from counterstep.cli.exit_codes import ExitCode
+from counterstep.cli.terminal.live_board import Lines, print_board
+from counterstep.cli.terminal.questions import questions_of
+from counterstep.cli.terminal.summary import exit_code_of
+from counterstep.client.outcome import Outcome
+from counterstep.tests.support.workflows.asks_person import ASKS
+
+UNDO_ONE = {
+    "step": "one",
+    "kind": "undo",
+    "ask": "the undo desk.take_back is stuck: it fails",
+    "actions": ["retry", "skip", "done"],
+    "since": "2026-01-01T00:00:00+00:00",
+    "update": "resolve",
+}
+
+
+def test_all_stuck_undos_of_a_step_are_one_question() -> None:
+    board = {"task_id": "order 1", "waiting_for": [UNDO_ONE, {**UNDO_ONE, "ask": "and another"}, ASKS]}
+    stuck, waiting = questions_of(board, ["--address", "a:1"])
+    assert stuck.text == "one: the undo desk.take_back is stuck: it fails; and another"
+    first = stuck.lines()[1]
+    assert shlex.split(first, comments=True) == [
+        "counterstep", "resolve", "order 1", "one", "retry", "--address", "a:1",
+    ]  # fmt: skip
+    assert first.endswith("# undo it again")
+    assert [shlex.split(command)[5:] for command, _ in stuck.answers] == [
+        ["--address", "a:1"],
+        ["--note", "WHY", "--address", "a:1"],
+        ["--address", "a:1"],
+    ]
+    assert [shlex.split(command)[1] for command, _ in waiting.answers] == ["decide"] * 3
+    assert questions_of({"task_id": "x", "waiting_for": None}) == []
+
+
+def test_an_answer_can_be_typed_as_it_is_shown() -> None:
+    asked = {**ASKS, "step": "-s", "actions": ["edit"]}
+    ((command, _),) = questions_of({"task_id": "-y", "waiting_for": [asked]}, ["--address", "a:1"])[0].answers
+    assert command == "counterstep decide --value JSON --address a:1 -- -y -s edit"
+
+
+def test_a_question_is_told_once_until_it_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(["--address", "a:1"])
+    board = {"task_id": "x", "state": "needs_attention", "waiting_for": [UNDO_ONE]}
+    lines.show(board)
+    lines.show(board)
+    assert capsys.readouterr().err.count("one: the undo") == 1
+    lines.show({**board, "waiting_for": [{**UNDO_ONE, "since": "2026-01-01T00:00:09+00:00"}]})
+    assert capsys.readouterr().err.count("one: the undo") == 1
+
+
+def test_an_effect_that_stands_is_no_skipped_step(capsys: pytest.CaptureFixture[str]) -> None:
+    undo = {"step": "a", "state": "skipped", "compensation": "shop.undo", "attempts": 1, "error": "no"}
+    print_board({"task": "t", "state": "rollback_incomplete", "steps": {}, "ledger": [undo]})
+    (row,) = [line for line in capsys.readouterr().err.splitlines() if "shop.undo" in line]
+    assert row.split()[:3] == ["✘", "a", "skipped"]
+
+
+@pytest.mark.parametrize("state", ["waiting", "needs_attention"])
+def test_a_task_that_waits_for_people_is_incomplete(state: str) -> None:
+    assert exit_code_of(Outcome(workflow_id="a", run_id="b", state=state)) is ExitCode.INCOMPLETE
