@@ -12,7 +12,7 @@ from ..bundle.registry import Registry
 from ..bundle.spec_file import parse_spec
 from ..saga.errors import FailureType, Fault, SpecError
 from ..saga.failure import trim
-from ..saga.history_format import RECOVER_CHILD, RESOLVE
+from ..saga.history_format import ENGINE, RECOVER_CHILD, RESOLVE
 from ..saga.names import nearest
 from ..saga.spec.catalog import Catalog
 from ..saga.spec.checker import check_spec
@@ -63,7 +63,10 @@ class Resolver:
         catalog = self._registry.catalog
         if asked.task is None and asked.spec is None:
             part = catalog.model_copy(update={"tasks": {}})
-            return self._answer(Snapshot(task="", catalog=part, search_attributes=self.search_attributes))
+            snapshot = Snapshot(
+                task="", catalog=part, search_attributes=self.search_attributes, engine=ENGINE
+            )
+            return self._answer(snapshot)
         spec = self._spec(asked)
         snapshot = self._checked.get(asked.task or "") or self._check(asked.task or spec.name, spec)
         if asked.task is not None:
@@ -78,7 +81,7 @@ class Resolver:
         faults = check_spec(spec, catalog)
         if faults:
             raise _refused(FailureType.INVALID_SPEC, faults)
-        return self._answer(Snapshot(task=task, spec=spec, catalog=_used(spec, catalog)))
+        return self._answer(Snapshot(task=task, spec=spec, catalog=_used(spec, catalog), engine=ENGINE))
 
     def _spec(self, asked: SnapshotRequest) -> TaskSpec:
         if asked.task is not None:

@@ -17,6 +17,13 @@ HEADER = "counterstep"
 FORMAT_VERSION = 1
 """Version of what is recorded in histories: headers, activity ids, the snapshot."""
 
+ENGINE = 2
+"""What tasks that begin now are run by; a task keeps the number with which it began.
+
+Whatever a change makes the engine do differently (other calls, other ids, another order, other words to a
+model) it does from a number on: ``snapshot.engine >= 2``. Tasks that were begun before go on as before.
+"""
+
 RETRACT = "counterstep.retract"
 """The compensation that every agent call has unless it names its own."""
 

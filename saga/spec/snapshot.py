@@ -17,7 +17,8 @@ class Snapshot(BaseModel):
         spec: The spec as it was at the start.
         catalog: The part of the worker's catalog that the spec uses.
         search_attributes: Whether the namespace knows Counterstep's search attributes.
-        version: Version of the engine that settled this.
+        version: Version of the format.
+        engine: By which rules the task is run, see `ENGINE`; 1 where nothing was said of it yet.
         run_id: The run that has taken it; after a reset that may be an earlier one.
     """
 
@@ -28,6 +29,7 @@ class Snapshot(BaseModel):
     catalog: Catalog = Catalog()
     search_attributes: bool = False
     version: int = FORMAT_VERSION
+    engine: int = 1
     run_id: str = ""
 
 
