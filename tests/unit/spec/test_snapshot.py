@@ -10,12 +10,12 @@ from counterstep.bundle.registry import Registry
 from counterstep.saga.history_format import ENGINE
 from counterstep.saga.spec.snapshot import Snapshot
 
-SPEC = {"name": "nap", "steps": [{"id": "sleep", "wait": {"time": "1s"}}]}
+SPEC = {"name": "nap", "steps": [{"id": "rest", "wait": {"time": "1s"}}]}
 
 
 async def test_a_task_that_begins_now_is_run_by_the_newest_rules() -> None:
     resolver = Resolver(Registry([Bundle("shop")]), inline_specs=True)
-    for question in ({"spec": SPEC}, {}):
+    for question in ({"spec": SPEC, "input": {}}, {}):
         answer = await ActivityEnvironment().run(resolver.resolve, question)
         assert Snapshot.model_validate(answer).engine == ENGINE
 
