@@ -132,6 +132,8 @@ class Toolbox:
                 raise outcome
             answers.append(outcome)
         self.executed += [answer.executed for answer in answers if answer.executed is not None]
+        # What came before, the next ones depend on through these.
+        self.built_on = (self.built_on - built_on) or built_on
         return answers
 
     async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> ToolAnswer:

@@ -110,13 +110,15 @@ def absorbed(
     """
     child = CallId(path, round_)
     known = {entry.id for entry in handed.entries}
+    # What the first ones depend on, the others do through them.
     return [
         Entry(
             id=child.in_child(entry.id),
             step=step,
             compensation=entry.compensation,
             key=entry.key,
-            depends_on=depends_on | {child.in_child(need) for need in entry.depends_on if need in known},
+            depends_on=frozenset(child.in_child(need) for need in entry.depends_on if need in known)
+            or depends_on,
             input=entry.input,
             before=entry.before,
             output=entry.output,
@@ -128,13 +130,12 @@ def absorbed(
 
 def _handed(record: TaskRecord, queue: str) -> Iterator[HandedEntry]:
     entries = standing(record)
-    known = {entry.id: position for position, entry in enumerate(entries)}
-    for entry in entries:
+    for entry, depends_on in zip(entries, direct(entries), strict=True):
         yield HandedEntry(
             id=entry.id,
             compensation=entry.compensation,
             key=entry.key,
-            depends_on=direct(entry, known, record.ledger),
+            depends_on=depends_on,
             input=entry.input,
             before=entry.before,
             output=entry.output,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from operator import methodcaller
 from typing import Any
 
 from temporalio import workflow
@@ -186,8 +185,8 @@ class Engine:
             if step.group is None:
                 continue
             path = f"{prefix}{step.id}"
-            inside = self._record.ledger.of(methodcaller("is_under", path))
-            if inside and not self._record.ledger.open(within=inside):
+            inside = self._record.ledger.under(path)
+            if inside and not self._record.ledger.is_open(within=inside):
                 self._record.withdraw(step.id)
             self._withdraw_groups(step.group.steps, f"{path}/")
 

@@ -81,6 +81,7 @@ class GraphRun:
         self.before_pivot: Callable[[], Awaitable[None]] = before_pivot
         self._outer = variables
         self._depends_on = depends_on
+        self._before: dict[str, tuple[tuple[int, ...], frozenset[str]]] = {}
         self._pivots = {s.id for s in steps if Effect.PIVOT in effects_of(s, context.catalog)}
         self._running: dict[str, tuple[asyncio.Task[None], StopScope]] = {}
         self._redoing: frozenset[str] = frozenset()
@@ -180,11 +181,10 @@ class GraphRun:
     def _past(self) -> frozenset[str]:
         """Returns the steps that cannot be done again: the applied pivot, and what it was built on."""
         record = self.context.record
-        before = [record.ledger[entry_id] for entry_id in record.protected]
         return self.committed | {
             step_id
             for step_id in self.graph.steps
-            if any(entry.is_under(f"{self.prefix}{step_id}") for entry in before)
+            if not record.protected.isdisjoint(record.ledger.under(f"{self.prefix}{step_id}"))
         }
 
     @property
@@ -228,8 +228,7 @@ class GraphRun:
         if steps != redo.steps:
             record.log.add("counterstep", "too late, past the point of no return", "", redo.failure.message)
         paths = [f"{self.prefix}{step_id}" for step_id in steps]
-        entries = record.ledger.of(lambda entry: any(entry.is_under(path) for path in paths))
-        entries -= record.protected
+        entries = frozenset[str]().union(*map(record.ledger.under, paths)) - record.protected
         if not await self.context.rollback.run(str(redo.failure), within=entries, scope=self.scope):
             raise Failed(redo.failure)
         for step_id in self.started(steps):
@@ -283,16 +282,19 @@ class GraphRun:
 
     def entries_before(self, step_id: str) -> frozenset[str]:
         """Returns the ledger entries that a call of `step_id` builds on."""
-        paths = [f"{self.prefix}{name}" for name in self.graph.ancestors(step_id)]
-        if not paths:
-            return self._depends_on
-        return self._depends_on | self.context.record.ledger.of(
-            lambda entry: any(entry.is_under(p) for p in paths)
-        )
+        ledger = self.context.record.ledger
+        paths = [f"{self.prefix}{name}" for name in sorted(self.graph.ancestors(step_id))]
+        counted = tuple(map(ledger.count_under, paths))
+        known = self._before.get(step_id)
+        if known is None or known[0] != counted:
+            # The same set for all items: the ledger then knows it again.
+            known = counted, self._depends_on.union(*map(ledger.under, paths))
+            self._before[step_id] = known
+        return known[1]
 
     def entries_under(self, path: str) -> frozenset[str]:
         """Returns the ledger entries of one step, item or group."""
-        return self.context.record.ledger.of(lambda entry: entry.is_under(path))
+        return self.context.record.ledger.under(path)
 
     def _state(self, step_id: str) -> StepState:
         return self.context.record.steps[self.name_of(step_id)].state

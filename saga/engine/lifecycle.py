@@ -40,7 +40,7 @@ class Lifecycle:
     async def undo(self, failure: Failure) -> None:
         """Undoes everything; what still stands afterwards, nobody has resolved in time."""
         self._record.blame(failure)
-        if self._record.ledger.open():
+        if self._record.ledger.is_open():
             self._status.enter(TaskState.COMPENSATING, failure.step)
         await self._rollback.run(str(failure))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .ledger import Entry, EntryState, Ledger
+from .entry import Entry, EntryState
+from .ledger import Ledger
+from .needs import Needs
 
 _OVER = frozenset({EntryState.UNDONE, EntryState.SKIPPED})
 
@@ -46,28 +47,22 @@ def carry(ledger: Ledger) -> list[CarriedEntry]:
         Its entries, oldest first.
     """
     kept = [entry for entry in ledger if entry.state is not EntryState.VOID]
-    known = {entry.id: position for position, entry in enumerate(kept)}
-    return [_carried(entry, known, ledger) for entry in kept]
+    return [_carried(entry, needs) for entry, needs in zip(kept, direct(kept), strict=True)]
 
 
 def restore(carried: Iterable[CarriedEntry]) -> Ledger:
     """Unpacks a ledger that `carry` has packed."""
-    entries: dict[str, Entry] = {}
-    for item in carried:
-        needs = frozenset(item.depends_on)
-        closed = needs.union(*(entries[need].depends_on for need in needs))
-        entries[item.id] = Entry(**{**dict(item), "depends_on": closed})
-    return Ledger(MappingProxyType(entries))
+    return Ledger(Entry(**{**dict(item), "depends_on": frozenset(item.depends_on)}) for item in carried)
 
 
-def _carried(entry: Entry, known: dict[str, int], ledger: Ledger) -> CarriedEntry:
+def _carried(entry: Entry, depends_on: tuple[str, ...]) -> CarriedEntry:
     over = entry.state in _OVER
     return CarriedEntry(
         id=entry.id,
         step=entry.step,
         compensation=entry.compensation,
         key=entry.key,
-        depends_on=direct(entry, known, ledger),
+        depends_on=depends_on,
         input=None if over else entry.input,
         before=None if over else entry.before,
         output=None if over else entry.output,
@@ -78,18 +73,41 @@ def _carried(entry: Entry, known: dict[str, int], ledger: Ledger) -> CarriedEntr
     )
 
 
-def direct(entry: Entry, known: Mapping[str, int], ledger: Ledger) -> tuple[str, ...]:
-    """Returns what an entry depends on, without what the others of these depend on already, newest first.
+def direct(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """Returns for each entry what it depends on, without what the others of these depend on already.
 
     Args:
-        entry: Of the ledger.
-        known: The positions of the entries that count, by id.
-        ledger: The whole.
+        entries: Of one ledger, oldest first; what is not among them does not count, but what it depends on.
+
+    Returns:
+        Ids, newest first; the same tuple for entries that depend on the same.
     """
-    covered: set[str] = set()
-    found: list[str] = []
-    for need in sorted(entry.depends_on & known.keys(), key=known.__getitem__, reverse=True):
-        if need not in covered:
-            found.append(need)
-            covered |= ledger[need].depends_on
-    return tuple(found)
+    places = {entry.id: place for place, entry in enumerate(entries)}
+    needs_of = {entry.id: _needs(entry) for entry in entries}
+    found: dict[int, tuple[str, ...]] = {}
+    for needs in needs_of.values():
+        if id(needs) not in found:
+            found[id(needs)] = _nearest(needs, places, needs_of)
+    return [found[id(needs)] for needs in needs_of.values()]
+
+
+def _nearest(needs: Needs, places: Mapping[str, int], needs_of: Mapping[str, Needs]) -> tuple[str, ...]:
+    names: set[str] = set()
+    stack, visited = [needs], set[int]()
+    while stack:
+        part = stack.pop()
+        if id(part) not in visited:
+            visited.add(id(part))
+            names |= part.direct.keys() & places.keys()
+            stack += [further for name, further in part.direct.items() if name not in places]
+    nearest = sorted(names, key=places.__getitem__, reverse=True)
+    if len(visited) > 1 and len(nearest) > 1:
+        for name in nearest:
+            if name in names:
+                names -= set(needs_of[name])
+    return tuple(name for name in nearest if name in names)
+
+
+def _needs(entry: Entry) -> Needs:
+    assert isinstance(entry.depends_on, Needs)
+    return entry.depends_on

@@ -18,88 +18,55 @@ A stuck undo is left by what a person says: `retry` runs it again, `done` counts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from types import MappingProxyType
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from ..errors import CounterstepError
-from .call_id import CallId
+from .books import Books
+from .entry import ENDED, GONE, Entry, EntryState
+from .needs import Needs
 
-
-class EntryState(StrEnum):
-    """Where an entry is in its life."""
-
-    ARMED = "armed"
-    VOID = "void"
-    SETTLED = "settled"
-    UNDOING = "undoing"
-    UNDONE = "undone"
-    STUCK = "stuck"
-    SKIPPED = "skipped"
-
-
-_ENDED = frozenset({EntryState.VOID, EntryState.UNDONE, EntryState.SKIPPED})
-_BEGUN = frozenset({EntryState.UNDOING, EntryState.STUCK})
+__all__ = ["Entry", "EntryState", "Ledger", "LedgerError"]
 
 
 class LedgerError(CounterstepError):
     """An event that the ledger's order does not allow: a bug in the engine, never the user's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One forward call and its undo.
+class Ledger:
+    """All entries of one task, in the order in which they were armed.
 
-    Attributes:
-        id: ``PATH#ROUND`` of the forward call, which is its activity id as well.
-        step: The id of the task's step that it belongs to.
-        compensation: The activity type that undoes it.
-        key: The forward call's idempotency key.
-        depends_on: Ids of the entries whose calls came before this one and may have fed it; the ledger adds
-            what those depend on.
-        input: The forward call's arguments, by name.
-        before: What the `before` call read, or None.
-        output: The forward call's result; None while it is unknown whether it happened.
-        state: See the module's picture.
-        attempts: How often the undo has been begun.
-        error: Why the undo is stuck.
-        task_queue: The bulkhead of the call and its undo, or None for the task's own.
+    The newest ledger has the books (`Books`). An older one knows what has changed since, and only when
+    somebody still asks it anything are its own books made from that: so a change costs what it changes, and
+    not a copy of everything.
     """
 
-    id: str
-    step: str
-    compensation: str
-    key: str
-    depends_on: frozenset[str] = frozenset()
-    input: Any = None
-    before: Any = None
-    output: Any = None
-    state: EntryState = EntryState.ARMED
-    attempts: int = 0
-    error: str | None = None
-    task_queue: str | None = None
+    __slots__ = ("_books", "_later")
 
-    def is_under(self, path: str) -> bool:
-        """Says whether the call is the one at `path`, an item of it, or inside of it."""
-        return CallId.parse(self.id).is_under(path)
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        """Makes a ledger of entries, oldest first, of which each depends on older ones only."""
+        self._books: Books | None = Books(entries)
+        self._later: tuple[Ledger, str, Entry | None] | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """All entries of one task, in the order in which they were armed."""
-
-    entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The entries by id."""
+        return _Entries(self)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries.values())
+        return iter(tuple(self._own().entries.values()))
+
+    def __len__(self) -> int:
+        return len(self._own().entries)
 
     def __getitem__(self, entry_id: str) -> Entry:
-        return self.entries[entry_id]
+        return self._own().entries[entry_id]
 
     def __contains__(self, entry_id: object) -> bool:
-        return entry_id in self.entries
+        return entry_id in self._own().entries
 
     def arm(self, entry: Entry) -> Ledger:
         """Records an undo before its forward call is scheduled.
@@ -108,16 +75,18 @@ class Ledger:
             LedgerError: The id is taken, or the entry depends on one that is not there or whose undo has
                 begun: it would come too late to be undone first.
         """
-        if entry.id in self.entries:
+        books = self._own()
+        if entry.id in books.entries:
             raise LedgerError(f"{entry.id} is in the ledger already")
-        unknown = entry.depends_on - self.entries.keys()
-        if unknown:
-            raise LedgerError(f"{entry.id} depends on {sorted(unknown)}, which the ledger does not know")
+        depends_on = frozenset(entry.depends_on)
+        if not books.has(depends_on):
+            unknown = sorted(depends_on - books.entries.keys())
+            raise LedgerError(f"{entry.id} depends on {unknown}, which the ledger does not know")
         if entry.state is not EntryState.ARMED:
             raise LedgerError(f"{entry.id} must be armed first, not {entry.state}")
         # All of them, not the direct ones alone: an entry in between may be void, and the order stays.
-        needs = entry.depends_on.union(*(self.entries[need].depends_on for need in entry.depends_on))
-        begun = [need for need in sorted(needs) if self.entries[need].state in _BEGUN]
+        needs = books.needs(depends_on)
+        begun = books.begun_in(needs)
         if begun:
             raise LedgerError(f"{entry.id} depends on {begun}, whose undo has begun")
         return self._with(replace(entry, depends_on=needs))
@@ -138,9 +107,8 @@ class Ledger:
                 has not ended.
         """
         entry = self._known(entry_id)
-        blockers = self.blockers(entry_id)
-        if blockers:
-            raise LedgerError(f"the undo of {entry_id} must wait for {blockers}")
+        if self._own().is_held(entry_id):
+            raise LedgerError(f"the undo of {entry_id} must wait for {self.blockers(entry_id)}")
         return self._move(entry_id, EntryState.SETTLED, EntryState.UNDOING, attempts=entry.attempts + 1)
 
     def finish(self, entry_id: str) -> Ledger:
@@ -165,39 +133,65 @@ class Ledger:
 
     def blockers(self, entry_id: str) -> list[str]:
         """Names the entries that came after this one, built on it, and are not undone yet."""
-        return [e.id for e in self if entry_id in e.depends_on and e.state not in _ENDED]
+        books = self._own()
+        if entry_id in books.entries and not books.is_held(entry_id):
+            return []
+        built_on = self.dependents([entry_id]) - {entry_id}
+        return [e.id for e in self if e.id in built_on and e.state not in ENDED]
 
-    def ready(self, *, within: Iterable[str] | None = None, sequential: bool = False) -> list[str]:
+    def ready(
+        self, *, within: Iterable[str] | None = None, sequential: bool = False, most: int | None = None
+    ) -> list[str]:
         """Names the entries whose undo may begin now.
 
         Args:
             within: Only these entries are to be undone; None for all. Close it over dependents first
                 (`dependents`), or entries in it wait for entries outside it.
             sequential: One at a time, newest start first.
+            most: How many to name; None for all.
 
         Returns:
             Entry ids, newest first. Empty when nothing is left, or all that is left waits.
         """
-        chosen = self._chosen(within)
+        books = self._own()
         if sequential:
-            newest = next((e for e in reversed(chosen) if e.state not in _ENDED), None)
-            if newest is None or newest.state is not EntryState.SETTLED or self.blockers(newest.id):
-                return []
-            return [newest.id]
-        held = {name for e in self if e.state not in _ENDED for name in e.depends_on}
-        return [e.id for e in reversed(chosen) if e.state is EntryState.SETTLED and e.id not in held]
+            newest = next(iter(self._newest_first(books.open, within)), None)
+            free = newest is not None and books.entries[newest].state is EntryState.SETTLED
+            return [newest] if newest is not None and free and not books.is_held(newest) else []
+        return list(islice(self._newest_first(books.free, within), most))
 
     def open(self, *, within: Iterable[str] | None = None) -> list[str]:
         """Names the entries that still have to be undone, newest first."""
-        return [e.id for e in reversed(self._chosen(within)) if e.state not in _ENDED]
+        return list(self._newest_first(self._own().open, within))
+
+    def is_open(self, *, within: Iterable[str] | None = None) -> bool:
+        """Says whether an entry still has to be undone."""
+        return any(True for _ in self._newest_first(self._own().open, within))
 
     def dependents(self, entry_ids: Iterable[str]) -> set[str]:
         """Returns `entry_ids` and every entry that depends on one of them, directly or not."""
         affected = set(entry_ids)
+        builds: dict[int, bool] = {}
         for entry in self:
-            if entry.depends_on & affected:
+            needs = entry.depends_on
+            assert isinstance(needs, Needs)
+            if id(needs) not in builds:
+                builds[id(needs)] = not affected.isdisjoint(needs.direct)
+            if builds[id(needs)]:
                 affected.add(entry.id)
         return affected
+
+    def under(self, path: str) -> frozenset[str]:
+        """Returns the ids of the entries of the call at `path`, of its items, and of those inside of it."""
+        return frozenset(self._own().by_path.get(path, ()))
+
+    def count_under(self, path: str) -> int:
+        """Returns how many entries `under` returns; it only grows."""
+        return len(self._own().by_path.get(path, ()))
+
+    def of_step(self, step: str) -> frozenset[str]:
+        """Returns the ids of the entries of a step."""
+        return frozenset(self._own().by_step.get(step, ()))
 
     def of(self, belongs: Callable[[Entry], bool]) -> frozenset[str]:
         """Returns the ids of the entries for which `belongs` is true."""
@@ -205,11 +199,22 @@ class Ledger:
 
     def stuck(self, name: str | None = None) -> list[Entry]:
         """Returns the entries whose undos are stuck: all, or those of a step, or the one of this id."""
-        return [e for e in self if e.state is EntryState.STUCK and name in (None, e.step, e.id)]
+        books = self._own()
+        stuck = [books.entries[entry_id] for entry_id in sorted(books.stuck, key=books.places.__getitem__)]
+        return [e for e in stuck if name in (None, e.step, e.id)]
+
+    def begun(self) -> list[Entry]:
+        """Returns the entries whose undo has been begun and is not done, in the order of beginning."""
+        books = self._own()
+        return [books.entries[entry_id] for entry_id in books.begun]
+
+    def stands(self, step: str) -> bool:
+        """Says whether an effect of a step stands."""
+        return self._own().standing[step] > 0
 
     def remaining(self) -> list[Entry]:
         """Returns the entries whose effects stand, oldest first."""
-        return [e for e in self if e.state not in (EntryState.VOID, EntryState.UNDONE)]
+        return [e for e in self if e.state not in GONE]
 
     def not_undone_steps(self) -> list[str]:
         """Returns the steps of which an undo is missing, newest first."""
@@ -219,14 +224,17 @@ class Ledger:
         """Returns the steps of which somebody has chosen to leave an effect that was to be undone."""
         return list(dict.fromkeys(e.step for e in self if e.state is EntryState.SKIPPED))
 
-    def _chosen(self, within: Iterable[str] | None) -> list[Entry]:
-        if within is None:
-            return list(self)
-        wanted = set(within)
-        return [e for e in self if e.id in wanted]
+    def _newest_first(self, places: Sequence[int], within: Iterable[str] | None) -> Iterator[str]:
+        """Names the entries at ascending places, those of them that are within."""
+        books = self._own()
+        if within is not None:
+            wanted = (books.places.get(entry_id) for entry_id in set(within))
+            chosen = sorted(place for place in wanted if place is not None)
+            places = [place for place in chosen if _has(places, place)]
+        return (books.ids[place] for place in reversed(places))
 
     def _known(self, entry_id: str) -> Entry:
-        entry = self.entries.get(entry_id)
+        entry = self._own().entries.get(entry_id)
         if entry is None:
             raise LedgerError(f"{entry_id} is not in the ledger")
         return entry
@@ -238,4 +246,56 @@ class Ledger:
         return self._with(replace(entry, state=target, **changes))
 
     def _with(self, entry: Entry) -> Ledger:
-        return Ledger(MappingProxyType({**self.entries, entry.id: entry}))
+        """Hands the books on to a new ledger that has this entry."""
+        books = self._own()
+        before = books.entries.get(entry.id)
+        if before is None:
+            books.add(entry)
+        else:
+            books.put(entry)
+        later = Ledger.__new__(Ledger)
+        later._books, later._later = books, None
+        self._books, self._later = None, (later, entry.id, before)
+        return later
+
+    def _own(self) -> Books:
+        if self._books is None:
+            self._books, self._later = self._made_again(), None
+        return self._books
+
+    def _made_again(self) -> Books:
+        """Makes the books of an older ledger by taking back what has changed since."""
+        changes: list[tuple[str, Entry | None]] = []
+        ledger = self
+        while ledger._later is not None:
+            later, entry_id, before = ledger._later
+            changes.append((entry_id, before))
+            ledger = later
+        entries = dict(ledger._own().entries)
+        for entry_id, before in reversed(changes):
+            if before is None:
+                del entries[entry_id]
+            else:
+                entries[entry_id] = before
+        return Books(entries.values())
+
+
+class _Entries(Mapping[str, Entry]):
+    """The entries of a ledger by id."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getitem__(self, entry_id: str) -> Entry:
+        return self._ledger[entry_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry.id for entry in self._ledger)
+
+    def __len__(self) -> int:
+        return len(self._ledger)
+
+
+def _has(places: Sequence[int], place: int) -> bool:
+    at = bisect_left(places, place)
+    return at < len(places) and places[at] == place

@@ -174,7 +174,7 @@ class SagaCalls:
 
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
-        return self._record.ledger.of(lambda entry: entry.step == name)
+        return self._record.ledger.of_step(name)
 
     async def _checked(
         self,

@@ -32,14 +32,14 @@ def board(record: TaskRecord) -> dict[str, Any]:
         (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(record.steps))
-    known = {entry_id: position for position, entry_id in enumerate(record.ledger.entries)}
+    entries = list(record.ledger)
     return {
         "task": record.task,
         "task_id": record.task_id,
         "state": record.state.value,
         "goal": record.goal,
         "steps": {name: _step(progress, room) for name, progress in record.steps.items()},
-        "ledger": [_entry(entry, direct(entry, known, record.ledger)) for entry in record.ledger],
+        "ledger": [_entry(*pair) for pair in zip(entries, direct(entries), strict=True)],
         "usage": record.spending.usage.report(),
         "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),

@@ -303,7 +303,7 @@ class TaskRecord:
     def _after_undo(self, entry_id: str) -> None:
         self.undo_order.append(entry_id)
         entry = self.ledger[entry_id]
-        if not any(other.step == entry.step for other in self.ledger.remaining()):
+        if not self.ledger.stands(entry.step):
             self.withdraw(entry.step)
         else:
             self._changed(self)
@@ -341,6 +341,5 @@ class TaskRecord:
 
     def undone_steps(self) -> list[str]:
         """Returns the steps whose undos are all done, in the order in which they finished."""
-        missing = set(self.ledger.not_undone_steps())
         last = {self.ledger[entry_id].step: position for position, entry_id in enumerate(self.undo_order)}
-        return [step for step in sorted(last, key=lambda step: last[step]) if step not in missing]
+        return [step for step in sorted(last, key=lambda step: last[step]) if not self.ledger.stands(step)]
