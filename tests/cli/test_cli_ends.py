@@ -36,7 +36,7 @@ main()
 
 FIRST_FREE_NUMBER = """
 import os, sys
-from counterstep.cli.streams import open_streams
+from counterstep.cli.terminal.streams import open_streams
 open_streams()
 sys.stderr.write(f"{os.open(os.devnull, os.O_RDONLY)} {sys.stdin.read()!r}")
 """

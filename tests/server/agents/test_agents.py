@@ -275,7 +275,7 @@ async def test_corrections_are_bounded(team: Team, effects: Desk) -> None:
     ("answer", "says"),
     [
         ("I have put it there.", "not JSON"),
-        ('{"placed": "x"}', "$.placed: 'x' is not of type 'array'"),
+        ('{"placed": "x"}', "answer.placed: 'x' is not of type 'array'"),
         ("", "empty"),
     ],
 )

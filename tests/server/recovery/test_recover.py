@@ -1,4 +1,4 @@
-"""G10: what a forced end leaves behind is undone, once, from its history_size."""
+"""G10: what a forced end leaves behind is undone, once, from its history."""
 
 from __future__ import annotations
 

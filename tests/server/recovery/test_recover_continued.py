@@ -29,7 +29,7 @@ ALPHABET = "abcdefghijkl"
 def server() -> Iterator[EmbeddedServer]:
     """A server that deletes a run when it is told to, and not at the next of its minutes."""
     at_once = [
-        f'--dynamic-config-value=history_size.{kind}ProcessorUpdateAckInterval="100ms"'
+        f'--dynamic-config-value=history.{kind}ProcessorUpdateAckInterval="100ms"'
         for kind in ("transfer", "visibility", "timer")
     ]
     plain = lifecycle._arguments

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.calls import caller
+from counterstep.saga.calls import call as call_module
 from counterstep.tests.support.bundles.desk import HELD, Desk, Event
 from counterstep.tests.support.histories.history import (
     CALL_COMPLETED,
@@ -286,7 +286,7 @@ async def test_an_interruptible_call_is_stopped_and_undone_once_it_has_ended(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     # A worker hears of a cancel with its next heartbeat.
-    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=6))
+    monkeypatch.setattr(call_module, "HEARTBEAT", timedelta(seconds=6))
     both = [
         await tasks.start([put("a"), step("b", f"errands.{tool}", "a", delay=50)]),
         await tasks.start_workflow("Errand", [act("put", "c"), act(tool, "d", delay=50)]),

@@ -17,7 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.calls import caller
+from counterstep.saga.calls import call as call_module
 from counterstep.saga.calls.headers import GRACE, HEARTBEAT
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
@@ -439,7 +439,7 @@ async def test_a_tool_may_send_heartbeats_of_its_own(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Its details reach the next attempt, though ours are sent after them."""
-    monkeypatch.setattr(caller, "HEARTBEAT", timedelta(seconds=3))
+    monkeypatch.setattr(call_module, "HEARTBEAT", timedelta(seconds=3))
     counting = {**step("c", "errands.count", seconds=seconds), "retry": {"attempts": 2, "initial": "100ms"}}
     async with errand_worker(server.address, task_queue) as tasks:
         end = await tasks.run([counting])
