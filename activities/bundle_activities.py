@@ -1,4 +1,4 @@
-"""Makes activities of the tools, Python agents and validators of the bundles."""
+"""Turns the tools, Python agents and validators of the bundles into activities."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:
 
 
 def _validator(name: str, function: Function, *, fast: bool) -> Callable[..., Any]:
-    """An activity with limits of its own: where it is a local one, neither interceptor nor server has any."""
+    """Makes an activity that limits itself, because nothing else limits a validator that runs locally."""
 
     @activity.defn(name=name)
     async def call(subject: Any) -> Any:
@@ -52,7 +52,7 @@ def _validator(name: str, function: Function, *, fast: bool) -> Callable[..., An
 
 
 async def _quickly(judging: Coroutine[Any, Any, Any]) -> Any:
-    """Awaits a fast validator as long as it may take; a thread cannot be stopped, and is left to itself."""
+    """Awaits a fast validator for as long as it may take; a thread that takes longer cannot be stopped."""
     task = asyncio.create_task(judging)
     done, _ = await asyncio.wait([task], timeout=FAST_LIMIT.total_seconds())
     if not done:
@@ -62,7 +62,7 @@ async def _quickly(judging: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _by_name(name: str, function: Function) -> Callable[..., Any]:
-    """An activity whose argument is an object of arguments by name."""
+    """Makes an activity whose argument is an object that holds the function's arguments by name."""
 
     @activity.defn(name=name)
     async def call(arguments: Any) -> Any:
@@ -72,7 +72,7 @@ def _by_name(name: str, function: Function) -> Callable[..., Any]:
 
 
 def _by_object(name: str, function: Function) -> Callable[..., Any]:
-    """An activity whose argument is the function's only one."""
+    """Makes an activity whose argument is the function's only argument."""
 
     @activity.defn(name=name)
     async def call(argument: Any) -> Any:

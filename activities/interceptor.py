@@ -1,4 +1,4 @@
-"""What every call of a task has on the activity side: its key, heartbeats, a bounded result, jitter."""
+"""What every call of a task gets on the activity side: its key, heartbeats, a bounded result, and jitter."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         header = CallHeader.model_validate_json(payload.data)
         info = activity.info()
         step = CurrentStep(header.key, header.task_id or info.workflow_id or "", header.step, info.attempt)
-        # Never taken back: the context is the call's own, and what the SDK logs after a failure has it, too.
+        # It is never reset: the context is this call's own, and the SDK's logs after a failure need it too.
         CURRENT_STEP.set(step)
         started = time.monotonic()
         beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
@@ -69,7 +69,7 @@ class CallInterceptor(ActivityInboundInterceptor):
 
 
 class _Heartbeats(ActivityOutboundInterceptor):
-    """Sends heartbeats: those of the user's code from any thread, and ours, which repeat its last details."""
+    """Sends the heartbeats of the user's code from any thread, and our own, which repeat its last details."""
 
     def __init__(self, next: ActivityOutboundInterceptor) -> None:
         super().__init__(next)
@@ -90,7 +90,7 @@ class _Heartbeats(ActivityOutboundInterceptor):
             self._send()
 
     def _send(self) -> None:
-        # Not activity.heartbeat(): for a plain activity in a thread that waits for this loop, and stops it.
+        # Not activity.heartbeat(): for a plain activity in a thread, that waits for this loop and blocks it.
         self.next.heartbeat(*self._details)
 
 
@@ -99,7 +99,7 @@ def _measured(result: Any, header: CallHeader) -> RawValue:
     size = payload.ByteSize()
     limit = min(header.max_result, MAX_PAYLOAD)
     if size > limit:
-        # Temporal would treat a result that is too large as an ordinary failure, and repeat the effect.
+        # Temporal would treat a result that is too large as an ordinary failure and repeat the call.
         message = f"the result of {activity.info().activity_type} has {size} bytes; the most is {limit}"
         raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
     return RawValue(payload)

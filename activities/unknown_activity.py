@@ -1,4 +1,4 @@
-"""Ends calls of activities that no worker knows."""
+"""Ends the calls of activities that no worker has."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PAUSE = timedelta(seconds=10)
 
 @activity.defn(dynamic=True)
 async def unknown_activity(args: Sequence[RawValue]) -> None:
-    """Answers for every activity type that this worker does not have.
+    """Takes the calls of every activity type that this worker does not have.
 
     Raises:
-        ApplicationError: Always; after 30 s it is not tried again.
+        ApplicationError: In every case; after 30 s the call is not tried again.
     """
     info = activity.info()
-    # Attempts leave their number behind: where all of them came here, certainly nothing has run.
+    # Each attempt records its number: if all of them came here, it is certain that nothing has run.
     never_known = info.attempt == 1 or list(info.heartbeat_details) == [info.attempt - 1]
     if never_known:
         activity.heartbeat(info.attempt)

@@ -16,7 +16,7 @@ from ..saga.verdict import MATCHES, Verdict
 
 @activity.defn(name=VERIFY)
 async def verify(question: Any) -> Any:
-    """Judges one output; runs as a local activity of microseconds.
+    """Judges one output; as a local activity it takes microseconds.
 
     Args:
         question: ``schema`` (JSON Schema), ``rules`` (each ``rule`` and ``message``) and ``scope`` (the

@@ -1,1 +1,1 @@
-"""The authoring layer: what users declare, and how a worker finds and runs it."""
+"""What users declare, and how a worker finds it, checks it and runs it."""

@@ -22,18 +22,18 @@ class Agent(Generic[OutputT]):
 
     Attributes:
         name: Its name in the bundle.
-        description: What it does, one sentence.
+        description: What it does, in one sentence.
         instructions: The system prompt.
-        output: The type of its answer: a model, dataclass, JSON type, or a JSON Schema as a dict.
+        output: The type of its answer: a model, a dataclass, a JSON type, or a JSON Schema as a dict.
         input: The type of its input; None for any JSON object.
         model: A litellm name, or several as a fallback chain; None for the worker's default.
-        tools: The tools it may call, as functions of a bundle or as registered names; no others.
-        max_turns: Most model calls of one run; a run that needs more fails.
-        effect: What its tools together do to the world; None to let the tools speak for themselves.
-        compensate: The compensation of the whole call, run after the undos of its tool calls.
-        temperature: Sampling temperature, or None for the provider's default.
-        many_tools: True to allow more than 15 tools, past which models choose worse.
-        timeout: The longest one model call may take; None for 60 s.
+        tools: The only tools that it may call, as functions of a bundle or as registered names.
+        max_turns: The most model calls of one run; a run that needs more fails.
+        effect: What its tools together do to the world; None derives it from the tools.
+        compensate: The compensation of the whole call, which runs after the undos of its tool calls.
+        temperature: The sampling temperature; None for the provider's default.
+        many_tools: Whether to allow more than 15 tools; with more than that, models choose worse.
+        timeout: The longest time that one model call may take; None for 60 s.
     """
 
     name: str

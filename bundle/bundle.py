@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Bundle:
-    """What one package offers to tasks; a worker is given the bundles that it serves.
+    """What one package offers to tasks; each worker is given the bundles that it serves.
 
     Attributes:
         name: The first half of every registered name.
@@ -43,22 +43,22 @@ class Bundle:
         agents: Agent entries by full name.
         compensations: Compensation entries by full name.
         validators: Validator entries by full name.
-        functions: The Python behind all of these but model agents, by full name.
+        functions: The Python functions behind all of these except model agents, by full name.
         tasks: Registered tasks by full name.
-        workflows: Temporal workflow classes to be registered as they are.
-        activities: Temporal activities to be registered as they are.
+        workflows: Temporal workflow classes that are registered as they are.
+        activities: Temporal activities that are registered as they are.
     """
 
     def __init__(self, name: str, *, stand_in: bool = False) -> None:
         """Starts an empty bundle.
 
         Args:
-            name: Lower-case letters, digits and underscores; ``counterstep`` is taken.
-            stand_in: Let the stand-in model play the model agents where no model is set: for examples and
-                first steps, never for work.
+            name: Lower-case letters, digits and underscores; ``counterstep`` is reserved.
+            stand_in: Whether the stand-in model plays the model agents while no model is set. Use it for
+                examples and first steps, never for real work.
 
         Raises:
-            DefinitionError: The name has another shape.
+            DefinitionError: The name contains something else, or is reserved.
         """
         if not isinstance(name, str) or not re.fullmatch(STEP_ID, name) or name == "counterstep":
             raise DefinitionError(
@@ -89,21 +89,21 @@ class Bundle:
         """Registers a function, plain or async, that an agent or a step can call.
 
         Args:
-            function: Nothing; a bare ``@bundle.tool`` says no effect and is refused.
+            function: Left out; a bare ``@bundle.tool`` does not state an effect and is refused.
             effect: What a call does to the world; may be left out when `compensate` is given.
             compensate: The compensation that undoes a call, by name or function.
             before: A read-only tool with the same arguments; it is called first, and its result reaches
                 the compensation as ``Undo.before``.
-            interruptible: Let a cancel stop a running call, at the price of an unknown outcome.
-            idempotent: The tool may be called again with the same idempotency key.
-            timeout: The longest one attempt may take; None for 60 s.
+            interruptible: Whether a cancel may stop a running call, whose outcome is then unknown.
+            idempotent: Whether the tool may be called again with the same idempotency key.
+            timeout: The longest time that one attempt may take; None for 60 s.
 
         Returns:
             A decorator that returns the function itself, so that it can still be called and tested.
 
         Raises:
-            DefinitionError: No effect is said, effect and compensation contradict each other, the name is
-                taken, or a type cannot travel as JSON.
+            DefinitionError: No effect is stated, effect and compensation contradict each other, the name is
+                taken, or a type cannot be written as JSON.
         """
 
         def register(function: F) -> F:
@@ -139,17 +139,17 @@ class Bundle:
         """Registers an agent written in Python.
 
         Args:
-            function: Nothing; a bare ``@bundle.agent`` says no effect and is refused.
+            function: Left out; a bare ``@bundle.agent`` does not state an effect and is refused.
             effect: What a call does to the world; may be left out when `compensate` is given.
             compensate: The compensation of a call; None for ``counterstep.retract``.
-            interruptible: Let a cancel stop a running call that changes something.
-            timeout: The longest one attempt may take; None for 60 s.
+            interruptible: Whether a cancel may stop a running call that changes something.
+            timeout: The longest time that one attempt may take; None for 60 s.
 
         Returns:
             A decorator that returns the function itself.
 
         Raises:
-            DefinitionError: As for `tool`.
+            DefinitionError: The reasons are those of `tool`.
         """
 
         def register(function: F) -> F:
@@ -188,14 +188,14 @@ class Bundle:
     ) -> F | Callable[[F], F]:
         """Registers a function that undoes a call; its only parameter is an `Undo`.
 
-        It must succeed as a no-op when there is nothing to undo, and when it is called twice.
+        It must do nothing and succeed when there is nothing to undo, and when it is called a second time.
 
         Args:
-            function: The function, where the decorator stands without parentheses.
-            timeout: The longest one attempt may take; None for 60 s.
-            retry: How it is tried before it counts as stuck and somebody has to `resolve` it, as in a spec:
-                ``{"attempts": 4, "initial": "1s", "factor": 2, "max": "1m"}``; None for ten attempts in about
-                five minutes.
+            function: The function, if the decorator is used without parentheses.
+            timeout: The longest time that one attempt may take; None for 60 s.
+            retry: How often it is tried before it counts as stuck and somebody has to `resolve` it, as in a
+                spec: ``{"attempts": 4, "initial": "1s", "factor": 2, "max": "1m"}``; None for ten attempts in
+                about five minutes.
 
         Returns:
             The function itself.
@@ -223,17 +223,18 @@ class Bundle:
     @overload
     def validator(self, *, fast: bool = False) -> Callable[[F], F]: ...
     def validator(self, function: F | None = None, *, fast: bool = False) -> F | Callable[[F], F]:
-        """Registers an independent check: it takes a `Subject` and returns a `Verdict`.
+        """Registers an independent check, which takes a `Subject` and returns a `Verdict`.
 
         Args:
-            function: The function, where the decorator stands without parentheses.
-            fast: Run it as a local activity with a hard limit of 1 s.
+            function: The function, if the decorator is used without parentheses.
+            fast: Whether to run it as a local activity with a hard limit of 1 s.
 
         Returns:
             The function itself.
 
         Raises:
-            DefinitionError: It takes anything but one `Subject`, gives no `Verdict`, or the name is taken.
+            DefinitionError: It takes anything but one `Subject`, does not return a `Verdict`, or the name is
+                taken.
         """
 
         def register(function: F) -> F:
@@ -255,7 +256,7 @@ class Bundle:
             `thing` itself.
 
         Raises:
-            DefinitionError: It is none of these, its name is taken, or a type cannot travel as JSON.
+            DefinitionError: It is not one of these, its name is taken, or a type cannot be written as JSON.
         """
         if isinstance(thing, Agent):
             name = self._free(thing.name, "agent")
@@ -273,10 +274,10 @@ class Bundle:
         return thing
 
     def add_task(self, spec: str | Path | TaskSpec | Mapping[str, Any]) -> TaskSpec:
-        """Registers a task that clients start by its name, ``BUNDLE.TASK``.
+        """Registers a task, which clients start by its name, ``BUNDLE.TASK``.
 
         Args:
-            spec: A file (relative paths start at the file that calls this), or the spec itself.
+            spec: A file, with a path relative to the file that calls this, or the spec itself.
 
         Returns:
             The spec.
@@ -297,7 +298,7 @@ class Bundle:
         return parsed
 
     def _named(self, source: str, read: Callable[[], TaskSpec]) -> TaskSpec:
-        """Reads a spec; its faults say which of the bundle's tasks they belong to."""
+        """Reads a spec; its faults name the task of the bundle that they belong to."""
         try:
             return read()
         except SpecError as error:
@@ -309,7 +310,7 @@ class Bundle:
             raise SpecError(faults) from None
 
     def _new(self, function: Any, kind: str) -> tuple[str, str]:
-        """Returns the full name of a function to be registered, and how messages call it."""
+        """Returns the full name of a function to be registered, and the name that messages use for it."""
         name = self._free(getattr(function, "__name__", repr(function)), kind)
         return name, f"{kind} {name}"
 

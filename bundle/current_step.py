@@ -1,4 +1,4 @@
-"""Who is calling: the step that the running tool, agent or compensation belongs to."""
+"""The step that the running tool, agent or compensation belongs to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class CurrentStep:
     """The call that is running.
 
     Attributes:
-        idempotency_key: Names this call for ever; an undo has the key of the call that it undoes.
+        idempotency_key: Identifies this call for ever; an undo has the key of the call that it undoes.
         task_id: The workflow id.
         step: The id of the step.
         attempt: 1 for the first attempt of this call.
@@ -30,7 +30,7 @@ def current_step() -> CurrentStep:
     """Returns the call that is running.
 
     Raises:
-        RuntimeError: Called outside a tool, agent or compensation that a task has called.
+        RuntimeError: It was not called by a tool, agent or compensation that a task has called.
     """
     try:
         return CURRENT_STEP.get()

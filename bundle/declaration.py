@@ -1,4 +1,4 @@
-"""What people say when they declare a tool, an agent, a compensation or a validator, read strictly."""
+"""Reads, strictly, what people write when they declare a tool, an agent, a compensation or a validator."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def read_effect(what: str, effect: Effect | str | None, compensate: object, *, r
 
     Args:
         what: How messages name the call.
-        effect: What is said of it.
+        effect: The effect that is stated, or None.
         compensate: The compensation that is named, or None.
-        retracts: Whether it has a compensation even where it names none, as an agent has.
+        retracts: Whether it has a compensation even if it does not name one, like an agent.
 
     Raises:
-        DefinitionError: Nothing is said, or two things that contradict each other.
+        DefinitionError: Neither an effect nor a compensation is given, or they contradict each other.
     """
     said = None if effect is None else _effect(what, effect)
     if compensate is not None:
@@ -56,7 +56,7 @@ def read_effect(what: str, effect: Effect | str | None, compensate: object, *, r
 
 
 def read_timeout(what: str, timeout: timedelta | str | None) -> timedelta | None:
-    """Reads a timeout; raises `DefinitionError` where it is none."""
+    """Reads a timeout; raises `DefinitionError` if it is not valid."""
     if timeout is None:
         return None
     try:
@@ -66,7 +66,7 @@ def read_timeout(what: str, timeout: timedelta | str | None) -> timedelta | None
 
 
 def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
-    """Reads a retry policy as a spec writes it; raises `DefinitionError` where it is none."""
+    """Reads a retry policy as a spec writes it; raises `DefinitionError` if it is not valid."""
     if retry is None:
         return None
     try:
@@ -76,10 +76,10 @@ def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
 
 
 def read_target(what: str, target: Any, bundle: str) -> str:
-    """Returns the full name of what a declaration names, by a name or by the function itself.
+    """Returns the full name of what a declaration refers to by its name or by the function itself.
 
     Raises:
-        DefinitionError: It is neither a name nor registered yet.
+        DefinitionError: It is neither a name nor a function that has been registered.
     """
     name = target if isinstance(target, str) else getattr(target, NAME_ATTRIBUTE, None)
     if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)?", name):
@@ -96,7 +96,7 @@ def expect_undo(what: str, read: Function) -> None:
 
 
 def expect_verdict(what: str, read: Function) -> None:
-    """Raises `DefinitionError` unless it takes a `Subject` and gives a `Verdict`."""
+    """Raises `DefinitionError` unless it takes a `Subject` and returns a `Verdict`."""
     if _only_hint(read) is not Any and not _is_a(_only_hint(read), Subject):
         raise DefinitionError(f"{what}: it must take exactly one parameter, (subject: Subject)")
     if read.result is not Any and not _is_a(read.result, Verdict):
@@ -109,7 +109,7 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
     Args:
         name: Its full name.
         agent: The declaration.
-        bundle: The bundle that it is added to; names without a bundle are looked up there.
+        bundle: The bundle that it is added to, in which names without a bundle are looked up.
         stand_in: Whether the stand-in model may play it.
 
     Raises:
@@ -123,7 +123,7 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         raise DefinitionError(f"{what}: max_turns must be at least 1")
     if agent.input is not None and not isinstance(agent.input, dict) and not is_object_type(agent.input):
         raise DefinitionError(f"{what}: its input must be an object: a model, a dataclass or a mapping")
-    # The effects of its tools speak for themselves.
+    # The effects of its tools say enough.
     said = agent.effect or (None if agent.compensate else Effect.READ_ONLY)
     return AgentEntry(
         name=name,

@@ -1,4 +1,4 @@
-"""Runs a user's function for an activity: plain ones in threads, async ones on a loop of their own."""
+"""Runs a user's function for an activity: a plain one in a thread, an async one on a loop of its own."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
         The result as JSON.
 
     Raises:
-        ApplicationError: Arguments or result do not fit the signature, or the function raised `NotApplied`
-            (none of these is tried again).
+        ApplicationError: The arguments or the result do not fit the signature, or the function raised
+            `NotApplied`. It is not retried in either case.
         Exception: Whatever else the function raised.
         asyncio.CancelledError: The call was cancelled, and the function has ended without a result.
     """
@@ -57,7 +57,7 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
 
 
 async def _run(function: Function, bound: dict[str, Any]) -> Any:
-    """Awaits the function through a cancel: what it did in spite of it is known then, and kept."""
+    """Awaits the function even after a cancel, so that what it still did is known and kept."""
     call = partial(function.call, **bound)
     running = _OnUserLoop(call) if function.is_async else _InThread(call)
     waiting = asyncio.wrap_future(running.outcome)
@@ -74,7 +74,7 @@ async def _run(function: Function, bound: dict[str, Any]) -> Any:
 
 
 class _InThread:
-    """A plain function in a thread: it cannot be stopped."""
+    """A plain function in a thread, which cannot be stopped."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.outcome = _threads().submit(contextvars.copy_context().run, self._run, call)
@@ -91,10 +91,10 @@ class _InThread:
 
 
 class _OnUserLoop:
-    """A coroutine on a loop beside the worker's: one that blocks does not stop other calls' heartbeats.
+    """A coroutine on a loop of its own, so that code that blocks does not stop the heartbeats of other calls.
 
-    Unlike the future of `asyncio.run_coroutine_threadsafe`, which is done as soon as it is cancelled,
-    `outcome` is done when the coroutine has ended: what it still does must not land after its undo.
+    The future of `asyncio.run_coroutine_threadsafe` is done as soon as it is cancelled. Here `outcome` is
+    done only when the coroutine has ended, because nothing that it still does may land after its undo.
     """
 
     def __init__(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:

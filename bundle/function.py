@@ -1,4 +1,4 @@
-"""What a Python function takes and gives, as JSON Schema and as converters."""
+"""What a Python function takes and returns, as JSON Schema and as converters."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Function:
         description: The first paragraph of its docstring, on one line.
         is_async: Whether it is a coroutine function.
         parameters: Names of its parameters in order.
-        hints: The annotations of its parameters by name; Any where there is none.
-        result: The annotation of its result; Any where there is none.
+        hints: The annotations of its parameters by name; Any if one is missing.
+        result: The annotation of its result; Any if it is missing.
         input_schema: JSON Schema of the arguments as one object.
         output_schema: JSON Schema of the result.
     """
@@ -53,8 +53,8 @@ class Function:
             what: How messages name it, e.g. ``tool shop.reserve_stock``.
 
         Raises:
-            DefinitionError: It is no function, a parameter or the result cannot be written as JSON, or a kind
-                of parameter is used that has no name.
+            DefinitionError: It is not a function, a parameter or the result cannot be written as JSON, or it
+                has parameters that cannot be given by name.
         """
         if not callable(call) or inspect.isclass(call):
             raise DefinitionError(f"{what}: {call!r} is not a function")
@@ -80,13 +80,13 @@ class Function:
         """Turns JSON arguments into Python ones.
 
         Args:
-            arguments: A JSON object, by parameter name.
+            arguments: A JSON object that holds the arguments by parameter name.
 
         Returns:
             Keyword arguments of the annotated types.
 
         Raises:
-            pydantic.ValidationError: They do not fit the signature.
+            pydantic.ValidationError: The arguments do not fit the signature.
         """
         checked = self._arguments.model_validate(arguments)
         return {name: getattr(checked, f"p_{name}") for name in self.parameters}
@@ -95,7 +95,7 @@ class Function:
         """Checks a result against the annotation and turns it into JSON.
 
         Raises:
-            pydantic.ValidationError: It does not fit, or JSON cannot carry it.
+            pydantic.ValidationError: The result does not fit, or it cannot be written as JSON.
         """
         checked = self._returns.validate_python(result, from_attributes=True)
         try:
@@ -134,7 +134,7 @@ def is_object_type(annotation: Any) -> bool:
 
 
 def adapter(what: str, part: str, annotation: Any) -> TypeAdapter[Any]:
-    """Returns what converts values of a type; raises `DefinitionError` where JSON cannot carry them."""
+    """Returns the converter of a type; raises `DefinitionError` if its values cannot be written as JSON."""
     try:
         return TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
@@ -142,7 +142,7 @@ def adapter(what: str, part: str, annotation: Any) -> TypeAdapter[Any]:
 
 
 def schema_of(what: str, part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Returns the JSON Schema that `make` gives; raises `DefinitionError` where there is none."""
+    """Returns the JSON Schema that `make` makes; raises `DefinitionError` if it cannot make one."""
     try:
         return make()
     except PydanticUserError as error:

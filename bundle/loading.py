@@ -1,4 +1,4 @@
-"""Finds bundles by ``module:attribute``."""
+"""Imports bundles that are named as ``module:attribute``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_bundle(reference: str) -> Bundle:
         The bundle.
 
     Raises:
-        DefinitionError: The reference has another shape, cannot be imported, or is no bundle.
+        DefinitionError: The reference is malformed, cannot be imported, or is not a bundle.
     """
     module_name, _, attribute = reference.partition(":")
     if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
@@ -51,5 +51,5 @@ def load_bundle(reference: str) -> Bundle:
 
 
 def load_bundles(references: Iterable[str]) -> list[Bundle]:
-    """Imports several bundles, each once; raises what `load_bundle` raises."""
+    """Imports several bundles, each only once; raises what `load_bundle` raises."""
     return [load_bundle(reference) for reference in dict.fromkeys(references)]

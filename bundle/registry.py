@@ -1,4 +1,4 @@
-"""All bundles of one worker as one."""
+"""Joins all bundles of one worker."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ class Registry:
     """
 
     def __init__(self, bundles: Iterable[Bundle], default_models: Sequence[str] = ()) -> None:
-        """Joins bundles.
+        """Joins the bundles and checks them.
 
         Args:
-            bundles: The bundles, each under a name of its own.
-            default_models: The fallback chain of agents that name no model.
+            bundles: The bundles, each with a name of its own.
+            default_models: The fallback chain of agents that do not name a model.
 
         Raises:
-            DefinitionError: Names clash, or something names what is not there; all faults at once.
+            DefinitionError: Names clash, or something refers to a name that is missing; the error names all
+                faults.
         """
         found = list(bundles)
         self.functions: dict[str, Function] = {}
@@ -88,11 +89,11 @@ class Registry:
 
     @property
     def catalog(self) -> Catalog:
-        """Everything as data."""
+        """Everything that the bundles offer, as data."""
         return self._catalog
 
     def know_workflows(self, classes: Iterable[type]) -> None:
-        """Adds workflows that a worker has beside those of the bundles: a step may start them too."""
+        """Adds the workflows that a worker has besides those of the bundles; a step may start them, too."""
         names = dict.fromkeys((*self._catalog.workflows, *(workflow_name(cls) for cls in classes)))
         self._catalog = self._catalog.model_copy(update={"workflows": tuple(names)})
 
@@ -147,7 +148,7 @@ class Registry:
 
 
 def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:
-    """Yields names that two things have."""
+    """Yields the names that are used twice."""
     seen: dict[str, Bundle] = {}
     for bundle in bundles:
         if seen.setdefault(bundle.name, bundle) is not bundle:

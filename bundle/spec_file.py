@@ -1,4 +1,4 @@
-"""From YAML or JSON text to a `TaskSpec`, with every fault of the document at once."""
+"""Turns YAML or JSON text into a `TaskSpec`, and reports all faults of the document at once."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def parse_spec(document: Any) -> TaskSpec:
     """Turns a document into a spec.
 
     Args:
-        document: What YAML or JSON gave.
+        document: The value that YAML or JSON held.
 
     Returns:
         The spec; names of tools and agents are not looked up yet.
 
     Raises:
-        SpecError: With every fault of the document, each with its path.
+        SpecError: The document has faults; the error names all of them, each with its path.
     """
     if not isinstance(document, Mapping):
         raise SpecError([Fault("", f"a spec is a mapping with name and steps, not {_kind(document)}")])
@@ -101,7 +101,7 @@ def parse_spec(document: Any) -> TaskSpec:
     except ValidationError as error:
         faults = _faults(error.errors(include_url=False), document)
         for fault in _together(document, ""):
-            # A key with a typing error explains already why another one seems to be missing.
+            # A misspelt key already explains why another one seems to be missing.
             inside = [other for path, other in faults.items() if path.startswith(f"{fault.path}.")]
             if not any("no key" in other.message for other in inside):
                 faults.setdefault(fault.path, fault)
@@ -109,7 +109,7 @@ def parse_spec(document: Any) -> TaskSpec:
 
 
 def first_faults(faults: Sequence[Fault]) -> Sequence[Fault]:
-    """Returns the faults that are told, and how many others there are."""
+    """Returns the faults that are reported, and how many others there are."""
     if len(faults) <= MOST_FAULTS:
         return faults
     return [*faults[:MOST_FAULTS], Fault("", f"... and {len(faults) - MOST_FAULTS} more faults")]
@@ -135,7 +135,7 @@ def _faults(errors: Sequence[ErrorDetails], document: Any) -> dict[str, Fault]:
 
 
 def _together(document: Any, path: str) -> Iterator[Fault]:
-    """Yields faults of keys that do not go together, which pydantic looks for in good values only."""
+    """Yields faults of keys that do not go together, which pydantic finds only if all values are good."""
     if not isinstance(document, Mapping):
         return
     steps, validations = document.get("steps"), document.get("validate")

@@ -1,4 +1,4 @@
-"""Reads YAML and JSON text into JSON values, and into nothing else."""
+"""Reads YAML and JSON text into JSON values only."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SCALARS = {
 
 
 class _Refused(yaml.constructor.ConstructorError):
-    """Good YAML, but nothing that JSON has."""
+    """Raised for good YAML that JSON cannot express."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(None, None, problem, mark)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that keeps to JSON: no other types, text as keys, each key once, no aliases."""
+    """Loads YAML that keeps to JSON: no other types, only text as keys, each key once, and no aliases."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
@@ -90,13 +90,13 @@ def read_document(text: str, source: str) -> Any:
 
     Args:
         text: The document.
-        source: What messages call it, e.g. a file's name.
+        source: How messages name it, e.g. the name of a file.
 
     Returns:
         A JSON value.
 
     Raises:
-        SpecError: It is neither; names `source`, line and column.
+        SpecError: The text is neither; the error names `source`, line and column.
     """
     if text.lstrip()[:1] in ("{", "[", '"'):
         # Most JSON is YAML too, but not its tabs and surrogate pairs.
@@ -122,7 +122,7 @@ def read_document(text: str, source: str) -> Any:
 
 
 def json_faults(value: Any, path: str = "") -> Iterator[Fault]:
-    """Yields what JSON cannot carry: other types, infinite numbers, half characters, endless depth."""
+    """Yields what JSON cannot express: other types, infinite numbers, half characters, endless depth."""
     waiting: list[tuple[Any, str, int]] = [(value, path, 0)]
     while waiting:
         part, here, depth = waiting.pop()
@@ -145,7 +145,7 @@ def json_faults(value: Any, path: str = "") -> Iterator[Fault]:
 
 
 def payload_faults(value: Any, path: str = "") -> list[Fault]:
-    """Returns why a value cannot travel in one payload: it is no JSON, or too large."""
+    """Returns why a value cannot be sent in one payload: it is not JSON, or it is too large."""
     faults = list(json_faults(value, path))
     if faults:
         return faults

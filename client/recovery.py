@@ -1,4 +1,4 @@
-"""What became of a task that has ended with something left to undo."""
+"""Finds the recovery of a task that has ended with something left to undo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..saga.record.task_state import TaskState
 from ..saga.recovery.recovery_id import RecoveryId
 from .outcome import Outcome
 
-# A history of these only is that of a task that has called nothing.
+# A history that holds only these belongs to a task that has not called anything.
 _IDLE: Final = frozenset(
     {
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
@@ -37,14 +37,14 @@ _IDLE: Final = frozenset(
 
 
 async def with_recovery(client: Client, outcome: Outcome) -> Outcome:
-    """Adds to an outcome the recovery of its task, where it has one.
+    """Adds the recovery of a task to its outcome, if there is one.
 
     Args:
-        client: Connected.
-        outcome: Of a task that has ended.
+        client: A connected client.
+        outcome: The outcome of a task that has ended.
 
     Returns:
-        The same, with its `recovery`.
+        The outcome with its `recovery`.
 
     Raises:
         RPCError: The server does not answer.
@@ -60,10 +60,10 @@ async def with_recovery(client: Client, outcome: Outcome) -> Outcome:
 
 
 async def has_begun_nothing(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Says whether a task has ended before it has called anything, so that there was nothing to undo.
+    """Returns whether a task ended before it had called anything, so that there was nothing to undo.
 
     Args:
-        handle: Of the task.
+        handle: The handle of the task.
 
     Raises:
         RPCError: The server does not answer.

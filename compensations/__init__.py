@@ -1,1 +1,1 @@
-"""Backward activities: everything that undoes."""
+"""Backward activities, which undo what forward activities did."""

@@ -1,4 +1,4 @@
-"""Makes activities of the compensations of the bundles."""
+"""Turns the compensations of the bundles into activities."""
 
 from __future__ import annotations
 

@@ -32,22 +32,22 @@ _LONGEST_PAUSE: Final = 10.0
 
 @activity.defn(name=RECOVER_CHILD)
 async def recover_child(undo: Any) -> Any:
-    """Has a child recovered from its history, and waits for the end of that.
+    """Has a child recovered from its history, and waits until that has ended.
 
-    A child that still runs is asked to cancel, which its parent's end has asked it already, and is waited
-    for as long as this activity may take. How it ends does not matter: what is undone is left alone, and
-    what a child did that has completed is undone as well, because nobody has taken it over.
+    A child that still runs is asked to cancel, as the end of its parent has done before, and is waited for
+    as long as this activity may take. How it ends does not matter: what is undone already is left alone, and
+    what a completed child did is undone as well, because no parent has taken it over.
 
     Args:
-        undo: An `Undo` as JSON; its input names the child as ``workflow_id``, and may say with
-            ``is_started`` that nobody knows whether there is one.
+        undo: An `Undo` as JSON. Its input names the child as ``workflow_id``, and may say with ``is_started``
+            that it is unknown whether the child was started.
 
     Returns:
-        ``undone``: the ids of the child's steps that are undone by this.
+        ``undone``: the ids of the child's steps that this has undone.
 
     Raises:
-        ApplicationError: Its history is gone (``ChildLost``), or its recovery has failed or was refused
-            (``RecoveryFailed``), as it is where the child has passed its pivot.
+        ApplicationError: The child's history is gone (``ChildLost``), or its recovery has failed or was
+            refused (``RecoveryFailed``), e.g. because the child has passed its pivot.
     """
     given = Undo[Any].model_validate(undo).input
     client = activity.client()

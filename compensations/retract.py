@@ -1,4 +1,4 @@
-"""Takes an agent's answer back."""
+"""Withdraws an agent's answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..saga.undo import Retraction, Undo
 async def retract(undo: Any) -> Any:
     """Withdraws what an agent put into the task's shared context.
 
-    The context is the outputs of the steps; the engine removes the step's output when this activity has
-    answered, and the answer in the history is the evidence.
+    That context is the outputs of the steps. The engine removes the step's output once this activity has
+    answered, and the answer in the history is the evidence for it.
 
     Args:
         undo: An `Undo` as JSON.

@@ -1,7 +1,7 @@
 """Asks a language model: one request, one answer, and what it cost.
 
-The only module that imports litellm. The import takes seconds, so only a worker loads this module, and only
-one that needs it: `call_model.py` is the activity.
+This is the only module that imports litellm. The import takes seconds, so only workers that need this module
+load it. The activity itself is in `call_model.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .openai_messages import wire_message
 from .stand_in import stand_in_reply
 from .structured_output import parse_answer, parse_json, strict_schema
 
-# Read at import: without it litellm fetches its price list from the network.
+# litellm reads this when it is imported; without it, litellm fetches its price list from the network.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 import litellm
@@ -33,10 +33,10 @@ litellm.suppress_debug_info = True
 litellm.redact_messages_in_exceptions = True
 litellm.disable_hf_tokenizer_download = True
 logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
-# It logs every address at INFO, and some providers take their key in the address.
+# litellm logs every address at INFO, and the addresses of some providers hold the key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-# Providers that speak OpenAI's own dialect; what litellm does not know of them is taken as able.
+# Providers with OpenAI's own API; a model that litellm does not know is assumed to have all features.
 _OPENAI_LIKE = {"openai", "azure", "custom_openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy"}
 
 
@@ -77,10 +77,10 @@ litellm.register_model(
 
 @cache
 def warm_up() -> None:
-    """Makes the model client load what it otherwise loads with its first calls; once a process.
+    """Makes the model client load what it otherwise loads with its first calls, once in each process.
 
-    That takes about a second, in which nothing else would run: no heartbeat of other calls either. No
-    network is used. Not for a thread that runs an event loop.
+    This takes about a second and uses no network. It must not be called in a thread that runs an event loop,
+    because it would block the loop, and with it the heartbeats of other calls.
     """
     schema = {"type": "object", "properties": {}}
     request = ModelRequest(
@@ -97,8 +97,8 @@ def warm_up() -> None:
 async def call_model(request: dict[str, Any]) -> dict[str, Any]:
     """Asks the first model of a request that answers.
 
-    A failure of one model, whatever it is, goes on to the next. Nothing is retried in here: Temporal
-    owns retries.
+    If a model fails for any reason, the next one is asked. Nothing is retried in here, because retries are
+    Temporal's job.
 
     Args:
         request: A `ModelRequest` as JSON, so that it passes any data converter.
@@ -107,7 +107,7 @@ async def call_model(request: dict[str, Any]) -> dict[str, Any]:
         A `ModelReply` as JSON. An answer that breaks the output schema is a reply too, with `invalid` set.
 
     Raises:
-        ApplicationError: Every model failed; `ModelUnavailable` is worth a retry, `ModelRefused` is not.
+        ApplicationError: Every model failed. `ModelUnavailable` is worth a retry, and `ModelRefused` is not.
     """
     asked = ModelRequest.model_validate(request)
     failures: list[ModelFailure] = []
@@ -124,7 +124,7 @@ async def call_model(request: dict[str, Any]) -> dict[str, Any]:
 async def _ask(model: str, request: ModelRequest) -> litellm.ModelResponse | ModelFailure:
     """Sends one request to one model."""
     try:
-        # litellm's timeout is for each read; a provider that trickles would pass it for ever.
+        # litellm's timeout is for each read, so a provider that sends very slowly would never reach it.
         async with asyncio.timeout(request.timeout):
             response = await litellm.acompletion(**_arguments(model, request))
     except TimeoutError:
@@ -142,7 +142,7 @@ async def _ask(model: str, request: ModelRequest) -> litellm.ModelResponse | Mod
 
 def _arguments(model: str, request: ModelRequest) -> dict[str, Any]:
     messages = [wire_message(message) for message in request.messages]
-    # Parameters are dropped for each call: set for all calls, litellm answers a 422 with a second request.
+    # drop_params is set for each call: if it is set globally, litellm answers a 422 with a second request.
     arguments: dict[str, Any] = {
         "model": model,
         "messages": messages,
@@ -166,7 +166,7 @@ def _arguments(model: str, request: ModelRequest) -> dict[str, Any]:
 
 
 def _with_schema(messages: list[dict[str, Any]], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """Says in the first system message what the answer must look like; some providers take no other one."""
+    """Describes the answer in the first system message, because some providers take only one of them."""
     text = f"Give the final answer as JSON, and nothing else, for this JSON Schema:\n{json.dumps(schema)}"
     if not messages or messages[0]["role"] != "system":
         return [{"role": "system", "content": text}, *messages]
@@ -181,7 +181,7 @@ def _provider(model: str) -> str:
 
 
 def _takes_schema(model: str, *, with_tools: bool) -> bool:
-    """Whether a model takes `response_format`; some refuse it together with tools."""
+    """Returns whether a model takes `response_format`; some refuse it together with tools."""
     provider = _provider(model)
     if provider in _OPENAI_LIKE:
         known = model in litellm.model_cost or model.removeprefix("openai/") in litellm.model_cost
@@ -245,12 +245,12 @@ def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse, m
 
 
 def _price(model: str, response: litellm.ModelResponse) -> float | None:
-    """Returns what a response cost in US dollars, None when nobody knows."""
+    """Returns what a response cost in US dollars, or None if the price is unknown."""
     try:
         usd = litellm.completion_cost(completion_response=response, model=model)
     except Exception:
         return None
-    # A model that is listed without a price comes out as 0, like one that is free.
+    # litellm reports 0 for a model that is listed without a price, as it does for a free one.
     names = (model, model.partition("/")[2], response.model or "")
     free = any(litellm.model_cost.get(name, {}).get("input_cost_per_token") == 0 for name in names)
     return usd if usd > 0 or free else None

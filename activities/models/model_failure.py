@@ -1,4 +1,4 @@
-"""A failed request to a model: whether it is worth repeating, when, and what may be said about it."""
+"""A failed request to a model: whether and when to repeat it, and what may be said about it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelFailure:
     Attributes:
         model: The model that was asked.
         reason: The provider's reason, one line, as it came.
-        status: The HTTP status, or the nearest one; None when there is none.
+        status: The HTTP status, or the nearest one; None if none fits.
         retryable: Whether the same request may succeed later.
         retry_after: How long the provider asks to wait.
     """
@@ -52,7 +52,7 @@ class ModelFailure:
         """
         status = getattr(error, "status_code", None)
         text = getattr(error, "message", None) or str(error) or type(error).__name__
-        # A client without a key fails before it asks anybody; litellm reports that as a status of 500.
+        # A client without a key fails before it sends anything; litellm reports that as status 500.
         refused = _MISSING_KEY.search(text) is not None
         return cls(
             model=model,
@@ -71,7 +71,7 @@ def application_error(failures: Sequence[ModelFailure]) -> ApplicationError:
     """Makes the one error of a call in which every model failed.
 
     Args:
-        failures: One failure a model, at least one.
+        failures: One failure for each model; at least one.
 
     Returns:
         `ModelUnavailable`, to be retried, when at least one model may answer later: after the shortest

@@ -1,4 +1,4 @@
-"""A message of a conversation as model providers take it: OpenAI's format."""
+"""Writes the messages of a conversation in OpenAI's format, which model providers take."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The stand-in model: plays an agent without a model, by reading names and schemas.
+"""The stand-in model, which plays an agent by reading names and schemas, without a language model.
 
-It calls every tool it was offered once, in order, one a turn, and then answers. Parameters and fields
-are filled by name from the task's input and the tools' results. It is deterministic, so examples and
-tests run the same everywhere; it judges nothing and understands no text.
+It calls each tool that it is offered once, in order, one in each turn, and then answers. It fills parameters
+and fields by name, from the task's input and the tools' results. It is deterministic, so examples and tests
+run the same everywhere. It does not understand text, and it cannot judge anything.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _DEEPEST = 12
 
 @dataclass(frozen=True, slots=True)
 class StandInReply:
-    """What the stand-in does in one turn: an answer, or one tool call.
+    """What the stand-in does in one turn: it answers, or it calls one tool.
 
     Attributes:
-        content: The answer; None when a tool is called.
-        tool: The name of the tool to call; None when it answers.
+        content: The answer; None if it calls a tool.
+        tool: The name of the tool to call; None if it answers.
         arguments: The arguments of that call.
     """
 
@@ -57,8 +57,8 @@ def stand_in_reply(
         output_schema: JSON Schema of the answer; None for text.
 
     Returns:
-        A call of the first tool not called yet; or the answer, when all were called. Once a tool has
-        reported an error: giving up where that is offered, else the answer.
+        A call of the first tool that has not been called, or the answer if all have been. After a tool has
+        reported an error, it gives up if that is offered, and answers otherwise.
     """
     called = _called_tools(messages)
     known, failed = _read(messages, called)
@@ -128,7 +128,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _candidates(value: Any, name: str) -> Iterator[Any]:
-    """Yields every value under a name, the outermost first; a list stands for its first item."""
+    """Yields every value under a name, beginning with the outermost; a list yields its first item."""
     queue = deque([value])
     while queue:
         current = queue.popleft()
@@ -141,7 +141,7 @@ def _candidates(value: Any, name: str) -> Iterator[Any]:
 
 
 class _Filler:
-    """Makes a value that satisfies one schema out of what is known."""
+    """Makes a value that satisfies a schema from the values that are known."""
 
     def __init__(self, root: Mapping[str, Any], known: Sequence[Any]) -> None:
         self._root = root

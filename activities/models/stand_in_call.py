@@ -1,4 +1,4 @@
-"""A model call that the stand-in answers by itself: nothing has to be loaded for it, and nothing is spent."""
+"""Model calls that the stand-in answers in this process: nothing has to be loaded, and nothing is spent."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .structured_output import parse_answer
 
 
 def answer_as_stand_in(request: ModelRequest) -> ModelReply:
-    """Answers a request as the model client does when it asks the stand-in.
+    """Answers a request in the way in which the model client does when it asks the stand-in.
 
     Args:
         request: A request whose only model is the stand-in.
 
     Returns:
-        The reply; four characters count as a token.
+        The reply; its usage counts four characters as one token.
     """
     messages = [wire_message(message) for message in request.messages]
     tools = [{"type": "function", "function": tool.model_dump()} for tool in request.tools]

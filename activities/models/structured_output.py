@@ -1,4 +1,4 @@
-"""A model's answer: from its text to a value that satisfies a JSON Schema, or words about what is wrong."""
+"""Turns the text of a model's answer into a value that satisfies a JSON Schema, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parse_json(text: str) -> Any:
         The value.
 
     Raises:
-        ValueError: It is not JSON, uses NaN or Infinity, which are none, or is nested deeper than travels.
+        ValueError: The text is not JSON (nor are NaN and Infinity), or it is nested too deeply to be sent.
     """
     text = text.strip()
     fence = _FENCE.match(text)
@@ -43,11 +43,11 @@ def parse_answer(content: str | None, schema: Mapping[str, Any] | None) -> tuple
     """Turns the text of an answer into its value.
 
     Args:
-        content: The text; None when the model said nothing.
-        schema: JSON Schema of the value; None when the text itself is the value.
+        content: The text; None if the model said nothing.
+        schema: The JSON Schema of the value; None if the text itself is the value.
 
     Returns:
-        The value and None; or None and what is wrong with the text, as sentences for the model.
+        The value and None, or None and sentences that tell the model what is wrong with the text.
     """
     if not content or not content.strip():
         return None, "The answer is empty. Give the answer, or call a tool."
@@ -68,15 +68,15 @@ def parse_answer(content: str | None, schema: Mapping[str, Any] | None) -> tuple
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Narrows a schema to the form that strict structured output wants.
 
-    No other fields are allowed, and those that may be null become required, so whatever satisfies the
-    result satisfies the original too.
+    The result allows no other fields, and fields that may be null become required. Whatever satisfies it
+    therefore satisfies the original too.
 
     Args:
         schema: The JSON Schema of an answer.
 
     Returns:
-        The narrowed copy; None when the schema cannot be put that way, e.g. with free keys or with
-        fields that may be left out but not be null.
+        The narrowed copy; None if the schema cannot be narrowed, e.g. because it allows any key or has fields
+        that may be left out but must not be null.
     """
     try:
         return _narrowed(schema) if schema.get("type") == "object" else None

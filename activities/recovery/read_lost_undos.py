@@ -1,4 +1,4 @@
-"""Reads what a reset workflow cannot know: which undos have finished in the runs that it replaces."""
+"""Reads for a workflow that was reset which undos have finished in the runs that it replaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ async def read_lost_undos() -> Any:
     """Reads the histories of all runs of the workflow that asks, and of its recoveries.
 
     Returns:
-        A list of `LostUndo` as JSON: finished undos, also by hand, of which the asking run knows nothing.
+        A list of `LostUndo` as JSON: the undos that have finished, or were done by hand, and that the asking
+        run does not know of.
 
     Raises:
         ApplicationError: The server does not know the workflow.

@@ -21,7 +21,7 @@ async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str
     """Asks for a task's board.
 
     Returns:
-        The board, and a note where it is not the worker's own.
+        The board, and a note if it does not come from a worker.
 
     Raises:
         UnknownTask: There is no such task.
@@ -47,7 +47,7 @@ async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str
 async def _without_workers(
     handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription
 ) -> Mapping[str, Any]:
-    """A board with the little that can be had without a worker; `steps` and `ledger` are empty."""
+    """Returns a board with the little that is known without a worker; `steps` and `ledger` are empty."""
     attributes = found.typed_search_attributes
     board: dict[str, Any] = {
         "task": attributes.get(SAGA_TASK) or found.workflow_type,

@@ -1,4 +1,4 @@
-"""The tasks of a namespace, by their search attributes."""
+"""Lists the tasks of a namespace by their search attributes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class TaskRow(BaseModel):
         workflow_id: The task.
         run_id: Its run.
         task: Its name.
-        state: Its state; of a task that was ended by force the last one that it was in.
-        status: What Temporal says of the run, e.g. ``running`` or ``terminated``.
-        step: Where it failed or waits, or empty.
-        usd: What it has spent; None where it has not said so.
-        started: When, UTC.
-        closed: When, UTC; None while it runs.
+        state: Its state; for a task that was ended by force, the last state that it was in.
+        status: Temporal's status of the run, e.g. ``running`` or ``terminated``.
+        step: The step that failed or waits; may be empty.
+        usd: What it has spent; None if it has not reported that.
+        started: When it started, in UTC.
+        closed: When it ended, in UTC; None while it runs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,16 +61,16 @@ async def list_rows(
 
     Args:
         target: The server.
-        states: Only these; all where none is named.
+        states: Only tasks in these states; an empty list means all states.
         task: Only tasks of this name.
-        query: Only what fits this filter too.
-        limit: At most so many.
+        query: Only tasks that match this filter as well.
+        limit: The largest number of tasks to return.
 
     Returns:
-        The tasks, those that run first, and whether there are more.
+        The tasks, beginning with those that run, and whether there are more.
 
     Raises:
-        CommandFailed: The namespace has no search attributes of ours.
+        CommandFailed: The namespace lacks Counterstep's search attributes.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering, or does not understand the query.
     """
@@ -80,7 +80,7 @@ async def list_rows(
 
 
 def filter_of(states: Sequence[str], task: str | None, query: str | None) -> str:
-    """Says in Temporal's list filter what is looked for."""
+    """Returns the list filter of Temporal's that finds the wanted tasks."""
     parts = [
         f"{SAGA_STATE.name} IN ({', '.join(map(_quoted, states))})"
         if states

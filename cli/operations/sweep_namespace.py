@@ -50,11 +50,11 @@ class SweepRow(BaseModel):
         workflow_id: The task.
         run_id: The newest of its runs.
         ended: How it ended.
-        closed: When.
-        left: Steps that are left to undo, newest first; empty where it is left alone.
-        why: Why it is left alone; empty where it is not.
+        closed: When it ended.
+        left: The steps that are left to undo, newest first; empty if the task is left alone.
+        why: Why the task is left alone; empty if it is not.
         recovery_id: The recovery that was started for it, or None.
-        deleted: When the server deletes what of it goes first; None where that is unknown.
+        deleted: When the server deletes the first of its runs; None if that is unknown.
         soon: Whether that is within a day.
     """
 
@@ -72,18 +72,18 @@ class SweepRow(BaseModel):
 
 
 async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *, act: bool) -> list[SweepRow]:
-    """Finds the tasks, and recovers them.
+    """Finds the tasks and, if asked to, starts their recoveries.
 
     Args:
         target: The server.
-        older_than: How long ago they must have ended at least; None for any time.
-        act: Start the recoveries; otherwise only look.
+        older_than: How long ago a task must have ended at least; None for any time.
+        act: Whether to start the recoveries; otherwise the tasks are only shown.
 
     Returns:
-        One row for each task, oldest end first.
+        One row for each task, beginning with the one that ended first.
 
     Raises:
-        CommandFailed: The namespace has no search attributes of ours.
+        CommandFailed: The namespace lacks Counterstep's search attributes.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
@@ -102,7 +102,7 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
 
 
 def print_rows(rows: Sequence[SweepRow]) -> None:
-    """Prints what was found, for people."""
+    """Prints for people what was found."""
     if not rows:
         say("No task was ended by force before everything was undone.")
         return
@@ -127,7 +127,7 @@ def print_rows(rows: Sequence[SweepRow]) -> None:
 def expiry(
     closed: datetime | None, retention: timedelta | None, now: datetime
 ) -> tuple[datetime | None, bool]:
-    """Says when the server deletes a run, and whether that is soon."""
+    """Returns when the server deletes a run, and whether that is soon."""
     if closed is None or not retention:
         return None, False
     deleted = closed + retention
@@ -135,7 +135,7 @@ def expiry(
 
 
 async def _forced_ends(client: Client, older_than: timedelta | None) -> AsyncIterator[tuple[str, str]]:
-    """Finds runs that ended in a state in which none ends by itself; of a recovery its task."""
+    """Finds runs that ended in a state in which no task ends by itself; a recovery stands for its task."""
     states = ", ".join(f'"{state.value}"' for state in UNFINISHED)
     query = f'{SAGA_STATE.name} IN ({states}) AND ExecutionStatus IN ("Terminated", "TimedOut", "Failed")'
     if older_than is not None:
@@ -179,7 +179,7 @@ def _row(chain: RunChain, retention: timedelta | None) -> SweepRow:
 
 
 async def _retention(client: Client) -> timedelta | None:
-    """How long the server keeps what has ended; None where it does not tell."""
+    """Returns how long the server keeps what has ended; None if it does not say."""
     try:
         found = await client.workflow_service.describe_namespace(
             DescribeNamespaceRequest(namespace=client.namespace), retry=True
