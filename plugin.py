@@ -63,7 +63,7 @@ _PASSED_THROUGH = ("counterstep", "cel", "pydantic", "pydantic_core", "annotated
 
 
 class CounterstepInterceptor(Interceptor):
-    """Puts the workflow side and the activity side into a worker."""
+    """Adds Counterstep's interceptors for workflows and activities to a worker."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See base class."""
@@ -79,13 +79,12 @@ class CounterstepInterceptor(Interceptor):
 class CounterstepPlugin(SimplePlugin):
     """Teaches a Temporal client and its workers to run tasks.
 
-    Give it to ``Client.connect(..., plugins=[...])``; workers of that client have it then, as many as there
-    are. Nothing of the user's own configuration is lost: workflows and activities are added to, a payload
-    converter that is not Temporal's default stays as it is, and so does everything else.
+    Give it to ``Client.connect(..., plugins=[...])``, and every worker of that client has it. Your own
+    configuration stays: the plugin adds workflows and activities to yours, and it replaces the payload
+    converter only if that is Temporal's default.
 
-    Interceptors that a worker is given run inside of ours: they see the results and the exceptions of the
-    user's code, not what we make of them, and `current_step` answers in them. Interceptors that come with
-    the client run outside.
+    Interceptors that are given to a worker run inside of Counterstep's: they see the results and exceptions
+    of your code as they are, and `current_step` works in them. Interceptors of the client run outside.
     """
 
     def __init__(
@@ -95,15 +94,16 @@ class CounterstepPlugin(SimplePlugin):
         model: str | Sequence[str] | None = None,
         inline_specs: bool = False,
     ) -> None:
-        """Wires a plugin.
+        """Makes a plugin for the workers of some bundles.
 
         Args:
             bundles: What the workers offer.
-            model: litellm name, or several as a fallback chain, for agents that name none.
-            inline_specs: Let callers bring a spec of their own (it can name only what the bundles offer).
+            model: A litellm name, or several as a fallback chain, for agents that do not name a model.
+            inline_specs: Whether callers may bring a spec of their own, which can name only what the bundles
+                offer.
 
         Raises:
-            DefinitionError: The bundles have faults; all are named.
+            DefinitionError: The bundles have faults; the error names all of them.
         """
         models = (model,) if isinstance(model, str) else tuple(model or ())
         self.registry = Registry(bundles, models)
@@ -121,7 +121,8 @@ class CounterstepPlugin(SimplePlugin):
         """See base class.
 
         Raises:
-            DefinitionError: The worker has another plugin of this kind, or would fail tasks that it must not.
+            DefinitionError: The worker has another plugin of this kind, or it is configured to fail tasks for
+                good that have to stay recoverable.
         """
         interceptors = config.get("interceptors", ())
         if self._interceptor in interceptors:
@@ -132,7 +133,7 @@ class CounterstepPlugin(SimplePlugin):
             )
             raise DefinitionError(message)
         _expect_recoverable(config)
-        # Of this worker alone: another one may have other workflows, in another namespace.
+        # Made for this worker alone: another one may have other workflows and another namespace.
         registry = copy.copy(self.registry)
         registry.know_workflows(config.get("workflows", ()))
         config = super().configure_worker(config)
@@ -199,7 +200,7 @@ class CounterstepPlugin(SimplePlugin):
 
 
 def _expect_recoverable(config: WorkerConfig) -> None:
-    """Refuses what would leave tasks failed for good with effects that nobody can find."""
+    """Refuses a configuration that would fail tasks for good and leave effects that nobody can find."""
     for type_ in config.get("workflow_failure_exception_types", ()):
         if issubclass(workflow.NondeterminismError, type_):
             raise DefinitionError(
@@ -226,7 +227,7 @@ def _resolver_of(worker: Worker) -> Resolver:
 
 
 def _asks_models(registry: Registry) -> bool:
-    """Says whether a task of these bundles may ask a model, an agent's or a judge's, beside the stand-in."""
+    """Returns whether a task of these bundles may ask a real model, for an agent or a judge."""
     catalog = registry.catalog
     if any(not agent.python and catalog.models_of(agent) != (STAND_IN,) for agent in catalog.agents.values()):
         return True

@@ -1,4 +1,4 @@
-"""Settings -> client -> worker; nothing else. Also runs as ``python worker.py``."""
+"""From settings to a client to a worker, and nothing else. It also runs as ``python worker.py``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("counterstep.worker")
 
 
 async def serve(settings: Settings, config: ClientConnectConfig) -> None:
-    """Runs a worker until SIGTERM or SIGINT, which drain it: no new work, running calls may finish.
+    """Runs a worker until SIGTERM or SIGINT, which drain it: it takes no new work and finishes running calls.
 
     A second signal ends the process at once.
 
@@ -65,7 +65,7 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
 
 
 async def _tell_when_it_polls(worker: Worker, settings: Settings, config: ClientConnectConfig) -> None:
-    """Models take seconds to load, and nobody is served before."""
+    """Logs when the worker begins to serve, because loading a model client takes seconds."""
     while not worker.is_running:  # noqa: ASYNC110 (the SDK has no event for it)
         await asyncio.sleep(0.02)
     where = config.get("target_host", DEFAULT_ADDRESS)
@@ -75,12 +75,12 @@ async def _tell_when_it_polls(worker: Worker, settings: Settings, config: Client
 
 
 def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -> Worker:
-    """Makes a worker of a client that has the plugin; it does not run yet.
+    """Makes a worker from a client that has the plugin; the worker does not run yet.
 
     Args:
         client: A client with `CounterstepPlugin`.
         task_queue: The queue to serve.
-        graceful_shutdown: How long running calls may take to finish once it is asked to stop.
+        graceful_shutdown: How long running calls may take to finish once the worker is asked to stop.
 
     Returns:
         The worker.
@@ -99,9 +99,9 @@ def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -
 
 
 async def stop_worker(worker: Worker, running: asyncio.Task[None], graceful_shutdown: timedelta) -> None:
-    """Drains a worker; what has not ended long after the graceful shutdown is given up.
+    """Drains a worker, and gives up calls that have not ended long after the graceful shutdown.
 
-    Another worker repeats such a call, under the same key.
+    Another worker repeats such a call with the same key.
     """
     stopped = asyncio.create_task(worker.shutdown())
     limit = (graceful_shutdown + OVERTIME).total_seconds()
@@ -111,7 +111,7 @@ async def stop_worker(worker: Worker, running: asyncio.Task[None], graceful_shut
 
 
 def main() -> NoReturn:
-    """Runs the worker that the environment describes; exits with 0 once it is drained."""
+    """Runs the worker that the environment describes, and exits with 0 once it has drained."""
     code = 0
     try:
         settings = read_settings()
@@ -144,7 +144,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 if __name__ == "__main__":
-    # Python looks for modules in a script's own folder first. Here that is the package itself: a user's
-    # `settings` would be ours, and ours would be loaded under a second name.
+    # Python looks for modules in a script's own folder first, and here that folder is the package itself. A
+    # user's `bundle` would be mistaken for ours, and ours would be loaded under a second name.
     sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
     main()

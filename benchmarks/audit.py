@@ -1,4 +1,4 @@
-"""What must hold for tasks whose workers were killed: the histories beside what happened to the world."""
+"""Checks tasks whose workers were killed, by comparing their histories with what really happened."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def _judge_models(job: Job, asked: Sequence[Request], found: Mapping[str, list[s
 
 
 def _repeated(call: Called, times: Sequence[float]) -> str | None:
-    """Says how a call was made too often; one without an answer in history may be made as often as tried."""
+    """Says how a call was repeated; one without an answer in history may be made in each of its attempts."""
     if call.answered is None:
         return None
     late = sum(1 for at in times if at > call.answered)

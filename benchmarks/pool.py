@@ -1,4 +1,4 @@
-"""A pool of shipped workers, each a process of its own that is really killed and replaced at once."""
+"""A pool of ordinary workers, each in a process of its own, which can really be killed and replaced."""
 
 from __future__ import annotations
 

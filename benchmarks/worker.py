@@ -21,7 +21,7 @@ from counterstep.plugin import CounterstepPlugin
 
 async def main(address: str, queue: str) -> None:
     """Serves one of the two sagas until the standard input ends."""
-    # The fault of the fifth step is no news, and formatting it would cost one side more than the other.
+    # The fault of the fifth step is expected, and logging it would cost one side more than the other.
     logging.disable(logging.WARNING)
     ours = queue.startswith("ours")
     client = await Client.connect(address, plugins=[CounterstepPlugin([bench])] if ours else [])

@@ -1,4 +1,4 @@
-"""The embedded Temporal server: one detached process a folder, shared by every client of that folder."""
+"""The embedded Temporal server: one detached process for each folder, shared by all clients there."""
 
 from .binary import find_program
 from .lifecycle import ensure, running, stop

@@ -1,4 +1,4 @@
-"""Starting, finding and stopping the embedded server of a folder."""
+"""Starts, finds and stops the embedded server of a folder."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _TRACE: Final = re.compile(r"^(?:panic|fatal error): |^goroutine \d", re.MULTILI
 
 
 class _PortTaken(ServerUnavailable):
-    """Raised when a port of the server is another program's."""
+    """Raised when another program uses a port that the server needs."""
 
 
 def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) -> EmbeddedServer:
-    """Gives the folder's server, ready for clients; starts it where it does not run.
+    """Returns the folder's server, ready for clients, and starts it if it does not run.
 
-    Any number of processes may call this at once: one starts the server, the others wait for it. The server
-    outlives its caller, until `stop`. Started again it has its histories, and its ports if they are free.
-    Blocks until the server is ready, normally 0.2 s.
+    Any number of processes may call this at once: one of them starts the server, and the others wait for it.
+    The server outlives its caller until `stop` is called. When it is started again, it has its histories, and
+    its former ports if they are free. The call blocks until the server is ready, normally for 0.2 s.
 
     Args:
         folder: The folder whose ``.counterstep/`` holds the server's files.
-        port: The port of the Temporal service; a free one where not given.
-        ui_port: The port of the Web UI; a free one where not given.
+        port: The port of the Temporal service; None for a free one.
+        ui_port: The port of the Web UI; None for a free one.
 
     Returns:
         The running server.
 
     Raises:
-        ServerUnavailable: It cannot be started, or it runs already at other ports than those asked for.
+        ServerUnavailable: The server cannot be started, or it already runs on other ports.
     """
     home = StateFolder(folder)
     try:
@@ -74,30 +74,30 @@ def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) ->
 
 
 def running(folder: Path) -> EmbeddedServer | None:
-    """Gives the folder's server if it runs.
+    """Returns the folder's server if it runs.
 
     Args:
         folder: The folder whose ``.counterstep/`` holds the server's files.
 
     Returns:
-        The server, or None where none runs.
+        The server, or None if it does not run.
     """
     home = StateFolder(folder)
     return home.recorded() if home.is_alive() else None
 
 
 def stop(folder: Path, grace: float = STOP_SECONDS) -> bool:
-    """Ends the folder's server; its histories stay.
+    """Stops the folder's server and keeps its histories.
 
     Args:
         folder: The folder whose ``.counterstep/`` holds the server's files.
-        grace: Seconds it has to end in order before it is killed.
+        grace: How many seconds it has to end properly before it is killed.
 
     Returns:
-        Whether there was one to end.
+        Whether a server was running.
 
     Raises:
-        ServerUnavailable: Nobody knows any more which process it is.
+        ServerUnavailable: It is no longer known which process the server is.
     """
     home = StateFolder(folder)
     if not home.exists():
@@ -122,7 +122,7 @@ def _start(home: StateFolder, port: int | None, ui_port: int | None) -> Embedded
     for attempt in range(1, START_ATTEMPTS + 1):
         free = _free_ports()
         chosen = (last.port, last.ui_port, last.api_port) if last and attempt == 1 else free
-        # Whoever answers there is taken for the server that is started now.
+        # Whatever answers on the port would be mistaken for the server that is started now.
         api_port = free[2] if _is_taken(chosen[2]) else chosen[2]
         ports = (port or chosen[0], ui_port or chosen[1], api_port)
         log_start = _size(home.log)
@@ -161,14 +161,14 @@ def _arguments(home: StateFolder, port: int, ui_port: int, api_port: int) -> lis
 
 
 def _spawn(home: StateFolder, command: list[str]) -> int:
-    """Starts the server detached, holding the lock of the living; returns its process id.
+    """Starts the server as a detached process that holds the lock on ``alive.lock``; returns its process id.
 
-    The shell in between ends at once and leaves the server to init: it is nobody's child to be waited for,
-    and no interrupt from the caller's terminal reaches it.
+    The shell in between ends at once, so that init adopts the server. No process has to wait for it then, and
+    interrupts from the caller's terminal do not reach it.
     """
     with ExitStack() as stack:
         alive = stack.enter_context(open(home.alive, "ab"))
-        # Whoever asks whether the server runs holds it for an instant.
+        # A process that asks whether the server runs holds this lock for an instant.
         if not _within(STOP_SECONDS, lambda: try_lock(alive, exclusive=True)):
             raise _lost(home)
         log = stack.enter_context(open(home.log, "ab"))
@@ -194,7 +194,7 @@ def _lost(home: StateFolder) -> ServerUnavailable:
 
 
 def _environment() -> dict[str, str]:
-    """The caller's environment, less what would point the program at another server."""
+    """Returns the caller's environment without what would point the program to another server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
     return inherited | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
 
@@ -218,7 +218,7 @@ def _await_ready(home: StateFolder, server: EmbeddedServer, log_start: int) -> f
 
 
 def _said(home: StateFolder, log_start: int) -> str:
-    """What the server has printed since its start; where it panicked, what it said before."""
+    """Returns what the server has printed since its start; after a panic, only what came before it."""
     with open(home.log, "rb") as log:
         log.seek(log_start)
         text = log.read().decode(errors="replace")
@@ -228,7 +228,7 @@ def _said(home: StateFolder, log_start: int) -> str:
 
 
 def _registered_attributes(server: EmbeddedServer) -> frozenset[str] | None:
-    """The search attributes registered at the server, or None while it is not ready to answer."""
+    """Returns the search attributes that the server has, or None while it is not ready to answer."""
     connection = http.client.HTTPConnection(HOST, server.api_port, timeout=5)
     try:
         connection.request("GET", "/api/v1/namespaces/default/search-attributes")
@@ -243,7 +243,7 @@ def _registered_attributes(server: EmbeddedServer) -> frozenset[str] | None:
 
 
 def _register(program: Path, server: EmbeddedServer, registered: frozenset[str]) -> None:
-    """Registers what is missing: the server itself does it only in a database that it creates."""
+    """Registers missing search attributes; the server itself does so only in a database that it creates."""
     missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in registered}
     if not missing:
         return
@@ -271,7 +271,7 @@ def _kill(home: StateFolder, server: EmbeddedServer) -> None:
 
 
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Waits until something holds; False where the time passes without it."""
+    """Waits until a condition holds; returns False if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() >= deadline:
@@ -281,7 +281,7 @@ def _within(seconds: float, holds: Callable[[], bool]) -> bool:
 
 
 def _free_ports() -> tuple[int, int, int]:
-    """Three ports nobody listens at now."""
+    """Returns three ports that are free at the moment."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
         for each in sockets:

@@ -1,4 +1,4 @@
-"""One embedded server that runs."""
+"""An embedded server that is running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class EmbeddedServer(BaseModel):
     """A Temporal server that runs on this machine.
 
     Attributes:
-        folder: The folder it belongs to, absolute.
+        folder: The absolute path of the folder that it belongs to.
         pid: Its process id.
         port: The port of the Temporal service.
         ui_port: The port of the Web UI.

@@ -88,10 +88,10 @@ def as_promised(differences: Sequence[str], proof: str) -> bool:
 
     Args:
         differences: One sentence for each difference.
-        proof: What is proved where there are none.
+        proof: What is proved if there are no differences.
 
     Returns:
-        Whether there are none.
+        Whether there are no differences.
     """
     if not differences:
         say(f"\n{proof}")

@@ -1,1 +1,1 @@
-"""What an operator sees of workers: logs without secrets, and the search attributes of a namespace."""
+"""What operators need: logs without secrets, and a check for the search attributes of a namespace."""

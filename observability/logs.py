@@ -1,4 +1,4 @@
-"""How a worker logs: every record of every library in one format, with where it belongs and without keys."""
+"""The logs of a worker: all libraries in one format, each record with its place, and without keys."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _CHATTY = ("httpx", "httpcore", "openai", "LiteLLM", "LiteLLM Router", "LiteLLM 
 
 
 def configure_logs(handler: logging.StreamHandler[Any], *, json: bool, level: str) -> None:
-    """Sends the logs of this process to one place, one line a record.
+    """Sends the logs of this process to one place, with one line for each record.
 
     A record that is made inside a call or a workflow has the fields ``workflow_id``, ``run_id``, ``attempt``,
     ``workflow`` or ``activity`` (the type), and ``step`` inside a call of a task; under OpenTelemetry also
     ``trace_id``. What a workflow logs while its history is replayed is left out, whichever logger it uses.
 
     Args:
-        handler: Where they go.
-        json: As JSON objects rather than for people.
-        level: The least level that is logged: debug, info, warning or error.
+        handler: The handler that writes the lines.
+        json: Whether to write JSON objects instead of lines for people.
+        level: The lowest level that is logged: debug, info, warning or error.
     """
     numeric = logging.getLevelNamesMapping()[level.upper()]
     handler.addFilter(_is_new)
@@ -57,7 +57,7 @@ def configure_logs(handler: logging.StreamHandler[Any], *, json: bool, level: st
 
 
 def drop_other_handlers() -> None:
-    """Takes back what libraries set up for themselves when they were imported (litellm does)."""
+    """Removes the handlers that libraries such as litellm add when they are imported."""
     for name in _CHATTY:
         logging.getLogger(name).handlers.clear()
 
@@ -86,7 +86,7 @@ def _formatter(*, json: bool, colors: bool) -> logging.Formatter:
 
 
 def _with_place(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Adds where a record was made, instead of the SDK's own fields, which hold the same in another shape."""
+    """Adds fields for the place of a record, and drops the SDK's own fields, which hold the same."""
     kept = {name: value for name, value in event.items() if not name.startswith(("temporal_", "_"))}
     place: dict[str, object] = {}
     if activity.in_activity():
@@ -121,7 +121,7 @@ def _with_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
 
 
 def _without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Takes keys out of everything that is about to be written: message, fields and tracebacks."""
+    """Removes keys from everything that is about to be written: message, fields and tracebacks."""
     return {name: _clean(value, name) for name, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""Takes keys and credentials out of text that leaves the process: logs, and failures that histories keep."""
+"""Removes keys and credentials from text that leaves the process: logs, and failures in histories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REDACTED = "[redacted]"
 
 _SECRET_VARIABLE = re.compile(r"(?i)_(key|token|secret|pass(word|phrase|wd)?|pwd)$|^pgpassword$")
 _SECRET_FIELD = re.compile(
-    # Not every key: an idempotency key is what one looks for in a log.
+    # Not every name with "key" in it: idempotency keys have to be visible in logs.
     r"(?i)(api|access|private|signing|secret|encryption)[_-]?key$|secret|pass(word|phrase|wd)|(^|[_-])pwd$"
     r"|authorization|credential|cookie|(^|[_-])token$"
 )
@@ -30,12 +30,12 @@ _known: set[str] = set()
 
 
 def hide(secret: str) -> None:
-    """Has a secret taken out from now on that is no environment variable; one under six letters is not."""
+    """Removes a secret that is not in an environment variable from now on, if it has at least six letters."""
     _known.add(secret)
 
 
 def names_a_secret(name: str) -> bool:
-    """Says whether a field of this name holds a secret."""
+    """Returns whether a field of this name holds a secret."""
     return _SECRET_FIELD.search(name) is not None
 
 
@@ -43,7 +43,7 @@ def redacted(text: str) -> str:
     """Returns a text without keys.
 
     Args:
-        text: Anything: a message, a traceback, an address.
+        text: Any text, e.g. a message, a traceback or an address.
 
     Returns:
         The text without the values of environment variables that are named like secrets, without what `hide`

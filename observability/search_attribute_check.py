@@ -1,4 +1,4 @@
-"""Whether a namespace has the search attributes by which tasks are found."""
+"""Checks whether a namespace has the search attributes by which tasks are found."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ logger = logging.getLogger("counterstep")
 
 
 async def missing_search_attributes(client: Client) -> tuple[str, ...]:
-    """Asks the server which ones the client's namespace lacks, or has with another type.
+    """Asks the server which search attributes the client's namespace lacks or has with another type.
 
     Raises:
-        RPCError: The server does not say.
+        RPCError: The server does not answer.
     """
     request = ListSearchAttributesRequest(namespace=client.namespace)
     known = (await client.operator_service.list_search_attributes(request)).custom_attributes
@@ -38,10 +38,10 @@ async def missing_search_attributes(client: Client) -> tuple[str, ...]:
 
 
 async def warn_of_missing(client: Client) -> bool:
-    """Looks whether the client's namespace has them all, and logs the command that creates what it lacks.
+    """Checks that the client's namespace has all of them, and logs the command that creates missing ones.
 
     Returns:
-        Whether tasks can be shown with them.
+        Whether tasks can set them.
     """
     try:
         missing = await missing_search_attributes(client)
@@ -57,7 +57,7 @@ async def warn_of_missing(client: Client) -> bool:
 
 
 async def until_created(client: Client) -> None:
-    """Returns when the client's namespace has them all, and its server has had time to learn of them."""
+    """Waits until the client's namespace has all of them, and all machines of the server know that."""
     while True:
         await asyncio.sleep(RECHECK.total_seconds())
         try:
@@ -65,12 +65,12 @@ async def until_created(client: Client) -> None:
                 break
         except RPCError:
             continue
-    # One machine of a cluster has said so. To use what another does not know yet would hold up the task.
+    # Only one machine of the cluster has answered; another one that lacks them still would hold up tasks.
     await asyncio.sleep(RECHECK.total_seconds())
     logger.info("this namespace has the search attributes now: tasks that start from here on have them")
 
 
 def creation_command(namespace: str, names: Collection[str] = tuple(SEARCH_ATTRIBUTES)) -> str:
-    """Returns the command that creates search attributes: all of them where none are named."""
+    """Returns the command that creates search attributes, by default all of them."""
     flags = " ".join(f"--name {name} --type {SEARCH_ATTRIBUTES[name]}" for name in names)
     return f"temporal operator search-attribute create --namespace {namespace} {flags}"

@@ -1,1 +1,1 @@
-"""How a process of ours begins and ends: its settings, its connection, its health."""
+"""What a process needs to run: settings, a connection, a health check, and an orderly end."""

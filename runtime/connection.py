@@ -1,4 +1,4 @@
-"""From Temporal's own configuration to a client, or to one sentence that says why there is none."""
+"""Connects with Temporal's own configuration, or says in one sentence why that is not possible."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _NEXT_STEPS: Final = {
 
 
 def read_connection(address: str | None = None, namespace: str | None = None) -> ClientConnectConfig:
-    """Reads where to connect: Temporal's variables ``TEMPORAL_*`` and its configuration file.
+    """Reads where to connect from Temporal's variables ``TEMPORAL_*`` and its configuration file.
 
     Args:
-        address: ``host:port``, which goes before what is configured.
-        namespace: The same for the namespace.
+        address: ``host:port``, which overrides the configured address.
+        namespace: The namespace, which overrides the configured one.
 
     Returns:
-        Arguments of ``Client.connect``; ``target_host`` is missing where no address is configured.
+        The arguments of ``Client.connect``; ``target_host`` is missing if no address is configured.
 
     Raises:
         ServerUnavailable: The configuration cannot be read.
@@ -75,14 +75,14 @@ async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -
     """Connects, and makes sure that a Temporal server with this namespace answers.
 
     Args:
-        config: From `read_connection`.
-        plugins: For the client and its workers.
+        config: The arguments from `read_connection`.
+        plugins: The plugins of the client and its workers.
 
     Returns:
         The client.
 
     Raises:
-        ServerUnavailable: Nothing that is a Temporal server answers within 5 s, or it has no such namespace.
+        ServerUnavailable: No Temporal server answers within 5 s, or it does not have the namespace.
     """
     arguments: dict[str, Any] = {"target_host": DEFAULT_ADDRESS, **config}
     address = arguments["target_host"]
@@ -103,14 +103,14 @@ async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -
 
 
 async def has_workers(client: Client, task_queue: str, *, host: str = "") -> bool:
-    """Tells whether a worker has asked `task_queue` for work lately.
+    """Returns whether a worker has asked `task_queue` for work lately.
 
     The server remembers workers for minutes, so one that has just been killed still counts, for 70 s.
 
     Args:
         client: Any client.
         task_queue: The queue.
-        host: Only workers on this machine count; empty for any.
+        host: The machine whose workers count; empty for any machine.
 
     Raises:
         RPCError: The server does not answer.
@@ -132,7 +132,7 @@ async def has_workers(client: Client, task_queue: str, *, host: str = "") -> boo
 
 
 def log_through_python() -> None:
-    """Sends what the SDK's core would print itself to the logger ``temporalio.core``; before any client."""
+    """Sends what the SDK's core would print to the logger ``temporalio.core``; call it before any client."""
     core = logging.getLogger("temporalio.core")
     verbose = core.isEnabledFor(logging.DEBUG)
     telemetry = TelemetryConfig(
@@ -166,7 +166,7 @@ def _unavailable(address: str, reason: str) -> ServerUnavailable:
 
 
 def _refused(address: str, namespace: str, error: RPCError) -> ServerUnavailable:
-    """Says what a server means that does answer."""
+    """Explains the error of a server that does answer."""
     said = error.message.rstrip(". ")
     if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
         return ServerUnavailable(
@@ -182,7 +182,7 @@ def _refused(address: str, namespace: str, error: RPCError) -> ServerUnavailable
 
 
 def _reason(text: str) -> str:
-    """Finds the human part in what the SDK's core says."""
+    """Returns the part of a message of the SDK's core that people can read."""
     if "InvalidContentType" in text:
         return _NO_TLS
     if "dns error" in text:

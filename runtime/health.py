@@ -1,4 +1,7 @@
-"""``python -m counterstep.runtime.health``, for containers: whether a worker here asks its queue for work."""
+"""The health check for containers: does a worker on this machine ask its queue for work?
+
+Run it as ``python -m counterstep.runtime.health``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way a program of ours ends."""
+"""Ends a process of Counterstep's; all of them end in this way."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """Ends the process with all it has written out, and without the interpreter's own clean-up.
+    """Writes out all buffers and ends the process without the interpreter's own clean-up.
 
-    That clean-up crashes now and then under the threads of the Temporal SDK, and would replace the exit code;
-    it would also wait for a tool that hangs in a thread.
+    With the threads of the Temporal SDK that clean-up crashes now and then, which would change the exit code.
+    It would also wait for a tool that hangs in a thread.
 
     Args:
         code: The exit code.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr, sys.__stdout__):
-        # Whoever read our output may be gone; the exit code still counts.
+        # The reader of our output may be gone, but the exit code still counts.
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # type: ignore[union-attr]
     os._exit(code)

@@ -1,1 +1,1 @@
-"""What users need to test their own sagas."""
+"""What users need to test their own tasks and sagas."""

@@ -57,31 +57,32 @@ async def explore(
 ) -> Report:
     """Breaks a task in every place and in every way, one fault a run, on a Temporal server of its own.
 
-    The worker runs in processes of its own, which are really killed. The tools really run, so point them at
-    a database for tests. Timeouts and retries are shortened, and the stand-in model plays model agents.
+    The workers run in processes of their own, which are really killed. The tools really run, so point them at
+    a database for tests. Timeouts and retries are shortened, and the stand-in model plays the model agents.
 
     Args:
         spec: The task: a spec, its document, or its file.
         bundles: What the workers offer, as ``module:attribute``.
         input: The task's input.
-        only: Run only the cells whose ``POINT KIND`` is this; ``*`` stands for anything.
-        effects: ``module:function`` of yours, called with the id of a task; it returns a text for each
-            effect of that task that stands in your system: the idempotency key where there is one.
-        prepare: ``module:function`` of yours, called with the id of a task before the task starts.
-        model: litellm name, or several as a fallback chain, for all model agents; the stand-in where empty.
-        shrink: Look for the shortest spec that still fails; takes some seconds.
-        parallel: Runs at once; as many again that wait.
+        only: A pattern; only cells whose ``POINT KIND`` matches it are run, and ``*`` stands for anything.
+        effects: A function of yours as ``module:function``. It is called with the id of a task and returns a
+            text for each effect of that task that stands in your system: the idempotency key if there is one.
+        prepare: A function of yours as ``module:function``; it is called with the id of each task before the
+            task starts.
+        model: A litellm name, or several as a fallback chain, for all model agents; empty for the stand-in.
+        shrink: Whether to look for the shortest spec that still fails, which takes some seconds.
+        parallel: How many runs go on at once; as many again may be waiting.
         command: The words of the command line that repeats all this, for the reproduction of a failure.
-        progress: Told how far it is.
+        progress: Is told how far the exploration has come.
 
     Returns:
-        What was found.
+        The report.
 
     Raises:
-        SpecError: Spec or input have faults.
+        SpecError: The spec or the input has faults.
         DefinitionError: A bundle or a function cannot be loaded.
-        NotExplorable: The task does not complete when nothing is broken, it waits for events, or `only` fits
-            no cell.
+        NotExplorable: The task does not complete when nothing is broken, it waits for events, or no cell
+            matches `only`.
         ServerUnavailable: The Temporal server cannot be started.
     """
     loaded = load_bundles(bundles)
@@ -110,7 +111,7 @@ async def explore(
 async def _laboratory(
     bundles: Sequence[str], models: tuple[str, ...], effects: str | None
 ) -> AsyncIterator[tuple[str, EffectLedger, WorkerPool]]:
-    """A server, its address; the file that the workers write; and the workers."""
+    """Starts a server, the file that the workers write, and the workers."""
     with temporal_server() as server, tempfile.TemporaryDirectory(prefix="counterstep-explore-") as name:
         path = Path(name) / "effects.sqlite"
         with closing(EffectLedger.create(path)) as ledger:

@@ -67,7 +67,7 @@ class Behaviour:
 
     @classmethod
     def json(cls, value: Any) -> Behaviour:
-        """Answers with this value as JSON text; a value of the wrong schema is the test's to choose."""
+        """Answers with this value as JSON text; a test may choose a value that breaks the schema."""
         return cls(content=json.dumps(value))
 
     @classmethod

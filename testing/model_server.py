@@ -63,7 +63,7 @@ class Script:
         return self
 
     def next(self, body: dict[str, Any]) -> Behaviour | None:
-        """Returns the behaviour for a request, taking it from the queue; None when there is none."""
+        """Takes the behaviour for a request from the queue; None if there is nothing to answer with."""
         if self._queue:
             return self._queue.popleft()
         if self.default is None or isinstance(self.default, Behaviour):

@@ -1,8 +1,8 @@
-"""Workflows, one orchestration shape a file.
+"""Workflows, with one kind of orchestration in each file.
 
-They run outside the SDK's sandbox. It guards code that its users write; the engine's determinism is kept by
-the architecture tests (no clock, random, environment or I/O in ``saga/`` and ``workflows/``), and the sandbox
-would cost worker CPU time for every payload of a task (``make bench`` shows the whole).
+They run outside the SDK's sandbox, which guards code that users of the SDK write. Here the architecture tests
+keep the engine deterministic (no clock, random number, environment or I/O in ``saga/`` and ``workflows/``),
+and the sandbox would cost CPU time for every payload of a task (``make bench`` measures the whole).
 """
 
 from .agent_task import AgentTask

@@ -1,4 +1,4 @@
-"""A task that is named, or brought along, in the workflow's input."""
+"""The workflow of a task that its input names, or whose spec its input holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 @workflow.defn(name="AgentTask", sandboxed=False)
 class AgentTask:
-    """Runs ``{"task": NAME, "input": ...}``, or with ``"spec"`` for ``"task"`` where the worker allows it."""
+    """Runs ``{"task": NAME, "input": ...}``, or ``{"spec": SPEC, "input": ...}`` where a worker allows it."""
 
     __counterstep_task__ = True
 
@@ -26,8 +26,8 @@ class AgentTask:
         """Runs the task to its end.
 
         Args:
-            request: As above; `input` may be left out for a task that needs none. It is taken raw: what the
-                SDK cannot decode would leave the workflow running for ever.
+            request: The object above; `input` may be left out if the task does not need it. It is taken raw,
+                because a payload that the SDK cannot decode would leave the workflow running for ever.
 
         Returns:
             A `TaskResult` as JSON.
@@ -36,10 +36,10 @@ class AgentTask:
 
     @workflow.update(dynamic=True)
     async def early(self, name: str, args: Sequence[RawValue]) -> Any:
-        """Answers an update that has come before the task could serve it."""
+        """Answers an update that arrived before the task could serve it."""
         return await answer_early(name, args)
 
     @early.validator
     def check(self, name: str, args: Sequence[RawValue]) -> None:
-        """Refuses an update that no task serves."""
+        """Refuses an update that tasks do not know."""
         check_early(name, args)

@@ -1,4 +1,4 @@
-"""A long conversation with a model agent, outside the history of the task that it belongs to."""
+"""The workflow of a long conversation with a model agent, outside the history of the agent's task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 @workflow.defn(name=CONVERSATION, sandboxed=False)
 class LongConversation:
-    """Goes on with a conversation of its parent's, and continues as new every 20 turns."""
+    """Continues a conversation that its parent began, and continues as new every 20 turns."""
 
     __counterstep_task__ = True
 
@@ -26,7 +26,7 @@ class LongConversation:
 
         Args:
             state: A `ConversationState` as JSON.
-            messages: What was said.
+            messages: The messages of the conversation so far.
 
         Returns:
             A `ConversationAnswer` as JSON, inside a `HandOver`.

@@ -1,4 +1,4 @@
-"""What every task has on the workflow side: headers on its calls, and an end for its bugs."""
+"""What every task gets on the workflow side: headers on its calls, and a typed failure for each bug."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
 
 class TaskInterceptor(WorkflowInboundInterceptor):
-    """Converts an ordinary exception of a task into its failure; other workflows pass untouched."""
+    """Turns an ordinary exception of a task into its failure, and leaves other workflows alone."""
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         """See base class."""
@@ -56,7 +56,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
             if is_task():
                 workflow.logger.warning("task failed: %s: %s", error.type, error.message)
             if error.type in _TOLD:
-                # Where our own code has raised it tells nobody anything; a bug's traceback is in its cause.
+                # Where our own code raised it is of no interest; the traceback of a bug is in its cause.
                 raise error.with_traceback(None) from error.__cause__
             raise
         except (FailureError, workflow.ContinueAsNewError, workflow.NondeterminismError):

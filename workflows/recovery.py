@@ -1,4 +1,4 @@
-"""Undoes what a terminated, timed-out or failed task has left behind."""
+"""The workflow that undoes what a terminated, timed-out or failed task has left behind."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 @workflow.defn(name=RECOVER, sandboxed=False)
 class TaskRecovery:
-    """Runs once for the newest run of a task, under the id ``ID/recover/RUN``."""
+    """Recovers a task; it runs once for the newest run of the task, under the id ``ID/recover/RUN``."""
 
     __counterstep_task__ = True
 
     @workflow.run
     async def run(self, request: RawValue = _NOTHING) -> Any:
-        """Undoes it all.
+        """Undoes everything that was left.
 
         Args:
-            request: A `RecoveryRequest` as JSON; null for what the workflow id names.
+            request: A `RecoveryRequest` as JSON; null recovers the task that the workflow id names.
 
         Returns:
-            ``undone`` and ``not_undone``: ids of steps.
+            The ids of steps, as ``undone`` and ``not_undone``.
         """
         return await run_recovery(request)

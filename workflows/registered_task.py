@@ -1,4 +1,4 @@
-"""A registered task is a workflow type of its own: one dynamic workflow serves them all."""
+"""The dynamic workflow behind all registered tasks, each of which is a workflow type of its own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..saga.people.early_updates import answer_early, check_early
 
 @workflow.defn(dynamic=True, sandboxed=False)
 class RegisteredTask:
-    """Runs the registered task that the workflow type names; its only argument is the task's input."""
+    """Runs the registered task that the workflow type names; the only argument is the task's input."""
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
         """Runs the task to its end.
 
         Args:
-            args: The task's input, or nothing for a task that needs none.
+            args: The task's input, or nothing if the task does not need it.
 
         Returns:
             A `TaskResult` as JSON.
@@ -31,10 +31,10 @@ class RegisteredTask:
 
     @workflow.update(dynamic=True)
     async def early(self, name: str, args: Sequence[RawValue]) -> Any:
-        """Answers an update that has come before the task could serve it."""
+        """Answers an update that arrived before the task could serve it."""
         return await answer_early(name, args)
 
     @early.validator
     def check(self, name: str, args: Sequence[RawValue]) -> None:
-        """Refuses an update that no task serves."""
+        """Refuses an update that tasks do not know."""
         check_early(name, args)

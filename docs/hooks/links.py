@@ -1,4 +1,4 @@
-"""Links to files outside of the documentation lead somewhere in the repository, and nowhere on the site."""
+"""Replaces links to files outside of the documentation, which work in the repository but not on the site."""
 
 from __future__ import annotations
 

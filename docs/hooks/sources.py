@@ -1,4 +1,4 @@
-"""Lays the package's sources apart for mkdocstrings, which reads every folder below a package.
+"""Copies the package's sources for mkdocstrings, which reads every folder below a package.
 
 The root of the repository is the package, so that it would read .venv as well.
 """

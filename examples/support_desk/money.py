@@ -47,7 +47,7 @@ def duplicates(charges: Iterable[Charge]) -> list[Duplicate]:
         charges: The charges of one customer that stand, in any order.
 
     Returns:
-        The repetitions, oldest first; the first of its kind is none.
+        The repetitions, oldest first, without the first charge of each kind.
     """
     found = []
     firsts: dict[tuple[str, int], Charge] = {}

@@ -1,4 +1,4 @@
-"""The contract of compensations: safe where there is nothing to undo, safe twice, safe before the call."""
+"""Checks that compensations are safe with nothing to undo, when run twice, and when run before the call."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ async def check_contracts(
     Args:
         cases: What to check, with real arguments.
         registry: Has the functions.
-        effects: Tells what stands; None where nobody can.
+        effects: Returns the effects that stand; None if the user has not given such a function.
 
     Returns:
-        What was found; nothing where all is well.
+        The findings; empty if all is well.
     """
     found: list[Finding] = []
     for case in cases:
@@ -80,7 +80,7 @@ async def check_contracts(
 
 
 class _Raised(Exception):
-    """A function of the user's has raised; the message says what."""
+    """Raised when a function of the user's has raised; the message says what."""
 
 
 class _Contract:
@@ -178,7 +178,7 @@ class _Contract:
 
 
 class _Scene:
-    """A task that does not exist, with one call."""
+    """A made-up task with one call."""
 
     def __init__(self, case: Case, registry: Registry, effects: Effects | None, rule: str) -> None:
         self.key = uuid4().hex
@@ -194,7 +194,7 @@ class _Scene:
         return [] if self._effects is None else sorted(self._effects(self._task))
 
     def changed(self) -> str:
-        """Says how the world differs from what it was; empty where it does not, or nobody can tell."""
+        """Says how the user's system has changed; empty if it has not, or if that is unknown."""
         now = self.standing()
         return "" if now == self._before else f"{now} stands now, and {self._before} stood before"
 

@@ -1,4 +1,4 @@
-"""What really happened in explored runs: an SQLite file that the workers write, outside of any workflow."""
+"""Records what really happened in explored runs, in an SQLite file that the workers write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ create index moments_of_visit on moments (visit);
 class Visit:
     """One attempt of one activity, as the worker that ran it has seen it.
 
-    The moments are numbers of one sequence for all runs and processes: a smaller one was earlier.
+    The moments are numbers of one sequence for all runs and processes; a smaller number was earlier.
 
     Attributes:
         point: The activity id.
@@ -69,7 +69,7 @@ class Visit:
 
 
 class EffectLedger:
-    """The file: plans of faults for the workers, what they did for the explorer, and gates between both."""
+    """The file: it holds the faults that are planned, what the workers did, and gates at which calls wait."""
 
     def __init__(self, path: Path) -> None:
         """Opens the file; see `create`."""

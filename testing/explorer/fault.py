@@ -1,4 +1,4 @@
-"""What the fault explorer breaks: one point of a task, in one way."""
+"""What the fault explorer breaks: in each run, one point of a task in one way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...saga.ledger.call_id import CallId
 
 
 class FaultKind(StrEnum):
-    """A way in which one call, or one undo, goes wrong."""
+    """A way in which one call or one undo goes wrong."""
 
     FAIL_BEFORE = "fail before"
     """Every attempt of a call fails before the user's function runs."""
@@ -35,7 +35,7 @@ class FaultKind(StrEnum):
 
     @property
     def kills(self) -> bool:
-        """Whether a worker's process dies of it."""
+        """Whether it kills the process of a worker."""
         return self in (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
 
 
@@ -43,7 +43,7 @@ class Role(StrEnum):
     """What a point of a task is."""
 
     READ = "read"
-    """A call that changes nothing: there is no "after its effect"."""
+    """A call that changes nothing, so it cannot be broken after its effect."""
     EFFECT = "effect"
     """A call that changes something."""
     UNDO = "undo"
@@ -98,7 +98,7 @@ class PlannedFault:
 
     Attributes:
         point: The activity id.
-        kind: The way.
+        kind: How it is broken.
     """
 
     point: str

@@ -1,8 +1,8 @@
 """The process behind explored runs: it loads the bundles once, and forks workers that may be killed.
 
-A worker that is killed is replaced by the next fork at once, in milliseconds: the seconds that it takes to
-import a model client are spent one time only. The explorer writes requests to stdin and reads events from
-stdout, one JSON object a line; when stdin ends, everything here ends.
+A killed worker is replaced by a new fork within milliseconds, because importing a model client, which takes
+seconds, is done only once. The explorer writes requests to stdin and reads events from stdout, with one JSON
+object in each line. When stdin ends, this process and its workers end.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _DEPLOYMENT: Final = WorkerDeploymentConfig(
 
 
 class WorkerSetup(BaseModel):
-    """What the workers are made of.
+    """The setup of the workers.
 
     Attributes:
         address: The Temporal server.
         ledger: The file of the effect ledger.
-        bundles: As ``module:attribute``.
-        models: litellm names for all model agents; empty for the stand-in.
-        effects: ``module:function`` that tells what stands; None for none.
+        bundles: The bundles as ``module:attribute``.
+        models: The litellm names for all model agents; empty for the stand-in.
+        effects: The user's function that returns the effects that stand, as ``module:function``, or None.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,7 +82,7 @@ class WorkerRequest(BaseModel):
 
 
 class _Nursery:
-    """Forks, and forks again."""
+    """Forks workers, and replaces those that have died."""
 
     def __init__(self, nest: WorkerSetup, events: int) -> None:
         self._nest = nest
@@ -120,7 +120,7 @@ class _Nursery:
             self._fork("contract", lambda events: self._check(cases, events))
 
     def reap(self) -> None:
-        """Looks after children that have ended."""
+        """Replaces or forgets the child processes that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -183,7 +183,7 @@ class _Nursery:
 def main() -> NoReturn:
     """Runs the process; see the module."""
     events = os.dup(1)
-    os.dup2(2, 1)  # what bundles print is no event
+    os.dup2(2, 1)  # what bundles print is not an event
     logging.getLogger("temporalio").setLevel(logging.ERROR)
     requests = _lines(0)
     try:
@@ -200,7 +200,7 @@ def main() -> NoReturn:
 
 
 def _lines(stream: int) -> Any:
-    """Yields lines as they come, and every now and then an empty one."""
+    """Yields lines as they arrive, and an empty one every now and then."""
     buffer = b""
     while True:
         readable, _, _ = select.select([stream], [], [], _POLL_SECONDS)

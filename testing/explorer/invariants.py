@@ -1,4 +1,4 @@
-"""What must hold after every run, whatever was broken in it."""
+"""Checks what must hold after every run, whatever was broken in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .undo_order import must_wait
 
 
 class Invariant(StrEnum):
-    """What was violated."""
+    """What must hold after a run."""
 
     ORPHAN = "orphaned effect"
     """The task is undone, and an effect stands."""
@@ -70,12 +70,12 @@ def check_trial(trial: Trial, spec: TaskSpec, told: frozenset[str] = frozenset()
     """Checks one run.
 
     Args:
-        trial: What became of it.
+        trial: The result of the run.
         spec: The task.
-        told: The calls whose keys the user's own function has told after a run without faults.
+        told: The calls whose keys the user's own function returned after a run without faults.
 
     Returns:
-        What does not hold; nothing where all is well.
+        The violations; empty if all is well.
     """
     if trial.state == "running":
         return [Violation(Invariant.STUCK, "the task was still running when its time was up")]
@@ -225,7 +225,7 @@ class _Check:
                 )
 
     def _excused(self) -> frozenset[str]:
-        """The entries whose undo fails because it was broken, and those that had to wait for them."""
+        """Returns the entries whose undo was broken, and those that had to wait for them."""
         fault = self._trial.fault
         if fault is None or fault.kind is not FaultKind.FAIL_EVER:
             return frozenset()
@@ -291,7 +291,7 @@ class _Check:
         return any(undo.outcome == "done" for undo in self._undos_of(call))
 
     def _has_answered(self, visit: Visit) -> bool:
-        """Says whether its answer has reached the server."""
+        """Returns whether the answer of an attempt has reached the server."""
         if visit.outcome != "done":
             return False
         fault = self._trial.fault
@@ -308,7 +308,7 @@ class _Check:
         )
 
     def _was_committed(self) -> bool:
-        """Says whether the cancel came too late: a call without an undo had begun, as from a pivot on."""
+        """Returns whether the cancel came too late: a call without an undo, e.g. a pivot, had begun."""
         broken = next((visit.began for visit in self._trial.visits if visit.faulty), 0)
         return any(
             visit.role is Role.EFFECT and visit.compensation is None and visit.began <= broken

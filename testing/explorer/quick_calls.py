@@ -1,4 +1,4 @@
-"""How explored runs are made quick, and free: short timeouts and retries, no paid models."""
+"""Makes explored runs quick and free of charge, with short timeouts and retries and without paid models."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ LATE_FAULT: Final = Validation(rule="false", message="the fault explorer refuses
 def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
     """Returns a spec with the same steps for an explored run.
 
-    Judges are left out (they change nothing, and cost), so are limits of time for the whole task and for the
-    people that it waits for; no call takes longer than `CALL_LIMIT`, and no step waits longer than `PAUSE`.
+    It leaves out judges, because they change nothing and cost money, and the time limits of the whole task
+    and of the people that it waits for. No call takes longer than `CALL_LIMIT`, and no step waits longer than
+    `PAUSE`.
 
     Args:
-        spec: The user's.
-        fails_late: Refuse its output when all steps are done, so that everything is undone.
+        spec: The user's spec.
+        fails_late: Whether to refuse its output when all steps are done, so that everything is undone.
     """
     late = (LATE_FAULT,) if fails_late else ()
     return spec.model_copy(

@@ -1,4 +1,4 @@
-"""What the fault explorer has found: a matrix of points and kinds, what failed and how to repeat it."""
+"""The report of the fault explorer: a matrix of points and kinds, what failed, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NARROW: Final = 120
 
 
 class Colour(StrEnum):
-    """How a cell came out."""
+    """The result of a cell."""
 
     GREEN = "green"
     """The fault happened, and every invariant holds."""
@@ -45,10 +45,10 @@ class Cell:
     """One run under one fault.
 
     Attributes:
-        point: What was broken; None for a run in which nothing was.
-        kind: How; None likewise.
-        state: How the task ended, as its board says; ``running`` where it did not.
-        violations: What did not hold.
+        point: What was broken; None if nothing was.
+        kind: How it was broken; None if nothing was.
+        state: How the task ended according to its board; ``running`` if it did not end.
+        violations: The invariants that did not hold.
         missed: Whether the fault did not happen.
         label: ``POINT KIND``; what ``--only`` is compared with.
         reproduction: A command that repeats this cell alone.
@@ -183,7 +183,7 @@ class Report:
         return file.getvalue()
 
     def show(self, console: Console) -> None:
-        """Shows the report on a terminal; where there is none, as wide as it has to be."""
+        """Shows the report on a terminal, or as wide as it needs to be if the output is not a terminal."""
         if not console.is_terminal:
             console.width = _WIDTH
         narrow = console.width < _NARROW

@@ -21,7 +21,7 @@ TrySpec = Callable[[TaskSpec, FaultKind | None, str], Awaitable[Sequence[Cell]]]
 
 
 def variables(task_input: Any, board: Mapping[str, Any]) -> Variables:
-    """Returns what the expressions of a task have seen in a run, by its board."""
+    """Returns the values that the expressions of a task read in a run, taken from its board."""
     steps = {
         name: {"state": step["state"], "output": step["output"]} for name, step in board["steps"].items()
     }
@@ -32,13 +32,13 @@ async def shrink_failure(report: Report, spec: TaskSpec, seen: Variables, try_sp
     """Looks for the shortest spec that fails as the first red cell does: with one of its invariants.
 
     Args:
-        report: With at least one red cell, or nothing is done.
+        report: The report; without a red cell, nothing is done.
         spec: The whole spec.
-        seen: What expressions have seen in a clean run; it stands for the steps that are left out.
-        try_spec: See `TrySpec`.
+        seen: The values that expressions read in a clean run; they replace the steps that are left out.
+        try_spec: Runs a spec, as `TrySpec` describes.
 
     Returns:
-        The shortest one that was found; None where nothing shorter fails.
+        The shortest spec that was found; None if no shorter one fails.
     """
     red = [cell for cell in report.cells if cell.colour is Colour.RED]
     if not red:
@@ -61,7 +61,7 @@ class _Hunt:
 
     async def shorten(self, spec: TaskSpec) -> TaskSpec:
         if self._cell.point is not None:
-            # Most failures need nothing but the step that they show in.
+            # Most failures need only the step in which they show.
             first = CallId.parse(self._cell.point.id).step_ids[0]
             alone = only_step(spec, first, self._seen)
             spec = alone if await self._fails(alone) else spec

@@ -1,4 +1,4 @@
-"""One run of the task under one fault, watched from outside until its end."""
+"""One run of a task with one fault, watched from outside until its end."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ _WORKFLOW_TASK: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one run.
+    """The result of one run.
 
     Attributes:
         run: The workflow id.
         fault: What was broken, or None.
-        state: The task's state on its board; ``running`` where it had not ended in time.
-        board: The board after the end; empty where nobody could tell it.
+        state: The task's state on its board; ``running`` if it had not ended in time.
+        board: The board after the end; empty if no worker answered.
         visits: What its calls and undos did.
-        by_hand: Ids of ledger entries whose undo the explorer has declared to be done by hand.
-        before: What stood in the user's world before the run, with how often; empty where nobody can tell.
-        after: What stands now.
-        asked: Whether the user's world was asked.
+        by_hand: The ids of ledger entries whose undo the explorer has declared to be done by hand.
+        before: The effects that stood in the user's system before the run, with their counts; empty if that
+            is unknown.
+        after: The effects that stand now.
+        asked: Whether the user's system was asked.
     """
 
     run: str
@@ -64,20 +65,20 @@ class Trial:
 
     @property
     def was_broken(self) -> bool:
-        """Whether the planned fault has really happened."""
+        """Whether the planned fault really happened."""
         return self.fault is None or any(visit.faulty for visit in self.visits)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What trials are run with.
+    """Everything that a trial needs.
 
     Attributes:
-        client: Of the explorer's own server.
-        ledger: What the workers write.
+        client: A client of the explorer's own server.
+        ledger: The file that the workers write.
         input: The task's input.
-        effects: Tells what stands in the user's world, or None.
-        prepare: Called with the id of each run before it starts, or None.
+        effects: Returns the effects that stand in the user's system; may be None.
+        prepare: Is called with the id of each run before it starts; may be None.
         limit: How long one run may take before it counts as stuck.
     """
 
@@ -96,11 +97,11 @@ class Bench:
         Args:
             spec: The user's spec; it is run at the explorer's pace.
             task_queue: The queue of the workers.
-            fault: What is to be broken.
-            fails_late: Roll it back when all its steps are done.
+            fault: What to break, or None.
+            fails_late: Whether to roll the task back when all its steps are done.
 
         Returns:
-            What became of it.
+            The result of the run.
         """
         run = f"explore-{uuid4().hex[:16]}"
         if self.prepare is not None:
@@ -145,12 +146,12 @@ class Bench:
         return Counter(await asyncio.to_thread(lambda: list(self.effects(run)) if self.effects else []))
 
     async def _until_quiet(self, run: str, fault: PlannedFault | None) -> None:
-        """Waits for what may still land although the task has ended: then it is seen, and is a fault."""
+        """Waits for calls that may land after the task has ended, so that they are noticed as faults."""
         end = time.monotonic() + (CALL_LIMIT + LATE).total_seconds() + 1
         while time.monotonic() < end:
             visits = self.ledger.visits(run)
             dead = {v.pid for v in visits if v.faulty} if fault is not None and fault.kind.kills else set()
-            # What hangs lands late; broken in any other way, an attempt has ended without more to say.
+            # Only a call that hangs can land late; an attempt that was broken in another way has ended.
             hangs = fault is not None and fault.kind is FaultKind.HANG
             pending = [v for v in visits if v.ended is None and v.role is not Role.READ and v.pid not in dead]
             if not any(hangs or not visit.faulty for visit in pending):
@@ -159,7 +160,7 @@ class Bench:
 
 
 class _TrialWatch:
-    """Does what a run needs from outside: a cancel, and the answers that people would give."""
+    """Does what a run needs from outside: it cancels the task, and answers in place of people."""
 
     def __init__(
         self,
@@ -213,7 +214,7 @@ class _TrialWatch:
         self._ledger.open_gate(self._handle.id)
 
     async def _answer_questions(self) -> None:
-        """Answers for people, as long as the task runs."""
+        """Answers in place of people as long as the task runs."""
         pause = 0.1 if self._fault is not None and self._fault.kind is FaultKind.FAIL_EVER else 0.5
         while True:
             await asyncio.sleep(pause)
@@ -243,7 +244,7 @@ class _TrialWatch:
             self.by_hand.discard(entry)
 
     async def _say_whether_applied(self, task: str, step: str) -> None:
-        """Tells of a pivot what the effect ledger knows, once its attempts are over."""
+        """Says whether a pivot was applied, from the effect ledger, once its attempts are over."""
         visits = [v for v in self._ledger.visits(self._handle.id) if v.step == step and v.role is Role.EFFECT]
         hangs = self._fault is not None and self._fault.kind is FaultKind.HANG
         if hangs and any(visit.ended is None for visit in visits):
@@ -255,20 +256,20 @@ class _TrialWatch:
             await self._answer("resolve", task, step, "applied" if applied else "not_applied", **answer)
 
     async def _answer(self, update: str, task: str, step: str, action: str, **more: Any) -> None:
-        """Sends an update; that the task ends before it has answered is no trouble."""
+        """Sends an update; it does not matter if the task ends before it has answered."""
         message = {"step": step, "action": action, "by": "fault explorer", "note": "explored", **more}
         with suppress(WorkflowUpdateRPCTimeoutOrCancelledError, RPCError):
             await self._client.get_workflow_handle(task).execute_update(update, message)
 
 
 def _choose(actions: Sequence[str]) -> str:
-    """Undo where that is possible; else go on."""
+    """Chooses to undo if that is possible, and otherwise to go on."""
     wanted = [action for action in ("rollback", "skip") if action in actions]
     return (wanted or [action for action in actions if action != "reject"])[0]
 
 
 async def _board(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
-    """Asks for the board; the worker may have been killed a moment ago."""
+    """Asks for the board, even if the worker was killed a moment ago."""
     for _ in range(5):
         try:
             board: dict[str, Any] = await handle.query("board", rpc_timeout=timedelta(seconds=5))

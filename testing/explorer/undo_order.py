@@ -1,4 +1,4 @@
-"""Which undo has to wait for which: what the graph of a spec says, whatever the engine has recorded."""
+"""Says which undo has to wait for which, from the graph of the spec and not from what the engine recorded."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ...saga.spec.task_spec import Step, TaskSpec
 
 
 def must_wait(spec: TaskSpec, earlier: str, later: str) -> bool:
-    """Says whether the undo of one call may only begin after that of another, because its step came first.
+    """Returns whether the undo of one call has to wait for that of another, because its step came first.
 
     Args:
         spec: The task.
-        earlier: ``PATH#ROUND`` of the one call.
-        later: ``PATH#ROUND`` of the other.
+        earlier: ``PATH#ROUND`` of the call whose undo may have to wait.
+        later: ``PATH#ROUND`` of the other call.
 
     Returns:
-        True where the step of `later`, or a group around it, needs that of `earlier`, in the same round.
+        True if the step of `later`, or a group around it, needs the step of `earlier` in the same round.
     """
     one, other = CallId.parse(earlier), CallId.parse(later)
     return one.round == other.round and _needs(spec.steps, one.segments, other.segments)

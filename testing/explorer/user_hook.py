@@ -1,4 +1,4 @@
-"""Functions of the user's that the fault explorer is given by name."""
+"""Imports the functions of the user's that the fault explorer is given by name."""
 
 from __future__ import annotations
 
