@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,14 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.history_format import RECOVER_CHILD, RETRACT
 from ..saga.names import nearest
-from ..saga.spec.catalog import AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.spec.catalog import (
+    AgentEntry,
+    Catalog,
+    CompensationEntry,
+    ToolEntry,
+    ValidatorEntry,
+    other_kind,
+)
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import TaskSpec
 from .bundle import Bundle
@@ -135,16 +142,8 @@ class Registry:
             yield f"{what}: before={before.name} must take the same parameters ({', '.join(tool.parameters)})"
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
-        catalog = self._catalog
-        others: dict[str, Container[str]] = {
-            "a tool": catalog.tools,
-            "an agent": catalog.agents,
-            "a compensation": catalog.compensations,
-            "a validator": catalog.validators,
-        }
-        other = next((what for what, names in others.items() if name in names), None)
-        hint = nearest(name, known) if other is None else f"; it is {other}"
-        return f"there is no {kind} {name!r}{hint}"
+        other = other_kind(name, self._catalog, but=kind)
+        return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
 
 
 def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:

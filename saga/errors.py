@@ -89,7 +89,21 @@ class SpecError(CounterstepError):
 
 
 class ExpressionError(CounterstepError):
-    """An expression does not parse, or reads what is missing or null."""
+    """An expression does not parse, or reads what is missing or null.
+
+    Attributes:
+        unknown: The variable that it reads and that never exists; empty where something else is wrong.
+    """
+
+    def __init__(self, message: str, *, unknown: str = "") -> None:
+        """Describes the error.
+
+        Args:
+            message: What is wrong.
+            unknown: The variable that never exists.
+        """
+        super().__init__(message)
+        self.unknown = unknown
 
 
 class ServerUnavailable(CounterstepError):

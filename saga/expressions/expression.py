@@ -65,7 +65,7 @@ class Expression:
             self._reading = read(tokenize(source))
             self._program = cel.compile(self._reading.source)
         except ExpressionError as error:
-            raise ExpressionError(f"{_short(source)}: {error}") from None
+            raise ExpressionError(f"{_short(source)}: {error}", unknown=error.unknown) from None
         except (*_LIBRARY_ERRORS, RecursionError) as error:
             raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
         self.paths = self._reading.paths

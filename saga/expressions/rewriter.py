@@ -192,7 +192,7 @@ class _Reader:
         if name in _LITERALS:
             return None
         if name not in SCOPE:
-            raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}")
+            raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
 
     def _keep(self, path: Path | None, start: int, text: str) -> str:

@@ -134,3 +134,33 @@ class Catalog(BaseModel):
             compensations={n: e for n, e in self.compensations.items() if n in undone_by},
             default_models=self.default_models,
         )
+
+
+_KINDS = (
+    (
+        "compensation",
+        "compensations",
+        "a compensation of the bundle; it runs by itself when a call is undone",
+    ),
+    ("validator", "validators", "a validator of the bundle; name it under validate, as check"),
+    ("tool", "tools", "a tool of the bundle, and not {}"),
+    ("agent", "agents", "an agent of the bundle, and not {}"),
+    ("task", "tasks", "a task of the bundle, and not {}"),
+)
+
+
+def other_kind(name: str, catalog: Catalog, *, but: str) -> str:
+    """Says what a name is in the bundles, if it is something else than what it is used for.
+
+    Args:
+        name: The full name.
+        catalog: What the bundles offer.
+        but: What it is used for: compensation, validator, tool, agent or task.
+
+    Returns:
+        What follows the name in a message; empty where nothing else has this name.
+    """
+    wanted = f"{'an' if but == 'agent' else 'a'} {but}"
+    found = (said for kind, names, said in _KINDS if kind != but and name in getattr(catalog, names))
+    said = next(found, "")
+    return f"is {said.format(wanted)}" if said else ""

@@ -10,7 +10,7 @@ from ..errors import Fault
 from ..expressions.template import expressions
 from ..expressions.tokens import is_one_hole
 from ..names import nearest, plain_model
-from .catalog import AgentEntry, Catalog, ToolEntry
+from .catalog import AgentEntry, Catalog, ToolEntry, other_kind
 from .failure_policy import Fallback, RetryFrom
 from .graph import Graph, Place, every_step, places, targets, validation_places
 from .json_schema import check_input, check_part, check_schema, fields_of, resolve
@@ -96,8 +96,8 @@ class _Checker:
         for where, name in targets(step):
             yield from self._target(step, name, f"{here}.{where}", here)
         if step.compensate is not None and step.compensate not in self._catalog.compensations:
-            hint = nearest(step.compensate, self._catalog.compensations)
-            yield Fault(f"{here}.compensate", f"there is no compensation {step.compensate!r}{hint}")
+            message = self._unknown("compensation", step.compensate, self._catalog.compensations)
+            yield Fault(f"{here}.compensate", message)
         for key, trouble in (("on_failure", step.on_failure), ("on_reject", step.on_reject)):
             where, last = f"{here}.{key}", trouble
             if isinstance(trouble, RetryFrom):
@@ -134,8 +134,14 @@ class _Checker:
         if any(expressions(name)):
             yield Fault(where, "name the workflow outright; it cannot be computed")
         elif name not in known and step.task_queue is None:
-            message = f"there is no task or workflow {name!r}{nearest(name, known)}"
-            yield Fault(where, f"{message}; one that other workers have needs their task_queue")
+            other = other_kind(name, self._catalog, but="task")
+            message = (
+                f"{name!r} {other}"
+                if other
+                else f"there is no task or workflow {name!r}{nearest(name, known)}"
+            )
+            more = "" if other else "; one that other workers have needs their task_queue"
+            yield Fault(where, f"{message}{more}")
         elif name in self._catalog.tasks:
             child = self._catalog.tasks[name]
             yield from self._input(step, _Called(name, child.input), here)
@@ -148,7 +154,10 @@ class _Checker:
             return f"{name!r} is a tool; write tool: {name}"
         if kind == "tool" and name in self._catalog.agents:
             return f"{name!r} is an agent; write agent: {name}"
-        return f"there is no {kind} {name!r}{nearest(name, known)}"
+        if kind in ("agent", "tool") and name in self._catalog.tasks:
+            return f"{name!r} is a task; write workflow: {name}"
+        other = other_kind(name, self._catalog, but=kind)
+        return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
 
     def _model(self, agent: AgentEntry, where: str) -> Iterator[Fault]:
         if not agent.python and not self._catalog.models_of(agent):
@@ -209,7 +218,7 @@ class _Checker:
     def _unknown_agent(self, name: str) -> str:
         if name in self._catalog.tools:
             return f"{name!r} is a tool; a fallback is an agent"
-        return f"there is no agent {name!r}{nearest(name, self._catalog.agents)}"
+        return self._unknown("agent", name, self._catalog.agents)
 
     def _validations(
         self,
@@ -224,8 +233,8 @@ class _Checker:
         for index, validation in enumerate(validations):
             path = f"{here}.validate[{index}]" if here else f"validate[{index}]"
             if validation.check is not None and validation.check not in self._catalog.validators:
-                hint = nearest(validation.check, self._catalog.validators)
-                yield Fault(f"{path}.check", f"there is no validator {validation.check!r}{hint}")
+                message = self._unknown("validator", validation.check, self._catalog.validators)
+                yield Fault(f"{path}.check", message)
             if validation.judge is not None:
                 model = validation.judge.model
                 judges = {plain_model(name) for name in ((model,) if isinstance(model, str) else model)}

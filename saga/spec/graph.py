@@ -134,6 +134,14 @@ def facts_read(step: Step) -> frozenset[str]:
     return frozenset(str(path.parts[0]) if path.parts else "" for path in paths)
 
 
+class Template(NamedTuple):
+    """One template of a step: a JSON value with holes; `path` and `scope` as those of a `Place`."""
+
+    path: str
+    value: Any
+    scope: str
+
+
 def places(step: Step) -> Iterator[Place]:
     """Yields every expression of a step, those inside its group excepted."""
     if step.for_each is not None:
@@ -142,32 +150,46 @@ def places(step: Step) -> Iterator[Place]:
         yield Place("when", step.when, "item")
     if step.precondition is not None:
         yield Place("precondition", step.precondition, "item")
-    if step.target is not None:
-        yield from _template_places(step.target, step.kind, "item")
-    yield from _template_places(step.input, "input", "item")
-    if step.group is not None:
-        yield from _template_places(step.group.output, "group.output", "group")
-    if step.approve is not None:
-        yield from _template_places(step.approve.ask, "approve.ask", "item")
-        if step.approve.show is not None:
-            yield Place("approve.show", step.approve.show, "item")
-    if step.wait is not None:
-        yield from _template_places(step.wait.event, "wait.event", "item")
-        if step.wait.where is not None:
-            yield Place("wait.where", step.wait.where, "event")
+    for template in templates(step):
+        yield from _places_in(template)
+    if step.approve is not None and step.approve.show is not None:
+        yield Place("approve.show", step.approve.show, "item")
+    if step.wait is not None and step.wait.where is not None:
+        yield Place("wait.where", step.wait.where, "event")
     yield from validation_places(step.validate_)
+
+
+def templates(step: Step) -> Iterator[Template]:
+    """Yields every template of a step, those of its validations and inside its group excepted."""
+    if step.target is not None:
+        yield Template(step.kind, step.target, "item")
+    yield Template("input", step.input, "item")
+    if step.group is not None:
+        yield Template("group.output", step.group.output, "group")
+    if step.approve is not None:
+        yield Template("approve.ask", step.approve.ask, "item")
+    if step.wait is not None:
+        yield Template("wait.event", step.wait.event, "item")
 
 
 def validation_places(validations: Sequence[Validation]) -> Iterator[Place]:
     """Yields the expressions of a ``validate`` list."""
     for index, validation in enumerate(validations):
-        path = f"validate[{index}]"
         if validation.rule is not None:
-            yield Place(f"{path}.rule", validation.rule, "rule")
-            yield from _template_places(validation.message, f"{path}.message", "rule")
+            yield Place(f"validate[{index}].rule", validation.rule, "rule")
+    for template in validation_templates(validations):
+        yield from _places_in(template)
+
+
+def validation_templates(validations: Sequence[Validation]) -> Iterator[Template]:
+    """Yields the templates of a ``validate`` list."""
+    for index, validation in enumerate(validations):
+        if validation.rule is not None:
+            yield Template(f"validate[{index}].message", validation.message, "rule")
         if validation.judge is not None:
-            yield from _template_places(validation.judge.criteria, f"{path}.judge.criteria", "rule")
+            yield Template(f"validate[{index}].judge.criteria", validation.judge.criteria, "rule")
 
 
-def _template_places(value: Any, path: str, scope: str) -> Iterator[Place]:
-    return (Place(where, source, scope) for where, source in expressions(value, path))
+def _places_in(template: Template) -> Iterator[Place]:
+    found = expressions(template.value, template.path)
+    return (Place(where, source, template.scope) for where, source in found)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
 
 from ..errors import ExpressionError, Fault
-from ..expressions.expression import Path, compile_expression
+from ..expressions.expression import SCOPE, Path, compile_expression
 from ..names import nearest
 from .catalog import Catalog
 from .graph import Place, every_step
-from .json_schema import fields_of, join
+from .json_schema import fields_of, join, resolve
 from .task_spec import Step, TaskSpec
 
 _ROOTS = ("task", "steps", "facts", "feedback")
@@ -53,6 +55,7 @@ class ReferenceCheck:
             catalog: Tells what the outputs of steps look like.
         """
         self._catalog = catalog
+        self._input = spec.input
         self._task_fields = fields_of(spec.input)
         self._group_of = {
             inner.id: step.id
@@ -74,7 +77,9 @@ class ReferenceCheck:
         try:
             paths = compile_expression(place.source).paths
         except ExpressionError as error:
-            yield Fault(where, str(error))
+            meant = self._meant(error.unknown, room)
+            known = nearest(error.unknown, SCOPE) if meant else ""
+            yield Fault(where, f"{str(error).removesuffix(known)}{meant}")
             return
         if place.scope == "group" and step is not None and step.group is not None:
             room = replace(room, steps={**room.steps, **{inner.id: inner for inner in step.group.steps}})
@@ -93,12 +98,27 @@ class ReferenceCheck:
             return None if place.scope == "event" else f"{path} can be read in wait.where only"
         if path.root not in _ROOTS:
             return f"{path} cannot be read here"
-        fields = self._task_fields
-        if path.root == "task" and path.parts and fields is not None and path.parts[0] not in fields:
-            return _no_field(path, "the task's input", path.parts[0], fields)
+        if path.root == "task":
+            return _misread(path, self._input, 0, "the task's input")
         if path.root == "steps":
             return self._step_fault(path, place, room, step)
         return None
+
+    def _meant(self, name: str, room: ReadScope) -> str:
+        """Says how a name is read that stands without the word before it, e.g. `sku` for `task.sku`."""
+        if not name:
+            return ""
+        if name in room.steps:
+            return f"; a step is read as steps.{name}.output"
+        if name in (self._task_fields or ()):
+            return f"; the task's input is read as task.{name}"
+        if get_close_matches(name, SCOPE, n=1, cutoff=0.75):
+            return ""
+        near = get_close_matches(name, list(self._task_fields or ()), n=1, cutoff=0.5)
+        if near:
+            return f"; did you mean task.{near[0]}?"
+        anything = self._task_fields is None
+        return f"; if it is part of the task's input, write task.{name}" if anything else ""
 
     def _step_fault(self, path: Path, place: Place, room: ReadScope, step: Step | None) -> str | None:
         if not path.parts:
@@ -120,27 +140,55 @@ class ReferenceCheck:
             return f"{path}: of a step there is steps.{name}.output and steps.{name}.state"
         if path.parts[1] == "state" and len(path.parts) > 2:
             return f"{path}: the state of a step is text"
-        if len(path.parts) > 2 and target.for_each is None:
-            return self._output_fault(path, target)
-        return None
+        depth = 2
+        if len(path.parts) > depth and target.for_each is not None and path.parts[1] == "output":
+            if isinstance(path.parts[2], str):
+                return f"{path}: {_is_a_list(path, depth, 'it has one output for each item')}"
+            depth = 3
+        return self._output_fault(path, target, depth) if len(path.parts) > depth else None
 
-    def _output_fault(self, path: Path, target: Step) -> str | None:
-        fields = self._output_fields(target)
-        part = path.parts[2]
-        if fields is None or part in fields:
+    def _output_fault(self, path: Path, target: Step, depth: int) -> str | None:
+        owner = f"the output of {target.id!r}"
+        if target.group is None:
+            name = target.target or ""
+            entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
+            return None if entry is None else _misread(path, entry.output_schema, depth, owner)
+        output, part = target.group.output, path.parts[depth]
+        if output is not None and not isinstance(output, Mapping):
             return None
-        return _no_field(path, f"the output of {target.id!r}", part, fields)
+        fields = [inner.id for inner in target.group.steps] if output is None else list(output)
+        return None if part in fields else _no_field(path, owner, part, fields)
 
-    def _output_fields(self, target: Step) -> Sequence[str] | None:
-        if target.group is not None:
-            output = target.group.output
-            if output is None:
-                return [inner.id for inner in target.group.steps]
-            return list(output) if isinstance(output, Mapping) else None
-        name = target.target or ""
-        entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
-        fields = fields_of(entry.output_schema) if entry is not None else None
-        return None if fields is None else list(fields)
+
+def _misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> str | None:
+    """Follows a path through a schema; says where it reads what the schema says is not there."""
+    part: Any = schema
+    for at in range(depth, len(path.parts)):
+        if not isinstance(part, Mapping):
+            return None
+        part, name = resolve({"$defs": schema.get("$defs", {}), **part}), path.parts[at]
+        if part.get("type") == "array":
+            if isinstance(name, str):
+                return f"{path}: {_is_a_list(path, at)}"
+            part = part.get("items")
+            continue
+        fields = fields_of(part)
+        if fields is None:
+            return None
+        if name not in fields:
+            where = owner if at == depth else str(Path(path.root, path.parts[:at]))
+            return _no_field(path, where, name, fields)
+        part = fields[str(name)]
+    return None
+
+
+def _is_a_list(path: Path, depth: int, why: str = "") -> str:
+    """Says how to read a field of the items of a list."""
+    above = Path(path.root, path.parts[:depth])
+    rest = str(Path("each", path.parts[depth:]))
+    one = str(Path(path.root, (*path.parts[:depth], 0, *path.parts[depth:])))
+    because = f": {why}" if why else ""
+    return f"{above} is a list{because}; write {one} for its first item, or {above}.map(each, {rest}) for all"
 
 
 def _no_field(path: Path, owner: str, part: str | int, fields: Iterable[str]) -> str:

@@ -565,7 +565,7 @@ def test_all_faults_of_a_worker_come_at_once() -> None:
     assert faults == [
         "two bundles are named 'one'; a name must be unique on a worker",
         "tool one.do: there is no compensation 'one.take_bak'; did you mean 'one.take_back'?",
-        "tool one.do_it: there is no compensation 'one.look'; it is a tool",
+        "tool one.do_it: 'one.look' is a tool of the bundle, and not a compensation",
         "tool one.with_pivot: before=one.send must be read_only, and it is pivot",
         "tool one.with_unknown: before: there is no tool 'one.lok'; did you mean 'one.look'?",
         "tool one.with_nothing: before is for an undo, and it has no compensate",
@@ -574,7 +574,8 @@ def test_all_faults_of_a_worker_come_at_once() -> None:
         "agent other.a: one.send is a pivot; a pivot is a step of its own, never a choice of an agent",
         "agent other.a: there is no tool 'other.nope'; there are one.do, one.do_it, one.look, one.send, "
         "one.with_nothing, one.with_others, one.with_pivot, one.with_unknown",
-        "agent other.a: there is no tool 'one.take_back'; it is a compensation",
+        "agent other.a: 'one.take_back' is a compensation of the bundle; it runs by itself when a "
+        "call is undone",
         "agent other.busier: 16 tools are more than 15; split it, or say many_tools=True",
     ]
 

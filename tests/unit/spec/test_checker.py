@@ -224,6 +224,14 @@ def test_what_can_run_passes(document: str) -> None:
     assert faults(document) == []
 
 
+def test_without_a_schema_a_bare_name_is_taken_for_a_part_of_the_input() -> None:
+    document = {"input": {"type": "object"}, "steps": [{"id": "a", "tool": "extra.look"} | reads("sku")]}
+    assert faults(document) == [
+        "steps[0].input.what: 'sku': there is no 'sku' to read; if it is part of the task's input, "
+        "write task.sku"
+    ]
+
+
 def test_a_model_is_needed_only_by_models() -> None:
     document = {"steps": [{"id": "a", "agent": "extra.free"}, {"id": "b", "agent": "extra.worker"}]}
     assert faults(document) == []
@@ -336,6 +344,22 @@ PIVOT = {"tool": "extra.send"}
             [group(INNER, on_failure={"fallback": "extra.worker"})],
             ["steps[0].on_failure.fallback: a group has no fallback agent; give its steps one"],
         ),
+        # a name that is something else
+        (
+            [{"tool": "extra.take_back"}],
+            ["steps[0].tool: 'extra.take_back' is a compensation of the bundle; it runs by itself"],
+        ),
+        (
+            [{"agent": "shop.within_stock"}],
+            ["steps[0].agent: 'shop.within_stock' is a validator of the bundle; name it under validate, as"],
+        ),
+        (
+            [UNDOABLE | {"compensate": "extra.look", "validate": [{"check": "extra.log"}]}],
+            [
+                "steps[0].compensate: 'extra.look' is a tool of the bundle, and not a compensation",
+                "steps[0].validate[0].check: 'extra.log' is a tool of the bundle, and not a validator",
+            ],
+        ),
         ([{"tool": "${{ task.sku }}"}], ["steps[0].one_of: list what the name of the tool may come to"]),
         (
             [{"one_of": ["extra.look"]}],
@@ -416,6 +440,51 @@ PIVOT = {"tool": "extra.send"}
         (
             [{"for_each": "tusk.items"}],
             ["steps[0].for_each: 'tusk.items': there is no 'tusk' to read; did you mean 'task'?"],
+        ),
+        (
+            [reads("sku"), reads("s0"), reads("skus + 1"), reads("[1].map(i, i)[0] + i")],
+            [
+                "steps[0].input.what: 'sku': there is no 'sku' to read; the task's input is read as task.sku",
+                "steps[1].input.what: 's0': there is no 's0' to read; a step is read as steps.s0.output",
+                "steps[2].input.what: 'skus + 1': there is no 'skus' to read; did you mean task.sku?",
+                "steps[3].input.what: '[1].map(i, i)[0] + i': there is no 'i' to read",
+            ],
+        ),
+        # lists, at any depth
+        (
+            [{"for_each": "task.items"}, reads("steps.s0.output.price")],
+            [
+                "steps[1].input.what: steps.s0.output.price: steps.s0.output is a list: it has one output "
+                "for each item; write steps.s0.output[0].price for its first item, or "
+                "steps.s0.output.map(each, each.price) for all"
+            ],
+        ),
+        (
+            [
+                {
+                    "tool": "shop.reserve_stock",
+                    "input": {"sku": "a", "quantity": 1},
+                    "for_each": "task.items",
+                },
+                reads("steps.s0.output[0].ids"),
+                reads("task.items.price"),
+                reads("steps.s0.output[0].id"),
+            ],
+            [
+                "steps[1].input.what: steps.s0.output[0].ids: the output of 's0' has no 'ids'; did you mean",
+                "steps[2].input.what: task.items.price: task.items is a list; write task.items[0].price for",
+            ],
+        ),
+        (
+            [
+                {"tool": "extra.grow", "input": {"tree": {"order_id": "x", "price": 1}}},
+                reads("steps.s0.output.branches.price + steps.s0.output.branches[0].prise"),
+            ],
+            [
+                "steps[1].input.what: steps.s0.output.branches.price: steps.s0.output.branches is a list;",
+                "steps[1].input.what: steps.s0.output.branches[0].prise: steps.s0.output.branches[0] has no "
+                "'prise'; did you mean 'price'?",
+            ],
         ),
         ([{"when": "max(1, 2) > 1"}], ["steps[0].when: 'max(1, 2) > 1': there is no function 'max'"]),
         (
