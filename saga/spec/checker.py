@@ -12,8 +12,18 @@ from ..expressions.tokens import is_one_hole
 from ..names import nearest, plain_model
 from .catalog import AgentEntry, Catalog, ToolEntry, other_kind
 from .failure_policy import Fallback, RetryFrom
-from .graph import Graph, Place, every_step, places, targets, validation_places
-from .json_schema import check_input, check_part, check_schema, fields_of, resolve
+from .graph import (
+    Graph,
+    Place,
+    every_step,
+    places,
+    targets,
+    templates,
+    validation_places,
+    validation_templates,
+)
+from .json_schema import check_input, check_part, check_schema, fields_of, join, resolve
+from .leftovers import template_leftovers, text_leftovers
 from .pivot_rules import child_cycle, pivot_faults
 from .references import ReadScope, ReferenceCheck
 from .task_spec import Step, TaskSpec
@@ -56,6 +66,8 @@ class _Checker:
         yield from check_schema(spec.input, "input")
         room = ReadScope({step.id: step for step in spec.steps})
         yield from self._steps(spec.steps, "steps", room)
+        yield from text_leftovers(spec.goal, "goal")
+        yield from template_leftovers(spec.output, "output")
         for path, source in expressions(spec.output, "output"):
             yield from self._readable.faults(Place(path, source, "once"), "", room, None)
         yield from self._validations(spec.validate_, "", room, None, list(every_step(spec.steps)))
@@ -90,6 +102,9 @@ class _Checker:
         for place in places(step):
             if place.scope != "rule":
                 yield from self._readable.faults(place, here, room, step)
+        for template in templates(step):
+            yield from template_leftovers(template.value, f"{here}.{template.path}")
+        yield from text_leftovers(step.task_queue, f"{here}.task_queue")
         yield from self._one_of(step, here)
         if step.workflow is not None:
             yield from self._workflow(step, step.workflow, here)
@@ -230,6 +245,8 @@ class _Checker:
     ) -> Iterator[Fault]:
         for place in validation_places(validations):
             yield from self._readable.faults(place, here, room, step)
+        for template in validation_templates(validations):
+            yield from template_leftovers(template.value, join(here, [template.path]))
         for index, validation in enumerate(validations):
             path = f"{here}.validate[{index}]" if here else f"validate[{index}]"
             if validation.check is not None and validation.check not in self._catalog.validators:

@@ -13,6 +13,7 @@ from ..names import nearest
 from .catalog import Catalog
 from .graph import Place, every_step
 from .json_schema import fields_of, join, resolve
+from .leftovers import bare_leftovers
 from .task_spec import Step, TaskSpec
 
 _ROOTS = ("task", "steps", "facts", "feedback")
@@ -79,7 +80,7 @@ class ReferenceCheck:
         except ExpressionError as error:
             meant = self._meant(error.unknown, room)
             known = nearest(error.unknown, SCOPE) if meant else ""
-            yield Fault(where, f"{str(error).removesuffix(known)}{meant}")
+            yield Fault(where, f"{str(error).removesuffix(known)}{meant}{bare_leftovers(place.source)}")
             return
         if place.scope == "group" and step is not None and step.group is not None:
             room = replace(room, steps={**room.steps, **{inner.id: inner for inner in step.group.steps}})

@@ -372,6 +372,32 @@ PIVOT = {"tool": "extra.send"}
                 "steps[0].compensate: there is no compensation 'no.undo'",
             ],
         ),
+        # what is not filled in
+        (
+            [
+                {"input": {"what": "for {{ task.sku }} and ${task.count}, ${{ '{{ sku }}' }}"}},
+                {"input": {"what": ["${{ task.sku }}", {"${{ task.sku }}": "$ {{task.sku}}"}]}},
+            ],
+            [
+                "steps[0].input.what: '{{ task.sku }}' is not filled in; write ${{ task.sku }}, or",
+                "steps[0].input.what: '${task.count}' is not filled in; write ${{ task.count }}, or",
+                "steps[1].input.what[1]: the key '${{ task.sku }}' is not filled in: only values are",
+                "steps[1].input.what[1].${{ task.sku }}: '$ {{task.sku}}' is not filled in; write",
+            ],
+        ),
+        (
+            [
+                {"when": "{{ task.count > 1 }}", "task_queue": "of-${{ task.sku }}"},
+                judged("m", tool="extra.look")
+                | {"validate": [{"rule": "output != ''", "message": "{{ output }}"}, {"rule": "${output}"}]},
+            ],
+            [
+                "steps[0].when: '{{ task.count > 1 }}' does not parse",
+                "steps[0].task_queue: 'of-${{ task.sku }}' is taken as it is: nothing is filled in here",
+                "steps[1].validate[1].rule: '${output}' does not parse: ",
+                "steps[1].validate[0].message: '{{ output }}' is not filled in; write ${{ output }}",
+            ],
+        ),
         # inputs
         (
             [{"tool": "shop.reserve_stock", "input": {"skuu": "x"}}],
