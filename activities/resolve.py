@@ -17,7 +17,7 @@ from ..saga.names import nearest
 from ..saga.spec.catalog import Catalog
 from ..saga.spec.checker import check_spec
 from ..saga.spec.graph import every_step, targets
-from ..saga.spec.json_schema import check_input
+from ..saga.spec.input_reads import check_task_input
 from ..saga.spec.pivot_rules import child_tasks
 from ..saga.spec.snapshot import Snapshot, SnapshotRequest
 from ..saga.spec.task_spec import TaskSpec
@@ -63,15 +63,13 @@ class Resolver:
         catalog = self._registry.catalog
         if asked.task is None and asked.spec is None:
             part = catalog.model_copy(update={"tasks": {}})
-            snapshot = Snapshot(
-                task="", catalog=part, search_attributes=self.search_attributes, engine=ENGINE
-            )
-            return self._answer(snapshot)
+            known = self.search_attributes
+            return self._answer(Snapshot(task="", catalog=part, search_attributes=known, engine=ENGINE))
         spec = self._spec(asked)
         snapshot = self._checked.get(asked.task or "") or self._check(asked.task or spec.name, spec)
         if asked.task is not None:
             self._checked[asked.task] = snapshot
-        faults = check_input(spec.input, asked.input)
+        faults = check_task_input(spec, asked.input)
         if faults:
             raise _refused(FailureType.INVALID_INPUT, faults)
         return {**snapshot, "search_attributes": self.search_attributes}

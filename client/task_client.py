@@ -9,6 +9,8 @@ from uuid import uuid4
 from temporalio.client import Client
 
 from ..bundle.spec_file import parse_spec
+from ..saga.errors import SpecError
+from ..saga.spec.input_reads import check_task_input
 from ..saga.spec.task_spec import TaskSpec
 from .payload import as_payload, expect_name
 from .start_once import AGENT_TASK, spec_document, start_once
@@ -61,8 +63,8 @@ class TaskClient:
 
         Raises:
             IdInUse: The id has been started with another task or input.
-            SpecError: The spec has faults, the input is not JSON or is too large, or the id or the queue is
-                empty.
+            SpecError: The spec has faults, the input lacks what it needs, is not JSON or is too large, or the
+                id or the queue is empty.
             RPCError: The server does not answer or refuses.
         """
         expect_name(id, "id")
@@ -111,4 +113,7 @@ def _start_of(task: str | TaskSpec | Mapping[str, Any], input: Any) -> tuple[str
     if isinstance(task, str):
         return task, input, task, task
     spec = task if isinstance(task, TaskSpec) else parse_spec(task)
+    faults = check_task_input(spec, input)
+    if faults:
+        raise SpecError(faults)
     return AGENT_TASK, {"spec": spec_document(spec), "input": input}, spec.name, spec.goal or spec.name

@@ -13,8 +13,9 @@ from ...saga.errors import Fault, SpecError
 from ...saga.history_format import STAND_IN
 from ...saga.names import nearest
 from ...saga.spec.catalog import Catalog
-from ...saga.spec.checker import check_input, check_spec
+from ...saga.spec.checker import check_spec
 from ...saga.spec.failure_policy import Fallback
+from ...saga.spec.input_reads import check_task_input
 from ...saga.spec.task_spec import Step, TaskSpec
 from .values import read_values
 
@@ -112,7 +113,7 @@ def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fa
     of_schema = [fault for fault in faults if fault.path.startswith("input")]
     if catalog is None:
         faults = of_schema  # the other faults are about names, which only the workers know
-    return faults if of_schema else [*faults, *check_input(spec.input, task_input)]
+    return faults if of_schema else [*faults, *check_task_input(spec, task_input)]
 
 
 def _agents(steps: Sequence[Step]) -> Iterator[str]:

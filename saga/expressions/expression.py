@@ -20,7 +20,7 @@ from .cost_limits import Loops, check_copied, joined, weight
 from .json_values import OperationRefused, for_cel, from_cel, kind, size
 from .parsed import Path
 from .rewriter import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, read
-from .tokens import OPEN, tokenize
+from .tokens import OPEN, Token, tokenize
 
 # The library logs whatever a function of ours refuses, values included; the error that follows says it too.
 logging.getLogger("cel").setLevel(logging.ERROR)
@@ -29,6 +29,17 @@ __all__ = ["MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
 
 MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""
+
+_CONDITIONS = frozenset(
+    {
+        Token("mark", "?"),
+        Token("mark", "&&"),
+        Token("mark", "||"),
+        Token("name", "has"),
+        Token("name", "null"),
+    }
+)
+"""With one of them in it, an expression may do without a value that it names."""
 
 _UNDEFINED = "Undefined variable or function: "
 _FEW_READS = 20
@@ -43,6 +54,7 @@ class Expression:
     Attributes:
         source: The text it was compiled from.
         paths: The values it reads from the scope, in order of appearance, each once.
+        is_plain: Whether it needs each of them whenever it is evaluated: it has no conditions and no loops.
     """
 
     def __init__(self, source: str) -> None:
@@ -62,13 +74,25 @@ class Expression:
         except _LIBRARY_ERRORS as error:
             raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
         try:
-            self._reading = read(tokenize(source))
+            tokens = tokenize(source)
+            self._reading = read(tokens)
             self._program = cel.compile(self._reading.source)
         except ExpressionError as error:
             raise ExpressionError(f"{_short(source)}: {error}", unknown=error.unknown) from None
         except (*_LIBRARY_ERRORS, RecursionError) as error:
             raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
         self.paths = self._reading.paths
+        self.is_plain = not any(token in _CONDITIONS for token in tokens) and not self._reading.bodies
+
+    def lacks(self, scope: Mapping[str, Any]) -> list[str]:
+        """Says which values are not there that it reads, each with the reason.
+
+        Args:
+            scope: Some of the variables; what it reads from the others is left out.
+        """
+        needed = [path for path in self._reading.needed if path.root in scope]
+        troubles = [trouble for path in needed if (trouble := _follow(path, scope)[1]) is not None]
+        return list(dict.fromkeys(trouble.text for trouble in troubles if trouble.what != "null"))
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """Evaluates the expression.

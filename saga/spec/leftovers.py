@@ -54,11 +54,9 @@ def _outside_holes(text: str) -> str:
 
 
 def _message(found: re.Match[str]) -> str:
-    inside = _inside(found)
-    return (
-        f"{_short(found.group().strip())} is not filled in; write ${{{{ {inside} }}}}, or, where the text itself "
-        f"is meant, ${{{{ {_short(found.group().strip())} }}}}"
-    )
+    text = _short(found.group().strip())
+    hole = f"${{{{ {_inside(found)} }}}}"
+    return f"{text} is not filled in; write {hole}, or ${{{{ {text} }}}} where the text itself is meant"
 
 
 def _inside(found: re.Match[str]) -> str:

@@ -174,6 +174,12 @@ async def test_what_cannot_be_started_is_not(starter: TaskClient, id: str) -> No
     ):
         with pytest.raises(SpecError, match=message):
             await starter.start("desk.tidy", input, id=id)
+    lacking = {
+        "name": "lacking",
+        "steps": [{"id": "a", "tool": "b.c", "input": {"what": "${{ task.gone }}"}}],
+    }
+    with pytest.raises(SpecError, match=r"task.gone is missing, and steps\[0\].input.what reads it"):
+        await starter.start(lacking, {}, id=id)
     with pytest.raises(SpecError, match=r"steps\[0\]"):
         await starter.start({"name": "x", "steps": [{"id": "a", "tol": "b"}]}, id=id)
     for names in ({"id": ""}, {"id": " "}, {"id": id, "task_queue": ""}):

@@ -267,8 +267,8 @@ async def test_task_level_validate_judges_the_whole(tasks: Tasks, effects: Desk)
             ),
             "has no 'missing'",
         ),
-        (put("b", what="${{ task.gone }}"), "task.gone is missing"),
-        (put("b", what="${{ task.nothing }}"), "task.nothing is null"),
+        (put("b", what="${{ steps.a.output.what == '' ? '' : task.gone }}"), "task.gone is missing"),
+        (put("b", what="${{ steps.a.output.what == '' ? '' : task.nothing }}"), "task.nothing is null"),
         ({**put("b"), "when": "task.n + 1"}, "must be true or false"),
         ({**put("b"), "for_each": "task.n"}, "must give a list"),
     ],
@@ -289,6 +289,20 @@ async def test_faults_are_all_named_before_anything_runs(tasks: Tasks, effects: 
     faults = [(fault["path"], fault["message"]) for fault in end.details["faults"]]
     assert [path for path, _ in faults] == ["steps[1].tool", "steps[2].input", "output"]
     assert "did you mean 'desk.put'?" in faults[0][1]
+    assert effects.events() == []
+
+
+async def test_inputs_that_expressions_miss_are_all_named_before_anything_runs(
+    tasks: Tasks, effects: Desk
+) -> None:
+    steps = [put("a"), put("b", what="${{ task.gone }}"), put("c", what="${{ task.nothing }}")]
+    end = await tasks.run(steps, {"nothing": None}, output="${{ task.lost }}")
+    assert end.type == "InvalidInput"
+    assert [(fault["path"], fault["message"]) for fault in end.details["faults"]] == [
+        ("input", "task.gone is missing, and steps[1].input.what reads it"),
+        ("input", "task.lost is missing, and output reads it"),
+        ("steps[2].input.what", "task.nothing is null"),
+    ]
     assert effects.events() == []
 
 

@@ -88,8 +88,8 @@ async def test_rules_give_verdicts_with_reasons(tasks: Tasks, effects: Desk) -> 
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ({"rule": "task.open.missing == 1"}, "task.open.missing is missing"),
-        ({"rule": "task.nothing > 1"}, "task.nothing is null"),
+        ({"rule": "output.what == '' || task.open.missing == 1"}, "task.open.missing is missing"),
+        ({"rule": "output.what == '' || task.nothing > 1"}, "task.nothing is null"),
         ({"rule": "size(output.what)"}, "gave 1, not true or false"),
         ({"rule": "output.what > 1"}, "rule output.what > 1: "),
         ({"rule": "false", "message": "it is ${{ task.nothing.at_all }}"}, "task.nothing is null"),
