@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +12,9 @@ from ..arguments.options import Json
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.output import emit, say
+
+if TYPE_CHECKING:
+    from ...embedded import EmbeddedServer
 
 LOOK_SECONDS: Final = 0.5
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The port of the Temporal service.")]
@@ -25,9 +28,10 @@ def server(
 ) -> None:
     """Run the embedded Temporal server of this folder, with its Web UI, until Ctrl-C.
 
-    Its histories stay in .counterstep/ and are there when it is started again.
+    Its histories stay in .counterstep/ and are there when it is started again. If it runs already, the
+    command says where and exits with 0 at once; where it has other ports than those asked for, with 4.
     """
-    from ...embedded import running, stop
+    from ...embedded import ensure, running, stop
 
     folder = Path.cwd()
     if stop_it:
@@ -38,13 +42,20 @@ def server(
         return
     if port is not None and port == ui_port:
         raise CommandFailed("--port and --ui-port are the same; the Web UI needs a port of its own.")
-    was_running = running(folder) is not None
+    if running(folder) is not None:
+        known = ensure(folder, port, ui_port)
+        say(f"It runs already: Temporal at {known.address}, Web UI at {known.ui_url}")
+        say("`counterstep server --stop` ends it.")
+        _print(known, json=json)
+        return
     asyncio.new_event_loop().run_until_complete(_until_interrupted(folder, port, ui_port, json=json))
-    if was_running:
-        say("It was running before and goes on; `counterstep server --stop` ends it.")
-    else:
-        stop(folder)
-        say("The server is stopped; its histories are kept.")
+    stop(folder)
+    say("The server is stopped; its histories are kept.")
+
+
+def _print(server: EmbeddedServer, *, json: bool) -> None:
+    if json:
+        emit({"address": server.address, "ui_url": server.ui_url, "pid": server.pid})
 
 
 async def _until_interrupted(folder: Path, port: int | None, ui_port: int | None, *, json: bool) -> None:
@@ -69,8 +80,7 @@ async def _until_interrupted(folder: Path, port: int | None, ui_port: int | None
     if signal.done():
         return
     say(f"Temporal at {server.address}, Web UI at {server.ui_url}")
-    if json:
-        emit({"address": server.address, "ui_url": server.ui_url, "pid": server.pid})
+    _print(server, json=json)
     while not signal.done():
         if running(folder) is None:
             raise CommandFailed("The server has ended.", code=ExitCode.NO_SERVER, type="ServerUnavailable")

@@ -11,7 +11,15 @@ from typing import Final
 
 from .output import printable
 
-ANSWERS: Final = {"c": "cancel", "l": "leave", "g": "go on"}
+ANSWERS: Final = ("cancel", "leave", "go on")
+"""What can be done with a task whose command was interrupted."""
+
+_WORDS: Final = {
+    **dict.fromkeys(("c", "cancel", "u", "undo", "cancel and undo"), "cancel"),
+    **dict.fromkeys(("l", "leave", "leave it", "leave it running"), "leave"),
+    **dict.fromkeys(("", "g", "go", "go on", "continue", "watch", "stay"), "go on"),
+}
+"""Whole words only: `continue` begins like `cancel` and means the opposite."""
 
 
 class Signals:
@@ -38,17 +46,22 @@ async def ask(workflow_id: str) -> str:
     """Asks at the terminal what to do with a task.
 
     Returns:
-        One of the values of `ANSWERS`; an empty answer means to go on.
+        One of `ANSWERS`; an empty answer means to go on.
     """
     sys.stderr.write(printable(f"\n{workflow_id}: [c]ancel and undo, [l]eave it running, or [g]o on? "))
     sys.stderr.flush()
     while True:
         line = await _read_line()
-        answer = ANSWERS.get(line.strip().lower()[:1] or "g")
+        answer = understood(line)
         if answer is not None:
             return answer
-        sys.stderr.write("Type c, l or g: ")
+        sys.stderr.write("Type c (cancel), l (leave) or g (go on): ")
         sys.stderr.flush()
+
+
+def understood(line: str) -> str | None:
+    """Returns which of `ANSWERS` somebody has typed; None where it is none of them."""
+    return _WORDS.get(" ".join(line.lower().strip(" \t\r\n.!").split()))
 
 
 async def _read_line() -> str:

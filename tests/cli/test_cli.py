@@ -346,6 +346,14 @@ def test_server_runs_until_it_is_interrupted(shop: Shop) -> None:
         until_written(log, "Web UI at http://127.0.0.1:")
         server = running(shop.folder)
         assert server is not None
+        again = shop.run("server", "--json")
+        known = {"address": server.address, "ui_url": server.ui_url, "pid": server.pid}
+        assert (again.code, again.json) == (0, known)
+        assert f"It runs already: Temporal at {server.address}, Web UI at {server.ui_url}" in again.err
+        assert "`counterstep server --stop` ends it." in again.err
+        moved = shop.run("server", "--port", str(server.port + 1))
+        assert (moved.code, "to move it, end it first" in moved.err) == (4, True)
+        assert running(shop.folder) == server
         assert "The server of this folder is stopped" not in log.read_text()
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=90)
@@ -535,8 +543,8 @@ def test_at_a_terminal_an_interrupt_asks_first(served: Shop) -> None:
     terminal.process.send_signal(signal.SIGINT)
     until(lambda: terminal.shows("[c]ancel and undo, [l]eave it running, or [g]o on?"), "the question")
     terminal.type("what?\n")
-    until(lambda: terminal.shows("Type c, l or g"), "the question again")
-    terminal.type("g\n")
+    until(lambda: terminal.shows("Type c (cancel), l (leave) or g (go on)"), "the question again")
+    terminal.type("continue\n")
     terminal.seen = ""
     until(lambda: terminal.shows("running"), "the board again")
     terminal.process.send_signal(signal.SIGINT)
