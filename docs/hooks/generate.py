@@ -22,12 +22,13 @@ from counterstep.client.outcome import Outcome
 from counterstep.saga.agents import agent_loop
 from counterstep.saga.engine import amendments, events
 from counterstep.saga.errors import FailureType
-from counterstep.saga.expressions import cost_limits, expression
+from counterstep.saga.expressions import cost_limits, effort, expression
 from counterstep.saga.limits import history_size, payload_size
 from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
 from counterstep.saga.spec.fields import STEP_ID
 from counterstep.saga.spec.task_spec import TaskSpec
+from counterstep.saga.temporal import gate, load
 
 _MARK: Final = re.compile(r"<!-- generate: (\w+) -->")
 _DURATION: Final = "(ms|s|m|h|d)"
@@ -154,6 +155,9 @@ def limit_table() -> str:
         "an expression": f"{expression.MAX_LENGTH:,} characters",
         "items that the loops of an expression visit": f"{cost_limits.MAX_ITEMS:,}",
         "what an expression copies of the values it reads": _size(cost_limits.MAX_COPIED),
+        "one evaluation of an expression": f"{effort.MOST / 1_000_000:g} s, estimated from its values",
+        "items of a `for_each`": f"{load.MAX_ITEMS:,}",
+        "side by side in one task": f"{gate.SIDE_BY_SIDE} calls, as many undos and children; others wait",
         "tools of one agent": f"{registry.MAX_TOOLS}, unless it says `many_tools=True`",
         "tool calls in one turn of an agent": f"{agent_loop.MAX_CALLS}",
         "corrections of an agent": f"{agent_loop.MAX_CORRECTIONS}",

@@ -105,6 +105,7 @@ class ConversationState(_Frozen):
         sequential: Whether undos run strictly one by one.
         give_up: How long a stuck undo waits for a person; None for as long as it takes.
         search_attributes: Whether the namespace knows Counterstep's search attributes.
+        engine: By which rules the task is run that has started it.
         messages: What was said; empty on the way.
     """
 
@@ -126,6 +127,7 @@ class ConversationState(_Frozen):
     sequential: bool = False
     give_up: Duration | None = None
     search_attributes: bool = False
+    engine: int = 1
     messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod

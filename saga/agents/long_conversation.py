@@ -42,6 +42,7 @@ class LongConversations:
         sequential: bool,
         give_up: timedelta | None,
         search_attributes: bool,
+        engine: int,
     ) -> None:
         """Prepares for long conversations.
 
@@ -53,6 +54,7 @@ class LongConversations:
             sequential: See `ConversationState`.
             give_up: See there.
             search_attributes: See there.
+            engine: See there.
         """
         self._record = record
         self._models = models
@@ -61,6 +63,7 @@ class LongConversations:
         self._sequential = sequential
         self._give_up = give_up
         self._search_attributes = search_attributes
+        self._engine = engine
 
     def is_due(self, loop: AgentLoop) -> bool:
         """Says whether the next turn of a conversation is to be taken in a child."""
@@ -102,6 +105,7 @@ class LongConversations:
             sequential=self._sequential,
             give_up=self._give_up,
             search_attributes=self._search_attributes,
+            engine=self._engine,
         )
         child = ChildCall(
             step=step,

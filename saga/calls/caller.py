@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from asyncio import Future, sleep
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
@@ -19,34 +18,36 @@ from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..record.task_record import TaskRecord
-from ..temporal.current_history import current_history_size
-from ..temporal.outgoing_message import OutgoingMessage
+from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
 from .activity_failure import may_land_for, read_failure
 from .call import Call, as_json
 from .headers import CURRENT_HEADER, CallHeader
 from .reset_gate import ResetGate
 
+T = TypeVar("T")
+
 
 class Caller:
     """Makes the calls of one task.
 
     Attributes:
-        outgoing: Keeps what one workflow task sends under the size of one message.
+        load: Bounds what is under way, and what is done at a time.
     """
 
-    def __init__(self, record: TaskRecord, root_key: str, reset_gate: ResetGate) -> None:
+    def __init__(self, record: TaskRecord, root_key: str, reset_gate: ResetGate, load: Load) -> None:
         """Prepares the calls of one task.
 
         Args:
             record: The task's record.
             root_key: See `idempotency_key`.
             reset_gate: Every call passes it, so that a reset is noticed before anything is called.
+            load: See the attributes.
         """
         self._record = record
         self._reset_gate = reset_gate
         self._root_key = root_key
-        self.outgoing = OutgoingMessage()
+        self.load = load
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
         """Makes one forward call; its undo is in the ledger before it is scheduled.
@@ -62,17 +63,58 @@ class Caller:
             Stopped: The scope is, or was, stopped.
             Failed: The call failed past its retries, timed out, or is too large, or the history is full.
         """
+        await self._expect_leave(call, scope)
+        before = await self._before(call, scope)
+        if await self.load.calls.enter(call.step, scope):
+            await self._give_back_on_error(self._expect_leave(call, scope))
+        future = await self._give_back_on_error(self._schedule(call, before, scope))
+        try:
+            result = await self._answer(call, future, scope)
+        except Stopped as stopped:
+            if call.compensation is not None:
+                self._record.settle(call.id)
+            raise Stopped(call.step, stopped.failure.message, not_applied=False) from stopped
+        except ActivityError as error:
+            failed = read_failure(call, error, scope.reason)
+            await self._settle_failed(call, error, failed)
+            raise failed from error
+        if call.compensation is not None:
+            self._settle(call, result)
+        return result
+
+    async def _expect_leave(self, call: Call, scope: StopScope) -> None:
+        """Raises where nothing new is to be called."""
         scope.check(call.step)
         await self._reset_gate.pass_gate(call.step, scope)
-        if current_history_size().is_full:
+        if self.load.is_history_full(self._record.ledger.count_open()):
             message = "the history of the task has room left for its undos only"
             failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
             raise Failed(failure, not_applied=True)
-        before = await self._before(call, scope)
+
+    async def _give_back_on_error(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except BaseException:
+            self.load.calls.leave()
+            raise
+
+    async def _answer(self, call: Call, future: Future[Any], scope: StopScope) -> RawValue:
+        try:
+            result: RawValue = await (
+                scope.interruptible(call.step, future) if call.may_be_interrupted else future
+            )
+        finally:
+            self.load.calls.leave()
+        return result
+
+    async def _schedule(self, call: Call, before: Any, scope: StopScope) -> Future[Any]:
+        await self.load.pace.turn(CALL_EFFORT)
         payloads = workflow.payload_converter().to_payloads(list(call.args))
-        room = self._room(call, payloads, before)
+        size = sum(payload.ByteSize() for payload in payloads)
+        self.load.pace.effort.add(size // BYTES_A_MICROSECOND)
+        room = self._room(call, size, before)
         key = idempotency_key(self._root_key, call.path, call.round)
-        await self.outgoing.make_room(sum(payload.ByteSize() for payload in payloads))
+        await self.load.outgoing.make_room(size)
         scope.check(call.step)
         if call.compensation is not None:
             self._record.arm(self._entry(call, key, before))
@@ -86,22 +128,7 @@ class Caller:
             names=_names(call),
             owner=call.owner,
         )
-        future = _start(call, [RawValue(payload) for payload in payloads], header)
-        try:
-            result: RawValue = await (
-                scope.interruptible(call.step, future) if call.may_be_interrupted else future
-            )
-        except Stopped as stopped:
-            if call.compensation is not None:
-                self._record.settle(call.id)
-            raise Stopped(call.step, stopped.failure.message, not_applied=False) from stopped
-        except ActivityError as error:
-            failed = read_failure(call, error, scope.reason)
-            await self._settle_failed(call, error, failed)
-            raise failed from error
-        if call.compensation is not None:
-            self._settle(call, result)
-        return result
+        return _start(call, [RawValue(payload) for payload in payloads], header)
 
     async def undo(self, entry: Entry, reason: str) -> None:
         """Calls the compensation of an entry, unless it has finished in a run that a reset has replaced.
@@ -109,6 +136,13 @@ class Caller:
         Raises:
             Failed: It failed past its retries.
         """
+        await self.load.undos.enter()
+        try:
+            await self._undo(entry, reason)
+        finally:
+            self.load.undos.leave()
+
+    async def _undo(self, entry: Entry, reason: str) -> None:
         if await self._reset_gate.is_undone(entry.key):
             return
         undo = {
@@ -128,8 +162,11 @@ class Caller:
             retry=call.retry,
             task_id=self._record.task_id if elsewhere else None,
         )
+        await self.load.pace.turn(CALL_EFFORT)
         payload = workflow.payload_converter().to_payload(undo)
-        await self.outgoing.make_room(payload.ByteSize())
+        size = payload.ByteSize()
+        self.load.pace.effort.add(size // BYTES_A_MICROSECOND)
+        await self.load.outgoing.make_room(size)
         try:
             await _start(call, [RawValue(payload)], header)
         except ActivityError as error:
@@ -139,6 +176,8 @@ class Caller:
         self, activity: str, arg: Any, *, activity_id: str, timeout: timedelta, summary: str
     ) -> Any:
         """Runs a short local activity and returns its JSON result; raises temporalio's ActivityError."""
+        await self.load.pace.turn(CALL_EFFORT)
+        await self.load.make_room_for_answer()
         return await workflow.execute_local_activity(
             activity,
             arg,
@@ -154,9 +193,8 @@ class Caller:
             return None
         return as_json(await self.call(call.reading_before(), scope))
 
-    def _room(self, call: Call, payloads: Sequence[Payload], before: Any) -> int:
+    def _room(self, call: Call, size: int, before: Any) -> int:
         """Returns how large the result may be, so that the undo's argument stays within the limit too."""
-        size = sum(payload.ByteSize() for payload in payloads)
         if call.compensation is None:
             room = MAX_PAYLOAD
         else:

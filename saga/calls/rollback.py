@@ -66,14 +66,15 @@ class Rollback:
         chosen = None if within is None else frozenset(within)
         running: dict[asyncio.Task[None], str] = {}
         while True:
-            for entry_id in self._record.ledger.ready(within=chosen, sequential=self._sequential):
+            room = max(self._caller.load.undos.most - len(running), 0)
+            for entry_id in self._record.ledger.ready(within=chosen, sequential=self._sequential, most=room):
                 entry = self._record.begin_undo(entry_id)
                 running[asyncio.create_task(self._caller.undo(entry, reason))] = entry_id
             seen = self._record.ledger
             if running:
                 await self._next_end(running, seen)
                 self._note_ended(running)
-            elif not seen.open(within=chosen):
+            elif not seen.is_open(within=chosen):
                 return True
             elif not await self._outlast_stuck(seen, scope):
                 return False

@@ -31,7 +31,7 @@ from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD
 from ..limits.usage import Usage
 from ..record.task_record import TaskRecord
-from ..temporal.outgoing_message import OutgoingMessage
+from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
 from .child_call import ChildCall
 from .child_questions import ChildQuestions
@@ -43,20 +43,18 @@ _UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 class ChildCaller:
     """Starts the child workflows of one task, and takes their ledgers over."""
 
-    def __init__(
-        self, record: TaskRecord, root_key: str, outgoing: OutgoingMessage, waits: ChildQuestions
-    ) -> None:
+    def __init__(self, record: TaskRecord, root_key: str, load: Load, waits: ChildQuestions) -> None:
         """Prepares calls.
 
         Args:
             record: The task's record.
             root_key: See `idempotency_key`.
-            outgoing: Shared with the task's other calls.
+            load: Shared with the task's other calls.
             waits: What its children wait for.
         """
         self._record = record
         self._root_key = root_key
-        self._outgoing = outgoing
+        self._load = load
         self._waits = waits
 
     async def call(self, child: ChildCall, scope: StopScope) -> Any:
@@ -77,12 +75,21 @@ class ChildCaller:
             Stopped: The scope is, or was, stopped.
         """
         scope.check(child.step)
+        await self._load.children.enter(child.step, scope)
+        try:
+            return await self._call(child, scope)
+        finally:
+            self._load.children.leave()
+
+    async def _call(self, child: ChildCall, scope: StopScope) -> Any:
+        await self._load.pace.turn(CALL_EFFORT)
         payloads = workflow.payload_converter().to_payloads([child.input, *child.further])
         sizes = [payload.ByteSize() for payload in payloads]
         if max(sizes) > MAX_PAYLOAD:
             message = f"the input of {child.workflow} has {max(sizes)} bytes; the most is {MAX_PAYLOAD}"
             raise self._failed(child, FailureType.PAYLOAD_TOO_LARGE, message, nothing=True)
-        await self._outgoing.make_room(sum(sizes))
+        self._load.pace.effort.add(sum(sizes) // BYTES_A_MICROSECOND)
+        await self._load.outgoing.make_room(sum(sizes))
         scope.check(child.step)
         workflow_id = f"{workflow.info().workflow_id}/{child.id}"
         key = idempotency_key(self._root_key, child.path, child.round)

@@ -121,8 +121,7 @@ class ChildQuestions:
 
     def _step_of(self, child_id: str) -> str | None:
         """Returns the step whose child this is, while it runs."""
-        for entry in self._record.ledger:
-            running = entry.state is EntryState.ARMED and entry.compensation == RECOVER_CHILD
-            if running and entry.input["workflow_id"] == child_id:
-                return entry.step
-        return None
+        entry = self._record.ledger.entries.get(child_id.removeprefix(f"{workflow.info().workflow_id}/"))
+        if entry is None or entry.state is not EntryState.ARMED or entry.compensation != RECOVER_CHILD:
+            return None
+        return entry.step if entry.input["workflow_id"] == child_id else None

@@ -67,7 +67,12 @@ class _ConversationRun:
             agents={agent.name: agent},
             compensations={entry.name: entry for entry in state.compensations},
         )
-        snapshot = Snapshot(task=agent.name, catalog=catalog, search_attributes=state.search_attributes)
+        snapshot = Snapshot(
+            task=agent.name,
+            catalog=catalog,
+            search_attributes=state.search_attributes,
+            engine=state.engine,
+        )
         self._context = RunContext.assemble(
             self._record, snapshot, sequential=state.sequential, give_up=state.give_up
         )

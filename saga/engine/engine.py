@@ -11,7 +11,7 @@ from temporalio import workflow
 
 from ..duration import format_duration
 from ..errors import ExpressionError, FailureType
-from ..expressions.template import render, without
+from ..expressions.template import without
 from ..failure import Failed, Failure, Stopped
 from ..limits.payload_size import MAX_PAYLOAD
 from ..people.questions import Check, fits
@@ -212,7 +212,7 @@ class Engine:
         """Renders the task's output; past the point of no return a person mends what cannot be rendered."""
         while True:
             try:
-                return self._output(self._spec.output)
+                return await self._output(self._spec.output)
             except Failed as failed:
                 if not self._record.committed:
                     raise
@@ -222,12 +222,12 @@ class Engine:
             if answer.action == "supply":
                 return answer.value
 
-    def _output(self, template: Any) -> Any:
+    async def _output(self, template: Any) -> Any:
         if template is None:
             output: Any = {name: step["output"] for name, step in self._graph.own_steps().items()}
         else:
             try:
-                output = render(template, self._graph.variables(), "output")
+                output = await self._context.load.pace.render(template, self._graph.variables(), "output")
             except ExpressionError as error:
                 raise Failed(Failure(step="", type=FailureType.EXPRESSION, message=str(error))) from None
         size = workflow.payload_converter().to_payload(output).ByteSize()
@@ -242,7 +242,7 @@ class Engine:
         template = self._spec.output
         if template is not None:
             template = without(template, lambda path: path.root == "steps" and path.parts[0] not in ended)
-        await self._verify(self._output(template))
+        await self._verify(await self._output(template))
 
     async def _verify(self, output: Any) -> None:
         variables = self._graph.variables()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -40,6 +41,24 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
     return Snapshot.model_validate(answer)
 
 
+class Details:
+    """What the Web UI shows of a task: many changes of one workflow task are written down once."""
+
+    def __init__(self) -> None:
+        """Shows nothing yet."""
+        self._is_due = False
+
+    def show(self, record: TaskRecord) -> None:
+        """Shows a record as it is when the workflow next waits."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._write, record)
+
+    def _write(self, record: TaskRecord) -> None:
+        self._is_due = False
+        workflow.set_current_details(markdown(record))
+
+
 def open_record(task: str, goal: str = "", budget: Budget | None = None) -> TaskRecord:
     """Opens the record of this workflow and serves it as the query ``board``."""
     record = TaskRecord(
@@ -48,7 +67,7 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
         goal=goal,
         budget=budget or Budget(),
         now=workflow.now,
-        changed=lambda changed: workflow.set_current_details(markdown(changed)),
+        changed=Details().show,
     )
     serve_query("board", lambda: board(record))
 

@@ -24,6 +24,7 @@ from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
+from ..temporal.load import Load
 from ..verification.verifier import Verifier
 from .events import Events
 
@@ -37,6 +38,7 @@ class RunContext:
         status: Shows where it is.
         input: The task's input; None where it comes from a workflow of one's own.
         catalog: The only catalog that it uses.
+        load: Bounds what is under way, and done at a time.
         caller: Makes its calls.
         rollback: Undoes them.
         questions: Asks people.
@@ -53,6 +55,7 @@ class RunContext:
     status: Status
     input: Any
     catalog: Catalog
+    load: Load
     caller: Caller
     rollback: Rollback
     questions: Questions
@@ -90,10 +93,11 @@ class RunContext:
         status = Status(record, search_attributes=snapshot.search_attributes)
         questions = Questions(record, status)
         reset_gate = ResetGate(record, questions, snapshot.run_id)
-        caller = Caller(record, root_key, reset_gate)
+        load = Load(engine=snapshot.engine)
+        caller = Caller(record, root_key, reset_gate, load)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
         models = ModelCaller(record, caller)
-        children = ChildCaller(record, root_key, caller.outgoing, ChildQuestions(record, status))
+        children = ChildCaller(record, root_key, load, ChildQuestions(record, status))
         long = LongConversations(
             record,
             models,
@@ -102,12 +106,14 @@ class RunContext:
             sequential=sequential,
             give_up=give_up,
             search_attributes=snapshot.search_attributes,
+            engine=snapshot.engine,
         )
         context = cls(
             record=record,
             status=status,
             input=task_input,
             catalog=catalog,
+            load=load,
             caller=caller,
             rollback=rollback,
             questions=questions,

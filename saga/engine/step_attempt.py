@@ -128,7 +128,7 @@ class StepAttempt:
         """Has an output checked that a person has supplied; raises as `attempt`."""
         try:
             value = (
-                None if self._step.group is not None else render(self._step.input, item.variables, "input")
+                None if self._step.group is not None else await self._render(self._step.input, item, "input")
             )
         except ExpressionError:
             value = None  # what the step would have been given is what has failed
@@ -143,7 +143,7 @@ class StepAttempt:
         inner = await self._run.run_inside(
             self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
         )
-        output = render(group.output, inner.variables(), "output")
+        output = await self._context.load.pace.render(group.output, inner.variables(), "output")
         if group.output is None:
             output = {name: value["output"] for name, value in inner.own_steps().items()}
         await self._verify(item, round_, output, None, {}, "", None)
@@ -166,7 +166,7 @@ class StepAttempt:
 
     async def _child(self, item: StepItem, type_: str) -> Any:
         step = self._step
-        value = render(step.input, item.variables, "input")
+        value = await self._render(step.input, item, "input")
         effects = effects_of(step, self._context.catalog)
         child = ChildCall(
             step=self._name,
@@ -204,6 +204,9 @@ class StepAttempt:
 
     # --- agents and tools
 
+    async def _render(self, template: Any, item: StepItem, path: str) -> Any:
+        return await self._context.load.pace.render(template, item.variables, path)
+
     def _target(self, item: StepItem) -> AgentEntry | ToolEntry:
         name = render(self._step.target, item.variables, self._step.kind)
         if self._step.one_of and name not in self._step.one_of:
@@ -222,7 +225,7 @@ class StepAttempt:
         return entry
 
     async def _call_and_verify(self, item: StepItem, target: AgentEntry | ToolEntry) -> Any:
-        value = render(self._step.input, item.variables, "input")
+        value = await self._render(self._step.input, item, "input")
         round_ = self._record.next_round(item.path)
         if self._effect(target) is Effect.PIVOT:
             return await self._pivot(item, target, value, round_)

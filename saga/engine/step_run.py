@@ -19,6 +19,9 @@ from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from .step_attempt import StepAttempt, StepItem, Surroundings
 
+_ITEM_EFFORT = 150
+"""Microseconds that the beginning of one item takes."""
+
 _NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 
 
@@ -35,6 +38,7 @@ class StepRun:
         self._name = run.name_of(step.id)
         self._path = f"{run.prefix}{step.id}"
         self._calls = StepAttempt(run, step)
+        self._pace = run.context.load.pace
 
     async def run(self) -> None:
         """Runs the step and records how it ended.
@@ -63,7 +67,7 @@ class StepRun:
             return await self._item(StepItem(self._path, self._variables(), self._scope))
         while True:
             try:
-                items = self._items(step.for_each)
+                items = await self._items(step.for_each)
                 break
             except ExpressionError as error:
                 failed = self._expression_failed(error)
@@ -78,15 +82,19 @@ class StepRun:
             return StepState.SKIPPED, None
         return StepState.COMPLETED, await self._side_by_side(items)
 
-    def _items(self, source: str) -> list[Any] | None:
+    async def _items(self, source: str) -> list[Any] | None:
         """Returns the items of `for_each`; None where the step as a whole is not wanted."""
         variables = self._variables()
-        items = compile_expression(source).evaluate(variables)
+        items = await self._pace.evaluate(source, variables)
         if not isinstance(items, list):
             raise ExpressionError(f"for_each: {source!r} must give a list, not {type(items).__name__}")
+        if len(items) > self._context.load.most_items:
+            most = self._context.load.most_items
+            raise ExpressionError(f"for_each: {source!r} gives {len(items)} items; the most is {most}")
         when = self._step.when
-        skipped = when is not None and not _reads_item(when) and not _truth("when", when, variables)
-        return None if skipped else items
+        if when is None or _reads_item(when) or await self._truth("when", when, variables):
+            return items
+        return None
 
     async def _side_by_side(self, items: list[Any]) -> list[Any]:
         scope = StopScope(self._scope)
@@ -114,6 +122,7 @@ class StepRun:
 
     async def _item(self, item: StepItem) -> tuple[StepState, Any]:
         """Makes attempts, and does what the step says about a failure; each way undoes the step first."""
+        await self._pace.turn(_ITEM_EFFORT)
         item.scope.check(self._name)
         fallback: str | None = None
         while True:
@@ -145,17 +154,18 @@ class StepRun:
         if fallback is not None:
             self._record.start_step(self._name)
             return StepState.COMPLETED, await self._calls.fall_back(item, fallback)
-        if self._step.when is not None and not _truth("when", self._step.when, item.variables):
+        when = self._step.when
+        if when is not None and not await self._truth("when", when, item.variables):
             return StepState.SKIPPED, None
         await self._context.reset_gate.pass_gate(self._name, item.scope)  # before a round is counted
         self._record.start_step(self._name)
-        self._require(item)
+        await self._require(item)
         return StepState.COMPLETED, await self._calls.attempt(item)
 
-    def _require(self, item: StepItem) -> None:
+    async def _require(self, item: StepItem) -> None:
         """Raises `Failed` where the world is not, or no longer, what the step was meant for."""
         source = self._step.precondition
-        if source is None or _truth("precondition", source, item.variables):
+        if source is None or await self._truth("precondition", source, item.variables):
             return
         failure = Failure(
             step=self._name, type=FailureType.PRECONDITION, message=f"the precondition {source!r} is false"
@@ -172,6 +182,12 @@ class StepRun:
         if self._record.committed and not isinstance(policy, Fallback) and policy != "skip":
             return "escalate"  # nothing can be undone any more: a person decides
         return "rollback" if failed.failure.type in _NO_WAY_ON else policy
+
+    async def _truth(self, key: str, source: str, variables: dict[str, Any]) -> bool:
+        answer = await self._pace.evaluate(source, variables)
+        if not isinstance(answer, bool):
+            raise ExpressionError(f"{key}: {source!r} must be true or false, not {answer!r}")
+        return answer
 
     def _expression_failed(self, error: ExpressionError) -> Failed:
         return Failed(Failure(step=self._name, type=FailureType.EXPRESSION, message=str(error)))
@@ -217,13 +233,6 @@ class StepRun:
 
     def _note(self, what: str, failed: Failed) -> None:
         self._record.log.add("counterstep", what, self._name, str(failed.failure))
-
-
-def _truth(key: str, source: str, variables: dict[str, Any]) -> bool:
-    answer = compile_expression(source).evaluate(variables)
-    if not isinstance(answer, bool):
-        raise ExpressionError(f"{key}: {source!r} must be true or false, not {answer!r}")
-    return answer
 
 
 def _reads_item(source: str) -> bool:

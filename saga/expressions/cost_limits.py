@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .effort import Evaluation
 from .json_values import OperationRefused, kind
 from .parsed import LoopBody, Path
 
@@ -23,13 +24,17 @@ class Loops:
     expression in a workflow must give the same answer when it is replayed.
     """
 
-    def __init__(self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[LoopBody]) -> None:
+    def __init__(
+        self, weigh: Callable[[Sequence[Path]], int], bodies: Sequence[LoopBody], evaluation: Evaluation
+    ) -> None:
         """Prepares one evaluation.
 
         Args:
             weigh: Returns how many characters the values at some paths have.
             bodies: What each of the expression's loops does with an item.
+            evaluation: What it takes.
         """
+        self._evaluation = evaluation
         self._weigh = weigh
         self._bodies = bodies
         self._heaviest: dict[int, int] = {}
@@ -59,11 +64,13 @@ class Loops:
         self._copied += len(value) * (self._weigh(body.reads) + around)
         self._copied += own * weight(value) if own > 1 else 0
         check_copied(self._copied)
+        self._evaluation.loops_over(value, copies=False)
         return sorted(value, key=str) if isinstance(value, dict) else value
 
     def parts(self, value: Any, loop: int) -> list[list[Any]]:
         """Returns the same in parts: n of them with n items each cost n ** 3 copies, and not n ** 4."""
         items = self.items(value, loop)
+        self._evaluation.loops_over(value, copies=True)
         size = math.isqrt(len(items)) + 1
         return [items[start : start + size] for start in range(0, len(items), size)]
 

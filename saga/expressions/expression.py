@@ -17,6 +17,7 @@ from ..errors import ExpressionError
 from .arithmetic import calculate
 from .cel import cel
 from .cost_limits import Loops, check_copied, joined, weight
+from .effort import Effort, Evaluation
 from .json_values import OperationRefused, for_cel, from_cel, kind, size
 from .parsed import Path
 from .rewriter import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, read
@@ -94,11 +95,12 @@ class Expression:
         troubles = [trouble for path in needed if (trouble := _follow(path, scope)[1]) is not None]
         return list(dict.fromkeys(trouble.text for trouble in troubles if trouble.what != "null"))
 
-    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+    def evaluate(self, scope: Mapping[str, Any], effort: Effort | None = None) -> Any:
         """Evaluates the expression.
 
         Args:
             scope: The variables, each a JSON value.
+            effort: What it takes is added to this; what would take too long is refused then.
 
         Returns:
             A JSON value; the keys of a map that the expression makes are sorted, so that it is the same
@@ -110,7 +112,8 @@ class Expression:
         if self._reading.whole is not None:
             return self._read(self._reading.whole, scope)
         weights = _Weights(scope)
-        loops = Loops(weights.of, self._reading.bodies)
+        evaluation = Evaluation(effort)
+        loops = Loops(weights.of, self._reading.bodies, evaluation)
         functions: dict[str, Callable[..., Any]] = {
             CALCULATE: calculate,
             EACH: loops.items,
@@ -121,7 +124,9 @@ class Expression:
         try:
             if len(self._reading.reads) > _FEW_READS:
                 check_copied(weights.of(self._reading.reads))
-            context = cel.Context(self._variables(scope), functions)
+            variables = self._variables(scope)
+            evaluation.reads(variables)
+            context = cel.Context(variables, functions)
             value = from_cel(self._program.execute(context))
         except OperationRefused as error:
             raise ExpressionError(f"{_short(self.source)}: {error}") from None

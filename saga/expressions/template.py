@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from ..errors import ExpressionError
+from .effort import Effort
 from .expression import Path, compile_expression
 from .json_values import whole
 from .tokens import holes, is_one_hole
@@ -47,14 +48,41 @@ def render(value: Any, scope: Mapping[str, Any], path: str = "") -> Any:
     Raises:
         ExpressionError: An expression fails; the message begins with the path.
     """
+    filling = render_in_turns(value, scope, path)
+    while True:
+        try:
+            next(filling)
+        except StopIteration as end:
+            return end.value
+
+
+def render_in_turns(
+    value: Any, scope: Mapping[str, Any], path: str = "", effort: Effort | None = None
+) -> Generator[None, None, Any]:
+    """Fills the holes of a template, and yields before each of them, so that somebody may rest there.
+
+    Args:
+        value: See `render`, as for all that is not explained here.
+        scope: See there.
+        path: See there.
+        effort: See `Expression.evaluate`.
+
+    Returns:
+        The JSON value without holes.
+    """
     if isinstance(value, str):
-        return _render_text(value, scope, path)
+        return (yield from _render_text(value, scope, path, effort))
     if isinstance(value, Mapping):
-        return {
-            key: render(part, scope, f"{path}.{key}" if path else str(key)) for key, part in value.items()
-        }
+        filled = {}
+        for key, part in value.items():
+            inner = f"{path}.{key}" if path else str(key)
+            filled[key] = yield from render_in_turns(part, scope, inner, effort)
+        return filled
     if isinstance(value, list | tuple):
-        return [render(part, scope, f"{path}[{index}]") for index, part in enumerate(value)]
+        items = []
+        for index, part in enumerate(value):
+            items.append((yield from render_in_turns(part, scope, f"{path}[{index}]", effort)))
+        return items
     return value
 
 
@@ -76,21 +104,27 @@ def without(value: Any, unwanted: Callable[[Path], bool]) -> Any:
     return None if any(unwanted(path) for path in paths) else value
 
 
-def _render_text(text: str, scope: Mapping[str, Any], path: str) -> Any:
+def _render_text(
+    text: str, scope: Mapping[str, Any], path: str, effort: Effort | None
+) -> Generator[None, None, Any]:
     if is_one_hole(text):
-        return _evaluate(next(holes(text)).source, scope, path)
+        yield
+        return _evaluate(next(holes(text)).source, scope, path, effort)
     pieces: list[str] = []
     end = 0
     for hole in holes(text):
+        yield
         pieces.append(text[end : hole.start])
-        pieces.append(_as_text(_evaluate(hole.source, scope, path)))
+        pieces.append(_as_text(_evaluate(hole.source, scope, path, effort)))
+        if effort is not None:
+            effort.add(len(pieces[-1]) // 100)
         end = hole.end
     return "".join([*pieces, text[end:]])
 
 
-def _evaluate(source: str, scope: Mapping[str, Any], path: str) -> Any:
+def _evaluate(source: str, scope: Mapping[str, Any], path: str, effort: Effort | None) -> Any:
     try:
-        return compile_expression(source).evaluate(scope)
+        return compile_expression(source).evaluate(scope, effort)
     except ExpressionError as error:
         raise ExpressionError(f"{path}: {error}" if path else str(error)) from None
 

@@ -168,6 +168,10 @@ class Ledger:
         """Says whether an entry still has to be undone."""
         return any(True for _ in self._newest_first(self._own().open, within))
 
+    def count_open(self) -> int:
+        """Returns how many entries still have to be undone."""
+        return len(self._own().open)
+
     def dependents(self, entry_ids: Iterable[str]) -> set[str]:
         """Returns `entry_ids` and every entry that depends on one of them, directly or not."""
         affected = set(entry_ids)
@@ -228,9 +232,11 @@ class Ledger:
         """Names the entries at ascending places, those of them that are within."""
         books = self._own()
         if within is not None:
-            wanted = (books.places.get(entry_id) for entry_id in set(within))
-            chosen = sorted(place for place in wanted if place is not None)
-            places = [place for place in chosen if _has(places, place)]
+            wanted = frozenset(within)
+            if len(wanted) > len(places):
+                return (books.ids[place] for place in reversed(places) if books.ids[place] in wanted)
+            known = sorted(books.places[entry_id] for entry_id in wanted if entry_id in books.places)
+            places = [place for place in known if _has(places, place)]
         return (books.ids[place] for place in reversed(places))
 
     def _known(self, entry_id: str) -> Entry:

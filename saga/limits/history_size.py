@@ -11,7 +11,13 @@ LONG_BYTES = 20_000_000
 FULL_EVENTS = 40_000
 FULL_BYTES = 40_000_000
 """From here on nothing new is called: the server ends a workflow by force at 51,200 events or 50 MB, and the
-undos of what was called have to fit in before that. An undo takes no more events than its call."""
+undos of what was called have to fit in before that."""
+
+EVENTS_OF_AN_UNDO = 6
+"""Three of the undo, and three of the workflow task that hears of its end."""
+
+MOST_EVENTS = 48_000
+"""What history may come to with all undos that are outstanding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class HistorySize:
         if self.events > LONG_EVENTS or self.bytes > LONG_BYTES:
             return True
         return self.server_suggests_new and not waiting
+
+    def is_full_with(self, undos: int) -> bool:
+        """Says whether so many undos need all the room that is left."""
+        return self.events + undos * EVENTS_OF_AN_UNDO > MOST_EVENTS
 
     @property
     def is_full(self) -> bool:

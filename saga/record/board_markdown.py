@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ..ledger.ledger import Entry
@@ -33,12 +34,12 @@ def markdown(record: TaskRecord) -> str:
     """Renders the board for the Web UI's task details: in lists, for it shows tables without any space."""
     parts = [f"**{_line(record.task)}**: {record.state.value}", _line(record.goal)]
     asked = [_asked(question, record.task_id) for question in record.waiting_for()]
-    parts += _section("Waits for an answer", asked)
-    parts += _section("Steps", [_progress(name, progress) for name, progress in record.steps.items()])
-    ended = {entry_id: None for entry_id in record.undo_order}
-    begun = [entry.id for entry in record.ledger if entry.attempts and entry.id not in ended]
-    undos = [_undo(record.ledger[entry_id]) for entry_id in (*ended, *begun)]
-    parts += _section("Undos, in their order", undos)
+    parts += _section("Waits for an answer", asked, len(asked))
+    steps = (_progress(name, progress) for name, progress in record.steps.items())
+    parts += _section("Steps", steps, len(record.steps))
+    begun = record.ledger.begun()
+    undos = map(_undo, chain((record.ledger[entry_id] for entry_id in record.undo_order), begun))
+    parts += _section("Undos, in their order", undos, len(record.undo_order) + len(begun))
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
     usage = record.spending.usage
@@ -49,12 +50,12 @@ def markdown(record: TaskRecord) -> str:
     return "\n\n".join(part for part in (*parts, spent) if part)
 
 
-def _section(title: str, items: Sequence[str]) -> list[str]:
-    if not items:
+def _section(title: str, items: Iterable[str], number: int) -> list[str]:
+    if not number:
         return []
-    lines = [f"- {item}" for item in items[:MAX_LINES]]
-    if len(items) > MAX_LINES:
-        lines.append(f"- and {len(items) - MAX_LINES} more, which the query `board` shows")
+    lines = [f"- {item}" for item in islice(items, MAX_LINES)]
+    if number > MAX_LINES:
+        lines.append(f"- and {number - MAX_LINES} more, which the query `board` shows")
     return ["\n".join([f"### {title}", *lines])]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,10 @@ class Status:
         self.waits_changed: Callable[[], None] = lambda: None
         self._record = record
         self._search_attributes = search_attributes
-        self._waits: list[tuple[TaskState, str]] = []
+        self._waits: dict[TaskState, Counter[str]] = {
+            TaskState.NEEDS_ATTENTION: Counter(),
+            TaskState.WAITING: Counter(),
+        }
 
     def begin(self) -> None:
         """Shows the task as running."""
@@ -53,17 +57,20 @@ class Status:
 
     def hold(self, state: TaskState, step: str) -> None:
         """Shows that `step` waits for a person, until `release` is called with the same."""
-        self._waits.append((state, step))
+        self._waits[state][step] += 1
         self._update()
 
     def release(self, state: TaskState, step: str) -> None:
         """Ends what `hold` began."""
-        self._waits.remove((state, step))
+        waits = self._waits[state]
+        waits[step] -= 1
+        if not waits[step]:
+            del waits[step]
         self._update()
 
     def _update(self) -> None:
-        waits = sorted(self._waits, key=lambda wait: wait[0] is not TaskState.NEEDS_ATTENTION)
-        state, step = waits[0] if waits else (self.phase, "")
+        waits = ((state, next(iter(steps))) for state, steps in self._waits.items() if steps)
+        state, step = next(waits, (self.phase, ""))
         if state is not self._record.state:
             self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
         else:

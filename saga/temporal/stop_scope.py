@@ -25,7 +25,7 @@ class StopScope:
         self._parent = parent
         self._sealed = False
         self._children: list[StopScope] = []
-        self._interruptible: list[Future[Any]] = []
+        self._interruptible: dict[Future[Any], None] = {}
         if parent is not None:
             parent._children.append(self)
 
@@ -36,10 +36,9 @@ class StopScope:
 
     def stop(self, reason: str) -> None:
         """Stops this scope and those inside it; the first reason stays."""
-        if self._sealed:
+        if self._sealed or self.reason is not None:
             return
-        if self.reason is None:
-            self.reason = reason
+        self.reason = reason
         for future in list(self._interruptible):
             future.cancel()
         for child in self._children:
@@ -82,7 +81,7 @@ class StopScope:
             Stopped: The stop met the result in one workflow task, and Temporal has
                 dropped the result: what the call did is unknown.
         """
-        self._interruptible.append(future)
+        self._interruptible[future] = None
         try:
             return await future
         except CancelledError:
@@ -90,7 +89,7 @@ class StopScope:
                 raise
             raise Stopped(step, self.reason) from None
         finally:
-            self._interruptible.remove(future)
+            del self._interruptible[future]
 
 
 def _is_cancelled_itself() -> bool:
