@@ -119,8 +119,10 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
     for part in ("description", "instructions"):
         if not isinstance(getattr(agent, part), str):
             raise DefinitionError(f"{what}: its {part} must be text")
-    if isinstance(agent.max_turns, bool) or not isinstance(agent.max_turns, int) or agent.max_turns < 1:
+    if not _is_count(agent.max_turns):
         raise DefinitionError(f"{what}: max_turns must be at least 1")
+    if agent.max_tokens is not None and not _is_count(agent.max_tokens):
+        raise DefinitionError(f"{what}: max_tokens must be at least 1, or None for the provider's default")
     if agent.input is not None and not isinstance(agent.input, dict) and not is_object_type(agent.input):
         raise DefinitionError(f"{what}: its input must be an object: a model, a dataclass or a mapping")
     # The effects of its tools say enough.
@@ -137,10 +139,15 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         many_tools=agent.many_tools,
         stand_in=stand_in,
         temperature=agent.temperature,
+        max_tokens=agent.max_tokens,
         timeout=read_timeout(what, agent.timeout),
         input_schema=_schema(what, "input", agent.input, "validation"),
         output_schema=_schema(what, "output", agent.output, "serialization"),
     )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _effect(what: str, effect: Effect | str) -> Effect:

@@ -76,6 +76,24 @@ class Behaviour:
         return cls(tool_calls=calls)
 
     @classmethod
+    def message(
+        cls, *, finish_reason: str = "", usage: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Behaviour:
+        """Answers with a message of exactly these fields, reasoning and oddities included.
+
+        Args:
+            finish_reason: Why the model stopped; derived from the message when empty.
+            usage: The usage as the answer states it, right or wrong.
+            **fields: The fields of the message beside its role.
+        """
+        reason = finish_reason or ("tool_calls" if fields.get("tool_calls") else "stop")
+        said = {"role": "assistant", "content": None, **fields}
+        stated = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, **(usage or {})}
+        choice = {"index": 0, "message": said, "finish_reason": reason}
+        envelope = {"id": "chatcmpl-counterstep", "object": "chat.completion", "created": 0, "model": "model"}
+        return cls(body=json.dumps({**envelope, "choices": [choice], "usage": stated}))
+
+    @classmethod
     def error(
         cls, status: int, message: str = "scripted error", *, code: str = "error", retry_after: str = ""
     ) -> Behaviour:

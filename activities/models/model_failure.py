@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
 from ...observability.redaction import redacted
 from ...saga.errors import FailureType
+from ...saga.limits.usage import CallUsage
 
 LONGEST_MESSAGE = 500
 LONGEST_DELAY = timedelta(seconds=60)
 
 _RETRYABLE = (408, 409, 429)
 _MISSING_KEY = re.compile(r"(?i)missing credentials|api_key client option must be set")
+_USED_UP = re.compile(
+    r"(?i)insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota_error"
+    r"|billing[_ ]hard[_ ]limit|billing_not_active|account is not active|credit balance is too low"
+    r"|out of credits|payment required"
+)
+_MAY_BE_USED_UP = re.compile(
+    r"(?i)exceeded your (?:current|monthly) (?:quota|usage limit)|check your plan and billing"
+)
+_WILL_BE_BACK = re.compile(r"(?i)retry in|try again in|retrydelay|per[ _]?(?:minute|second)")
 _WRAPPING = re.compile(r"^(?:litellm\.\w+: |\w+Error: |Timeout Error: |\w+Exception - |\w+Error - )+")
 
 
@@ -31,6 +42,7 @@ class ModelFailure:
         status: The HTTP status, or the nearest one; None if none fits.
         retryable: Whether the same request may succeed later.
         retry_after: How long the provider asks to wait.
+        usage: What an answer has cost that is of no use; None where there was none.
     """
 
     model: str
@@ -38,6 +50,7 @@ class ModelFailure:
     status: int | None = None
     retryable: bool = False
     retry_after: timedelta | None = None
+    usage: CallUsage | None = None
 
     @classmethod
     def of(cls, model: str, error: Exception) -> ModelFailure:
@@ -54,12 +67,16 @@ class ModelFailure:
         text = getattr(error, "message", None) or str(error) or type(error).__name__
         # A client without a key fails before it sends anything; litellm reports that as status 500.
         refused = _MISSING_KEY.search(text) is not None
+        delay = _retry_after(error)
+        used_up = _is_used_up(f"{text} {getattr(error, 'body', None) or ''}", delay)
         return cls(
             model=model,
             reason=_WRAPPING.sub("", " ".join(text.split())),
             status=status if isinstance(status, int) and not refused else None,
-            retryable=isinstance(status, int) and not refused and (status in _RETRYABLE or status >= 500),
-            retry_after=_retry_after(error),
+            retryable=isinstance(status, int)
+            and not (refused or used_up)
+            and (status in _RETRYABLE or status >= 500),
+            retry_after=delay,
         )
 
     def __str__(self) -> str:
@@ -67,11 +84,14 @@ class ModelFailure:
         return f"{self.model}{status}: {self.reason}"
 
 
-def application_error(failures: Sequence[ModelFailure]) -> ApplicationError:
+def application_error(
+    failures: Sequence[ModelFailure], spending: Mapping[str, Any] | None = None
+) -> ApplicationError:
     """Makes the one error of a call in which every model failed.
 
     Args:
         failures: One failure for each model; at least one.
+        spending: What the requests have cost, as JSON; it becomes the error's details.
 
     Returns:
         `ModelUnavailable`, to be retried, when at least one model may answer later: after the shortest
@@ -80,15 +100,24 @@ def application_error(failures: Sequence[ModelFailure]) -> ApplicationError:
     """
     share = LONGEST_MESSAGE // len(failures) - 2
     message = "; ".join(_trimmed(redacted(str(failure)), share) for failure in failures)
+    details = () if spending is None else (dict(spending),)
     waiting = [failure.retry_after for failure in failures if failure.retryable]
     if not waiting:
-        return ApplicationError(message, type=FailureType.MODEL_REFUSED, non_retryable=True)
+        return ApplicationError(message, *details, type=FailureType.MODEL_REFUSED, non_retryable=True)
     delays = [delay for delay in waiting if delay is not None]
     return ApplicationError(
         message,
+        *details,
         type=FailureType.MODEL_UNAVAILABLE,
         next_retry_delay=min(delays) if len(delays) == len(waiting) else None,
     )
+
+
+def _is_used_up(text: str, delay: timedelta | None) -> bool:
+    """Says whether a quota or a balance is used up, which no retry brings back; a rate limit is not."""
+    if _USED_UP.search(text):
+        return True
+    return delay is None and bool(_MAY_BE_USED_UP.search(text)) and not _WILL_BE_BACK.search(text)
 
 
 def _trimmed(text: str, longest: int) -> str:

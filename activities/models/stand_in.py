@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from ...saga.agents.model_protocol import GIVE_UP
+from ...saga.agents.model_protocol import WAYS_OUT
 
 _FORMATS = {
     "date": "2000-01-01",
@@ -63,12 +63,13 @@ def stand_in_reply(
     called = _called_tools(messages)
     known, failed = _read(messages, called)
     names = [tool["function"]["name"] for tool in tools]
-    if failed and GIVE_UP.name in names:
-        return StandInReply(None, GIVE_UP.name, {"reason": f"a tool failed: {failed}"})
+    way_out = next((name for name in names if name in WAYS_OUT), None)
+    if failed and way_out is not None:
+        return StandInReply(None, way_out, {"reason": f"a tool failed: {failed}"})
     if not failed:
         for tool in tools:
             function = tool["function"]
-            if function["name"] == GIVE_UP.name:
+            if function["name"] == way_out:
                 continue
             if function["name"] not in called.values():
                 arguments = _Filler(function.get("parameters") or {}, known).fill_root()
@@ -76,6 +77,11 @@ def stand_in_reply(
     if output_schema is not None:
         return StandInReply(json.dumps(_Filler(output_schema, known).fill_root()))
     return StandInReply(json.dumps(known[0]) if known else "Nothing to say.")
+
+
+def stand_in_call_id(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the id of the call that the stand-in makes next."""
+    return f"call_{sum(message['role'] != 'system' for message in messages)}"
 
 
 def _called_tools(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -7,8 +7,8 @@ import json
 from ...saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolCall
 from ...saga.history_format import STAND_IN
 from ...saga.limits.usage import CallUsage
-from .openai_messages import wire_message
-from .stand_in import stand_in_reply
+from .openai_messages import wire_messages
+from .stand_in import stand_in_call_id, stand_in_reply
 from .structured_output import parse_answer
 
 
@@ -21,7 +21,7 @@ def answer_as_stand_in(request: ModelRequest) -> ModelReply:
     Returns:
         The reply; its usage counts four characters as one token.
     """
-    messages = [wire_message(message) for message in request.messages]
+    messages = wire_messages(request.messages)
     tools = [{"type": "function", "function": tool.model_dump()} for tool in request.tools]
     played = stand_in_reply(messages, tools, request.output_schema)
     calls: tuple[ToolCall, ...] = ()
@@ -29,9 +29,9 @@ def answer_as_stand_in(request: ModelRequest) -> ModelReply:
     if played.tool is None:
         output, invalid = parse_answer(played.content, request.output_schema)
     else:
-        id_ = f"call_{len(messages)}"
+        id_ = stand_in_call_id(messages)
         calls = (ToolCall(id=id_, name=played.tool, arguments=dict(played.arguments or {})),)
-    said = wire_message(ChatMessage(role="assistant", content=played.content, tool_calls=calls))
+    (said,) = wire_messages([ChatMessage(role="assistant", content=played.content, tool_calls=calls)])
     asked_tokens, said_tokens = (len(json.dumps(part)) // 4 + 1 for part in (messages, said))
     usage = CallUsage(model_calls=1, input_tokens=asked_tokens, output_tokens=said_tokens, usd=0.0)
     return ModelReply(

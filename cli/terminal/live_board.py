@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ...saga.limits.usage import cost_of
 from ...saga.spec.task_spec import KINDS
 from .output import printable, say
 from .questions import PromptedQuestion, questions_of
@@ -194,9 +195,8 @@ def state_text(state: str) -> Text:
 def usage_line(usage: Mapping[str, Any]) -> str:
     """Says what was spent on models, in a few words."""
     calls = usage["model_calls"]
-    line = f"{calls} model call{'' if calls == 1 else 's'}, {usage['tokens']} tokens, ${usage['usd']:.4f}"
-    unpriced = usage.get("unpriced_models")
-    return f"{line} (without {', '.join(unpriced)}: no price is known)" if unpriced else line
+    cost = cost_of(usage["usd"], usage.get("unpriced_models") or ())
+    return f"{calls} model call{'' if calls == 1 else 's'}, {usage['tokens']} tokens, {cost}"
 
 
 def _headline(board: Board) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,8 @@ from ..spec.catalog import AgentEntry
 from ..temporal.stop_scope import StopScope
 from .assignment import Assignment
 from .model_caller import ModelCaller
-from .model_protocol import GIVE_UP, ChatMessage, ModelReply, ModelRequest, ToolCall
-from .toolbox import Toolbox, refusal
+from .model_protocol import WAYS_OUT, ChatMessage, ModelReply, ModelRequest, ToolCall
+from .toolbox import ToolAnswer, Toolbox, refusal
 
 MAX_CORRECTIONS = 3
 """How often one run may be told that its answer, or a tool call of its turn, was unusable."""
@@ -45,6 +46,7 @@ class AgentLoop:
         turn: Turns taken.
         corrections: How often the agent was told that something was unusable.
         models: The models that took part.
+        asked_back: Whether the agent has given up once and was asked whether it means that.
         output: The answer; None while there is none.
     """
 
@@ -62,6 +64,8 @@ class AgentLoop:
         turn: int = 0,
         corrections: int = 0,
         models: Iterable[str] = (),
+        engine: int,
+        asked_back: bool = False,
     ) -> None:
         """Takes a conversation up.
 
@@ -77,6 +81,8 @@ class AgentLoop:
             turn: See the attributes.
             corrections: See the attributes.
             models: See the attributes.
+            engine: See `Snapshot`.
+            asked_back: See the attributes.
         """
         self.agent = agent
         self.job = job
@@ -88,7 +94,9 @@ class AgentLoop:
         self.turn = turn
         self.corrections = corrections
         self.models = set(models)
+        self.asked_back = asked_back
         self.output: Any = None
+        self._engine = engine
         self._calls = calls
         self._owner = owner
         for message in messages:
@@ -156,6 +164,7 @@ class AgentLoop:
             output_schema=None if agent.output_schema == _TEXT else agent.output_schema,
             output_name=agent.name.rpartition(".")[2],
             temperature=agent.temperature,
+            max_tokens=agent.max_tokens,
         )
         return await self._calls.ask(
             job.step,
@@ -171,11 +180,13 @@ class AgentLoop:
         )
 
     async def _use_tools(self, wanted: Sequence[ToolCall], scope: StopScope) -> None:
-        for call in wanted:
-            if call.name == GIVE_UP.name:
-                reason = (call.arguments or {}).get("reason", "no reason given")
-                raise self.failed(FailureType.GAVE_UP, f"{self.agent.name} gave up: {reason}")
-        if len(wanted) > MAX_CALLS:
+        gives_up = next((call for call in wanted if call.name in WAYS_OUT), None)
+        if gives_up is not None and not self._asks_back():
+            reason = (gives_up.arguments or {}).get("reason", "no reason given")
+            raise self.failed(FailureType.GAVE_UP, f"{self.agent.name} gave up: {reason}")
+        if gives_up is not None:
+            answers = [self._question(call.name in WAYS_OUT) for call in wanted]
+        elif len(wanted) > MAX_CALLS:
             reason = f"{len(wanted)} tool calls in one turn; the most is {MAX_CALLS}, and none was made"
             answers = [refusal(reason)] * len(wanted)
         else:
@@ -186,6 +197,29 @@ class AgentLoop:
         for call, answer in zip(wanted, answers, strict=True):
             self._say(ChatMessage(role="tool", content=answer.text, tool_call_id=call.id))
 
+    def _asks_back(self) -> bool:
+        """Says whether an agent that gives up is asked if it means that: once, if that would undo something.
+
+        Small models that have done their job call whatever sounds like an end.
+        """
+        if self._engine < 2 or self.asked_back or not self.toolbox.has_effects:
+            return False
+        self.asked_back = True
+        return True
+
+    def _question(self, is_way_out: bool) -> ToolAnswer:
+        name = self.toolbox.way_out.name
+        if not is_way_out:
+            return ToolAnswer(
+                json.dumps({"not_done": f"it was not called, because {name} was called beside it"})
+            )
+        text = (
+            "Nothing is undone yet, and what has succeeded stands. "
+            "If the job is done, give the final answer now. "
+            f"If it cannot be done, call {name} again: then all of it is undone."
+        )
+        return ToolAnswer(json.dumps({"question": text}))
+
     def _correct(self, type_: FailureType, reason: str) -> None:
         self.corrections += 1
         if self.corrections > MAX_CORRECTIONS:
@@ -194,10 +228,17 @@ class AgentLoop:
 
     def _say(self, message: ChatMessage) -> None:
         self.messages.append(message)
-        self.size += len(message.model_dump_json().encode())
+        self.size += message.size
 
 
 def _said(reply: ModelReply) -> ChatMessage:
     """Returns what the model said as a message; some providers take none that is empty."""
     content = reply.content or (None if reply.tool_calls else "(nothing)")
-    return ChatMessage(role="assistant", content=content, tool_calls=reply.tool_calls)
+    has_extras = reply.extras or any(call.extras for call in reply.tool_calls)
+    return ChatMessage(
+        role="assistant",
+        content=content,
+        tool_calls=reply.tool_calls,
+        extras=reply.extras,
+        model=reply.model if has_extras else "",
+    )

@@ -61,6 +61,7 @@ class AgentRunner:
         catalog: Catalog,
         root_key: str,
         long: LongConversations,
+        engine: int,
     ) -> None:
         """Prepares to run the model agents of one task.
 
@@ -72,6 +73,7 @@ class AgentRunner:
             catalog: The part of the catalog that the task's snapshot holds.
             root_key: See `idempotency_key`.
             long: Carries long conversations on in child workflows.
+            engine: See `Snapshot`.
         """
         self._record = record
         self._caller = caller
@@ -80,6 +82,7 @@ class AgentRunner:
         self._catalog = catalog
         self._root_key = root_key
         self._long = long
+        self._engine = engine
 
     async def run(
         self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
@@ -110,11 +113,19 @@ class AgentRunner:
             asked=self._catalog.models_of(agent),
             calls=self._models,
             toolbox=Toolbox(
-                agent.name, tools, job, self._record, self._caller, self._rollback, built_on=built_on
+                agent.name,
+                tools,
+                job,
+                self._record,
+                self._caller,
+                self._rollback,
+                built_on=built_on,
+                engine=self._engine,
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             messages=_opening(agent, self._record.goal, job),
             owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
+            engine=self._engine,
         )
         _check(loop)
         self._record.arm(entry)

@@ -106,6 +106,8 @@ class ConversationState(_Frozen):
         give_up: How long a stuck undo waits for a person; None for as long as it takes.
         search_attributes: Whether the namespace knows Counterstep's search attributes.
         engine: By which rules the task is run that has started it.
+        asked_back: Whether the agent has given up once and was asked whether it means that.
+        has_effects: Whether calls with effects have succeeded.
         messages: What was said; empty on the way.
     """
 
@@ -128,6 +130,8 @@ class ConversationState(_Frozen):
     give_up: Duration | None = None
     search_attributes: bool = False
     engine: int = 1
+    asked_back: bool = False
+    has_effects: bool = False
     messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod

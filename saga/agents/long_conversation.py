@@ -106,6 +106,8 @@ class LongConversations:
             give_up=self._give_up,
             search_attributes=self._search_attributes,
             engine=self._engine,
+            asked_back=loop.asked_back,
+            has_effects=loop.toolbox.has_effects and self._engine >= 2,
         )
         child = ChildCall(
             step=step,

@@ -7,6 +7,7 @@ from functools import partial
 
 from temporalio import workflow
 from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
@@ -16,6 +17,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, trim
 from ..history_format import CALL_MODEL
 from ..limits.budget import Budget
+from ..limits.usage import CallUsage
 from ..record.task_record import TaskRecord
 from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..temporal.stop_scope import StopScope
@@ -31,13 +33,15 @@ SPENT_ON_MODELS = 0.9
 class ModelCaller:
     """Asks models on behalf of one task."""
 
-    def __init__(self, record: TaskRecord, caller: Caller) -> None:
+    def __init__(self, record: TaskRecord, caller: Caller, engine: int) -> None:
         """Prepares to ask models for one task.
 
         Args:
             record: Holds the budget and what was spent.
             caller: Makes the calls.
+            engine: See `Snapshot`.
         """
+        self._counts_all = engine >= 2
         self._record = record
         self._caller = caller
         self._spare = 0
@@ -78,7 +82,11 @@ class ModelCaller:
             Failed: The budget is used up, or no model has answered.
             Stopped: The scope was stopped.
         """
-        models = request.models[: await self._reserve(step, len(request.models), scope)]
+        wanted = self._most_requests(request, retry)
+        taken = await self._reserve(step, wanted, scope)
+        models = request.models[:taken]
+        if self._counts_all and taken < wanted:
+            retry = retry.model_copy(update={"attempts": max(1, taken // len(models))})
         # A model that hangs must fail in time for the next one to be asked in the same attempt.
         share = SPENT_ON_MODELS * timeout.total_seconds() / len(models)
         request = request.model_copy(update={"models": models, "timeout": round(share, 3)})
@@ -96,11 +104,32 @@ class ModelCaller:
                 summary=summary,
                 owner=owner,
             )
-            reply = _read(step, await self._caller.call(call, scope))
+            answer = await self._caller.call(call, scope)
+        except Failed as failed:
+            spent = _spent(failed)
+            if spent is not None and self._counts_all:
+                self._record.spend(step, models[0], spent)
+            raise
         finally:
-            self._release(len(models))
+            self._release(taken)
+        reply = self._read(step, models[0], answer)
         self._record.spend(step, reply.model, reply.usage)
         return reply
+
+    def _most_requests(self, request: ModelRequest, retry: Retry) -> int:
+        """Returns how many requests a call may need: retries count against a budget of calls, too."""
+        bounded = self._record.spending.budget.model_calls is not None and not self._record.committed
+        return len(request.models) * (retry.attempts if bounded and self._counts_all else 1)
+
+    def _read(self, step: str, model: str, answer: RawValue) -> ModelReply:
+        try:
+            return ModelReply.model_validate(as_json(answer))
+        except (ValueError, RuntimeError) as error:
+            # JSON may be nested more deeply than the converter reads, though it has written it.
+            if self._counts_all:
+                self._record.spend(step, model, CallUsage(model_calls=1, input_tokens=0, output_tokens=0))
+            message = trim(f"the model's answer cannot be read: {error}", 500)
+            raise Failed(Failure(step=step, type=FailureType.INVALID_OUTPUT, message=message)) from None
 
     async def set_aside(self, step: str, most: int, scope: StopScope) -> tuple[int, Budget]:
         """Takes a part of the budget out for calls that are made elsewhere.
@@ -137,9 +166,12 @@ class ModelCaller:
         while True:
             scope.check(step)
             taken = self._take(step, wanted)
-            if taken:
+            if taken == wanted or (taken and not (self._counts_all and self._spare)):
                 self._spare += taken - 1
                 return taken
+            # Others have taken more than they may need; a part now could be too little later.
+            for _ in range(taken):
+                self._record.spending.release_call()
             await workflow.wait_condition(partial(self._has_changed, self._ended, scope))
 
     def _take(self, step: str, wanted: int) -> int:
@@ -162,10 +194,14 @@ class ModelCaller:
         self._ended += 1
 
 
-def _read(step: str, answer: RawValue) -> ModelReply:
+def _spent(failed: Failed) -> CallUsage | None:
+    """Returns what the requests of a failed call have cost, where its last attempt has told."""
+    error = failed.__cause__
+    cause = error.cause if isinstance(error, ActivityError) else None
+    told = cause.details if isinstance(cause, ApplicationError) else ()
+    if isinstance(cause, TimeoutError):
+        told = cause.last_heartbeat_details
     try:
-        return ModelReply.model_validate(as_json(answer))
-    except (ValueError, RuntimeError) as error:
-        # JSON may be nested more deeply than the converter reads, though it has written it.
-        message = trim(f"the model's answer cannot be read: {error}", 500)
-        raise Failed(Failure(step=step, type=FailureType.INVALID_OUTPUT, message=message)) from None
+        return CallUsage.model_validate(told[0]["spent"])
+    except (LookupError, TypeError, ValueError):
+        return None

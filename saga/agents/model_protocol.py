@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field
@@ -17,12 +18,14 @@ class ToolCall(_Frozen):
         name: The tool's name as it was offered to the model.
         arguments: The arguments by name; None when they are unusable.
         invalid: Why the arguments are unusable, in words for the model; None when they are fine.
+        extras: What else the provider sent with the call, e.g. a signature; it goes back with it.
     """
 
     id: str
     name: str
     arguments: dict[str, Any] | None = None
     invalid: str | None = None
+    extras: dict[str, Any] = Field(default_factory=dict)
 
 
 class ChatMessage(_Frozen):
@@ -33,12 +36,25 @@ class ChatMessage(_Frozen):
         content: The text.
         tool_calls: What the assistant asked for.
         tool_call_id: With role ``tool``: the id of the call this answers.
+        extras: What else the provider sent with the message, e.g. its reasoning; it goes back with it.
+        model: Whose the extras are; empty where there are none.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    extras: dict[str, Any] = Field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def size(self) -> int:
+        """Its bytes; where it has no extras as many as before there were any, for tasks under way."""
+        plain = self.model_dump_json(
+            exclude={"extras": True, "model": True, "tool_calls": {"__all__": {"extras"}}}
+        )
+        extras = [self.extras, *(call.extras for call in self.tool_calls)]
+        return len(plain.encode()) + sum(len(json.dumps(part)) for part in extras if part)
 
 
 class ToolSchema(_Frozen):
@@ -65,7 +81,24 @@ GIVE_UP = ToolSchema(
         "additionalProperties": False,
     },
 )
-"""Offered to every agent that has tools: an honest way out."""
+"""The way out that was offered to every agent with tools before `ABANDON`."""
+
+ABANDON = GIVE_UP.model_copy(
+    update={
+        "name": "abandon_and_undo_everything",
+        "description": (
+            "Only for a job that cannot be done at all: undoes everything that was done for it, and ends it "
+            "as failed. Never call this when the job is done."
+        ),
+    }
+)
+"""Offered to every agent that has tools: an honest way out.
+
+Its name says what it does: small models that have done their job call anything that sounds like an end.
+"""
+
+WAYS_OUT = frozenset({GIVE_UP.name, ABANDON.name})
+"""Whichever of these a model calls, it gives up."""
 
 
 class ModelRequest(_Frozen):
@@ -79,6 +112,7 @@ class ModelRequest(_Frozen):
         output_schema: JSON Schema the answer must satisfy; None for plain text.
         output_name: A name for the schema, where a provider wants one.
         temperature: Passed on where the model takes one.
+        max_tokens: The most tokens of one answer; None leaves that to the provider.
         timeout: Seconds for one request to one provider; None leaves it to the activity's timeout.
     """
 
@@ -89,6 +123,7 @@ class ModelRequest(_Frozen):
     output_schema: dict[str, Any] | None = None
     output_name: str = "answer"
     temperature: float | None = None
+    max_tokens: int | None = None
     timeout: float | None = Field(default=None, gt=0)
 
 
@@ -101,7 +136,8 @@ class ModelReply(_Frozen):
         tool_calls: What it asks for; then it has not answered yet.
         output: The answer itself: the parsed value under an output schema, else the text.
         invalid: Why the answer is unusable, in words for the model; None when it is fine.
-        usage: What the call consumed.
+        usage: What the call consumed, failed requests and earlier attempts included.
+        extras: What else the provider sent with the message.
     """
 
     model: str
@@ -110,3 +146,4 @@ class ModelReply(_Frozen):
     output: Any = None
     invalid: str | None = None
     usage: CallUsage
+    extras: dict[str, Any] = Field(default_factory=dict)

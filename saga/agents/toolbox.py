@@ -22,7 +22,7 @@ from ..spec.catalog import ToolEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
-from .model_protocol import GIVE_UP, ToolCall, ToolSchema
+from .model_protocol import ABANDON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
 
 _LONGEST_NAME = 64
 
@@ -63,6 +63,7 @@ class Toolbox:
         executed: The calls that were executed, in the order in which they were asked for.
         calls: How many calls have been made.
         built_on: The ledger entries that the next call builds on.
+        way_out: How a model gives up.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Toolbox:
         built_on: frozenset[str],
         calls: int = 0,
         past_pivot: bool = False,
+        engine: int,
+        has_effects: bool = False,
     ) -> None:
         """Fills a toolbox.
 
@@ -90,10 +93,14 @@ class Toolbox:
             built_on: The ledger entries that the first call builds on.
             calls: How many calls the conversation has made before.
             past_pivot: Whether nothing may be done any more that would have to be undone.
+            engine: See `Snapshot`.
+            has_effects: Whether calls with effects have succeeded before.
         """
         self.executed: list[ExecutedCall] = []
         self.calls = calls
         self.built_on = built_on
+        self.way_out = ABANDON if engine >= 2 else GIVE_UP
+        self._had_effects = has_effects
         self._past_pivot = past_pivot
         self._agent = agent
         self._tools = _by_model_name(tools)
@@ -108,7 +115,14 @@ class Toolbox:
             ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
             for name, tool in self._tools.items()
         ]
-        return (*tools, GIVE_UP) if tools else ()
+        return (*tools, self.way_out) if tools else ()
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether a call with effects has succeeded, which giving up would undo."""
+        changing = {tool.name for tool in self._tools.values() if tool.effect is not Effect.READ_ONLY}
+        done = (executed.evidence for executed in self.executed)
+        return self._had_effects or any(item.tool in changing and item.error is None for item in done)
 
     async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[ToolAnswer]:
         """Makes the tool calls of one turn side by side.
@@ -199,6 +213,6 @@ def _by_model_name(tools: Iterable[ToolEntry]) -> dict[str, ToolEntry]:
         full = re.sub(r"[^A-Za-z0-9_-]", "__", tool.name)[-_LONGEST_NAME:]
         short = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name.rpartition(".")[2])[-_LONGEST_NAME:]
         numbered = (f"tool_{number}" for number in count(1))
-        name = next(n for n in chain((short, full), numbered) if n not in named and n != GIVE_UP.name)
+        name = next(n for n in chain((short, full), numbered) if n not in named and n not in WAYS_OUT)
         named[name] = tool
     return named

@@ -86,6 +86,8 @@ class _ConversationRun:
             built_on=self._record.ledger.of(lambda entry: entry.state is EntryState.SETTLED),
             calls=state.tool_calls,
             past_pivot=state.past_pivot,
+            engine=state.engine,
+            has_effects=state.has_effects,
         )
         self._toolbox.executed += [call.executed(self._record.ledger) for call in so_far.calls]
         self._loop = AgentLoop(
@@ -99,6 +101,8 @@ class _ConversationRun:
             turn=state.turn,
             corrections=state.corrections,
             models=so_far.models,
+            engine=state.engine,
+            asked_back=state.asked_back,
         )
         self._life = Lifecycle(self._context)
         self._scope = StopScope()
@@ -163,6 +167,7 @@ class _ConversationRun:
             turn=loop.turn,
             tool_calls=self._toolbox.calls,
             corrections=loop.corrections,
+            asked_back=loop.asked_back,
             messages=(),
         )
         payloads = converter.to_payloads([[state.as_json()], state.said(loop.messages)])

@@ -96,7 +96,7 @@ class RunContext:
         load = Load(engine=snapshot.engine)
         caller = Caller(record, root_key, reset_gate, load)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
-        models = ModelCaller(record, caller)
+        models = ModelCaller(record, caller, snapshot.engine)
         children = ChildCaller(record, root_key, load, ChildQuestions(record, status))
         long = LongConversations(
             record,
@@ -122,7 +122,7 @@ class RunContext:
             pivots=PivotCaller(record, caller, questions),
             models=models,
             children=children,
-            agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long),
+            agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long, snapshot.engine),
             verifier=Verifier(record, caller, models, catalog),
         )
         opened = OPENED.get()

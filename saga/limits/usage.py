@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -9,7 +11,7 @@ class Usage(BaseModel):
     """What has been spent on models.
 
     Attributes:
-        model_calls: Finished requests.
+        model_calls: Requests, those that failed included.
         input_tokens: Tokens sent.
         output_tokens: Tokens received.
         usd: US dollars of all calls whose model has a known price.
@@ -47,6 +49,10 @@ class Usage(BaseModel):
             unpriced_models=unpriced,
         )
 
+    def cost(self) -> str:
+        """Says in a few words what it has cost: what nobody knows is said to be unknown, never nothing."""
+        return cost_of(self.usd, self.unpriced_models)
+
     def joined(self, other: Usage) -> Usage:
         """Adds what somebody else has spent."""
         return Usage(
@@ -63,12 +69,25 @@ class Usage(BaseModel):
         return {**self.model_dump(mode="json"), "tokens": self.tokens, "usd": round(self.usd, 8)}
 
 
+def cost_of(usd: float, unpriced: Sequence[str]) -> str:
+    """Says in a few words what models have cost.
+
+    Args:
+        usd: US dollars of all calls whose model has a known price.
+        unpriced: The models without one.
+    """
+    if not unpriced:
+        return f"${usd:.4f}"
+    names = ", ".join(unpriced)
+    return f"${usd:.4f} and the unknown price of {names}" if usd else f"price of {names} unknown"
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
 class CallUsage(_Frozen):
-    """What one model call consumed.
+    """What the requests of one model call consumed.
 
     Attributes:
         model_calls: Requests sent to providers, those that failed over to the next model included.
@@ -81,3 +100,14 @@ class CallUsage(_Frozen):
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
     usd: float | None = Field(default=None, ge=0)
+
+    def joined(self, other: CallUsage) -> CallUsage:
+        """Adds what another request has consumed; the price of both is known only where each is."""
+        prices = (self.usd, other.usd)
+        known = [usd for usd in prices if usd is not None]
+        return CallUsage(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=sum(known) if len(known) == len(prices) else None,
+        )

@@ -43,10 +43,7 @@ def markdown(record: TaskRecord) -> str:
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
     usage = record.spending.usage
-    spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, ${usage.usd:.4f}"
-    if usage.unpriced_calls:
-        models = ", ".join(usage.unpriced_models)
-        spent += f" (no price is known for {models}: {usage.unpriced_calls} calls are not in the sum)"
+    spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, {usage.cost()}"
     return "\n\n".join(part for part in (*parts, spent) if part)
 
 

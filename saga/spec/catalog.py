@@ -57,6 +57,7 @@ class AgentEntry(_Entry):
         tools: Names of the tools it may call, and no others.
         max_turns: Most model calls of one run.
         temperature: Sampling temperature, or None for the provider's default.
+        max_tokens: The most tokens of one answer, or None for the provider's default.
         stand_in: True where the stand-in model may play it when no model is set.
         whole_input: True where the input is one object; False where it is arguments by name.
     """
@@ -71,6 +72,7 @@ class AgentEntry(_Entry):
     many_tools: bool = False
     stand_in: bool = False
     temperature: float | None = None
+    max_tokens: int | None = None
     interruptible: bool = False
     timeout: Duration | None = None
     parameters: tuple[str, ...] = ()

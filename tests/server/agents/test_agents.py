@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.saga.agents.model_protocol import ABANDON
 from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import (
@@ -127,9 +128,11 @@ async def test_the_model_gets_goal_input_tools_and_history(team: Team, effects: 
         "put",
         "look",
         "set_label",
-        "give_up",
+        "abandon_and_undo_everything",
+        "final_answer",
     ]
-    assert first.body["response_format"]["json_schema"]["name"] == "clerk"
+    assert "As soon as the job is done, call final_answer" in told(first, "system")[0]
+    assert "response_format" not in first.body, "nobody knows whether this server takes it beside tools"
     assert first.headers["authorization"] == f"Bearer {KEY}"
     assert second.body["messages"][:2] == first.body["messages"]
     result = json.loads(told(second, "tool")[0])
@@ -317,19 +320,47 @@ async def test_a_turn_with_too_many_tool_calls_is_refused_as_a_whole(team: Team,
     assert effects.events() == []
 
 
-async def test_give_up_executes_nothing_more_and_is_undone(team: Team, effects: Desk) -> None:
+async def test_giving_up_is_asked_back_once_executes_nothing_more_and_is_undone(
+    team: Team, effects: Desk
+) -> None:
     tasks, models = team
-    models.for_model("clerk").reply(
-        Behaviour.calls(call("put", what="kept")),
-        Behaviour.calls(call("put", what="never"), call("give_up", reason="the desk is full")),
-    )
+    gives_up = Behaviour.calls(call("put", what="never"), call(ABANDON.name, reason="the desk is full"))
+    models.for_model("clerk").reply(Behaviour.calls(call("put", what="kept")), gives_up, gives_up)
     end = await tasks.run([step("clerk")])
+    assert "was not called" in told(models.requests[2], "tool")[1]
+    assert "If the job is done, give the final answer now" in told(models.requests[2], "tool")[2]
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "GaveUp"
     assert "the desk is full" in end.failure["message"]
     assert effects.what("done") == ["kept"]
     assert effects.effects() == {}
     assert effects.what("undone") == ["kept"]
+
+
+async def test_who_gives_up_a_job_that_is_done_is_asked_back_and_may_finish(
+    team: Team, effects: Desk
+) -> None:
+    tasks, models = team
+    models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="x")),
+        Behaviour.calls(call(ABANDON.name, reason="The job is done.")),
+        Behaviour.calls(call("final_answer", placed=["x"])),
+    )
+    end = await tasks.run([step("clerk")])
+    assert end.output == {"clerk": {"placed": ["x"], "note": ""}} or end.output == {
+        "clerk": {"placed": ["x"]}
+    }
+    assert list(effects.effects()) == ["x"]
+
+
+async def test_who_gives_up_before_anything_was_done_is_not_asked_back(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    models.for_model("clerk").reply(
+        Behaviour.calls(call("look", what="x"), call("put", what="y", fail="not_applied")),
+        Behaviour.calls(call(ABANDON.name, reason="no room")),
+    )
+    end = await tasks.run([step("clerk")])
+    assert (end.failure["type"], models.count()) == ("GaveUp", 2)
 
 
 async def test_a_conversation_that_grows_too_long_fails_typed(team: Team, effects: Desk) -> None:
@@ -542,9 +573,8 @@ async def test_an_agents_own_compensation_runs_instead_of_the_retraction(team: T
 
 async def test_on_failure_undoes_the_agents_effects_before_another_goes_on(team: Team, effects: Desk) -> None:
     tasks, models = team
-    models.for_model("clerk").reply(
-        Behaviour.calls(call("put", what="by clerk")), Behaviour.calls(call("give_up", reason="tired"))
-    )
+    gives_up = Behaviour.calls(call(ABANDON.name, reason="tired"))
+    models.for_model("clerk").reply(Behaviour.calls(call("put", what="by clerk")), gives_up, gives_up)
     models.for_model("helper").reply(Behaviour.calls(call("put", what="by helper")), DONE)
     handle = await tasks.start([step("clerk", on_failure={"fallback": "team.helper"})])
     end = await end_of(handle)

@@ -194,14 +194,28 @@ async def test_a_group_does_not_eat_it_either(team: Team, effects: Desk) -> None
     assert effects.effects() == {}
 
 
-async def test_a_call_that_failed_frees_its_place_in_the_budget(team: Team, effects: Desk) -> None:
+async def test_a_request_that_failed_is_counted(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("writer").default = Behaviour.error(400, "no such model")
     models.for_model("gpt-4o-mini").default = Behaviour.text("words")
     steps = [step("writer", on_failure="skip"), step("priced", needs=["writer"])]
     end = await tasks.run(steps, budget={"model_calls": 1})
-    assert end.type == "completed"
+    assert (end.failure["step"], end.failure["type"]) == ("priced", "BudgetExceeded")
+    assert (models.count(), end.details["usage"]["model_calls"]) == (1, 1)
+    end = await tasks.run(steps, budget={"model_calls": 2})
     assert end.output == {"writer": None, "priced": "words"}
+    assert (end.details["usage"]["model_calls"], end.details["usage"]["unpriced_calls"]) == (2, 0)
+
+
+@pytest.mark.parametrize(("most", "failing", "made"), [(1, 9, 1), (2, 9, 2), (3, 2, 3), (9, 9, 3)])
+async def test_retries_stay_within_the_budget_and_are_counted(
+    team: Team, effects: Desk, most: int, failing: int, made: int
+) -> None:
+    tasks, models = team
+    models.for_model("writer").reply(*[Behaviour.error(503)] * failing).default = Behaviour.text("words")
+    end = await tasks.run([step("writer")], budget={"model_calls": most})
+    assert end.type == ("completed" if failing < made else "SagaRolledBack")
+    assert (models.count(), end.details["usage"]["model_calls"]) == (made, made)
 
 
 async def test_a_chain_of_models_stays_within_the_budget(team: Team, effects: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from counterstep.saga.agents.model_protocol import ABANDON
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.bundles.agents import step
 from counterstep.tests.support.scenes.scene import Handle, scene
@@ -45,7 +46,7 @@ async def agent_corrected(stage: Stage) -> Handle:
 @scene("SagaRolledBack")
 async def agent_gave_up(stage: Stage) -> Handle:
     stage.models.for_model("clerk").reply(
-        Behaviour.calls(call("put", what="cup")), Behaviour.calls(call("give_up", reason="the desk is full"))
+        Behaviour.calls(call("put", what="cup")), *[Behaviour.calls(call(ABANDON.name, reason="full"))] * 2
     )
     return await stage.start([put("a"), step("clerk", needs=["a"])])
 

@@ -154,7 +154,9 @@ def test_text_of_models_and_tools_cannot_steer_the_terminal(capsys: pytest.Captu
 
 def test_a_model_without_a_price_is_named_beside_the_sum() -> None:
     line = usage_line({**USAGE, "unpriced_models": ["ollama/x"]})
-    assert line == "1 model call, 5 tokens, $0.2500 (without ollama/x: no price is known)"
+    assert line == "1 model call, 5 tokens, $0.2500 and the unknown price of ollama/x"
+    usage = {"model_calls": 2, "tokens": 5, "usd": 0.0, "unpriced_models": ["ollama/x"]}
+    assert usage_line(usage) == "2 model calls, 5 tokens, price of ollama/x unknown", "which is not $0"
 
 
 class Leaving:

@@ -1,0 +1,223 @@
+"""JSON Schemas as model providers take them: an answer's type, and the parameters of tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...saga.spec.json_schema import check_input
+
+_FIELD = "answer"
+"""The only field of the object around an answer that is not an object."""
+
+# What OpenAI's strict mode understands; a schema that says more is sent without it.
+_STRICT_KEYWORDS = {
+    "type", "properties", "required", "additionalProperties", "items", "anyOf", "$defs", "definitions",
+    "enum", "const", "description", "title", "pattern", "format", "minimum", "maximum", "exclusiveMinimum",
+    "exclusiveMaximum", "multipleOf", "minItems", "maxItems",
+}  # fmt: skip
+_STRICT_FORMATS = {
+    "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
+}  # fmt: skip
+_NO_STRICT_PATTERN = re.compile(r"\(\?(?!:)|\\[1-9AZzGkpPQE]|[*+?}]\+")
+"""Lookaround, named groups, flags, back references, anchors and classes that not all engines know."""
+_MOST_FIELDS = 5000
+_MOST_VALUES = 1000
+_DEEPEST = 10
+
+_ANNOTATIONS = {"default", "examples", "title"}
+_VALUES = {"const", "enum", "default", "examples"}
+_NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+_NOT_AT_THE_ROOT = {"anyOf", "oneOf", "allOf", "not", "enum", "const", "if"}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """How an answer of some type is asked for: as an object, which is all that providers take.
+
+    Attributes:
+        schema: The type of the answer.
+        sent: What is sent in its place, an object.
+        wrapped: Whether the answer is a field of that object, and not the object itself.
+    """
+
+    schema: Mapping[str, Any]
+    sent: dict[str, Any]
+    wrapped: bool
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> AnswerForm:
+        """Finds the form for a type."""
+        root = _root(schema)
+        if root.get("type") == "object" and not root.keys() & _NOT_AT_THE_ROOT:
+            return cls(schema, _completed(root), wrapped=False)
+        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        inner = {key: value for key, value in schema.items() if key not in definitions}
+        moved: dict[str, Any] = _moved({_FIELD: inner})
+        sent = {
+            "type": "object",
+            "properties": moved,
+            "required": [_FIELD],
+            "additionalProperties": False,
+            **_moved(definitions),
+        }
+        return cls(schema, _completed(sent), wrapped=True)
+
+    def read(self, value: Any) -> tuple[Any, list[str]]:
+        """Takes the answer out of the object around it; some models leave that away.
+
+        Returns:
+            The answer and what is wrong with it, nothing where it is of its type.
+        """
+        readings = [value]
+        if self.wrapped and isinstance(value, dict) and value.keys() == {_FIELD}:
+            readings.insert(0, value[_FIELD])
+        faults = [check_input(self.schema, reading, "answer") for reading in readings]
+        for reading, found in zip(readings, faults, strict=True):
+            if not found:
+                return reading, []
+        return None, [str(fault) for fault in faults[0]]
+
+
+def tool_parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a tool as every provider takes them."""
+    completed: dict[str, Any] = _completed(_root(schema))
+    return {"type": "object", "properties": {}, **completed}
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Narrows a schema to the form that strict structured output wants.
+
+    The result allows no other fields, and fields that may be null become required. Whatever satisfies it
+    therefore satisfies the original too.
+
+    Args:
+        schema: The JSON Schema of an answer.
+
+    Returns:
+        The narrowed copy; None if the schema cannot be narrowed, e.g. because it allows any key or has fields
+        that may be left out but must not be null.
+    """
+    if schema.get("type") != "object" or schema.keys() & _NOT_AT_THE_ROOT:
+        return None
+    parts = list(_parts(schema))
+    fields = sum(len(part.get("properties", ())) for part in parts)
+    values = sum(len(part.get("enum", ())) for part in parts)
+    if fields > _MOST_FIELDS or values > _MOST_VALUES:
+        return None
+    try:
+        return _narrowed(schema, 1)
+    except _NotStrict:
+        return None
+
+
+class _NotStrict(Exception):
+    """Raised when a schema says what strict mode cannot."""
+
+
+def _narrowed(schema: Any, depth: int) -> dict[str, Any]:
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        raise _NotStrict
+    rest = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
+    if "$ref" in rest:
+        if rest.keys() - {"$ref", "description"}:
+            raise _NotStrict
+        return {"$ref": rest["$ref"]}
+    if not rest or rest.keys() - _STRICT_KEYWORDS:
+        raise _NotStrict
+    if rest.get("format", "date") not in _STRICT_FORMATS or not _is_plain(rest.get("pattern", "")):
+        raise _NotStrict
+    for key in ("$defs", "definitions"):
+        if key in rest:
+            rest[key] = {name: _narrowed(part, depth) for name, part in rest[key].items()}
+    if "anyOf" in rest:
+        rest["anyOf"] = [_narrowed(part, depth) for part in rest["anyOf"]]
+    if "items" in rest:
+        rest["items"] = _narrowed(rest["items"], depth + 1)
+    if rest.get("type") == "array" and "items" not in rest:
+        raise _NotStrict
+    if rest.get("type") == "object":
+        properties, required = rest.get("properties"), rest.get("required", ())
+        if not properties or rest.get("additionalProperties", False) is not False:
+            raise _NotStrict
+        if not all(name in required or _may_be_null(part) for name, part in properties.items()):
+            raise _NotStrict
+        rest["properties"] = {name: _narrowed(part, depth + 1) for name, part in rest["properties"].items()}
+        rest |= {"required": list(rest["properties"]), "additionalProperties": False}
+    return rest
+
+
+def _is_plain(pattern: Any) -> bool:
+    return isinstance(pattern, str) and not _NO_STRICT_PATTERN.search(pattern)
+
+
+def _may_be_null(schema: Any) -> bool:
+    if not isinstance(schema, Mapping):
+        return False
+    kind = schema.get("type")
+    return (
+        kind == "null"
+        or (isinstance(kind, list) and "null" in kind)
+        or any(_may_be_null(part) for part in schema.get("anyOf", ()))
+    )
+
+
+def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a schema whose root is no reference any more, where it refers to its own definitions."""
+    root = dict(schema)
+    seen: set[str] = set()
+    while isinstance(reference := root.get("$ref"), str) and reference not in seen:
+        seen.add(reference)
+        _, _, place = reference.partition("#/")
+        group, _, name = place.partition("/")
+        definitions = schema.get(group)
+        found = definitions.get(name) if isinstance(definitions, Mapping) else None
+        if not isinstance(found, Mapping):
+            break
+        root = {**found, **{key: value for key, value in root.items() if key != "$ref"}}
+    return root
+
+
+def _moved(part: Any) -> Any:
+    """Writes references to the whole schema as references to the field in which it stands now."""
+    if isinstance(part, list):
+        return [_moved(item) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    moved = {key: value if key in _VALUES else _moved(value) for key, value in part.items()}
+    reference = part.get("$ref")
+    if isinstance(reference, str) and re.fullmatch(r"#(/(?!\$defs/|definitions/).*)?", reference):
+        moved["$ref"] = f"#/properties/{_FIELD}{reference[1:]}"
+    return moved
+
+
+def _completed(part: Any) -> Any:
+    """Says of every list that says nothing of its items that they may be anything: OpenAI wants it said."""
+    if not isinstance(part, Mapping):
+        return part
+    done: dict[str, Any] = {}
+    for key, value in part.items():
+        if key in _VALUES:
+            done[key] = value
+        elif key in _NAMED and isinstance(value, Mapping):
+            done[key] = {name: _completed(inner) for name, inner in value.items()}
+        elif isinstance(value, list):
+            done[key] = [_completed(inner) for inner in value]
+        else:
+            done[key] = _completed(value)
+    kind = part.get("type")
+    if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in part:
+        done["items"] = {}
+    return done
+
+
+def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(part, Mapping):
+        yield part
+        for key, value in part.items():
+            inner = value.values() if key in _NAMED and isinstance(value, Mapping) else [value]
+            for each in inner if key not in _VALUES else ():
+                for one in each if isinstance(each, list) else [each]:
+                    yield from _parts(one)
