@@ -32,8 +32,8 @@ class Agent(Generic[OutputT]):
         effect: What its tools together do to the world; None derives it from the tools.
         compensate: The compensation of the whole call, which runs after the undos of its tool calls.
         temperature: The sampling temperature; None for the provider's default.
-        max_tokens: The most tokens of one answer, with its reasoning if the provider counts that; None for the
-            provider's default. An answer that is cut off there is not accepted as a whole one.
+        max_tokens: The most tokens of one answer, with its reasoning if the provider counts that; None for
+            the provider's default. An answer that is cut off there is not accepted as a whole one.
         many_tools: Whether to allow more than 15 tools; with more than that, models choose worse.
         timeout: The longest time that one model call may take; None for 60 s.
     """

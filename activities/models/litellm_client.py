@@ -116,8 +116,8 @@ async def call_model(request: dict[str, Any]) -> dict[str, Any]:
         A `ModelReply` as JSON. An answer that breaks the output schema is a reply too, with `invalid` set.
 
     Raises:
-        ApplicationError: Every model failed. `ModelUnavailable` is worth a retry, and `ModelRefused` is not. The
-            details are a `ModelSpending`.
+        ApplicationError: Every model failed. `ModelUnavailable` is worth a retry, and `ModelRefused` is not.
+            The details are a `ModelSpending`.
     """
     asked = ModelRequest.model_validate(request)
     log = RequestLog()
