@@ -243,16 +243,21 @@ class GraphRun:
         return f"{self.prefix}{step_id}" if "[" in self.prefix else step_id
 
     async def run_inside(
-        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
+        self,
+        steps: Sequence[Step],
+        prefix: str,
+        scope: StopScope,
+        variables: Mapping[str, Any],
+        depends_on: frozenset[str],
     ) -> GraphRun:
-        """Runs the steps inside the group `step_id`, as `run` does, and returns what they ran in."""
+        """Runs the steps inside a group, as `run` does, and returns what they ran in."""
         inner = GraphRun(
             self.context,
             steps,
             prefix=prefix,
             scope=StopScope(scope),
             variables=variables,
-            depends_on=self.entries_before(step_id),
+            depends_on=depends_on,
             before_pivot=self.before_pivot,
         )
         for step in steps:

@@ -49,6 +49,7 @@ class RunContext:
         children: Runs its child workflows.
         agents: Runs its model agents.
         verifier: Checks its outputs.
+        engine: By which rules it is run, see `ENGINE`.
     """
 
     record: TaskRecord
@@ -66,6 +67,7 @@ class RunContext:
     children: ChildCaller
     agents: AgentRunner
     verifier: Verifier
+    engine: int
 
     @classmethod
     def assemble(
@@ -124,6 +126,7 @@ class RunContext:
             children=children,
             agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long, snapshot.engine),
             verifier=Verifier(record, caller, models, catalog),
+            engine=snapshot.engine,
         )
         opened = OPENED.get()
         if opened is not None:

@@ -54,9 +54,14 @@ class Surroundings(Protocol):
         """Returns the outputs of the steps that the step waits for."""
 
     async def run_inside(
-        self, step_id: str, steps: Sequence[Step], prefix: str, scope: StopScope, variables: Mapping[str, Any]
+        self,
+        steps: Sequence[Step],
+        prefix: str,
+        scope: StopScope,
+        variables: Mapping[str, Any],
+        depends_on: frozenset[str],
     ) -> Surroundings:
-        """Runs the steps inside the group `step_id` and returns what they ran in."""
+        """Runs the steps inside a group and returns what they ran in."""
 
     def own_steps(self) -> dict[str, dict[str, Any]]:
         """Returns state and output of the steps here, by id."""
@@ -74,11 +79,14 @@ class StepItem:
         path: Its place in the task.
         variables: What its expressions see.
         scope: What it is stopped with.
+        after: Ledger entries of the items that had ended when it began, so far as others of them do not
+            depend on them; empty where all begin at once.
     """
 
     path: str
     variables: dict[str, Any]
     scope: StopScope
+    after: frozenset[str] = frozenset()
 
 
 class StepAttempt:
@@ -134,6 +142,10 @@ class StepAttempt:
             value = None  # what the step would have been given is what has failed
         await self._verify(item, self._record.next_round(item.path), output, value, {}, author, None)
 
+    def _before(self, item: StepItem) -> frozenset[str]:
+        """Returns what the calls of an item build on; through other items that is what the step does."""
+        return item.after or self._run.entries_before(self._step.id)
+
     # --- groups
 
     async def _group(self, item: StepItem) -> Any:
@@ -141,7 +153,7 @@ class StepAttempt:
         assert group is not None
         round_ = self._record.next_round(item.path)
         inner = await self._run.run_inside(
-            self._step.id, group.steps, f"{item.path}/", item.scope, item.variables
+            group.steps, f"{item.path}/", item.scope, item.variables, self._before(item)
         )
         output = await self._context.load.pace.render(group.output, inner.variables(), "output")
         if group.output is None:
@@ -174,7 +186,7 @@ class StepAttempt:
             round=self._record.next_round(item.path),
             workflow=type_,
             input=value,
-            depends_on=self._run.entries_before(step.id),
+            depends_on=self._before(item),
             effect=Effect.PIVOT if Effect.PIVOT in effects else Effect.COMPENSATABLE,
             timeout=step.timeout,
             task_queue=step.task_queue,
@@ -250,7 +262,7 @@ class StepAttempt:
             path=item.path,
             round=round_,
             input=value,
-            depends_on=self._run.entries_before(self._step.id),
+            depends_on=self._before(item),
             compensation=self._step.compensate or agent.compensate,
             retry=self._step.retry or MODEL_RETRY,
             task_queue=self._step.task_queue,
@@ -269,7 +281,7 @@ class StepAttempt:
             step=self._name,
             path=item.path,
             summary=item.path,
-            depends_on=self._run.entries_before(step.id),
+            depends_on=self._before(item),
             round=round_,
             effect=self._effect(target),
             compensation=step.compensate,

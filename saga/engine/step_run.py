@@ -99,15 +99,25 @@ class StepRun:
     async def _side_by_side(self, items: list[Any]) -> list[Any]:
         scope = StopScope(self._scope)
         gate = asyncio.Semaphore(self._step.max_parallel or max(len(items), 1))
+        bounded = self._step.max_parallel is not None and self._context.engine >= 2
+        ended = frozenset[str]()
 
         async def one(index: int, value: Any) -> Any:
+            nonlocal ended
             variables = {**self._variables(), "item": value, "index": index}
+            path = f"{self._path}[{index}]"
             async with gate:
+                # It may build on the items that ended before it began, and is undone before them.
+                after = ended
                 try:
-                    return (await self._item(StepItem(f"{self._path}[{index}]", variables, scope)))[1]
+                    _, output = await self._item(StepItem(path, variables, scope, after))
                 except Failed as error:
                     scope.stop(f"item {index} of {self._step.id} failed: {error}")
                     raise
+                entries = self._run.entries_under(path) if bounded else frozenset[str]()
+                if entries:
+                    ended = (ended - after) | entries
+                return output
 
         results = await asyncio.gather(*(one(i, v) for i, v in enumerate(items)), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]

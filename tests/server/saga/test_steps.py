@@ -101,6 +101,29 @@ async def test_max_parallel_bounds_the_items_that_run_at_once(tasks: Tasks, effe
     assert most == 2
 
 
+async def test_items_in_turn_are_undone_in_turn(tasks: Tasks, effects: Desk) -> None:
+    names = ["x", "y", "z"]
+    inside = [put("one", what="${{ item }}1"), put("two", "one", what="${{ item }}2")]
+    each = {"id": "each", "for_each": "task.names", "max_parallel": 1, "group": {"steps": inside}}
+    end = await tasks.run([each, put("last", "each", fail="final")], {"names": names})
+    assert end.type == "SagaRolledBack"
+    assert effects.what("undone") == ["last", *(f"{name}{n}" for name in "zyx" for n in (2, 1))]
+
+
+async def test_an_item_is_undone_before_those_that_had_ended_when_it_began(
+    tasks: Tasks, effects: Desk
+) -> None:
+    wait = "${{ index == 0 ? -1.0 : 0.0 }}"
+    thing = put("each", what="i${{ index }}", late=wait, undo_delay="${{ index * 0.1 }}")
+    each = {**thing, "for_each": "[0, 1, 2, 3]", "max_parallel": 2}
+    handle = await tasks.start([each, put("last", "each", fail="final")])
+    await effects.until("done", "i3")
+    effects.release("i0")
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    undone = [what for what in effects.what("undone") if what not in ("last", "i0")]
+    assert undone == ["i3", "i2", "i1"], "each began when the one before had ended"
+
+
 async def test_a_failing_item_undoes_all_items(tasks: Tasks, effects: Desk) -> None:
     fail = "${{ index == 2 ? 'final' : '' }}"
     step = {
