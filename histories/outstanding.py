@@ -210,7 +210,7 @@ def _judge(
     undone = _undone_at(effects, undos)
     undone += [word.at for word in said if word.action in ("done", "not_applied")]
     last = max(undone, default=None)
-    live = [effect for effect in effects if last is None or effect.scheduled > last]
+    live = [effect for effect in effects if last is None or _is_newer(effect, last)]
     live = sorted(
         (effect for effect in live if not effect.changed_nothing()), key=lambda effect: effect.scheduled
     )
@@ -229,6 +229,11 @@ def _judge(
         may_land_until=max((at for at in landing if at is not None), default=None),
         is_skipped=any(at >= live[-1].scheduled for at in skipped),
     )
+
+
+def _is_newer(effect: RecordedEffect, undone: datetime) -> bool:
+    """Says whether an effect was made, or made again after a reset that met it under way, after an undo."""
+    return effect.scheduled > undone or (effect.ended is not None and effect.ended > undone)
 
 
 def _said(

@@ -143,7 +143,7 @@ class Caller:
             self.load.undos.leave()
 
     async def _undo(self, entry: Entry, reason: str) -> None:
-        if await self._reset_gate.is_undone(entry.key):
+        if await self._reset_gate.is_undone(entry):
             return
         undo = {
             "input": entry.input,

@@ -14,7 +14,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import READ_LOST_UNDOS
 from ..ledger.call_id import CallId
-from ..ledger.ledger import EntryState
+from ..ledger.ledger import Entry, EntryState
 from ..people.questions import Check, Questions
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
@@ -48,9 +48,10 @@ class ResetGate:
 
     Attributes:
         roll_back: Stops the whole task, with the reason; None where each further call is to fail instead.
+        makes_calls: Whether the run makes calls of its own; a recovery only undoes those of others.
     """
 
-    def __init__(self, record: TaskRecord, questions: Questions, taken_by: str) -> None:
+    def __init__(self, record: TaskRecord, questions: Questions, taken_by: str, *, engine: int) -> None:
         """Prepares for resets.
 
         Args:
@@ -58,7 +59,9 @@ class ResetGate:
             questions: Asked where a finished undo was lost.
             taken_by: The run that has taken the task's snapshot; empty where that was none that could tell,
                 and no reset is noticed.
+            engine: By which rules the task is run, see `ENGINE`.
         """
+        self.makes_calls = engine >= 2
         self.roll_back: Callable[[str], None] | None = None
         self._record = record
         self._questions = questions
@@ -73,10 +76,15 @@ class ResetGate:
         self._undone: set[str] = set()
         self._answer: str | None = None
 
-    async def is_undone(self, key: str) -> bool:
-        """Says whether a reset has lost the finished undo of a call: it is not to run again."""
+    async def is_undone(self, entry: Entry) -> bool:
+        """Says whether a reset has lost the finished undo of a call: it is not to run again.
+
+        A call that was under way at the reset, or was made after it, has done again what was undone.
+        """
         await self._read_if_due()
-        return key in self._undone
+        if entry.key not in self._undone:
+            return False
+        return not (self.makes_calls and self._record.resets.has_ended_since(entry.id, self._seen))
 
     async def pass_gate(self, step: str, scope: StopScope) -> None:
         """Returns when calls may be made; at once in a run that was never reset.
@@ -103,8 +111,8 @@ class ResetGate:
             raise Failed(failure, not_applied=True)
 
     async def _read_if_due(self) -> None:
-        if self._can_tell and (self._has_begun_again or self._seen < self._record.resets):
-            self._has_begun_again, self._seen = False, self._record.resets
+        if self._can_tell and (self._has_begun_again or self._seen < self._record.resets.count):
+            self._has_begun_again, self._seen = False, self._record.resets.count
             self._reading = asyncio.create_task(self._read())
         if self._reading is None:
             return

@@ -12,6 +12,7 @@ from ..history_format import RESOLVE
 from ..limits.budget import Budget
 from ..record.board import board
 from ..record.board_markdown import markdown
+from ..record.resets import Resets
 from ..record.task_record import TaskRecord
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.handlers import serve_query
@@ -68,11 +69,15 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
         budget=budget or Budget(),
         now=workflow.now,
         changed=Details().show,
+        resets=Resets(workflow.info().get_current_history_length),
     )
     serve_query("board", lambda: board(record))
 
+    loop = asyncio.get_running_loop()
+
     def count_reset(seed: int) -> None:
-        record.count_reset()
+        # Outside of the workflow's loop nothing can be asked; in it, this comes before all that is told.
+        loop.call_soon(record.resets.add)
 
     # Called once for each reset, at the same place of the history in every replay.
     workflow.register_random_seed_callback(count_reset)

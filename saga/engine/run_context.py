@@ -94,7 +94,7 @@ class RunContext:
         record.know_compensations(catalog.compensations)
         status = Status(record, search_attributes=snapshot.search_attributes)
         questions = Questions(record, status)
-        reset_gate = ResetGate(record, questions, snapshot.run_id)
+        reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
         caller = Caller(record, root_key, reset_gate, load)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)

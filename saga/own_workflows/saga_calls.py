@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
@@ -84,10 +85,13 @@ class SagaCalls:
         assert entry is not None
 
         async def make() -> AgentOutcome:
+            round_ = await self._round(name, scope)
             if isinstance(entry, AgentEntry) and not entry.python:
-                job = Assignment(name, name, 1, value, self._done, entry.compensate)
+                job = Assignment(name, name, round_, value, self._done, entry.compensate)
                 return await self._context.agents.run(entry, job, scope)
-            call = Call.of(entry, value, step=name, path=name, summary=name, depends_on=self._done)
+            call = Call.of(
+                entry, value, step=name, path=name, summary=name, depends_on=self._done, round=round_
+            )
             if entry.effect is Effect.PIVOT:
                 return AgentOutcome(output=await self._context.pivots.call(call, entry, scope))
             return AgentOutcome(output=as_json(await self._context.caller.call(call, scope)))
@@ -146,15 +150,23 @@ class SagaCalls:
 
         async def make() -> AgentOutcome:
             nonlocal raw
+            made = replace(call, round=await self._round(name, scope))
             if call.effect is Effect.PIVOT:
-                return AgentOutcome(output=await self._context.pivots.call(call, None, scope))
-            raw = await self._context.caller.call(call, scope)
+                return AgentOutcome(output=await self._context.pivots.call(made, None, scope))
+            raw = await self._context.caller.call(made, scope)
             return AgentOutcome(output=as_json(raw))
 
         outcome = await self._checked(name, action, call.input, {}, checks, scope, make)
         if raw is None:
             raw = RawValue(workflow.payload_converter().to_payload(outcome.output))
         return action.result(raw)
+
+    async def _round(self, name: str, scope: StopScope) -> int:
+        """Returns 1, or more where a reset has lost the finished undo: the call has another key then."""
+        if self._context.engine < 2:
+            return 1
+        await self._context.reset_gate.pass_gate(name, scope)
+        return self._record.next_round(name)
 
     def give_up(self, name: str) -> None:
         """Says that the workflow has turned its back on a call: nothing builds on what comes of it."""

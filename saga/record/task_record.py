@@ -18,6 +18,7 @@ from ..limits.usage import CallUsage, Usage
 from ..spec.catalog import CompensationEntry
 from ..verdict import Verdict
 from .carried_record import CarriedRecord
+from .resets import Resets
 from .step_record import StepRecord, StepState
 from .task_log import TaskLog
 from .task_state import TaskState
@@ -44,7 +45,7 @@ class TaskRecord:
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
         protected: The entries of the ledger from before the pivot.
-        resets: How often the running workflow was reset since the record was opened.
+        resets: How often the running workflow was reset, and what has ended since.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class TaskRecord:
         budget: Budget,
         now: Callable[[], datetime],
         changed: Callable[[TaskRecord], None],
+        resets: Resets | None = None,
     ) -> None:
         """Opens the record.
 
@@ -66,6 +68,7 @@ class TaskRecord:
             budget: The most it may spend on models.
             now: The task's clock (deterministic).
             changed: Called after each change of a step's or the task's state.
+            resets: See the attributes; None where nobody resets it.
         """
         self.task = task
         self.task_id = task_id
@@ -85,7 +88,7 @@ class TaskRecord:
         self.rounds: dict[str, int] = {}
         self.committed = False
         self.protected: frozenset[str] = frozenset()
-        self.resets = 0
+        self.resets = resets or Resets()
         self._questions: list[Callable[[], list[dict[str, Any]]]] = []
         self._stuck_since: dict[str, datetime] = {}
         self._now = now
@@ -121,10 +124,6 @@ class TaskRecord:
         self.undo_order = list(carried.undo_order)
         self.compensations = dict(carried.compensations)
         self.ledger = restore(carried.entries if entries is None else entries)
-
-    def count_reset(self) -> None:
-        """Records that the running workflow was reset."""
-        self.resets += 1
 
     def know_compensations(self, declared: Mapping[str, CompensationEntry]) -> None:
         """Adds what a catalog declares of compensations; what is known of one already stays."""
@@ -262,6 +261,7 @@ class TaskRecord:
     def settle(self, entry_id: str, output: Any = None) -> None:
         """Records that a forward call has ended."""
         self.ledger = self.ledger.settle(entry_id, output)
+        self.resets.note_end(entry_id)
 
     def void(self, entry_id: str) -> None:
         """Records that a forward call certainly did not happen."""

@@ -67,6 +67,7 @@ class RecoveryRun:
         page = await self._read()
         record.describe(page.task, f"Undo what {self._request.workflow_id} has left behind.")
         context = RunContext.assemble(record, snapshot, sequential=page.sequential)
+        context.reset_gate.makes_calls = False
         life = Lifecycle(context)
         life.begin()
         while True:

@@ -13,7 +13,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.history_format import READ_LOST_UNDOS
 from counterstep.saga.ledger.idempotency import idempotency_key
-from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.histories.history import events_of, reset
 from counterstep.tests.support.tasks.recovery import (
     brief,
@@ -182,3 +182,49 @@ async def test_a_second_reset(tasks: Tasks, client: Client, effects: Desk) -> No
         assert await replays(again)
     assert (await end_of(again)).type == "completed"
     assert effects.what("undo") == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("how", ["rollback", "cancel", "go_on", "terminate"])
+async def test_what_was_under_way_is_done_again_and_undone_again(
+    tasks: Tasks, client: Client, effects: Desk, how: str
+) -> None:
+    slow = step("slow", "brief.scribble", late=HELD)
+    handle = await tasks.start([put("a"), slow, put("c", "a", "slow", fail="final")])
+    await effects.until("done", "a")
+    await effects.until("done", "slow")
+    effects.release("slow")
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    again = await reset(client, handle, calls=1)
+    await until_state(again, "needs_attention")
+    assert effects.what("done").count("slow") == 2, "the server makes it again under its key"
+    match how:
+        case "cancel":
+            await again.cancel()
+        case "terminate":
+            await again.terminate()
+            await recover(tasks, handle)
+        case _:
+            await tell(again, "resolve", step="c", action=how)
+    await until_closed(again)
+    assert effects.effects() == {}
+    assert effects.what("undone").count("a") == 1, "what was not done again is not undone again"
+    if how != "terminate":
+        assert await replays(again)
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_a_saga_of_ones_own_goes_on_and_is_undone(
+    tasks: Tasks, client: Client, effects: Desk, calls: int
+) -> None:
+    acts = [act("put", "a"), act("put", "b"), act("put", "c", fail="final")]
+    handle = await tasks.start_workflow("Errand", acts)
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    again = await reset(client, handle, calls=calls)
+    board = await until_state(again, "needs_attention")
+    await tell(again, "resolve", step=board["waiting_for"][0]["step"], action="go_on")
+    assert (await end_of(again)).type == "SagaRolledBack"
+    assert (
+        effects.what("done") == ["a", "b", "c", "a", "b", "c"][: 6 if calls == 0 else 3] + ["b", "c"] * calls
+    )
+    assert effects.effects() == {}
+    assert await replays(again)

@@ -154,6 +154,12 @@ def record(action: str, what: str, note: str = "") -> None:
         )
 
 
+def write(key: str, what: str, state: str) -> None:
+    """Writes one row, whatever was there before."""
+    with _open(os.environ[VARIABLE]) as db:
+        db.execute("insert or replace into effects values (?, ?, ?)", (key, what, state))
+
+
 def _put(what: str) -> None:
     """The effect: one row, fenced by its key."""
     key = current_step().idempotency_key

@@ -24,7 +24,17 @@ with workflow.unsafe.imports_passed_through():
     from counterstep.cli.operations.recovery_report import RecoverOptions, RecoveryReport
     from counterstep.embedded import EmbeddedServer
     from counterstep.plugin import CounterstepPlugin
-    from counterstep.tests.support.bundles.desk import HELD, Desk, Placed, desk, pause, put, record, take_back
+    from counterstep.tests.support.bundles.desk import (
+        HELD,
+        Desk,
+        Placed,
+        desk,
+        pause,
+        put,
+        record,
+        take_back,
+        write,
+    )
     from counterstep.tests.support.bundles.nest import Plain, nest
     from counterstep.tests.support.tasks.tasks import Tasks
     from counterstep.tests.support.tasks.work import step
@@ -45,6 +55,23 @@ def remove(undo: Undo[Placed]) -> None:
     """Takes it off again."""
     take_back(undo)
     record("told", current_step().task_id, undo.task_id)
+
+
+@brief.tool(compensate="wipe")
+def scribble(what: str, late: float = 0) -> str:
+    """Puts a thing on the desk whenever it is asked to, also under a key that was undone."""
+    key = current_step().idempotency_key
+    write(key, what, "done")
+    record("done", what)
+    pause(what, late)
+    return what
+
+
+@brief.compensation
+def wipe(undo: Undo[str]) -> None:
+    """Takes it off again."""
+    write(undo.idempotency_key, str(undo.input["what"]), "undone")
+    record("undone", str(undo.input["what"]))
 
 
 @brief.tool(effect=Effect.PIVOT, timeout="2s")
