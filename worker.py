@@ -19,6 +19,7 @@ from counterstep.bundle.loading import load_bundles
 from counterstep.observability.logs import configure_logs, drop_other_handlers
 from counterstep.observability.redaction import hide
 from counterstep.plugin import CounterstepPlugin
+from counterstep.runtime.codec import load_codec
 from counterstep.runtime.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
 from counterstep.runtime.process import end_process
 from counterstep.runtime.settings import Settings, SettingsError, read_settings
@@ -41,7 +42,7 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
 
     Raises:
         SettingsError: No bundle is named.
-        DefinitionError: A bundle cannot be loaded or served.
+        DefinitionError: A bundle or the codec cannot be loaded, or a bundle cannot be served.
         ServerUnavailable: The server cannot be reached, or has refused the worker for good.
     """
     if not settings.bundles:
@@ -50,7 +51,8 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
     bundles = load_bundles(settings.bundles)
     plugin = CounterstepPlugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
     hide(config.get("api_key") or "")
-    client = await connect(config, [plugin])
+    codec = load_codec(settings.codec) if settings.codec is not None else None
+    client = await connect(config, [plugin], codec=codec)
     worker = make_worker(client, settings.task_queue, settings.graceful_shutdown)
     stopping = _stop_on_signals()
     running = asyncio.create_task(worker.run())

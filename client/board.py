@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from ..runtime.codec import PayloadUnreadable
 from ..saga.failure import Failure
 from ..saga.ledger.ledger import EntryState
 from ..saga.limits.budget import Budget
@@ -217,12 +219,16 @@ async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any)
         end: Its result or error, from `end_of`.
 
     Returns:
-        The board; None if it is not needed, or if no worker answers.
+        The board; None if it is not needed, if no worker answers, or if it cannot be decoded here.
 
     Raises:
         RPCError: The server does not answer.
     """
-    return None if tells_all(end) else await standing_board(handle, LAST_SECONDS)
+    if tells_all(end):
+        return None
+    with suppress(PayloadUnreadable):
+        return await standing_board(handle, LAST_SECONDS)
+    return None
 
 
 async def standing_board(

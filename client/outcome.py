@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, TimeoutError
 
+from ..runtime.codec import PayloadUnreadable
 from ..saga.errors import FailureType, Fault
 from ..saga.record.task_state import TaskState
 
@@ -56,11 +57,14 @@ async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:
     """Waits for the end of a task.
 
     Returns:
-        The task's result, or the error that it ended with.
+        The task's result, or the error that it ended with; `PayloadUnreadable` where it has completed and its
+        result cannot be decoded here.
     """
     while True:
         try:
             return await handle.result()
+        except PayloadUnreadable as unread:
+            return unread
         except WorkflowFailureError as error:
             if isinstance(error.cause, TerminatedError) and await _goes_on(handle):
                 continue
@@ -79,6 +83,8 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
         The outcome.
     """
     workflow_id, run_id = ids
+    if isinstance(end, PayloadUnreadable):
+        return Outcome(workflow_id=workflow_id, run_id=run_id, state=TaskState.COMPLETED)
     if not isinstance(end, BaseException):
         is_task = isinstance(end, Mapping) and end.get("state") == TaskState.COMPLETED
         result: Mapping[str, Any] = end if is_task else {"output": end}
@@ -105,7 +111,9 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
 
 def tells_all(end: BaseException | Any) -> bool:
     """Returns whether an end tells what was undone; for a cancelled task only its board does."""
-    return not isinstance(end, BaseException) or bool(_details(end)) or _is_refusal(end)
+    if not isinstance(end, BaseException) or isinstance(end, PayloadUnreadable):
+        return True
+    return bool(_details(end)) or _is_refusal(end)
 
 
 def left_running(board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:

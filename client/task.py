@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
+from ..runtime.codec import PayloadUnreadable
 from ..saga.record.task_result import TaskResult
 from ..saga.record.task_state import TaskState
 from .board import QUERY_SECONDS, Board, last_board, standing_board
@@ -151,9 +152,12 @@ class Task:
             TaskRolledBack: The task failed, and everything that it did has been undone.
             TaskCancelled: The task was cancelled, and everything that it did has been undone.
             TaskRollbackIncomplete: Something that the task did may still stand.
+            PayloadUnreadable: The task has completed, and its result cannot be decoded by this client.
             RPCError: The server does not answer.
         """
         end = await end_of(self.handle)
+        if isinstance(end, PayloadUnreadable):
+            raise end
         outcome = await self._outcome(end)
         if outcome.state != TaskState.COMPLETED:
             raise failure_for(outcome, refusal_faults(end))

@@ -13,11 +13,13 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, Plugin
+from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.errors import ServerUnavailable
+from .codec import explaining_converter
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 
@@ -71,12 +73,15 @@ def read_connection(address: str | None = None, namespace: str | None = None) ->
     return config
 
 
-async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -> Client:
+async def connect(
+    config: ClientConnectConfig, plugins: Sequence[Plugin] = (), *, codec: PayloadCodec | None = None
+) -> Client:
     """Connects, and makes sure that a Temporal server with this namespace answers.
 
     Args:
         config: The arguments from `read_connection`.
         plugins: The plugins of the client and its workers.
+        codec: What encodes and decodes all that is sent and read; None where it is sent as it is.
 
     Returns:
         The client.
@@ -90,7 +95,9 @@ async def connect(config: ClientConnectConfig, plugins: Sequence[Plugin] = ()) -
         raise ServerUnavailable(f"{address!r} is no address; write it as host:port, e.g. {DEFAULT_ADDRESS}.")
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            client = await Client.connect(**arguments, plugins=plugins)
+            client = await Client.connect(
+                **arguments, plugins=plugins, data_converter=explaining_converter(codec)
+            )
             await _expect_namespace(client)
     except TimeoutError:
         reason = f"it accepts the connection but does not answer within {CONNECT_SECONDS:.0f} s"

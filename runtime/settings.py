@@ -79,6 +79,7 @@ class Settings(BaseModel):
         bundles: What to offer, as ``module:attribute``.
         model: litellm names as a fallback chain, for agents that name none.
         task_queue: The queue of the workers.
+        codec: The payload codec of clients and workers, as ``module:attribute``.
         inline_specs: Whether workers run specs that callers bring.
         log_format: ``console`` or ``json``.
         log_level: The lowest level that is logged.
@@ -90,6 +91,7 @@ class Settings(BaseModel):
     bundles: Names = ()
     model: Names = ()
     task_queue: Annotated[str, Field(max_length=1000)] = "counterstep"
+    codec: str | None = None
     inline_specs: bool = False
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"

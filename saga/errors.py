@@ -9,6 +9,7 @@ What users catch::
     ├── NotApplied                  raised by a tool: certainly nothing happened
     ├── ServerUnavailable           no Temporal server answers, or none can be started
     ├── SettingsError               environment variables cannot be used; all of them are listed
+    ├── PayloadUnreadable           what the server keeps is encoded, and cannot be decoded here
     ├── IdInUse                     the id belongs to a task of another type or with another input
     ├── UnknownTask                 there is no task of this id
     ├── NoWorker                    no worker asks the queue for work

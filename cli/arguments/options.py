@@ -33,6 +33,13 @@ Address = Annotated[
 Namespace = Annotated[
     str | None, typer.Option(metavar="NAME", help="The Temporal namespace. Also TEMPORAL_NAMESPACE.")
 ]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:ATTRIBUTE",
+        help="The payload codec of the workers: an object, or what makes one. Also COUNTERSTEP_CODEC.",
+    ),
+]
 TaskQueue = Annotated[
     str | None, typer.Option(metavar="NAME", help="The queue of the workers. Also COUNTERSTEP_TASK_QUEUE.")
 ]

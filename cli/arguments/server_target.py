@@ -6,16 +6,19 @@ import asyncio
 import logging
 import shlex
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from temporalio.client import Client, Plugin
+from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.service import RPCError
 
 from ...embedded import EmbeddedServer, ensure, running
-from ...runtime.connection import AWAY, DEFAULT_ADDRESS, log_through_python, read_connection
+from ...runtime.codec import load_codec
+from ...runtime.connection import AWAY, DEFAULT_ADDRESS, connect, log_through_python, read_connection
 from ...runtime.settings import read_settings
 from ...saga.errors import ServerUnavailable
 from ..errors import CommandFailed
@@ -32,11 +35,19 @@ class ServerTarget:
         config: How to connect.
         embedded: The embedded server of this folder, if that is the one.
         bundles: The bundles that the settings name for workers started in this folder.
+        codec: What encodes what is sent there, and decodes what is read.
+        codec_name: The codec as it was named on the command line; None where the settings name it.
     """
 
     config: ClientConnectConfig
     embedded: EmbeddedServer | None = None
     bundles: Sequence[str] = ()
+    codec: PayloadCodec | None = None
+    codec_name: str | None = None
+
+    async def connect(self, plugins: Sequence[Plugin] = ()) -> Client:
+        """Connects; raises what `runtime.connection.connect` raises."""
+        return await connect(self.config, plugins, codec=self.codec)
 
     @property
     def address(self) -> str:
@@ -56,10 +67,11 @@ class ServerTarget:
 
     def options(self) -> list[str]:
         """The command-line options with which another command in this folder reaches the same server."""
+        codec = ["--codec", self.codec_name] if self.codec_name else []
         if self.embedded is not None:
-            return []
+            return codec
         namespace = self.config.get("namespace")
-        return ["--address", self.address, *(["--namespace", namespace] if namespace else [])]
+        return ["--address", self.address, *(["--namespace", namespace] if namespace else []), *codec]
 
     def command(self, name: str, *arguments: str, options: Sequence[str] = ()) -> str:
         """Returns a command for people to type that reaches the same server; see `command_line`."""
@@ -93,12 +105,15 @@ class ServerTarget:
         return shlex.join(["counterstep", "worker", *named, "--task-queue", task_queue, *self.options()])
 
 
-def find_target(address: str | None, namespace: str | None, *, start: bool = False) -> ServerTarget:
+def find_target(
+    address: str | None, namespace: str | None, codec: str | None = None, *, start: bool = False
+) -> ServerTarget:
     """Finds the server: the one that is named or configured, or else the embedded one of this folder.
 
     Args:
         address: The value of ``--address``.
         namespace: The value of ``--namespace``.
+        codec: The value of ``--codec``.
         start: Whether to start the embedded server if it does not run; without it, Temporal's default address
             is used then.
 
@@ -109,22 +124,31 @@ def find_target(address: str | None, namespace: str | None, *, start: bool = Fal
         ServerUnavailable: The embedded server cannot be started, or the configuration cannot be read.
         CommandFailed: The embedded server does not have this namespace.
         SettingsError: Some environment variables cannot be used.
+        DefinitionError: The codec cannot be loaded.
     """
     # A command reports itself what goes wrong; the SDK's own lines are shown only once logs are configured.
     log_through_python()
     logging.getLogger("temporalio.core").addHandler(logging.NullHandler())
     # Every command reports a mistake in any variable, and an API key may be kept in a file.
-    bundles = read_settings().bundles
+    settings = read_settings()
     config = read_connection(address, namespace)
+    named = codec or settings.codec
+    target = ServerTarget(
+        config,
+        bundles=settings.bundles,
+        codec=load_codec(named) if named else None,
+        codec_name=codec,
+    )
     if "target_host" in config:
-        return ServerTarget(config, bundles=bundles)
+        return target
     folder = Path.cwd()
     embedded = ensure(folder) if start else running(folder)
     if embedded is None:
-        return ServerTarget(config, bundles=bundles)
+        return target
     if config.get("namespace", "default") != "default":
         raise CommandFailed(
             f"The embedded server has the namespace 'default' only, and not {config['namespace']!r}; "
             "name another server with --address."
         )
-    return ServerTarget({"target_host": embedded.address, "namespace": "default"}, embedded, bundles)
+    here: ClientConnectConfig = {"target_host": embedded.address, "namespace": "default"}
+    return replace(target, config=here, embedded=embedded)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, By, Json, Namespace, Note, TaskId, Timeout
+from ..arguments.options import Address, By, Codec, Json, Namespace, Note, TaskId, Timeout
 from ..errors import CommandFailed
 from ..operations.report_update import UpdateRequest, send
 from ..terminal.output import say
@@ -29,6 +29,7 @@ def amend(
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Bring new facts to a task: the steps that they affect are undone and run again, and no others."""
@@ -53,7 +54,10 @@ def amend(
         seconds=timeout,
         address=address,
         namespace=namespace,
+        codec=codec,
         json=json,
     )
+    if answer is None:
+        return
     affected = answer["affected"]
     say(f"To be undone and done again: {', '.join(affected)}." if affected else "No step is affected by it.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Json, Namespace, TaskId
+from ..arguments.options import Address, Codec, Json, Namespace, TaskId
 from ..terminal.output import emit
 
 
@@ -15,6 +15,7 @@ def cancel(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; exits as `run` does then.")] = False,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Cancel a task: what it did is undone first, by its workers."""
@@ -22,7 +23,7 @@ def cancel(
     from ..operations.cancel_task import cancel_task
     from ..terminal.summary import exit_code_of, print_summary
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     outcome, end = target.ask(cancel_task(target, id, wait=wait))
     if end is not None:
         print_summary(outcome, end, target.options())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, By, Json, Namespace, Note, StepId, TaskId, Timeout, Value
+from ..arguments.options import Address, By, Codec, Json, Namespace, Note, StepId, TaskId, Timeout, Value
 from ..operations.report_update import UpdateRequest, send
 
 
@@ -22,6 +22,7 @@ def decide(
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Answer a step that waits for a person."""
@@ -36,6 +37,7 @@ def decide(
         seconds=timeout,
         address=address,
         namespace=namespace,
+        codec=codec,
         json=json,
     )
 
@@ -48,10 +50,11 @@ def approve(
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Approve what a step asks: `decide ID STEP approve`."""
-    decide(id, step, "approve", None, by, note, timeout, address, namespace, json)
+    decide(id, step, "approve", None, by, note, timeout, address, namespace, codec, json)
 
 
 def reject(
@@ -62,7 +65,8 @@ def reject(
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Reject what a step asks: `decide ID STEP reject`."""
-    decide(id, step, "reject", None, by, note, timeout, address, namespace, json)
+    decide(id, step, "reject", None, by, note, timeout, address, namespace, codec, json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ...saga.record.task_state import TaskState
-from ..arguments.options import Address, Json, Namespace
+from ..arguments.options import Address, Codec, Json, Namespace
 from ..terminal.output import emit
 
 
@@ -26,13 +26,14 @@ def list_tasks(
     limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="NUMBER", help="At most so many.")] = 20,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """List tasks: those that run, then the others by their end. A task is here once a worker has begun it."""
     from ..arguments.server_target import find_target
     from ..operations.list_tasks import list_rows, print_rows
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     rows, more = target.ask(list_rows(target, states=state or (), task=task, query=query, limit=limit))
     print_rows(rows, more=more)
     if json:

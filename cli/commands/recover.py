@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Json, Namespace, TaskId
+from ..arguments.options import Address, Codec, Json, Namespace, TaskId
 from ..terminal.output import emit
 
 
@@ -27,6 +27,7 @@ def recover(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the end of the undos.")] = False,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Undo what a terminated, timed-out or failed task has left behind, read from its history alone.
@@ -39,7 +40,7 @@ def recover(
     from ..operations.recovery_report import RecoverOptions
 
     asked = RecoverOptions(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     outcome = target.ask(recover_task(target, asked, wait=not no_wait))
     if json:
         emit(outcome.model_dump(mode="json"))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, By, Json, Namespace, Note, StepId, TaskId, Timeout, Value
+from ..arguments.options import Address, By, Codec, Json, Namespace, Note, StepId, TaskId, Timeout, Value
 from ..operations.report_update import UpdateRequest, send
 
 _OF_UNDOS = ("retry", "done", "skip")
@@ -30,6 +30,7 @@ def resolve(
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Say what becomes of what needs attention: a stuck undo, a pivot of unknown outcome, a reset."""
@@ -44,5 +45,6 @@ def resolve(
         seconds=timeout,
         address=address,
         namespace=namespace,
+        codec=codec,
         json=json,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Json, Namespace, TaskId
+from ..arguments.options import Address, Codec, Json, Namespace, TaskId
 
 
 def result(
@@ -16,6 +16,7 @@ def result(
     ] = False,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Print what a task has returned, or why it has not.
@@ -26,6 +27,6 @@ def result(
     from ..operations.find_result import find_result
     from ..terminal.summary import finish
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     outcome, end = target.ask(find_result(target, id, wait=wait))
     finish(outcome, end, target.options(), json=json)

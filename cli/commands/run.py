@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..arguments.options import Address, Bundles, InputFile, Inputs, Json, Namespace, SpecOrName, TaskQueue
+from ..arguments.options import (
+    Address,
+    Bundles,
+    Codec,
+    InputFile,
+    Inputs,
+    Json,
+    Namespace,
+    SpecOrName,
+    TaskQueue,
+)
 from ..errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -33,6 +43,7 @@ def run(
     task_queue: TaskQueue = None,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Run a task to its end; without a server it starts the embedded one.
@@ -55,7 +66,7 @@ def run(
     from ..operations.run_task import Job, run_job
     from ..terminal.summary import finish
 
-    target = find_target(address, namespace, start=bool(bundles))
+    target = find_target(address, namespace, codec, start=bool(bundles))
     if target.is_a_guess:
         raise CommandFailed(
             "Nobody would work on this task: name its bundle with --bundle or COUNTERSTEP_BUNDLES, or "

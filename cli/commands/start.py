@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Bundles, InputFile, Inputs, Json, Namespace, SpecOrName, TaskQueue
+from ..arguments.options import (
+    Address,
+    Bundles,
+    Codec,
+    InputFile,
+    Inputs,
+    Json,
+    Namespace,
+    SpecOrName,
+    TaskQueue,
+)
 from ..terminal.output import emit
 
 
@@ -22,6 +32,7 @@ def start(
     task_queue: TaskQueue = None,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Start a task and leave it to the workers of its queue; `watch` shows how it goes.
@@ -41,7 +52,7 @@ def start(
     from ..arguments.server_target import find_target
     from ..operations.start_task import start_task
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     queue = task_queue or settings.task_queue
     started = target.ask(start_task(target, request, id, queue))
     if json:

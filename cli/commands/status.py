@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from ..arguments.options import Address, Json, Namespace, TaskId
+from ..arguments.options import Address, Codec, Json, Namespace, TaskId
 from ..terminal.output import emit, say
 
 
-def status(id: TaskId, address: Address = None, namespace: Namespace = None, json: Json = False) -> None:
+def status(
+    id: TaskId, address: Address = None, namespace: Namespace = None, codec: Codec = None, json: Json = False
+) -> None:
     """Show how a task stands: its board, or what the server knows where no worker can be asked."""
     from ..arguments.server_target import find_target
     from ..operations.find_board import look_up
     from ..terminal.live_board import print_board
     from ..terminal.questions import questions_of
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     board, note = target.ask(look_up(target, id))
     if note:
         say(note)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Json, Namespace
+from ..arguments.options import Address, Codec, Json, Namespace
 from ..errors import CommandFailed
 from ..terminal.output import emit, say
 
@@ -21,6 +21,7 @@ def sweep(
     yes: Annotated[bool, typer.Option("--yes", help="Recover them; without it they are only shown.")] = False,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Show the tasks that were terminated, timed out or have failed before everything was undone.
@@ -35,7 +36,7 @@ def sweep(
         age = None if older_than is None else parse_duration(older_than)
     except ValueError as error:
         raise CommandFailed(f"--older-than: {error}.") from None
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     rows = target.ask(sweep_namespace(target, age, act=yes))
     print_rows(rows)
     if json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ..arguments.options import Address, Json, Namespace, TaskId
+from ..arguments.options import Address, Codec, Json, Namespace, TaskId
 
 
-def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json: Json = False) -> None:
+def watch(
+    id: TaskId, address: Address = None, namespace: Namespace = None, codec: Codec = None, json: Json = False
+) -> None:
     """Show how a task goes until it ends; Ctrl-C ends only the watching.
 
     Exits as `run` does: 0 completed, 1 rolled back, 2 refused by its workers, 3 rollback incomplete or a
@@ -15,6 +17,6 @@ def watch(id: TaskId, address: Address = None, namespace: Namespace = None, json
     from ..operations.watch_task import watch_task
     from ..terminal.summary import finish
 
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     outcome, end = target.ask(watch_task(target, id))
     finish(outcome, end, target.options(), json=json)

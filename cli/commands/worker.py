@@ -6,11 +6,15 @@ import asyncio
 import logging
 import sys
 
-from ..arguments.options import Address, Bundles, Namespace, TaskQueue
+from ..arguments.options import Address, Bundles, Codec, Namespace, TaskQueue
 
 
 def worker(
-    bundle: Bundles = None, task_queue: TaskQueue = None, address: Address = None, namespace: Namespace = None
+    bundle: Bundles = None,
+    task_queue: TaskQueue = None,
+    address: Address = None,
+    namespace: Namespace = None,
+    codec: Codec = None,
 ) -> None:
     """Run a worker until Ctrl-C or SIGTERM, which let its running calls finish.
 
@@ -29,5 +33,6 @@ def worker(
     configure_logs(
         logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
     )
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
+    settings = settings.model_copy(update={"codec": codec or settings.codec})
     asyncio.new_event_loop().run_until_complete(serve(settings, target.config))

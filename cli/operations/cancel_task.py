@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from ...client.board import read_board
 from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import ask_to_cancel, find_task
-from ...runtime.connection import connect, has_workers
+from ...runtime.codec import PayloadUnreadable
+from ...runtime.connection import has_workers
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
@@ -37,7 +39,7 @@ async def cancel_task(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     handle, found = await find_task(client, id)
     ids = (id, found.run_id)
     signals = Signals()
@@ -48,7 +50,9 @@ async def cancel_task(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
     if not wait:
         if not await has_workers(client, found.task_queue):
             say(f"No worker polls its queue {found.task_queue!r}: nothing happens until one does.")
-        return left_running(await read_board(handle), ids), None
+        with suppress(PayloadUnreadable):
+            return left_running(await read_board(handle), ids), None
+        return left_running(None, ids), None
 
     def nobody() -> CommandFailed:
         message = f"No worker polls the queue {found.task_queue!r}; the cancel of {id} waits there for one."

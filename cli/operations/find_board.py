@@ -10,7 +10,8 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from ...client.board import LAST_SECONDS, standing_board
 from ...client.outcome import end_of, outcome_of
 from ...client.updates import find_task
-from ...runtime.connection import connect, has_workers
+from ...runtime.codec import PayloadUnreadable
+from ...runtime.connection import has_workers
 from ...saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from ...saga.record.task_state import TaskState
 from ..arguments.server_target import ServerTarget
@@ -28,10 +29,14 @@ async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     handle, found = await find_task(client, id)
     if await has_workers(client, found.task_queue):
-        board = await standing_board(handle, LAST_SECONDS)
+        try:
+            board = await standing_board(handle, LAST_SECONDS)
+        except PayloadUnreadable as unread:
+            note = f"The board cannot be shown. {str(unread).rstrip('.')}"
+            return await _without_workers(handle, found), f"{note}; this is what the server knows."
         if board is not None:
             return board, ""
         note = f"The workers of the queue {found.task_queue!r} do not answer"

@@ -12,7 +12,7 @@ from ...client.board import last_board
 from ...client.outcome import Outcome, end_of, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import find_task
-from ...runtime.connection import AWAY, connect
+from ...runtime.connection import AWAY
 from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
 from ..arguments.server_target import ServerTarget
@@ -36,7 +36,7 @@ async def find_result(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     handle, found = await find_task(client, id)
     ids = (id, found.run_id)
     if found.status is WorkflowExecutionStatus.RUNNING and not wait:

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import WorkflowExecution
 
-from ...runtime.connection import connect
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
 from ..arguments.server_target import ServerTarget
 from ..terminal.live_board import state_text
@@ -74,7 +73,7 @@ async def list_rows(
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering, or does not understand the query.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     rows = [_row(found) async for found in search(client, filter_of(states, task, query), limit + 1)]
     return rows[:limit], len(rows) > limit
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from ...histories.outstanding import Outstanding
 from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import RunChain, find_chain, judge, recovery_id
-from ...runtime.connection import connect, has_workers
+from ...runtime.connection import has_workers
 from ...saga.history_format import RECOVER
 from ...saga.record.task_state import TaskState
 from ...saga.recovery.request import NotRecoverable, RecoveryRequest, Refusal
@@ -42,7 +42,7 @@ async def recover_task(target: ServerTarget, asked: RecoverOptions, *, wait: boo
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     try:
         chain = await find_chain(client, asked.id, asked.run_id)
         left = await examine(client, chain, not_applied=asked.not_applied)

@@ -37,6 +37,7 @@ def send(
     seconds: float,
     address: str | None,
     namespace: str | None,
+    codec: str | None,
     json: bool,
 ) -> Any:
     """Sends an update and prints the answer.
@@ -47,6 +48,7 @@ def send(
         seconds: How long the task may take to accept it.
         address: The value of ``--address``.
         namespace: The value of ``--namespace``.
+        codec: The value of ``--codec``.
         json: Whether to print the task's answer as JSON.
 
     Returns:
@@ -63,7 +65,7 @@ def send(
 
     by = message.by if message.by is not None else _login_name()
     argument = {**message.argument, "by": by, "note": message.note}
-    target = find_target(address, namespace)
+    target = find_target(address, namespace, codec)
     answer = target.ask(tell(target, message.id, message.update, argument, seconds=seconds))
     say(f"{message.id}: {said}, says {by} (a claim; nobody has checked it).")
     if json:

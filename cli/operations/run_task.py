@@ -19,7 +19,7 @@ from ...client.recovery import with_recovery
 from ...client.start_once import AGENT_TASK, Started, find_started, spec_document, start_once
 from ...observability.logs import configure_logs
 from ...plugin import CounterstepPlugin
-from ...runtime.connection import connect, has_workers, log_through_python
+from ...runtime.connection import has_workers, log_through_python
 from ...runtime.settings import Settings
 from ...worker import make_worker, stop_worker
 from ..arguments.server_target import ServerTarget
@@ -80,7 +80,7 @@ async def run_job(job: Job) -> tuple[Outcome, Any]:
     log_through_python()
     bundles, settings = job.bundles, job.settings
     plugins = [CounterstepPlugin(bundles, model=settings.model, inline_specs=True)] if bundles else []
-    return await _Run(job, await connect(job.target.config, plugins)).run()
+    return await _Run(job, await job.target.connect(plugins)).run()
 
 
 class _Run:

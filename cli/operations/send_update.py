@@ -7,10 +7,11 @@ from typing import Any
 
 from ...client.errors import NoAnswer, NoWorker, Refused
 from ...client.updates import send_update
-from ...runtime.connection import connect
+from ...runtime.codec import PayloadUnreadable
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
+from ..terminal.output import say
 
 
 async def tell(
@@ -26,7 +27,7 @@ async def tell(
         seconds: How long to wait for the task to accept it, and then again for the answer.
 
     Returns:
-        The answer as JSON.
+        The answer as JSON; None where the task has done it, and its answer cannot be decoded here.
 
     Raises:
         CommandFailed: The task refuses the update, or no worker runs it.
@@ -35,9 +36,13 @@ async def tell(
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     try:
         return await send_update(client, id, name, argument, seconds=seconds)
+    except PayloadUnreadable as unread:
+        # How it was refused can always be read, as far as it goes, so this is an answer that says yes.
+        say(f"It is done, but the answer cannot be shown. {unread}")
+        return None
     except NoAnswer as silence:
         look = f"`{target.command('status', id)}`"
         if silence.accepted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from ...client import TaskClient
-from ...runtime.connection import connect, has_workers
+from ...runtime.connection import has_workers
 from ..arguments.server_target import ServerTarget
 from ..arguments.task_request import TaskRequest
 from ..terminal.output import say
@@ -50,7 +50,7 @@ async def start_task(
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     what = request.name if request.is_registered or request.spec is None else request.spec
     task = await TaskClient(client, task_queue=task_queue).start(what, request.input, id=id)
     begun = StartReport(

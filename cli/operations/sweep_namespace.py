@@ -17,7 +17,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from ...histories.run_chain import RunChain, find_chain
-from ...runtime.connection import connect
 from ...saga.history_format import RECOVER
 from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
@@ -87,7 +86,7 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     retention = await _retention(client)
     rows: dict[tuple[str, str], SweepRow] = {}
     async for workflow_id, run_id in _forced_ends(client, older_than):

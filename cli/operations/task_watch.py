@@ -13,7 +13,9 @@ from temporalio.client import Client, WorkflowHandle
 from ...client.board import QUERY_SECONDS, last_board, read_board
 from ...client.outcome import end_of, tells_all
 from ...client.recovery import has_begun_nothing
+from ...runtime.codec import PayloadUnreadable
 from ...runtime.connection import has_workers
+from ...saga.record.search_attributes import SAGA_STATE
 from ...saga.record.task_state import TaskState
 from ..arguments.shell_command import command_line
 from ..terminal.live_board import View
@@ -171,7 +173,11 @@ class TaskWatch:
         """Shows boards as they change, until nothing goes on without a person, and nobody is here."""
         pause = _FIRST_PAUSE
         while True:
-            board = await read_board(self._handle)
+            try:
+                board = await read_board(self._handle)
+            except PayloadUnreadable as unread:
+                say(f"How it goes cannot be shown. {unread}")
+                return await self._follow_state()
             if board is None:
                 self.unanswered = self.unanswered or asyncio.get_running_loop().time()
             else:
@@ -182,6 +188,17 @@ class TaskWatch:
                     return
             await asyncio.sleep(pause)
 
+    async def _follow_state(self) -> None:
+        """Follows what the server itself knows, in the same way, where no board can be read."""
+        while True:
+            found = await self._handle.describe()
+            state = found.typed_search_attributes.get(SAGA_STATE)
+            if state is not None:
+                self._board = {"state": state}
+            if self._is_unattended(state or "") and await _is_idle(self._handle):
+                return
+            await asyncio.sleep(_LONGEST_PAUSE)
+
     def _is_unattended(self, state: str) -> bool:
         # Once the task is being cancelled, the questions of its steps no longer need an answer.
         asks = {TaskState.NEEDS_ATTENTION} if self._is_cancelled else PEOPLE
@@ -189,7 +206,10 @@ class TaskWatch:
 
     async def _last_board(self, end: Any, seconds: float) -> Mapping[str, Any] | None:
         if tells_all(end):
-            board = await read_board(self._handle, seconds)
+            try:
+                board = await read_board(self._handle, seconds)
+            except PayloadUnreadable:
+                return None  # which has been said
         else:
             board = await last_board(self._handle, end)
             if board is None and await has_begun_nothing(self._handle):

@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import find_task
-from ...runtime.connection import AWAY, connect, has_workers
+from ...runtime.connection import AWAY, has_workers
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
@@ -42,7 +42,7 @@ async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
         ServerUnavailable: The server cannot be reached.
         RPCError: The server refuses.
     """
-    client = await connect(target.config)
+    client = await target.connect()
     handle, found = await find_task(client, id)
     ids = (id, found.run_id)
     say(" ".join(filter(None, (id, target.link(id)))))

@@ -9,6 +9,7 @@ import typer
 from temporalio.exceptions import ApplicationError
 
 from ...client.outcome import REFUSALS, Outcome, refusal_faults
+from ...runtime.codec import PayloadUnreadable
 from ...saga.errors import FailureType
 from ...saga.record.task_state import TaskState
 from ..arguments.shell_command import command_line
@@ -49,7 +50,7 @@ def finish(outcome: Outcome, end: Any, server: Sequence[str], *, json: bool) -> 
         print_summary(outcome, end, server)
     if json:
         emit(outcome.model_dump(mode="json"))
-    elif outcome.state == "completed":
+    elif outcome.state == "completed" and not isinstance(end, PayloadUnreadable):
         emit(outcome.output)
     raise typer.Exit(exit_code_of(outcome))
 
@@ -67,6 +68,9 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
         for line in faults or [outcome.failure["message"]]:
             say(line)
         say("Refused by the worker; nothing was done.")
+        return
+    if isinstance(end, PayloadUnreadable):
+        say(f"completed, but its output cannot be shown. {end}")
         return
     usage = f" ({usage_line(outcome.usage)})" if outcome.usage else ""
     say(f"{(outcome.state or '').replace('_', ' ')}{usage}")
