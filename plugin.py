@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from weakref import WeakSet
 
-from temporalio import activity, workflow
+from temporalio import workflow
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
@@ -45,19 +45,12 @@ from .observability.search_attribute_check import until_created, warn_of_missing
 from .saga.errors import DefinitionError
 from .saga.history_format import STAND_IN
 from .saga.spec.graph import every_step
-from .workflows import AgentTask, LongConversation, RegisteredTask, TaskRecovery
+from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
+from .workflows import AgentTask, AnyTask, LongConversation, TaskRecovery, registered_task
 from .workflows.interceptor import TaskInterceptor
 
 __all__ = ["CounterstepPlugin"]
 
-
-STICKY_TIMEOUT = timedelta(seconds=1)
-"""How long a task waits for the worker that had it in its cache, before any other may go on.
-
-Temporal's default of 10 s is what a task would stand still after its worker was killed.
-"""
-
-_TEMPORAL_STICKY_TIMEOUT = timedelta(seconds=10)
 
 _PASSED_THROUGH = ("counterstep", "cel", "pydantic", "pydantic_core", "annotated_types", "typing_inspection")
 
@@ -93,6 +86,8 @@ class CounterstepPlugin(SimplePlugin):
         *,
         model: str | Sequence[str] | None = None,
         inline_specs: bool = False,
+        any_task: bool = False,
+        sticky_timeout: timedelta | None = None,
     ) -> None:
         """Makes a plugin for the workers of some bundles.
 
@@ -101,6 +96,12 @@ class CounterstepPlugin(SimplePlugin):
             model: A litellm name, or several as a fallback chain, for agents that do not name a model.
             inline_specs: Whether callers may bring a spec of their own, which can name only what the bundles
                 offer.
+            any_task: Serve every workflow type that has no class on the worker, with Temporal's dynamic
+                workflow: a task goes on although its registration is gone, and one of an unknown name ends
+                with an error that names the nearest known one.
+            sticky_timeout: How long a task waits for the worker that has it in its cache before any other
+                may go on; None leaves it as the worker has it. Temporal's default of 10 s is how long a task
+                stands still after its worker was killed.
 
         Raises:
             DefinitionError: The bundles have faults; the error names all of them.
@@ -108,6 +109,9 @@ class CounterstepPlugin(SimplePlugin):
         models = (model,) if isinstance(model, str) else tuple(model or ())
         self.registry = Registry(bundles, models)
         self._inline_specs = inline_specs
+        self._any_task = any_task
+        self._sticky_timeout = sticky_timeout
+        self._task_types = [registered_task(name) for name in self.registry.catalog.tasks]
         self._interceptor = CounterstepInterceptor()
         self._running: WeakSet[Worker] = WeakSet()
         super().__init__(
@@ -139,8 +143,8 @@ class CounterstepPlugin(SimplePlugin):
         config = super().configure_worker(config)
         config["activities"] = self._activities(registry, config.get("activities", ()))
         config["interceptors"] = [self._interceptor, *interceptors]
-        if config.get("sticky_queue_schedule_to_start_timeout") == _TEMPORAL_STICKY_TIMEOUT:
-            config["sticky_queue_schedule_to_start_timeout"] = STICKY_TIMEOUT
+        if self._sticky_timeout is not None:
+            config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
@@ -186,16 +190,16 @@ class CounterstepPlugin(SimplePlugin):
             *bundled_compensations(registry),
             *registry.activities,
         ]
-        if not any(_is_dynamic_activity(function) for function in (*own, *ours)):
+        if not any(map(is_dynamic_activity, (*own, *ours))):
             ours.append(unknown_activity)
         # Of two with one name the SDK says so.
         return [*own, *(function for function in ours if function not in own)]
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
-        ours = [AgentTask, TaskRecovery, LongConversation, *self.registry.workflows]
-        if not any(_is_dynamic_workflow(cls) for cls in (*own, *ours)):
-            ours.append(RegisteredTask)
+        ours = [AgentTask, TaskRecovery, LongConversation, *self.registry.workflows, *self._task_types]
+        if self._any_task and not any(map(is_dynamic_workflow, (*own, *ours))):
+            ours.append(AnyTask)
         return own + [cls for cls in ours if cls not in own]
 
 
@@ -256,13 +260,3 @@ def _with_passthrough(existing: WorkflowRunner | None) -> WorkflowRunner:
     return dataclasses.replace(
         existing, restrictions=existing.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
     )
-
-
-def _is_dynamic_activity(function: Callable[..., Any]) -> bool:
-    definition = activity._Definition.from_callable(function)
-    return definition is not None and definition.name is None
-
-
-def _is_dynamic_workflow(cls: type) -> bool:
-    definition = getattr(cls, "__temporal_workflow_definition", None)
-    return definition is not None and definition.name is None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.worker import Worker
 
+from counterstep.bundle.bundle import Bundle
 from counterstep.bundle.loading import load_bundles
 from counterstep.observability.logs import configure_logs, drop_other_handlers
 from counterstep.observability.redaction import hide
@@ -27,6 +29,9 @@ from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, Se
 
 OVERTIME: Final = timedelta(seconds=10)
 """How long calls may take to notice that they are cancelled, once the graceful shutdown is over."""
+
+STICKY_TIMEOUT: Final = timedelta(seconds=1)
+"""After a worker was killed, its tasks stand still for this long, and then go on elsewhere."""
 
 logger = logging.getLogger("counterstep.worker")
 
@@ -49,7 +54,7 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
         message = "names no bundle; name one as module:attribute, here or with --bundle"
         raise SettingsError([Fault("COUNTERSTEP_BUNDLES", message)])
     bundles = load_bundles(settings.bundles)
-    plugin = CounterstepPlugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
+    plugin = stock_plugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
     hide(config.get("api_key") or "")
     codec = load_codec(settings.codec) if settings.codec is not None else None
     client = await connect(config, [plugin], codec=codec)
@@ -64,6 +69,15 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
     logger.info("draining: no new work; running calls have %s to finish", settings.graceful_shutdown)
     await stop_worker(worker, running, settings.graceful_shutdown)
     logger.info("worker stopped")
+
+
+def stock_plugin(
+    bundles: Iterable[Bundle], *, model: str | Sequence[str] | None, inline_specs: bool
+) -> CounterstepPlugin:
+    """Makes the plugin of the workers that we start ourselves; no other program's workflows are on them."""
+    return CounterstepPlugin(
+        bundles, model=model, inline_specs=inline_specs, any_task=True, sticky_timeout=STICKY_TIMEOUT
+    )
 
 
 async def _tell_when_it_polls(worker: Worker, settings: Settings, config: ClientConnectConfig) -> None:

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from ..saga.errors import FailureType
 
-PATIENCE = timedelta(seconds=30)
+PATIENCE = timedelta(minutes=10)
 """How long another worker, of a deployment that is still rolling, may take to show up."""
 
 _PAUSE = timedelta(seconds=10)
@@ -22,13 +22,14 @@ async def unknown_activity(args: Sequence[RawValue]) -> None:
     """Takes the calls of every activity type that this worker does not have.
 
     Raises:
-        ApplicationError: In every case; after 30 s the call is not tried again.
+        ApplicationError: In every case; after ten minutes the call is not tried again.
     """
     info = activity.info()
     # Each attempt records its number: if all of them came here, it is certain that nothing has run.
     never_known = info.attempt == 1 or list(info.heartbeat_details) == [info.attempt - 1]
     if never_known:
         activity.heartbeat(info.attempt)
+    activity.logger.warning("the activity %r is not known here", info.activity_type)
     patience_is_over = datetime.now(UTC) - info.scheduled_time >= PATIENCE
     raise ApplicationError(
         f"no worker of this queue knows the activity {info.activity_type!r}; give the worker its bundle",

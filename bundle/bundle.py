@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from ..saga.names import NAME_ATTRIBUTE
 from ..saga.spec.catalog import AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
 from ..saga.spec.fields import STEP_ID
 from ..saga.spec.task_spec import TaskSpec
+from ..saga.temporal.sdk_internals import is_activity, is_workflow
 from .agent import Agent
 from .declaration import (
     agent_entry,
@@ -262,9 +262,9 @@ class Bundle:
             name = self._free(thing.name, "agent")
             self.agents[name] = agent_entry(name, thing, self.name, stand_in=self.stand_in)
             object.__setattr__(thing, NAME_ATTRIBUTE, name)
-        elif inspect.isclass(thing) and hasattr(thing, "__temporal_workflow_definition"):
+        elif is_workflow(thing):
             self.workflows.append(thing)
-        elif callable(thing) and hasattr(thing, "__temporal_activity_definition"):
+        elif is_activity(thing):
             self.activities.append(thing)
         else:
             raise DefinitionError(

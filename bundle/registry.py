@@ -20,6 +20,7 @@ from ..saga.spec.catalog import (
 )
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import TaskSpec
+from ..saga.temporal.sdk_internals import activity_type, workflow_type
 from .bundle import Bundle
 from .function import Function
 
@@ -36,11 +37,6 @@ BUILT_IN_COMPENSATIONS = (
         retry=Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1)),
     ),
 )
-
-
-def workflow_name(cls: type) -> str:
-    """Returns the type of a workflow class; empty for a dynamic one."""
-    return str(cls.__temporal_workflow_definition.name or "")  # type: ignore[attr-defined]
 
 
 class Registry:
@@ -87,7 +83,7 @@ class Registry:
             compensations=compensations,
             validators=validators,
             tasks=tasks,
-            workflows=tuple(workflow_name(cls) for cls in self.workflows),
+            workflows=tuple(workflow_type(cls) or "" for cls in self.workflows),
             default_models=tuple(default_models),
         )
         faults = [*_clashes(found), *self._faults()]
@@ -101,7 +97,7 @@ class Registry:
 
     def know_workflows(self, classes: Iterable[type]) -> None:
         """Adds the workflows that a worker has besides those of the bundles; a step may start them, too."""
-        names = dict.fromkeys((*self._catalog.workflows, *(workflow_name(cls) for cls in classes)))
+        names = dict.fromkeys((*self._catalog.workflows, *(workflow_type(cls) or "" for cls in classes)))
         self._catalog = self._catalog.model_copy(update={"workflows": tuple(names)})
 
     def _faults(self) -> Iterator[str]:
@@ -152,8 +148,8 @@ def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:
     for bundle in bundles:
         if seen.setdefault(bundle.name, bundle) is not bundle:
             yield f"two bundles are named {bundle.name!r}; a name must be unique on a worker"
-    for kind, attribute in (("workflow", "workflows"), ("activity", "activities")):
+    for attribute, type_of in (("workflows", workflow_type), ("activities", activity_type)):
         things = dict.fromkeys(thing for bundle in seen.values() for thing in getattr(bundle, attribute))
-        names = [getattr(thing, f"__temporal_{kind}_definition").name for thing in things]
+        names = [type_of(thing) for thing in things]
         for name in dict.fromkeys(name for name in names if name is not None and names.count(name) > 1):
             yield f"two {attribute} are named {name!r}; a name must be unique on a worker"

@@ -30,6 +30,7 @@ What stays inside::
     ├── Failed                      carries a failure up to the place that decides what follows
     │   ├── Stopped                 a call was not made, or was interrupted: its scope was stopped
     │   └── RetryFromStep           the task goes back to a step
+    ├── LeftToOthers                another worker of the queue is to go on with the task
     ├── LedgerError                 a transition that the ledger does not know: a bug of ours
     ├── OperationRefused            values that do not fit an operation of an expression
     ├── CommandFailed               a command cannot do what it was asked to

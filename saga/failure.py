@@ -89,6 +89,13 @@ class RetryFromStep(Failed):
         self.back_to = back_to
 
 
+class LeftToOthers(CounterstepError):
+    """Fails the workflow task, and not the workflow: the server gives it to a worker again after a while.
+
+    It is raised where only another worker of the queue may be able to go on.
+    """
+
+
 def trim(message: str, limit: int = 2000) -> str:
     """Cuts a message so that failure details stay small."""
     return message if len(message) <= limit else f"{message[: limit - 3]}..."

@@ -6,8 +6,9 @@ and the sandbox would cost CPU time for every payload of a task (``make bench`` 
 """
 
 from .agent_task import AgentTask
+from .any_task import AnyTask
 from .conversation import LongConversation
 from .recovery import TaskRecovery
-from .registered_task import RegisteredTask
+from .registered_task import registered_task
 
-__all__ = ["AgentTask", "LongConversation", "RegisteredTask", "TaskRecovery"]
+__all__ = ["AgentTask", "AnyTask", "LongConversation", "TaskRecovery", "registered_task"]

@@ -22,7 +22,7 @@ from ..saga.children.handover import hand_over
 from ..saga.engine.child_end import undo_completed
 from ..saga.engine.run_context import OPENED, OPENING
 from ..saga.errors import FailureType
-from ..saga.failure import trim
+from ..saga.failure import LeftToOthers, trim
 from ..saga.history_format import HEADER
 from ..saga.temporal.task_marker import is_task
 
@@ -59,7 +59,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
                 # Where our own code raised it is of no interest; the traceback of a bug is in its cause.
                 raise error.with_traceback(None) from error.__cause__
             raise
-        except (FailureError, workflow.ContinueAsNewError, workflow.NondeterminismError):
+        except (FailureError, LeftToOthers, workflow.ContinueAsNewError, workflow.NondeterminismError):
             raise
         except Exception as error:
             if not is_task():
@@ -71,7 +71,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         try:
             result = await super().execute_workflow(input)
             return hand_over(result, [context.record for context in OPENED.get() or []])
-        except (workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
+        except (LeftToOthers, workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
             raise
         except BaseException as error:
             raise await undo_completed(error) from error.__cause__

@@ -18,10 +18,9 @@ from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.start_once import AGENT_TASK, Started, find_started, spec_document, start_once
 from ...observability.logs import configure_logs
-from ...plugin import CounterstepPlugin
 from ...runtime.connection import has_workers, log_through_python
 from ...runtime.settings import Settings
-from ...worker import make_worker, stop_worker
+from ...worker import make_worker, stock_plugin, stop_worker
 from ..arguments.server_target import ServerTarget
 from ..arguments.task_request import TaskRequest
 from ..errors import CommandFailed, as_failure
@@ -79,7 +78,7 @@ async def run_job(job: Job) -> tuple[Outcome, Any]:
     _log_to_file(job.target, job.settings)
     log_through_python()
     bundles, settings = job.bundles, job.settings
-    plugins = [CounterstepPlugin(bundles, model=settings.model, inline_specs=True)] if bundles else []
+    plugins = [stock_plugin(bundles, model=settings.model, inline_specs=True)] if bundles else []
     return await _Run(job, await job.target.connect(plugins)).run()
 
 

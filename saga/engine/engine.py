@@ -155,7 +155,7 @@ class Engine:
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._graph.has_redos or self._scope.stopped:
             return
-        # The dynamic workflow takes any number of arguments, and `AgentTask` one.
+        # Registered tasks take any number of arguments, and `AgentTask` one.
         most = 1 if workflow.info().workflow_type == "AgentTask" else PAGES
         task_input = self._context.input
         arguments = arguments_of(self._record, self._snapshot, task_input, self._deadline, most=most)

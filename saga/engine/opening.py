@@ -8,6 +8,8 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from ..errors import FailureType
+from ..failure import LeftToOthers
 from ..history_format import RESOLVE
 from ..limits.budget import Budget
 from ..record.board import board
@@ -17,12 +19,16 @@ from ..record.task_record import TaskRecord
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.handlers import serve_query
 
+PATIENCE = timedelta(minutes=10)
+"""How long a task waits for a worker that knows its name: a rolling deployment may still bring one."""
+
 
 async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolve") -> Snapshot:
     """Settles spec and catalog in one local activity.
 
     Raises:
         ApplicationError: The task is unknown, or spec or input have faults; nothing has run.
+        LeftToOthers: The task is unknown to this worker, and another one may still know it.
     """
     try:
         answer = await workflow.execute_local_activity(
@@ -35,6 +41,10 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
     except ActivityError as error:
         if isinstance(error.cause, ApplicationError):
             cause = error.cause
+            waited = workflow.now() - workflow.info().start_time
+            if cause.type == FailureType.UNKNOWN_TASK and waited < PATIENCE:
+                workflow.logger.warning("%s; it is left to the other workers of the queue", cause.message)
+                raise LeftToOthers(cause.message) from None
             raise ApplicationError(
                 cause.message, *cause.details, type=cause.type, non_retryable=True
             ) from None

@@ -23,7 +23,7 @@ from .opening import open_record, take_snapshot
 _KEYS = ("task", "spec", "input")
 
 
-def read_request(arguments: Sequence[RawValue]) -> SnapshotRequest:
+def read_request(arguments: Sequence[Any]) -> SnapshotRequest:
     """Reads the input of ``AgentTask``.
 
     Raises:
@@ -43,7 +43,7 @@ def read_request(arguments: Sequence[RawValue]) -> SnapshotRequest:
     return SnapshotRequest(task=task, spec=spec, input=request.get("input", {}))
 
 
-def read_registered(task: str, args: Sequence[RawValue]) -> SnapshotRequest:
+def read_registered(task: str, args: Sequence[Any]) -> SnapshotRequest:
     """Reads the arguments of a registered task.
 
     Raises:
@@ -53,13 +53,11 @@ def read_registered(task: str, args: Sequence[RawValue]) -> SnapshotRequest:
     return SnapshotRequest(task=task, input={} if value is None else value)
 
 
-async def run_task(
-    arguments: Sequence[RawValue], read: Callable[[Sequence[RawValue]], SnapshotRequest]
-) -> Any:
+async def run_task(arguments: Sequence[Any], read: Callable[[Sequence[Any]], SnapshotRequest]) -> Any:
     """Runs a task to its end.
 
     Args:
-        arguments: Those of the workflow.
+        arguments: Those of the workflow; raw, or decoded where there are several.
         read: Reads them, where they do not come from an earlier run of the task.
 
     Returns:
@@ -77,19 +75,24 @@ async def run_task(
     return result.model_dump(mode="json") if PARENT.get() is None else result.output
 
 
-def _is_continued(arguments: Sequence[RawValue]) -> bool:
+def _is_continued(arguments: Sequence[Any]) -> bool:
     """Says whether the arguments are an earlier run's; no caller can make them look so."""
     if workflow.info().continued_run_id is None or not arguments:
         return False
-    value = workflow.payload_converter().from_payload(arguments[0].payload)
+    value = _decoded(arguments[0])
     return (
         isinstance(value, list) and bool(value) and isinstance(value[0], Mapping) and "snapshot" in value[0]
     )
 
 
-def _restored(arguments: Sequence[RawValue]) -> Engine:
-    converter = workflow.payload_converter()
-    task, entries = read_carried([converter.from_payload(argument.payload) for argument in arguments])
+def _decoded(argument: Any) -> Any:
+    if not isinstance(argument, RawValue):
+        return argument
+    return workflow.payload_converter().from_payload(argument.payload)
+
+
+def _restored(arguments: Sequence[Any]) -> Engine:
+    task, entries = read_carried([_decoded(argument) for argument in arguments])
     record = open_record(task.snapshot.task)
     record.restore(task, entries)
     return Engine(record, task.snapshot, task.input, task.deadline)
@@ -106,11 +109,11 @@ async def _begun(question: SnapshotRequest) -> Engine:
     return Engine(record, snapshot, question.input)
 
 
-def _only_argument(task: str, args: Sequence[RawValue]) -> Any:
+def _only_argument(task: str, args: Sequence[Any]) -> Any:
     if len(args) > 1:
         raise _refused(f"{task} takes one argument, its input, and not {len(args)}")
     try:
-        value = workflow.payload_converter().from_payload(args[0].payload) if args else None
+        value = _decoded(args[0]) if args else None
     except Exception as error:
         raise _refused(f"the input of {task} is not JSON: {error}") from None
     if isinstance(value, bytes):

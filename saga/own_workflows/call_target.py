@@ -11,12 +11,13 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
-from temporalio import activity, workflow
+from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..errors import DefinitionError
 from ..names import NAME_ATTRIBUTE, nearest
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+from ..temporal.sdk_internals import activity_type
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -98,11 +99,11 @@ def read_action(target: Any, catalog: Catalog) -> CallTarget:
             known = [*catalog.tools, *catalog.agents]
             raise DefinitionError(f"this worker does not offer {name!r}{nearest(name, known)}")
         return CallTarget(name, entry, target)
-    definition = activity._Definition.from_callable(target) if callable(target) else None
-    if definition is None or definition.name is None:
+    type_ = activity_type(target)
+    if type_ is None:
         what = getattr(target, "name", getattr(target, "__name__", target))
         raise DefinitionError(f"{what!r} is no tool or agent of a bundle, and no activity")
-    return CallTarget(definition.name, None, target)
+    return CallTarget(type_, None, target)
 
 
 @lru_cache(maxsize=1024)
