@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from temporalio import workflow
 from temporalio.client import Client, HeaderCodecBehavior
+from temporalio.common import VersioningBehavior
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
@@ -22,6 +23,7 @@ from temporalio.worker import (
     ReplayerConfig,
     Worker,
     WorkerConfig,
+    WorkerDeploymentConfig,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowRunner,
@@ -143,6 +145,7 @@ class CounterstepPlugin(SimplePlugin):
         config = super().configure_worker(config)
         config["activities"] = self._activities(registry, config.get("activities", ()))
         config["interceptors"] = [self._interceptor, *interceptors]
+        config["deployment_config"] = _pinned(config.get("deployment_config"))
         if self._sticky_timeout is not None:
             config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config
@@ -201,6 +204,18 @@ class CounterstepPlugin(SimplePlugin):
         if self._any_task and not any(map(is_dynamic_workflow, (*own, *ours))):
             ours.append(AnyTask)
         return own + [cls for cls in ours if cls not in own]
+
+
+def _pinned(deployment: WorkerDeploymentConfig | None) -> WorkerDeploymentConfig | None:
+    """Lets a task end on the version that it began with, where the worker is versioned and says nothing else.
+
+    It is no part of the workflows themselves: the server refuses a versioning behaviour from other workers.
+    """
+    if deployment is None or not deployment.use_worker_versioning:
+        return deployment
+    if deployment.default_versioning_behavior is not VersioningBehavior.UNSPECIFIED:
+        return deployment
+    return dataclasses.replace(deployment, default_versioning_behavior=VersioningBehavior.PINNED)
 
 
 def _expect_recoverable(config: WorkerConfig) -> None:

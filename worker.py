@@ -72,7 +72,7 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
 
 
 def stock_plugin(
-    bundles: Iterable[Bundle], *, model: str | Sequence[str] | None, inline_specs: bool
+    bundles: Iterable[Bundle], *, model: str | Sequence[str] | None = None, inline_specs: bool = False
 ) -> CounterstepPlugin:
     """Makes the plugin of the workers that we start ourselves; no other program's workflows are on them."""
     return CounterstepPlugin(

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 
 from ..saga.engine.start import read_request, run_task
 from ..saga.people.early_updates import answer_early, check_early
@@ -15,7 +15,7 @@ from ..saga.people.early_updates import answer_early, check_early
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
-@workflow.defn(name="AgentTask", sandboxed=False, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="AgentTask", sandboxed=False)
 class AgentTask:
     """Runs ``{"task": NAME, "input": ...}``, or ``{"spec": SPEC, "input": ...}`` where a worker allows it."""
 

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 
 from ..saga.engine.start import read_registered, run_task
 from ..saga.people.early_updates import answer_early, check_early
 
 
-@workflow.defn(dynamic=True, sandboxed=False, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(dynamic=True, sandboxed=False)
 class AnyTask:
     """Goes on with tasks under way whose registration is gone: their spec is in their history.
 

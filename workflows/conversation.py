@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 
 from ..saga.engine.conversation_run import run_conversation
 from ..saga.history_format import CONVERSATION
@@ -14,7 +14,7 @@ from ..saga.history_format import CONVERSATION
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
-@workflow.defn(name=CONVERSATION, sandboxed=False, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=CONVERSATION, sandboxed=False)
 class LongConversation:
     """Continues a conversation that its parent began, and continues as new every 20 turns."""
 

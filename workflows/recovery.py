@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 
 from ..saga.history_format import RECOVER
 from ..saga.recovery.recovery_run import run_recovery
@@ -14,7 +14,7 @@ from ..saga.recovery.recovery_run import run_recovery
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
-@workflow.defn(name=RECOVER, sandboxed=False, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=RECOVER, sandboxed=False)
 class TaskRecovery:
     """Recovers a task; it runs once for the newest run of the task, under the id ``ID/recover/RUN``."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 
 from ..saga.engine.start import read_registered, run_task
 from ..saga.people.early_updates import answer_early, check_early
@@ -17,46 +17,39 @@ from ..saga.temporal.sdk_internals import with_argument_types
 _NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
+class _RegisteredTask:
+    """What the workflow types of all registered tasks have in common."""
+
+    __counterstep_task__ = True
+
+    @workflow.update(dynamic=True)
+    async def early(self, name: str, args: Sequence[RawValue]) -> Any:
+        """Answers an update that arrived before the task could serve it."""
+        return await answer_early(name, args)
+
+    @early.validator
+    def check(self, name: str, args: Sequence[RawValue]) -> None:
+        """Refuses an update that tasks do not know."""
+        check_early(name, args)
+
+
 def registered_task(name: str) -> type:
     """Makes the workflow type of a registered task.
-
-    With Worker Versioning a task ends on the version that it began with.
 
     Args:
         name: ``BUNDLE.TASK``.
 
     Returns:
-        A class for Temporal's ``Worker``.
+        A class for Temporal's ``Worker``. Its argument is the task's input, which it takes raw: what the SDK
+        cannot decode would leave the workflow running for ever. A continued run has further arguments.
     """
 
-    class RegisteredTask:
-        """Runs one registered task; the argument is the task's input."""
+    async def run(self: Any, input: RawValue = _NOTHING, *pages: Any) -> Any:
+        """Runs the task to its end, and returns a `TaskResult` as JSON."""
+        return await run_task([input, *pages], partial(read_registered, name))
 
-        __counterstep_task__ = True
-
-        @workflow.run
-        async def run(self, input: RawValue = _NOTHING, *pages: Any) -> Any:
-            """Runs the task to its end.
-
-            Args:
-                input: The task's input, or nothing for a task that needs none. It is taken raw: what the SDK
-                    cannot decode would leave the workflow running for ever.
-                *pages: What a continued run needs beside its first argument.
-
-            Returns:
-                A `TaskResult` as JSON.
-            """
-            return await run_task([input, *pages], partial(read_registered, name))
-
-        @workflow.update(dynamic=True)
-        async def early(self, name: str, args: Sequence[RawValue]) -> Any:
-            """Answers an update that has come before the task could serve it."""
-            return await answer_early(name, args)
-
-        @early.validator
-        def check(self, name: str, args: Sequence[RawValue]) -> None:
-            """Refuses an update that no task serves."""
-            check_early(name, args)
-
-    define = workflow.defn(name=name, sandboxed=False, versioning_behavior=VersioningBehavior.PINNED)
-    return with_argument_types(define(RegisteredTask), [RawValue])
+    # The SDK takes no class that is local to a function, and tells that by the name of its method.
+    run.__qualname__ = f"{_RegisteredTask.__name__}.run"
+    cls = type(_RegisteredTask.__name__, (_RegisteredTask,), {"run": workflow.run(run)})
+    define = workflow.defn(name=name, sandboxed=False)
+    return with_argument_types(define(cls), [RawValue])

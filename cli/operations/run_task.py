@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from ...bundle.bundle import Bundle
@@ -28,6 +29,7 @@ from ..exit_codes import ExitCode
 from ..terminal.live_board import open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
+from .give_up_unknown import give_up_unknown
 from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
 LOG_BYTES: Final = 5_000_000
@@ -90,6 +92,7 @@ class _Run:
         # On a queue of its own, no other worker with other bundles can take this task's calls.
         own = f"counterstep:{self._id}" if job.bundles else job.settings.task_queue
         self._queue = job.task_queue or own
+        self._giving_up: asyncio.Task[ApplicationError | None] | None = None
 
     async def run(self) -> tuple[Outcome, Any]:
         workflow, argument = self._what()
@@ -115,6 +118,8 @@ class _Run:
                 worker = await self._attend(started, worker)
             server = self._job.target.options()
             watch = TaskWatch(started.handle, open_view(server), signals, server=server)
+            if started.is_new and worker is None:
+                self._giving_up = asyncio.create_task(give_up_unknown(started.handle))
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))
         except Exception as error:
             failure = as_failure(self._job.target.explain(error))
@@ -186,6 +191,9 @@ class _Run:
 
     def _report(self, seen: Watched, started: Started, *, works: bool) -> tuple[Outcome, Any]:
         ids = (self._id, started.run_id)
+        unknown = self._giving_up.result() if self._giving_up and self._giving_up.done() else None
+        if unknown is not None:
+            return outcome_of(unknown, None, ids), unknown
         if seen.ended:
             return outcome_of(seen.end, seen.board, ids), seen.end
         if seen.unattended:

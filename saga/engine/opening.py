@@ -38,17 +38,14 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
             activity_id=activity_id,
             summary="resolve the names that this task uses",
         )
-    except ActivityError as error:
-        if isinstance(error.cause, ApplicationError):
-            cause = error.cause
-            waited = workflow.now() - workflow.info().start_time
-            if cause.type == FailureType.UNKNOWN_TASK and waited < PATIENCE:
-                workflow.logger.warning("%s; it is left to the other workers of the queue", cause.message)
-                raise LeftToOthers(cause.message) from None
-            raise ApplicationError(
-                cause.message, *cause.details, type=cause.type, non_retryable=True
-            ) from None
-        raise
+    except (ActivityError, ApplicationError) as error:
+        cause = error.cause if isinstance(error, ActivityError) else error
+        if not isinstance(cause, ApplicationError):
+            raise
+        if cause.type == FailureType.UNKNOWN_TASK and _may_be_known_elsewhere():
+            workflow.logger.warning("%s; it is left to the other workers of the queue", cause.message)
+            raise LeftToOthers(cause.message) from None
+        raise ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True) from None
     return Snapshot.model_validate(answer)
 
 
@@ -92,3 +89,10 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
     # Called once for each reset, at the same place of the history in every replay.
     workflow.register_random_seed_callback(count_reset)
     return record
+
+
+def _may_be_known_elsewhere() -> bool:
+    """Says whether it is worth waiting for another worker; somebody who cancels the task does not wait."""
+    if workflow.cancellation_reason() is not None:
+        return False
+    return workflow.now() - workflow.info().start_time < PATIENCE

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
 from temporalio.common import RawValue
+from temporalio.worker import Worker
 
-from counterstep.tests.support.bundles.desk import HELD, Desk
+from counterstep import Bundle
+from counterstep.embedded import EmbeddedServer
+from counterstep.saga.engine import opening
+from counterstep.tests.support.bundles.desk import HELD, Desk, desk
+from counterstep.tests.support.bundles.nest import nest
+from counterstep.tests.support.histories.history import until_event
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
+from counterstep.worker import stock_plugin
 
 ONCE = {"attempts": 1}
 
@@ -329,12 +339,52 @@ async def test_inputs_that_expressions_miss_are_all_named_before_anything_runs(
     assert effects.events() == []
 
 
-async def test_an_unknown_workflow_type_ends_at_once_with_the_nearest_name(
-    tasks: Tasks, effects: Desk
+async def test_an_unknown_task_waits_for_a_worker_that_knows_it(
+    server: EmbeddedServer, task_queue: str, effects: Desk
 ) -> None:
-    end = await end_of(await tasks.start_workflow("desk.tidi", {}))
-    assert end.type == "UnknownTask"
-    assert "did you mean 'desk.tidy'?" in end.message
+    old = await Client.connect(server.address, plugins=[stock_plugin([desk])])
+    new = await Client.connect(server.address, plugins=[stock_plugin([desk, nest])])
+    async with Worker(old, task_queue=task_queue, max_cached_workflows=0):
+        handles = [
+            await Tasks(old, task_queue).start_workflow("nest.middle", {}),
+            await Tasks(old, task_queue).start_workflow("AgentTask", {"task": "nest.middle"}),
+        ]
+        for handle in handles:
+            await until_event(handle, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    async with Worker(new, task_queue=task_queue):
+        assert [(await end_of(handle)).output for handle in handles] == [{"inner": "i3"}] * 2
+
+
+async def test_a_task_that_nobody_knows_ends_in_time_with_the_nearest_name(
+    server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PATIENCE", timedelta())
+    client = await Client.connect(server.address, plugins=[stock_plugin([desk])])
+    async with Worker(client, task_queue=task_queue):
+        tasks = Tasks(client, task_queue)
+        ends = [
+            await end_of(await tasks.start_workflow("desk.tidi", {})),
+            await end_of(await tasks.start_workflow("AgentTask", {"task": "desk.tidi"})),
+        ]
+    assert [end.type for end in ends] == ["UnknownTask"] * 2
+    assert all("did you mean 'desk.tidy'?" in end.message for end in ends)
+
+
+async def test_a_task_goes_on_although_its_registration_is_gone(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    knows, forgot = Bundle("knows"), Bundle("knows")
+    knows.add_task({"name": "order", "goal": "Two things.", "steps": [put("a", late=HELD), put("b", "a")]})
+    clients = [
+        await Client.connect(server.address, plugins=[stock_plugin([desk, b])]) for b in (knows, forgot)
+    ]
+    async with Worker(clients[0], task_queue=task_queue, max_cached_workflows=0):
+        handle = await Tasks(clients[0], task_queue).start_workflow("knows.order", {})
+        await effects.until("done", "a")
+        effects.release("a")
+    async with Worker(clients[1], task_queue=task_queue):
+        assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "b"]
 
 
 async def test_a_registered_task_is_a_workflow_type_and_checks_its_input(tasks: Tasks, effects: Desk) -> None:
