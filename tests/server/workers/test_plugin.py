@@ -213,7 +213,7 @@ TIMES = {
 @pytest.mark.parametrize(
     ("options", "changed"),
     [
-        pytest.param({}, {"workflow_runner", "sticky_queue_schedule_to_start_timeout"}, id="defaults"),
+        pytest.param({}, {"workflow_runner"}, id="defaults"),
         pytest.param(
             {
                 **SLOTS,
@@ -246,7 +246,7 @@ TIMES = {
                 ),
                 "unsandboxed_workflow_runner": UnsandboxedWorkflowRunner(),
             },
-            {"workflow_runner", "sticky_queue_schedule_to_start_timeout"},
+            {"workflow_runner"},
             id="a tuner and a sandbox",
         ),
     ],
