@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 from counterstep.bundle.bundle import Bundle
 from counterstep.bundle.loading import load_bundles
 from counterstep.observability.logs import configure_logs, drop_other_handlers
+from counterstep.observability.queue_check import identity_of_worker, watch_queue
 from counterstep.observability.redaction import hide
 from counterstep.plugin import CounterstepPlugin
 from counterstep.runtime.codec import load_codec
@@ -58,12 +59,15 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
     hide(config.get("api_key") or "")
     codec = load_codec(settings.codec) if settings.codec is not None else None
     client = await connect(config, [plugin], codec=codec)
-    worker = make_worker(client, settings.task_queue, settings.graceful_shutdown)
+    identity = identity_of_worker(plugin.registry.catalog, client.identity)
+    worker = make_worker(client, settings.task_queue, settings.graceful_shutdown, identity)
     stopping = _stop_on_signals()
     running = asyncio.create_task(worker.run())
     telling = asyncio.create_task(_tell_when_it_polls(worker, settings, config))
+    watching = asyncio.create_task(watch_queue(client, settings.task_queue, identity))
     await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     telling.cancel()
+    watching.cancel()
     if running.done():
         raise ServerUnavailable(f"The worker has stopped: {running.exception()}.")
     logger.info("draining: no new work; running calls have %s to finish", settings.graceful_shutdown)
@@ -90,13 +94,16 @@ async def _tell_when_it_polls(worker: Worker, settings: Settings, config: Client
     )
 
 
-def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -> Worker:
+def make_worker(
+    client: Client, task_queue: str, graceful_shutdown: timedelta, identity: str | None = None
+) -> Worker:
     """Makes a worker from a client that has the plugin; the worker does not run yet.
 
     Args:
         client: A client with `CounterstepPlugin`.
         task_queue: The queue to serve.
         graceful_shutdown: How long running calls may take to finish once the worker is asked to stop.
+        identity: Under which it asks for work; None for the identity of the client.
 
     Returns:
         The worker.
@@ -105,7 +112,9 @@ def make_worker(client: Client, task_queue: str, graceful_shutdown: timedelta) -
         DefinitionError: Temporal refuses a workflow or an activity of the bundles.
     """
     try:
-        worker = Worker(client, task_queue=task_queue, graceful_shutdown_timeout=graceful_shutdown)
+        worker = Worker(
+            client, task_queue=task_queue, identity=identity, graceful_shutdown_timeout=graceful_shutdown
+        )
     except (RuntimeError, ValueError, TypeError) as error:
         text = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
         reason = " ".join(text.partition("Stack backtrace:")[0].split())

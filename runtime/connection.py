@@ -122,6 +122,16 @@ async def has_workers(client: Client, task_queue: str, *, host: str = "") -> boo
     Raises:
         RPCError: The server does not answer.
     """
+    identities = await poller_identities(client, task_queue)
+    return any(identity.endswith(f"@{host}" if host else "") for identity in identities)
+
+
+async def poller_identities(client: Client, task_queue: str) -> list[str]:
+    """Returns the identities of the workers that have asked `task_queue` for work lately.
+
+    Raises:
+        RPCError: The server does not answer.
+    """
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -131,11 +141,11 @@ async def has_workers(client: Client, task_queue: str, *, host: str = "") -> boo
         retry=True,
     )
     recently = time.time() - POLL_SECONDS
-    return any(
-        poller.last_access_time.ToNanoseconds() / 1e9 >= recently
-        and poller.identity.endswith(f"@{host}" if host else "")
+    return [
+        poller.identity
         for poller in answer.pollers
-    )
+        if poller.last_access_time.ToNanoseconds() / 1e9 >= recently
+    ]
 
 
 def log_through_python() -> None:
