@@ -14,7 +14,6 @@ from weakref import WeakSet
 from temporalio import workflow
 from temporalio.client import Client, HeaderCodecBehavior
 from temporalio.common import VersioningBehavior
-from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
@@ -44,6 +43,7 @@ from .compensations.bundle_compensations import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
 from .observability.search_attribute_check import until_created, warn_of_missing
+from .runtime.payload_converter import SharedPydanticConverter
 from .saga.errors import DefinitionError
 from .saga.history_format import STAND_IN
 from .saga.spec.graph import every_step
@@ -263,7 +263,7 @@ def _with_pydantic(existing: DataConverter | None) -> DataConverter:
     converter = existing or DataConverter.default
     if converter.payload_converter_class is not DefaultPayloadConverter:
         return converter
-    return dataclasses.replace(converter, payload_converter_class=PydanticPayloadConverter)
+    return dataclasses.replace(converter, payload_converter_class=SharedPydanticConverter)
 
 
 def _with_passthrough(existing: WorkflowRunner | None) -> WorkflowRunner:

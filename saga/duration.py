@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -27,15 +28,28 @@ def parse_duration(value: Any) -> timedelta:
     Raises:
         ValueError: `value` has another shape, or is too short or too long.
     """
-    if isinstance(value, timedelta):
-        duration = value
-    else:
-        match = re.fullmatch(_PATTERN, value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f"a duration looks like 500ms, 30s, 5m, 2h or 1d, not {value!r}")
-        unit = match.group(2)
-        seconds = float(value.strip().removesuffix(unit)) * _UNIT_SECONDS[unit]
-        duration = timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds()))
+    if isinstance(value, str):
+        return _read(value)  # the header of each call has some, and they are always the same
+    if not isinstance(value, timedelta):
+        raise _unlike_a_duration(value)
+    return _checked(value)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> timedelta:
+    match = re.fullmatch(_PATTERN, text.strip())
+    if match is None:
+        raise _unlike_a_duration(text)
+    unit = match.group(2)
+    seconds = float(text.strip().removesuffix(unit)) * _UNIT_SECONDS[unit]
+    return _checked(timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds())))
+
+
+def _unlike_a_duration(value: Any) -> ValueError:
+    return ValueError(f"a duration looks like 500ms, 30s, 5m, 2h or 1d, not {value!r}")
+
+
+def _checked(duration: timedelta) -> timedelta:
     if duration <= timedelta(0):
         raise ValueError("a duration must be more than zero")
     if duration > LONGEST:
