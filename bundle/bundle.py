@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from ..saga.effect import Effect
-from ..saga.errors import DefinitionError, Fault, SpecError
+from ..saga.errors import DefinitionError, SpecError
 from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
 from ..saga.spec.catalog import AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
@@ -304,7 +305,7 @@ class Bundle:
         except SpecError as error:
             where = f"bundle {self.name}, task {source}"
             faults = [
-                Fault(f"{where}: {fault.path}" if fault.path else where, fault.message)
+                replace(fault, path=f"{where}: {fault.path}" if fault.path else where)
                 for fault in error.faults
             ]
             raise SpecError(faults) from None

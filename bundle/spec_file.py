@@ -17,6 +17,7 @@ from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec, step_fault
 from ..saga.spec.validation import Judge, Validation, validation_fault
 from ..saga.spec.waiting import Approve, Wait, approve_fault, wait_fault
+from .positions import located
 from .yaml_document import json_faults, read_document
 
 __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
@@ -59,7 +60,7 @@ def load_spec(path: Path) -> TaskSpec:
         The spec; names of tools and agents are not looked up yet.
 
     Raises:
-        SpecError: The file cannot be read, or the document has faults.
+        SpecError: The file cannot be read, or the document has faults, each with its line and column.
     """
     try:
         with path.open("rb") as file:
@@ -72,7 +73,11 @@ def load_spec(path: Path) -> TaskSpec:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError([Fault(str(path), "is not UTF-8 text; a spec is YAML or JSON")]) from None
-    return parse_spec(read_document(text, str(path)))
+    document = read_document(text, str(path))
+    try:
+        return parse_spec(document)
+    except SpecError as error:
+        raise SpecError(located(error.faults, text)) from None
 
 
 def parse_spec(document: Any) -> TaskSpec:

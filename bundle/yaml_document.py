@@ -105,7 +105,8 @@ def read_document(text: str, source: str) -> Any:
         except json.JSONDecodeError as error:
             if source.endswith(".json"):
                 where = f"{source}:{error.lineno}:{error.colno}"
-                raise SpecError([Fault(where, f"is not JSON: {error.msg}")]) from None
+                fault = Fault(where, f"is not JSON: {error.msg}", error.lineno, error.colno)
+                raise SpecError([fault]) from None
         except (ValueError, RecursionError):
             pass  # YAML says where it is
     try:
@@ -113,7 +114,8 @@ def read_document(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise SpecError([Fault(where, _yaml_reason(error))]) from None
+        at = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise SpecError([Fault(where, _yaml_reason(error), *at)]) from None
     except RecursionError:
         raise SpecError([Fault(source, "is nested too deeply")]) from None
     except (yaml.YAMLError, ValueError) as error:

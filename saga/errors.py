@@ -64,13 +64,20 @@ class Fault:
     Attributes:
         path: Where it is, e.g. ``steps[2].input.sku``.
         message: What is wrong and what to do, one sentence.
+        line: Its line in the file, counted from 1; None where it is not known, or there is no file.
+        column: Its column there, likewise.
     """
 
     path: str
     message: str
+    line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        if self.line is None or self.path.endswith(f":{self.line}:{self.column}"):
+            return text
+        return f"{text} (line {self.line}, column {self.column})"
 
 
 class SpecError(CounterstepError):

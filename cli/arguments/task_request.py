@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...bundle.positions import located_in_file
 from ...bundle.spec_file import first_faults, load_spec
 from ...saga.errors import Fault, SpecError
 from ...saga.history_format import STAND_IN
@@ -16,6 +17,7 @@ from ...saga.spec.catalog import Catalog
 from ...saga.spec.checker import check_spec
 from ...saga.spec.failure_policy import Fallback
 from ...saga.spec.input_reads import check_task_input
+from ...saga.spec.skippable import warnings_of
 from ...saga.spec.task_spec import Step, TaskSpec
 from .values import read_values
 
@@ -35,6 +37,10 @@ class TaskRequest:
     spec: TaskSpec | None
     is_registered: bool
     input: Any
+
+    def warnings(self) -> list[Fault]:
+        """What fails only in some cases."""
+        return warnings_of(self.spec) if self.spec else []
 
     def agents(self) -> set[str]:
         """The names of all agents that the task may call."""
@@ -95,7 +101,8 @@ def read_request(
     except SpecError as error:
         faults += error.faults
     else:
-        faults += _faults(spec, task_input, catalog) if spec else []
+        file = None if is_registered else Path(source)
+        faults += _faults(spec, task_input, catalog, file) if spec else []
     if faults:
         raise SpecError(first_faults(faults))
     name = source if is_registered or spec is None else spec.name
@@ -108,12 +115,20 @@ def played_by_stand_in(request: TaskRequest, catalog: Catalog) -> list[str]:
     return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]
 
 
-def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None) -> list[Fault]:
+def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None, file: Path | None) -> list[Fault]:
+    def located(faults: Sequence[Fault]) -> list[Fault]:
+        return list(faults) if file is None else located_in_file(faults, file)
+
     faults = check_spec(spec, catalog or Catalog())
     of_schema = [fault for fault in faults if fault.path.startswith("input")]
     if catalog is None:
         faults = of_schema  # the other faults are about names, which only the workers know
-    return faults if of_schema else [*faults, *check_task_input(spec, task_input)]
+    if of_schema:
+        return located(faults)
+    found = check_task_input(spec, task_input)
+    # The input itself has no place in the file; the expressions that cannot be evaluated with it have.
+    of_input = [fault for fault in found if fault.path.startswith("input")]
+    return [*located(faults), *of_input, *located([fault for fault in found if fault not in of_input])]
 
 
 def _agents(steps: Sequence[Step]) -> Iterator[str]:

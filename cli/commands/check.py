@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,25 +21,37 @@ def check(
     bundle: Bundles = None,
     json: Json = False,
 ) -> None:
-    """Find the errors of a task before it runs; nothing is started."""
+    """Find the errors of a task before it runs; nothing is started.
+
+    What fails only in some cases is a warning, with which the exit code is still 0.
+    """
     from ...bundle.loading import load_bundles
+    from ...bundle.positions import located_in_file
     from ...bundle.registry import Registry
     from ...bundle.spec_file import first_faults
     from ...runtime.settings import read_settings
     from ...saga.errors import SpecError
     from ...saga.spec.checker import check_spec
+    from ...saga.spec.skippable import warnings_of
     from ..arguments.task_request import find_spec
 
     settings = read_settings()
     references = (*(bundle or ()), *settings.bundles)
     catalog = Registry(load_bundles(references), settings.model).catalog
     try:
-        found, _ = find_spec(spec, catalog)
+        found, is_registered = find_spec(spec, catalog)
         faults = check_spec(found, catalog) if found else []
+        warnings = warnings_of(found) if found and not faults else []
+        if not is_registered:
+            faults = located_in_file(faults, Path(spec))
+            warnings = located_in_file(warnings, Path(spec))
     except SpecError as error:
-        faults = list(error.faults)
+        faults, warnings = list(error.faults), []
     if json:
-        emit([{"path": fault.path, "message": fault.message} for fault in faults])
+        told = [(faults, "fault"), (warnings, "warning")]
+        emit([{**asdict(fault), "severity": severity} for some, severity in told for fault in some])
+    for warning in warnings:
+        say(f"warning: {warning}")
     if not faults:
         say(f"{spec}: no faults")
         return

@@ -18,6 +18,7 @@ from ..arguments.options import (
     TaskQueue,
 )
 from ..errors import CommandFailed
+from ..terminal.output import say
 
 if TYPE_CHECKING:
     from ...runtime.settings import Settings
@@ -61,6 +62,8 @@ def run(
     bundles = load_bundles(names)
     catalog = Registry(bundles, settings.model).catalog if bundles else None
     request = read_request(spec, input or (), input_file, catalog)
+    for warning in request.warnings():
+        say(f"warning: {warning}")
     # Temporal's client is slow to load, and a faulty request does not need it.
     from ..arguments.server_target import find_target
     from ..operations.run_task import Job, run_job

@@ -17,7 +17,7 @@ from ..arguments.options import (
     SpecOrName,
     TaskQueue,
 )
-from ..terminal.output import emit
+from ..terminal.output import emit, say
 
 
 def start(
@@ -49,6 +49,8 @@ def start(
     bundles = load_bundles((*(bundle or ()), *settings.bundles))
     catalog = Registry(bundles).catalog if bundles else None
     request = read_request(spec, input or (), input_file, catalog)
+    for warning in request.warnings():
+        say(f"warning: {warning}")
     from ..arguments.server_target import find_target
     from ..operations.start_task import start_task
 

@@ -55,6 +55,7 @@ class Expression:
     Attributes:
         source: The text it was compiled from.
         paths: The values it reads from the scope, in order of appearance, each once.
+        is_conditional: Whether it may do without a value that it names, depending on others.
         is_plain: Whether it needs each of them whenever it is evaluated: it has no conditions and no loops.
     """
 
@@ -83,7 +84,8 @@ class Expression:
         except (*_LIBRARY_ERRORS, RecursionError) as error:
             raise ExpressionError(f"{_short(source)} does not parse: {_syntax_reason(error)}") from None
         self.paths = self._reading.paths
-        self.is_plain = not any(token in _CONDITIONS for token in tokens) and not self._reading.bodies
+        self.is_conditional = any(token in _CONDITIONS for token in tokens)
+        self.is_plain = not self.is_conditional and not self._reading.bodies
 
     def lacks(self, scope: Mapping[str, Any]) -> list[str]:
         """Says which values are not there that it reads, each with the reason.

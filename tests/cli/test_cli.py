@@ -106,8 +106,25 @@ def test_check_names_every_fault_with_its_path(shop: Shop) -> None:
     done = shop.run("check", "bad.yaml", "--json", *BUNDLE)
     assert done.code == 2
     assert [fault["path"] for fault in done.json] == ["steps[0].tool", "steps[1].needs[0]"]
-    assert "steps[0].tool: there is no tool 'shop.reserv'; did you mean 'shop.reserve'?" in done.err
+    told = "steps[0].tool: there is no tool 'shop.reserv'; did you mean 'shop.reserve'? (line 11, column 5)"
+    assert told in done.err
+    assert [(fault["line"], fault["column"]) for fault in done.json] == [(11, 5), (14, 13)]
+    assert {fault["severity"] for fault in done.json} == {"fault"}
     assert "did you mean 'first'?" in done.json[1]["message"]
+
+
+def test_check_warns_of_what_fails_only_in_some_cases(shop: Shop) -> None:
+    text = ORDER.replace("    needs: [first]", "    when: has(task.delay)").replace(
+        "steps.first.", "steps.second."
+    )
+    (shop.folder / "some.yaml").write_text(text)
+    done = shop.run("check", "some.yaml", "--json", *BUNDLE)
+    assert (done.code, [(each["path"], each["severity"]) for each in done.json]) == (
+        0,
+        [("output.took", "warning")],
+    )
+    assert "warning: output.took: steps.second.output.sku is null where 'second' is skipped" in done.err
+    assert "some.yaml: no faults" in done.err
 
 
 def test_check_says_that_no_bundle_is_loaded(shop: Shop) -> None:
