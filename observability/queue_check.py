@@ -68,9 +68,9 @@ async def watch_queue(client: Client, task_queue: str, own: str) -> None:
         if checks * RECHECK >= LONG:
             checks = 0
             logger.warning(
-                "the workers of the queue %r do not offer the same: %s has other bundles, or other versions "
-                "of them, than this one, %s. A task or a call of a name that only some of them know waits for "
-                "them, and fails after ten minutes. Give all workers of a queue the same bundles.",
+                "the workers of the queue %r do not offer the same: %s has other bundles than this one, %s, "
+                "or other versions of them. A task or a call of a name that only some of them know waits for "
+                "these, and fails after ten minutes. Give all workers of a queue the same bundles.",
                 task_queue,
                 ", ".join(others),
                 own,

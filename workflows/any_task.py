@@ -21,6 +21,8 @@ class AnyTask:
     fails with the nearest known name.
     """
 
+    __counterstep_task__ = True
+
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
         """Runs the task to its end.

@@ -24,7 +24,7 @@ from ..saga.engine.run_context import OPENED, OPENING
 from ..saga.errors import FailureType
 from ..saga.failure import LeftToOthers, trim
 from ..saga.history_format import HEADER
-from ..saga.temporal.task_marker import is_task
+from ..saga.temporal.task_marker import TASK_MARK, is_task
 
 _TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
@@ -90,6 +90,9 @@ class _Outbound(WorkflowOutboundInterceptor):
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
         input.headers = _with(PARENT.get(), input.headers)
+        if getattr(type(workflow.instance()), TASK_MARK, False):
+            # What lives for months need not keep the workers of its first version alive.
+            input.initial_versioning_behavior = workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
         super().continue_as_new(input)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-_MARK = "__counterstep_task__"
+TASK_MARK = "__counterstep_task__"
 """Our own workflow class has it from the start: with wrong arguments it never gets as far as a mark."""
 
 
 def mark_as_task() -> None:
     """Says that the running workflow is a task."""
-    setattr(workflow.instance(), _MARK, True)
+    setattr(workflow.instance(), TASK_MARK, True)
 
 
 def free_name(name: str) -> str:
@@ -22,4 +22,4 @@ def free_name(name: str) -> str:
 
 def is_task() -> bool:
     """Says whether the running workflow is a task."""
-    return getattr(workflow.instance(), _MARK, False)
+    return getattr(workflow.instance(), TASK_MARK, False)
