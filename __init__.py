@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
     from .saga.limits.budget import Budget
     from .saga.own_workflows.saga import Saga
+    from .saga.own_workflows.saga_waits import Decision
     from .saga.undo import Retraction, Undo
     from .saga.verdict import Subject, Verdict
 else:
@@ -28,6 +29,7 @@ else:
         "Budget": "saga.limits.budget",
         "Bundle": "bundle.bundle",
         "CounterstepError": "saga.errors",
+        "Decision": "saga.own_workflows.saga_waits",
         "DefinitionError": "saga.errors",
         "Effect": "saga.effect",
         "NotApplied": "saga.errors",
@@ -57,6 +59,7 @@ __all__ = [
     "Budget",
     "Bundle",
     "CounterstepError",
+    "Decision",
     "DefinitionError",
     "Effect",
     "NotApplied",

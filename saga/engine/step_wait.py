@@ -40,13 +40,17 @@ class StepWait:
         shown = (
             None if approve.show is None else render(f"${{{{ {approve.show} }}}}", variables, "approve.show")
         )
+        return await self.ask(str(ask), shown, approve, scope)
+
+    async def ask(self, ask: str, shown: Any, approve: Approve, scope: StopScope) -> Any:
+        """Asks a person what is filled in already; returns and raises as `approval`."""
         actions: dict[str, Check | None] = dict.fromkeys(approve.choices or ("approve", "reject"))
         if not approve.choices:
             actions["edit"] = _anything
         answer = await self._context.questions.ask(
             self._asked,
             "approve",
-            str(ask),
+            ask,
             actions,
             scope,
             show=shown,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
@@ -17,6 +17,7 @@ from temporalio.common import RawValue
 from ..errors import DefinitionError
 from ..names import NAME_ATTRIBUTE, nearest
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+from ..spec.validation import Validation
 from ..temporal.sdk_internals import activity_type
 
 T_co = TypeVar("T_co", covariant=True)
@@ -104,6 +105,33 @@ def read_action(target: Any, catalog: Catalog) -> CallTarget:
         what = getattr(target, "name", getattr(target, "__name__", target))
         raise DefinitionError(f"{what!r} is no tool or agent of a bundle, and no activity")
     return CallTarget(type_, None, target)
+
+
+def undo_type(undo: Callable[..., Any] | str | None) -> str | None:
+    """Returns the activity type of what a call names as its undo.
+
+    Raises:
+        DefinitionError: It is neither a compensation nor an activity.
+    """
+    if undo is None or isinstance(undo, str):
+        return undo
+    return getattr(undo, NAME_ATTRIBUTE, None) or read_action(undo, Catalog()).name
+
+
+def validation_of(item: Any, catalog: Catalog) -> Validation:
+    """Reads one item of ``validate``: a validator, a rule or a mapping as in a spec.
+
+    Raises:
+        DefinitionError: It is none of these.
+    """
+    if isinstance(item, Validation):
+        return item
+    if isinstance(item, Mapping):
+        return Validation.model_validate(item)
+    name = getattr(item, NAME_ATTRIBUTE, item)
+    if isinstance(name, str):
+        return Validation(check=name) if name in catalog.validators else Validation(rule=name)
+    raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
 
 
 @lru_cache(maxsize=1024)

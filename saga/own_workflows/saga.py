@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from temporalio import workflow
 
@@ -16,16 +16,21 @@ from ..engine.lifecycle import Lifecycle, failure_of
 from ..engine.opening import open_record, take_snapshot
 from ..engine.run_context import OPENED, OPENING, RunContext
 from ..errors import DefinitionError, FailureType
-from ..failure import CallFailed, Failed, Failure, Stopped
+from ..failure import Failure
 from ..limits.budget import Budget
 from ..record.task_record import TaskRecord
 from ..record.task_state import ENDED
+from ..spec.retry import Retry
 from ..spec.snapshot import SnapshotRequest
+from ..spec.waiting import Approve, Wait
 from ..temporal.cancel_watch import CancelWatch
 from ..temporal.stop_scope import StopScope
 from ..temporal.task_marker import free_name, mark_as_task
-from .call_target import Answering, CallTarget, read_action
-from .saga_calls import SagaCalls, activity_type, validation_of
+from .call_target import Answering, CallTarget, undo_type, read_action, validation_of
+from .running_calls import GIVEN_UP, RunningCalls, is_cancelled
+from .saga_calls import SagaCalls
+from .saga_waits import Decision, SagaWaits, said
+from .tries import tries_of
 
 T = TypeVar("T")
 
@@ -63,7 +68,6 @@ class Saga:
         self._order = order
         self._give_up = give_up
         self._scope = StopScope()
-        self._running: dict[asyncio.Task[Any], str] = {}
 
     async def __aenter__(self) -> Self:
         mark_as_task()
@@ -76,6 +80,8 @@ class Saga:
         finally:
             opening.remove(self)
         self._calls = SagaCalls(self._context)
+        self._waits = SagaWaits(self._context)
+        self._running = RunningCalls(self._context, self._calls, self._scope)
         self._life = Lifecycle(self._context)
         self._life.begin()
         return self
@@ -109,6 +115,8 @@ class Saga:
         undo: Callable[..., Any] | str | None = None,
         effect: Effect | None = None,
         validate: Sequence[Any] = (),
+        retry: Retry | Mapping[str, Any] | None = None,
+        timeout: timedelta | str | None = None,
         step: str | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -120,6 +128,8 @@ class Saga:
             undo: For a plain activity: the activity that undoes it; it is given an `Undo`.
             effect: For a plain activity without `undo`: what it does to the world.
             validate: Checks of the result: validators of a bundle, CEL rules, or mappings as in a spec.
+            retry: How often and how fast it is tried, as in a spec, e.g. ``{"attempts": 2}``.
+            timeout: The longest one attempt may take, e.g. ``"30s"``; of a model agent, one model call.
             step: The step's id on the board; None for the action's name.
             **kwargs: For a bundle's tool or agent its arguments by name (by position those that are named
                 like one of the above); for a plain activity the options of ``workflow.execute_activity``.
@@ -130,12 +140,15 @@ class Saga:
         Raises:
             ApplicationError: The call failed, or a verdict refused its result. It has been undone by then.
             DefinitionError: The arguments do not fit, or a plain activity says neither `undo` nor `effect`.
-            asyncio.CancelledError: The workflow was cancelled; the call has ended.
+            asyncio.CancelledError: The workflow was cancelled; the call has ended. Where your own code has
+                cancelled it (``asyncio.timeout``), an interruptible call is undone by then, any other one
+                once it has ended.
         """
         found = read_action(action, self._context.catalog)
         name = free_name(step or found.name.rpartition(".")[2])
         checks = [validation_of(item, self._context.catalog) for item in validate]
-        scope = _SCOPE.get() or self._scope
+        tries = tries_of(retry, timeout)
+        scope = self._running.scope_in(_SCOPE.get() or self._scope)
         self._calls.guard(name, _effect_of(found, effect))
         self._calls.add(name, found)
         work: Coroutine[Any, Any, Any]
@@ -144,10 +157,103 @@ class Saga:
                 raise DefinitionError(
                     f"{found.name} is registered in a bundle, which says its effect and undo"
                 )
-            work = self._calls.registered(found, name, found.arguments(args, kwargs), checks, scope)
+            work = self._calls.registered(found, name, found.arguments(args, kwargs), checks, scope, tries)
         else:
-            work = self._calls.plain(found, name, args, kwargs, activity_type(undo), effect, checks, scope)
-        return await self._tracked(work, name)
+            options = tries.with_options(found.name, kwargs)
+            work = self._calls.plain(found, name, args, options, undo_type(undo), effect, checks, scope)
+        interruptible = found.entry is not None and found.entry.interruptible
+        return await self._running.run(work, name, scope, interruptible=interruptible)
+
+    async def approve(
+        self,
+        ask: str,
+        *,
+        show: Any = None,
+        choices: Sequence[str] = (),
+        deadline: timedelta | str | None = None,
+        default: str | None = None,
+        step: str = "approve",
+    ) -> Decision:
+        """Waits for a person, who answers by the update ``decide`` (``counterstep approve ID STEP``).
+
+        Meanwhile the workflow is ``waiting``: on the board, and as the search attribute ``SagaState``.
+
+        Args:
+            ask: The question.
+            show: What the person is to look at, and may edit; it has to become JSON.
+            choices: The possible answers, if not ``approve``, ``reject`` and ``edit``; ``reject`` rejects.
+            deadline: How long to wait at most, e.g. ``"1d"``.
+            default: The answer that counts after that; ``reject`` if not said.
+            step: The step's id, which the answer names.
+
+        Returns:
+            What was decided.
+
+        Raises:
+            ApplicationError: The answer is ``reject`` (type ``Rejected``).
+            DefinitionError: The arguments do not fit together.
+            asyncio.CancelledError: The workflow was cancelled.
+        """
+        keys = said(Approve, ask=ask, choices=choices or None, deadline=deadline, default=default)
+        return await self._waited(step, lambda name, scope: self._waits.approve(name, keys, show, scope))
+
+    @overload
+    async def wait(
+        self,
+        *,
+        event: str,
+        where: str | None = None,
+        deadline: timedelta | str | None = None,
+        step: str | None = None,
+    ) -> Any: ...
+    @overload
+    async def wait(self, *, time: timedelta | str, step: str | None = None) -> None: ...
+    async def wait(
+        self,
+        *,
+        event: str | None = None,
+        where: str | None = None,
+        deadline: timedelta | str | None = None,
+        time: timedelta | str | None = None,
+        step: str | None = None,
+    ) -> Any:
+        """Waits for an event (the signal ``event``, also one that has come before), or for a while.
+
+        Args:
+            event: The event's name.
+            where: A condition on it (CEL), which reads its payload as ``event``.
+            deadline: How long to wait for it at most, e.g. ``"1h"``.
+            time: How long to wait.
+            step: The step's id on the board; None for ``wait``.
+
+        Returns:
+            The event's payload; None after a while.
+
+        Raises:
+            ApplicationError: The event has not come in time (type ``Timeout``).
+            DefinitionError: The arguments do not fit together.
+            asyncio.CancelledError: The workflow was cancelled.
+        """
+        keys = said(Wait, event=event, where=where, deadline=deadline, time=time)
+        return await self._waited(step or "wait", lambda name, scope: self._waits.wait(name, keys, scope))
+
+    async def undo(self, step: str) -> list[str]:
+        """Undoes a call that has ended, and before it all calls that came later and so may build on it.
+
+        Args:
+            step: The step's id.
+
+        Returns:
+            The steps that are undone, in the order in which that was done; none where nothing stood.
+
+        Raises:
+            ApplicationError: An undo stays stuck, and nobody has resolved it in time (type ``Abandoned``).
+            DefinitionError: There is no such step, or it is past the point of no return.
+            asyncio.CancelledError: The workflow was cancelled.
+        """
+        self._calls.check_undo(step)
+        scope = self._running.scope_in(_SCOPE.get() or self._scope)
+        return cast(list[str], await self._running.run(self._calls.undo(step, scope), "", scope))
 
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
         """Awaits calls side by side.
@@ -203,39 +309,10 @@ class Saga:
                 "once it has ended, or in a child workflow"
             )
 
-    # --- one call
-
-    async def _tracked(self, work: Coroutine[Any, Any, Any], name: str) -> Any:
-        """Runs a call in a task of its own, so that a cancel of the caller leaves its outcome known."""
-        task = asyncio.create_task(work)
-        self._running[task] = name
-        try:
-            result = await self._outlast(task)
-        except asyncio.CancelledError:
-            if workflow.cancellation_reason() is not None:
-                self._scope.stop("the workflow was cancelled")
-            self._calls.give_up(name)
-            raise
-        except Stopped as stopped:
-            raise asyncio.CancelledError(str(stopped)) from None
-        except Failed as failed:
-            raise CallFailed(failed.failure) from failed.__cause__
-        finally:
-            if task.done():
-                del self._running[task]
-        if _is_cancelled() and not self._record.committed:
-            raise asyncio.CancelledError("the workflow was cancelled")
-        return result
-
-    async def _outlast(self, task: asyncio.Task[Any]) -> Any:
-        """Awaits a call; past the point of no return a cancel of the workflow does not end the wait."""
-        while True:
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if task.done() or not (_is_cancelled() and self._record.committed):
-                    raise
-                self._record.log.add("counterstep", "a cancel comes too late, past the point of no return")
+    async def _waited(self, step: str, make: Callable[[str, StopScope], Coroutine[Any, Any, T]]) -> T:
+        name = free_name(step)
+        scope = self._running.scope_in(_SCOPE.get() or self._scope)
+        return cast(T, await self._running.run(make(name, scope), name, scope))
 
     # --- the end
 
@@ -243,19 +320,18 @@ class Saga:
         """Returns what the block must raise, or None when it ended well."""
         if error is not None:
             self._scope.stop(str(error) or type(error).__name__)
-        await self._drain()
+        await self._running.drain()
         failure = None if error is None else failure_of(error)
-        if error is None and (self._record.committed or not _is_cancelled()):
+        if error is None and (self._record.committed or not is_cancelled()):
             # What the workflow has turned its back on is undone; the rest stays.
             left = self._calls.left_behind()
-            reason = "the workflow went on without it"
-            if not await self._context.rollback.run(reason, within=left):
+            if not await self._context.rollback.run(GIVEN_UP, within=left):
                 message = "a call that was given up stays"
                 failure = Failure(step="", type=FailureType.ABANDONED, message=message)
-            elif self._record.committed or not _is_cancelled():
+            elif self._record.committed or not is_cancelled():
                 self._life.complete()
                 return None
-        cancelled = _is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
+        cancelled = is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
         if cancelled or failure is None:
             failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
         if self._record.committed:
@@ -264,18 +340,6 @@ class Saga:
         await self._life.undo(failure)
         return self._life.ended(cancelled=cancelled, cause=error)
 
-    async def _drain(self) -> None:
-        while self._running:
-            done, _ = await workflow.wait(list(self._running), return_when=asyncio.ALL_COMPLETED)
-            for task in done:
-                self._running.pop(task, None)
-                if not task.cancelled():
-                    task.exception()
-
 
 def _effect_of(action: CallTarget, effect: Effect | None) -> Effect:
     return action.entry.effect if action.entry is not None else effect or Effect.COMPENSATABLE
-
-
-def _is_cancelled() -> bool:
-    return workflow.cancellation_reason() is not None

@@ -10,21 +10,24 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..agents.agent_runner import AgentOutcome, Assignment
+from ..agents.model_caller import MODEL_RETRY
 from ..calls.call import Call, as_json
 from ..effect import Effect
 from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
-from ..failure import Failed, Stopped
-from ..ledger.ledger import Entry
-from ..names import NAME_ATTRIBUTE
+from ..failure import Failed, Failure, Stopped
+from ..ledger.entry import ENDED
+from ..ledger.ledger import Entry, EntryState
+from ..names import nearest
 from ..record.step_record import StepRecord, StepState
-from ..spec.catalog import AgentEntry, Catalog
+from ..spec.catalog import AgentEntry
 from ..spec.retry import DEFAULT_TIMEOUT
 from ..spec.validation import Validation
 from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
-from .call_target import CallTarget, read_action
+from .call_target import CallTarget
+from .tries import Tries
 
 
 class SagaCalls:
@@ -63,7 +66,13 @@ class SagaCalls:
             raise DefinitionError(f"{name!r} can be undone, and the pivot {self._pivot!r} comes before it")
 
     async def registered(
-        self, action: CallTarget, name: str, value: Any, checks: Sequence[Validation], scope: StopScope
+        self,
+        action: CallTarget,
+        name: str,
+        value: Any,
+        checks: Sequence[Validation],
+        scope: StopScope,
+        tries: Tries,
     ) -> Any:
         """Calls a tool or agent of a bundle.
 
@@ -73,6 +82,7 @@ class SagaCalls:
             value: The input as JSON.
             checks: Checks of the result.
             scope: What it is stopped with.
+            tries: What the call says of its attempts.
 
         Returns:
             The result, as the type that the action declares.
@@ -87,10 +97,19 @@ class SagaCalls:
         async def make() -> AgentOutcome:
             round_ = await self._round(name, scope)
             if isinstance(entry, AgentEntry) and not entry.python:
-                job = Assignment(name, name, round_, value, self._done, entry.compensate)
-                return await self._context.agents.run(entry, job, scope)
+                retry = tries.retry or MODEL_RETRY
+                job = Assignment(name, name, round_, value, self._done, entry.compensate, retry)
+                return await self._context.agents.run(entry, job, scope, tries.timeout)
             call = Call.of(
-                entry, value, step=name, path=name, summary=name, depends_on=self._done, round=round_
+                entry,
+                value,
+                step=name,
+                path=name,
+                summary=name,
+                depends_on=self._done,
+                round=round_,
+                timeout=tries.timeout,
+                retry=tries.retry,
             )
             if entry.effect is Effect.PIVOT:
                 return AgentOutcome(output=await self._context.pivots.call(call, entry, scope))
@@ -184,6 +203,47 @@ class SagaCalls:
 
         return self._record.ledger.of(is_left) - self._record.protected
 
+    def check_undo(self, step: str) -> None:
+        """Refuses to undo a step that there is not, or that is past the point of no return.
+
+        Raises:
+            DefinitionError: With the reason.
+        """
+        if step not in self._record.steps:
+            raise DefinitionError(f"there is no step {step!r}{nearest(step, self._record.steps)}")
+        if self._affected(step) & self._record.protected:
+            raise DefinitionError(f"{step!r} is past the point of no return: it stands for good")
+
+    async def undo(self, step: str, scope: StopScope) -> list[str]:
+        """Undoes a call, and before it what may build on it.
+
+        Returns:
+            The steps that are undone, in the order in which that was done.
+
+        Raises:
+            Failed: An undo stays stuck, and nobody has resolved it in time.
+            Stopped: The scope was stopped.
+        """
+        self._done -= self._affected(step)  # what begins from now on does not build on it
+        await workflow.wait_condition(lambda: scope.stopped or not self._is_armed(self._affected(step)))
+        scope.check(step)
+        entries = self._affected(step)
+        ledger, before = self._record.ledger, len(self._record.undo_order)
+        wanted = {entry_id for entry_id in entries if ledger[entry_id].state not in ENDED}
+        self._done -= entries
+        if not await self._context.rollback.run(f"the workflow undoes {step}", within=entries, scope=scope):
+            scope.check(step)
+            message = f"an undo of {step!r}, or of what builds on it, is stuck"
+            raise Failed(Failure(step=step, type=FailureType.ABANDONED, message=message))
+        undone = [entry_id for entry_id in self._record.undo_order[before:] if entry_id in wanted]
+        return list(dict.fromkeys(self._record.ledger[entry_id].step for entry_id in undone))
+
+    def _affected(self, step: str) -> set[str]:
+        return self._record.ledger.dependents(self.entries(step))
+
+    def _is_armed(self, entries: set[str]) -> bool:
+        return any(self._record.ledger[entry_id].state is EntryState.ARMED for entry_id in entries)
+
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
         return self._record.ledger.of_step(name)
@@ -210,11 +270,13 @@ class SagaCalls:
                 await self._context.verifier.verify(claim, checks, scope)
         except Stopped as stopped:
             self._record.end_step(name, StepState.CANCELLED, error=stopped.failure.message)
+            await self._undo_given_up(name, scope)
             raise
         except Failed as failed:
             rejected = failed.failure.type == FailureType.REJECTED
             state = StepState.REJECTED if rejected else StepState.FAILED
             self._record.end_step(name, state, error=failed.failure.message)
+            await self._undo_given_up(name, scope)
             if not scope.stopped:
                 # At once: the workflow may catch the failure and go another way.
                 reason = str(failed.failure)
@@ -227,7 +289,16 @@ class SagaCalls:
         if name not in self._given_up:
             self._done |= self.entries(name)
         self._record.end_step(name, StepState.COMPLETED, outcome.output)
+        await self._undo_given_up(name, scope)
         return outcome
+
+    async def _undo_given_up(self, name: str, scope: StopScope) -> None:
+        """Undoes a call as soon as it has ended, where the workflow has gone on without it."""
+        if name not in self._given_up or self._context.engine < 2:
+            return
+        if not scope.root.stopped and not self._record.committed:
+            reason = "the workflow went on without it"
+            await self._context.rollback.run(reason, within=self.entries(name), scope=scope)
 
     async def _before_pivot(
         self, name: str, action: CallTarget, value: Any, checks: Sequence[Validation], scope: StopScope
@@ -257,33 +328,6 @@ class SagaCalls:
         )
         variables = {"task": {}, "facts": {}, "steps": {}, "output": outcome.output, "input": value}
         return Claim(name, name, 1, schema, subject, variables, frozenset(outcome.models))
-
-
-def activity_type(undo: Callable[..., Any] | str | None) -> str | None:
-    """Returns the activity type of what a call names as its undo.
-
-    Raises:
-        DefinitionError: It is neither a compensation nor an activity.
-    """
-    if undo is None or isinstance(undo, str):
-        return undo
-    return getattr(undo, NAME_ATTRIBUTE, None) or read_action(undo, Catalog()).name
-
-
-def validation_of(item: Any, catalog: Catalog) -> Validation:
-    """Reads one item of ``validate``: a validator, a rule or a mapping as in a spec.
-
-    Raises:
-        DefinitionError: It is none of these.
-    """
-    if isinstance(item, Validation):
-        return item
-    if isinstance(item, Mapping):
-        return Validation.model_validate(item)
-    name = getattr(item, NAME_ATTRIBUTE, item)
-    if isinstance(name, str):
-        return Validation(check=name) if name in catalog.validators else Validation(rule=name)
-    raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
 
 
 def _kind(action: CallTarget) -> str:

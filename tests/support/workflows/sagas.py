@@ -223,6 +223,13 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
     match act:
         case {"call": "plain", "what": what, **given}:
             return await _call_plainly(saga, what, **given)
+        case {"approve": ask, **keys}:
+            decision = await saga.approve(ask, **keys)
+            return [decision.action, decision.value, decision.by, decision.note]
+        case {"wait": awaited}:
+            return await saga.wait(**awaited)
+        case {"undo": step}:
+            return await saga.undo(step)
         case {"call": tool, **arguments}:
             return await saga.call(_TOOLS[tool], **arguments)
         case {"gather": acts}:

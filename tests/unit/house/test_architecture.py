@@ -23,6 +23,7 @@ PUBLIC_NAMES = [
     "Budget",
     "Bundle",
     "CounterstepError",
+    "Decision",
     "DefinitionError",
     "Effect",
     "NotApplied",

@@ -17,6 +17,7 @@ PUBLIC = {
         "Budget",
         "Bundle",
         "CounterstepError",
+        "Decision",
         "DefinitionError",
         "Effect",
         "NotApplied",
