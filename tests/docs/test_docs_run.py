@@ -17,6 +17,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.pages.pages import ROOT
 from counterstep.tests.support.pages.reading import Reading
+from counterstep.tests.support.tasks.tasks import tell, until_state
 
 HOW_TO = ROOT / "docs" / "how-to"
 
@@ -32,6 +33,25 @@ async def test_a_worker_and_a_workflow_of_ones_own(
     with reading.files(HOW_TO / "own-worker.md"):
         await importlib.import_module("worker_program").main()
     assert capsys.readouterr().out == "letter: ada has paid bob\n"
+
+
+async def test_a_saga_that_asks_waits_and_takes_back(reading: Reading, server: EmbeddedServer) -> None:
+    with reading.files(HOW_TO / "own-worker.md"):
+        bank, transfer = importlib.import_module("bank"), importlib.import_module("transfer").Transfer
+        client = await Client.connect(server.address, plugins=[CounterstepPlugin([bank.bank])])
+        letters = [bank.print_letter, bank.shred_letter]
+        async with Worker(client, task_queue="transfers", workflows=[transfer], activities=letters):
+            handle = await client.start_workflow(
+                transfer.run, args=["ada", "carl", 2000.0], id="transfer-2", task_queue="transfers"
+            )
+            await until_state(handle, "waiting")
+            await tell(handle, "decide", step="agreed", action="approve")
+            await handle.signal("event", {"name": "account_opened", "payload": {"owner": "carl"}})
+            assert await handle.result() == "letter: ada has paid carl"
+            board = await handle.query("board")
+    states = {name: step["state"] for name, step in board["steps"].items()}
+    assert states["credit"] == "undone"
+    assert {states.pop(name) for name in ("agreed", "debit", "wait", "book", "print_letter")} == {"completed"}
 
 
 async def test_a_client_in_python(reading: Reading, server: EmbeddedServer) -> None:
