@@ -26,7 +26,7 @@ from ..spec.waiting import Approve, Wait
 from ..temporal.cancel_watch import CancelWatch
 from ..temporal.stop_scope import StopScope
 from ..temporal.task_marker import free_name, mark_as_task
-from .call_target import Answering, CallTarget, undo_type, read_action, validation_of
+from .call_target import Answering, CallTarget, read_action, undo_type, validation_of
 from .running_calls import GIVEN_UP, RunningCalls, is_cancelled
 from .saga_calls import SagaCalls
 from .saga_waits import Decision, SagaWaits, said
