@@ -53,6 +53,8 @@ def ensure(folder: Path, port: int | None = None, ui_port: int | None = None) ->
         ServerUnavailable: The server cannot be started, or it already runs on other ports.
     """
     home = StateFolder(folder)
+    if not home.exists():
+        find_program()  # where there is none, no folder is left behind
     try:
         home.create()
     except OSError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ..saga.duration import Duration
 from ..saga.errors import CounterstepError, Fault
@@ -65,12 +66,21 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+def variable_of(field: str) -> str:
+    """Returns the name of the variable that a setting is read from.
+
+    Args:
+        field: The field of `Settings`.
+    """
+    return f"{PREFIX}{field.upper()}"
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_names)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """The settings that come from the variables ``COUNTERSTEP_*``; each variable has the name of its field.
 
     Temporal's own settings (address, namespace, TLS, API key) are Temporal's own variables.
@@ -86,7 +96,13 @@ class Settings(BaseModel):
         graceful_shutdown: How long running calls may take to finish once a worker is asked to stop.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        alias_generator=variable_of,
+        validate_by_name=True,
+        case_sensitive=True,
+        validate_default=False,
+    )
 
     bundles: Names = ()
     model: Names = ()
@@ -97,15 +113,18 @@ class Settings(BaseModel):
     log_level: LogLevel = "info"
     graceful_shutdown: Duration = timedelta(seconds=30)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_blanks_out(cls, given: dict[str, Any]) -> dict[str, Any]:
+        stripped = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
+        return {name: value for name, value in stripped.items() if value != ""}
 
-def read_settings(environment: MutableMapping[str, str] | None = None) -> Settings:
+
+def read_settings() -> Settings:
     """Reads the settings and the secrets that are kept in files; a blank variable counts as not set.
 
     A secret from a file is set as the variable that its users read: ``OPENAI_API_KEY_FILE`` names the file
     from which `OPENAI_API_KEY` is set.
-
-    Args:
-        environment: The variables to read; without it, those of this process.
 
     Returns:
         The settings. The fields that were set are in its ``model_fields_set``.
@@ -113,23 +132,18 @@ def read_settings(environment: MutableMapping[str, str] | None = None) -> Settin
     Raises:
         SettingsError: Some variables cannot be used; the error names all of them.
     """
-    variables = os.environ if environment is None else environment
-    given = {name: variables.get(_variable(name), "").strip() for name in Settings.model_fields}
-    secrets, faults = _read_secrets(variables)
-    settings = Settings()
+    secrets, faults = _read_secrets(os.environ)
+    faults += _misspelt(os.environ)
     try:
-        settings = Settings.model_validate({name: value for name, value in given.items() if value})
+        settings = Settings()
     except ValidationError as error:
-        faults = [_fault(dict(item)) for item in error.errors(include_url=False)] + faults
-    faults += _misspelt(variables)
+        raise SettingsError(
+            [*(_fault(dict(item)) for item in error.errors(include_url=False)), *faults]
+        ) from None
     if faults:
         raise SettingsError(faults)
-    variables.update(secrets)
+    os.environ.update(secrets)
     return settings
-
-
-def _variable(field: str) -> str:
-    return f"{PREFIX}{field.upper()}"
 
 
 def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
@@ -137,7 +151,7 @@ def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
 
     A variable that only begins like ours is left alone: it may belong to a bundle, for example.
     """
-    known = [_variable(name) for name in Settings.model_fields]
+    known = [variable_of(name) for name in Settings.model_fields]
     faults = []
     for name in sorted(set(variables) - set(known)):
         if not name.startswith(PREFIX):
@@ -194,4 +208,4 @@ def _fault(error: dict[str, Any]) -> Fault:
         message = f"must be {error['ctx']['expected']}, not {error['input']!r}"
     elif error["type"] == "bool_parsing":
         message = f"must be true or false, not {error['input']!r}"
-    return Fault(_variable(str(error["loc"][0])), message)
+    return Fault(str(error["loc"][0]), message)

@@ -174,8 +174,10 @@ async def _ask(model: str, request: ModelRequest) -> _Answered | ModelFailure:
         return ModelFailure(model, "an answer without choices", retryable=True, usage=usage)
     choice = response.choices[0]
     fields = getattr(choice.message, "provider_specific_fields", None) or {}
-    if choice.finish_reason == "content_filter" or fields.get("refusal"):
-        reason = f"refused by content policy: {fields.get('refusal') or 'no reason given'}"
+    # Newer versions of litellm have it in a field of its own.
+    refusal = fields.get("refusal") or getattr(choice.message, "refusal", None)
+    if choice.finish_reason == "content_filter" or refusal:
+        reason = f"refused by content policy: {refusal or 'no reason given'}"
         return ModelFailure(model, reason, usage=_usage(model, request, response))
     return _Answered(question, response)
 

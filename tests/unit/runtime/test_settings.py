@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from counterstep.runtime.settings import Settings, SettingsError, read_settings
 
 
+def read(variables: dict[str, str]) -> Settings:
+    with patch.dict(os.environ, variables, clear=True):
+        return read_settings()
+
+
 def test_nothing_set_gives_the_defaults() -> None:
-    settings = read_settings({"COUNTERSTEP_MODEL": " "})
-    assert settings == Settings()
+    settings = read({"COUNTERSTEP_MODEL": " ", "COUNTERSTEP_TASK_QUEUE": ""})
     assert (settings.task_queue, settings.inline_specs, settings.model) == ("counterstep", False, ())
     assert settings.graceful_shutdown == timedelta(seconds=30)
     assert settings.model_fields_set == set()
 
 
 def test_what_is_set_is_read() -> None:
-    settings = read_settings(
+    settings = read(
         {
             "COUNTERSTEP_BUNDLES": "a.b:c, d:e",
             "COUNTERSTEP_MODEL": "openai/x,ollama/y",
@@ -36,9 +42,16 @@ def test_what_is_set_is_read() -> None:
     assert settings.graceful_shutdown == timedelta(minutes=5)
 
 
+def test_a_setting_is_read_by_its_name_alone() -> None:
+    """Not in small letters, as the library would by itself, and not as JSON."""
+    settings = read({"counterstep_task_queue": "small", "TASK_QUEUE": "bare", "COUNTERSTEP_MODEL": '["x"]'})
+    assert settings.task_queue == "counterstep"
+    assert settings.model == ('["x"]',)
+
+
 def test_all_faults_come_at_once_with_their_variables() -> None:
     with pytest.raises(SettingsError) as caught:
-        read_settings(
+        read(
             {
                 "COUNTERSTEP_BUNDLES": "a:b,,c:d",
                 "COUNTERSTEP_INLINE_SPECS": "perhaps",
@@ -65,23 +78,24 @@ def test_all_faults_come_at_once_with_their_variables() -> None:
 )
 def test_a_misspelt_setting_is_not_overlooked(variable: str, meant: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable}: there is no such setting; did you mean {meant}"):
-        read_settings({variable: "x"})
+        read({variable: "x"})
 
 
 def test_variables_of_others_are_left_alone() -> None:
-    read_settings({"COUNTERSTEP_SHELF": "a bundle's own", "SSL_CERT_FILE": "/nowhere", "MODEL": "x"})
+    read({"COUNTERSTEP_SHELF": "a bundle's own", "SSL_CERT_FILE": "/nowhere", "MODEL": "x"})
 
 
 def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("sk-from-a-file\n")
     variables = {"OPENAI_API_KEY_FILE": str(file), "TEMPORAL_API_KEY_FILE": str(file), "OPENAI_API_KEY": " "}
-    read_settings(variables)
-    assert variables["OPENAI_API_KEY"] == variables["TEMPORAL_API_KEY"] == "sk-from-a-file"
-    read_settings(variables)  # what the first time has put there is no second source
-    variables["OPENAI_API_KEY"] = "sk-another"
-    with pytest.raises(SettingsError, match="OPENAI_API_KEY is set as well"):
-        read_settings(variables)
+    with patch.dict(os.environ, variables, clear=True):
+        read_settings()
+        assert os.environ["OPENAI_API_KEY"] == os.environ["TEMPORAL_API_KEY"] == "sk-from-a-file"
+        read_settings()  # what the first time has put there is no second source
+        os.environ["OPENAI_API_KEY"] = "sk-another"
+        with pytest.raises(SettingsError, match="OPENAI_API_KEY is set as well"):
+            read_settings()
 
 
 def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: Path) -> None:
@@ -91,7 +105,7 @@ def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: 
     variables = {f"{name}_API_KEY_FILE": str(tmp_path / name) for name in [*contents, "MISSING"]}
     variables |= {"BOTH_API_KEY": "sk-set", "BOTH_API_KEY_FILE": str(tmp_path / "TWO")}
     with pytest.raises(SettingsError) as caught:
-        read_settings({**variables, "COUNTERSTEP_LOG_LEVEL": "loud"})
+        read({**variables, "COUNTERSTEP_LOG_LEVEL": "loud"})
     said = {fault.path: fault.message for fault in caught.value.faults}
     assert set(said) == {"COUNTERSTEP_LOG_LEVEL", *variables} - {"BOTH_API_KEY"}
     assert said["EMPTY_API_KEY_FILE"].endswith("it is empty")
@@ -106,9 +120,8 @@ def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: 
 def test_the_documented_table_is_the_settings() -> None:
     page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
     rows = re.findall(r"^\| `(COUNTERSTEP_\w+)` \| (.*?) \|", page, re.MULTILINE)
-    defaults = Settings()
     expected = {
-        f"COUNTERSTEP_{name.upper()}": _shown(getattr(defaults, name)) for name in Settings.model_fields
+        f"COUNTERSTEP_{name.upper()}": _shown(field.default) for name, field in Settings.model_fields.items()
     }
     assert {name: default.strip("`") for name, default in rows} == expected
 
