@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from temporalio.api.workflow.v1 import WorkflowExecutionVersioningInfo
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -35,6 +36,7 @@ class Run:
         started: When it was started.
         closed: When it ended; None while it runs.
         task_queue: Where its workers are.
+        version: The deployment version that it is pinned to, as ``DEPLOYMENT.BUILD``; empty without one.
     """
 
     run_id: str
@@ -46,6 +48,7 @@ class Run:
     started: datetime
     closed: datetime | None
     task_queue: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +249,13 @@ def _run(found: WorkflowExecutionDescription) -> Run:
         started=found.start_time,
         closed=found.close_time,
         task_queue=found.task_queue,
+        version=_version(raw.workflow_execution_info.versioning_info),
     )
+
+
+def _version(info: WorkflowExecutionVersioningInfo) -> str:
+    version = info.deployment_version
+    return f"{version.deployment_name}.{version.build_id}" if version.build_id else ""
 
 
 async def read_run(client: Client, run: Run, alive: Alive) -> RunHistory:

@@ -24,6 +24,13 @@ def recover(
         str | None,
         typer.Option(metavar="NAME", help="The queue of the workers; the task's own if not given."),
     ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYMENT.BUILD",
+            help="The version whose workers undo it; the current one if not given.",
+        ),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the end of the undos.")] = False,
     address: Address = None,
     namespace: Namespace = None,
@@ -39,7 +46,7 @@ def recover(
     from ..operations.recover_task import recover_task
     from ..operations.recovery_report import RecoverOptions
 
-    asked = RecoverOptions(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied)
+    asked = RecoverOptions(id=id, run_id=run, task_queue=task_queue, not_applied=not_applied, version=version)
     target = find_target(address, namespace, codec)
     outcome = target.ask(recover_task(target, asked, wait=not no_wait))
     if json:

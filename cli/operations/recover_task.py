@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    PinnedVersioningOverride,
+    WorkerDeploymentVersion,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from ...histories.outstanding import Outstanding
@@ -55,7 +60,9 @@ async def recover_task(target: ServerTarget, asked: RecoverOptions, *, wait: boo
         say(f"{name}: only the workers can read what it has left")
     queue = asked.task_queue or chain.newest.task_queue
     signals = Signals()
-    handle = await start_recovery(client, chain, queue, not_applied=asked.not_applied)
+    if chain.newest.version:
+        say(_who_undoes(chain.newest.version, asked.version))
+    handle = await start_recovery(client, chain, queue, not_applied=asked.not_applied, version=asked.version)
     say(" ".join(filter(None, (handle.id, target.link(handle.id)))))
     found = tuple(_effect(left))
     started = RecoveryReport(
@@ -105,12 +112,17 @@ def _nothing_left(id: str, left: Outstanding) -> str:
 
 
 async def start_recovery(
-    client: Client, chain: RunChain, task_queue: str, *, not_applied: bool = False
+    client: Client,
+    chain: RunChain,
+    task_queue: str,
+    *,
+    not_applied: bool = False,
+    version: str | None = None,
 ) -> WorkflowHandle[Any, Any]:
     """Starts the recovery of a chain once; only after a failed recovery may another one start.
 
     Raises:
-        CommandFailed: Somebody else has started the recovery.
+        CommandFailed: Somebody else has started the recovery, or the version is not written as it should be.
         RPCError: The server does not answer or refuses.
     """
     newest, id_ = chain.newest, recovery_id(chain.newest)
@@ -126,11 +138,28 @@ async def start_recovery(
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             static_summary=f"undo what {newest.workflow_id} has left behind"[:_SUMMARY],
+            versioning_override=None if version is None else _pinned_to(version),
         )
     except WorkflowAlreadyStartedError:
         message = f"{newest.workflow_id} is recovered by {id_} already: somebody was faster."
         raise CommandFailed(message, type=Refusal.ALREADY_RECOVERED) from None
     return client.get_workflow_handle(id_)  # of whichever run it goes on in
+
+
+def _pinned_to(version: str) -> PinnedVersioningOverride:
+    try:
+        return PinnedVersioningOverride(WorkerDeploymentVersion.from_canonical_string(version))
+    except ValueError:
+        raise CommandFailed(f"{version!r} is no version; write it as DEPLOYMENT.BUILD.") from None
+
+
+def _who_undoes(was: str, version: str | None) -> str:
+    if version is not None:
+        return f"It ran on the version {was}; the workers of {version} undo it."
+    return (
+        f"It ran on the version {was}; the workers of the version that is current now undo it. "
+        f"--version {was} leaves that to its own."
+    )
 
 
 def _effect(left: Outstanding) -> Sequence[FoundEffect]:

@@ -19,12 +19,14 @@ class RecoverOptions:
         run_id: One of its runs, or None for the newest.
         task_queue: A queue whose workers have the task's bundles; None for its own queue.
         not_applied: Whether a person knows that a pivot of unknown outcome was not applied.
+        version: The version whose workers undo it, as ``DEPLOYMENT.BUILD``; None for the current one.
     """
 
     id: str
     run_id: str | None = None
     task_queue: str | None = None
     not_applied: bool = False
+    version: str | None = None
 
 
 class FoundEffect(BaseModel):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from counterstep.cli.operations.recover_task import start_recovery
 from counterstep.embedded import EmbeddedServer
+from counterstep.histories.run_chain import find_chain
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_step
+from counterstep.tests.support.tasks.work import put
 
 
 def versioned(client: Client, task_queue: str, build: str) -> Worker:
@@ -57,3 +61,28 @@ async def test_a_task_is_pinned_to_the_version_that_it_began_with(
         versioning = (await ended.describe()).raw_description.workflow_execution_info.versioning_info
         assert versioning.behavior == VersioningBehavior.PINNED.value
         assert versioning.deployment_version.build_id == build
+
+
+@pytest.mark.parametrize(("pinned", "undone_by"), [(False, "two"), (True, "one")])
+async def test_a_recovery_runs_on_the_current_version_or_on_the_one_that_is_said(
+    server: EmbeddedServer, task_queue: str, effects: Desk, pinned: bool, undone_by: str
+) -> None:
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
+    name = task_queue.replace("[", "-").replace("]", "")
+    async with versioned(client, name, "one"), versioned(client, name, "two"):
+        await make_current(client, name, "one")
+        handle = await Tasks(client, name).start(
+            [put("a"), {"id": "ask", "needs": ["a"], "approve": {"ask": "?"}}]
+        )
+        await until_step(handle, "ask", "waiting")
+        await handle.terminate()
+        await make_current(client, name, "two")
+        chain = await find_chain(client, handle.id)
+        assert chain.newest.version == f"{name}.one"
+        version = chain.newest.version if pinned else None
+        recovery = await start_recovery(client, chain, name, version=version)
+        await recovery.result()
+    assert effects.effects() == {}
+    versioning = (await recovery.describe()).raw_description.workflow_execution_info.versioning_info
+    used = versioning.versioning_override.pinned.version if pinned else versioning.deployment_version
+    assert used.build_id == undone_by
