@@ -10,10 +10,12 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ..calls.headers import PARENT
+from ..effect import Effect
 from ..errors import FailureType
 from ..names import nearest
 from ..record.task_state import TaskState
-from ..spec.snapshot import SnapshotRequest
+from ..spec.pivot_rules import effects_of
+from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.task_marker import mark_as_task
 from .continue_as_new import read_carried
 from .engine import Engine
@@ -102,11 +104,33 @@ async def _begun(question: SnapshotRequest) -> Engine:
     record = open_record(question.task or _name_in(question.spec))
     try:
         snapshot = await take_snapshot(question)
+        _refuse_hidden_pivot(snapshot)
     except ApplicationError as error:
         record.blame(failure_of(error))
         record.enter(TaskState.ROLLED_BACK)
         raise
     return Engine(record, snapshot, question.input)
+
+
+def _refuse_hidden_pivot(snapshot: Snapshot) -> None:
+    """Refuses a child with a pivot whose parent does not know that it has one.
+
+    The parent could go on with what can be undone, and would have to leave it when it fails later.
+
+    Raises:
+        ApplicationError: It is such a child; nothing has run.
+    """
+    parent, spec = PARENT.get(), snapshot.spec
+    if parent is None or parent.effect is Effect.PIVOT or spec is None or snapshot.engine < 2:
+        return
+    pivot = next((step for step in spec.steps if Effect.PIVOT in effects_of(step, snapshot.catalog)), None)
+    if pivot is None:
+        return
+    message = (
+        f"{pivot.id!r} cannot be undone, and the task that has started this one does not know of it; "
+        f"say effect: pivot in its step {parent.step!r}"
+    )
+    raise ApplicationError(message, type=FailureType.INVALID_SPEC, non_retryable=True)
 
 
 def _only_argument(task: str, args: Sequence[Any]) -> Any:

@@ -25,7 +25,7 @@ from counterstep.tests.support.tasks.tasks import (
     until_asked,
     until_state,
 )
-from counterstep.tests.support.tasks.work import child, put
+from counterstep.tests.support.tasks.work import child, put, step
 
 
 @pytest.fixture
@@ -223,3 +223,25 @@ async def test_faults_of_children_are_told_before_anything_runs(
     assert end.type == "InvalidSpec"
     assert fault.replace("steps[0]", "steps[1]") in end.message
     assert effects.events() == []
+
+
+@pytest.mark.parametrize("say", [{}, {"effect": "pivot"}])
+async def test_a_pivot_in_a_child_whose_spec_is_brought_is_the_parents(
+    tasks: Tasks, effects: Desk, say: dict[str, str]
+) -> None:
+    inner = {"name": "inner", "steps": [put("i1"), step("i2", "desk.hand_over", "i1")]}
+    brought = child("mid", "AgentTask", "a", input={"spec": inner}, task_queue=tasks.task_queue, **say)
+    handle = await tasks.start([put("a"), brought, step("b", "desk.announce", "mid", delay=HELD)])
+    if say:
+        await effects.until("begin", "b")
+        await handle.cancel()
+        effects.release("b")
+    end = await end_of(handle)
+    if say:
+        assert list(effects.effects()) == ["a", "i1", "i2", "b"], "past the pivot nothing is undone"
+        assert end.type == "completed"
+        return
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "InvalidSpec")
+    assert "say effect: pivot in its step 'mid'" in end.failure["message"]
+    assert effects.what("done") == ["a"], "the child has refused before it did anything"
+    assert effects.effects() == {}
