@@ -95,7 +95,7 @@ class Resolver:
             )
             raise ApplicationError(message, type=FailureType.INLINE_SPECS_REFUSED, non_retryable=True)
         try:
-            return parse_spec(asked.spec)
+            return parse_spec(asked.spec, self._registry.catalog)
         except SpecError as error:
             raise _refused(FailureType.INVALID_SPEC, error.faults) from None
 

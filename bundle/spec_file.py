@@ -12,11 +12,13 @@ from pydantic_core import ErrorDetails
 from ..saga.errors import Fault, SpecError
 from ..saga.limits.budget import Budget
 from ..saga.names import nearest
+from ..saga.spec.catalog import Catalog
 from ..saga.spec.failure_policy import Fallback, RetryFrom
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec, step_fault
 from ..saga.spec.validation import Judge, Validation, validation_fault
 from ..saga.spec.waiting import Approve, Wait, approve_fault, wait_fault
+from .mended_spec import name_faults
 from .positions import located
 from .yaml_document import json_faults, read_document
 
@@ -50,11 +52,12 @@ _MODELS: Mapping[str, type[BaseModel]] = {
 _TROUBLES = ("on_failure", "on_reject", "then")
 
 
-def load_spec(path: Path) -> TaskSpec:
+def load_spec(path: Path, catalog: Catalog | None = None) -> TaskSpec:
     """Reads a spec from a file.
 
     Args:
         path: A YAML or JSON file.
+        catalog: What the bundles offer; with it, the names in a faulty document are looked up too.
 
     Returns:
         The spec; names of tools and agents are not looked up yet.
@@ -75,16 +78,17 @@ def load_spec(path: Path) -> TaskSpec:
         raise SpecError([Fault(str(path), "is not UTF-8 text; a spec is YAML or JSON")]) from None
     document = read_document(text, str(path))
     try:
-        return parse_spec(document)
+        return parse_spec(document, catalog)
     except SpecError as error:
         raise SpecError(located(error.faults, text)) from None
 
 
-def parse_spec(document: Any) -> TaskSpec:
+def parse_spec(document: Any, catalog: Catalog | None = None) -> TaskSpec:
     """Turns a document into a spec.
 
     Args:
         document: The value that YAML or JSON held.
+        catalog: What the bundles offer; with it, the names in a faulty document are looked up too.
 
     Returns:
         The spec; names of tools and agents are not looked up yet.
@@ -110,6 +114,8 @@ def parse_spec(document: Any) -> TaskSpec:
             inside = [other for path, other in faults.items() if path.startswith(f"{fault.path}.")]
             if not any("no key" in other.message for other in inside):
                 faults.setdefault(fault.path, fault)
+        for fault in name_faults(document, catalog, _known_keys) if catalog is not None else ():
+            faults.setdefault(fault.path, fault)
         raise SpecError(first_faults(list(faults.values()))) from None
 
 

@@ -62,7 +62,7 @@ def find_spec(source: str, catalog: Catalog | None) -> tuple[TaskSpec | None, bo
     """
     path = Path(source)
     if path.suffix in (".yaml", ".yml", ".json") or os.sep in source or path.is_file():
-        return load_spec(path), False
+        return load_spec(path, catalog), False
     if catalog is None:
         return None, True
     if source not in catalog.tasks:
