@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-support test test-unit test-clients test-slow test-ui pictures tutorial docs histories explore check format bench rollback soak compose-try clean
+.PHONY: help setup demo demo-support test test-unit test-clients test-slow test-ui test-frameworks pictures tutorial docs histories explore check format bench rollback soak compose-try clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp ## install everything into .venv
 	@:
@@ -53,6 +53,15 @@ test-slow: setup ## run the tests that take tens of seconds each, most of the ex
 
 test-ui: .venv/ui ## look at tasks in the Web UI with a browser; needs Chromium
 	@$(BIN)/pytest tests/ui $(ARGS)
+
+# An environment of its own: their pins are not ours.
+.counterstep/frameworks/stamp: pyproject.toml .venv/stamp
+	@$(PYTHON) -m venv .counterstep/frameworks
+	@.counterstep/frameworks/bin/python -m pip install -qq --disable-pip-version-check -e '.[frameworks]'
+	@touch $@
+
+test-frameworks: .counterstep/frameworks/stamp ## run the tests beside Temporal's plugin for OpenAI's agents
+	@.counterstep/frameworks/bin/python -m pytest tests/frameworks $(ARGS)
 
 PICTURES := list list-rolled-back timeline undos board-rolled-back board-waiting
 

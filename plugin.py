@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 from temporalio import workflow
-from temporalio.client import Client, HeaderCodecBehavior
+from temporalio.client import Client, ClientConfig, HeaderCodecBehavior
 from temporalio.common import VersioningBehavior
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
@@ -43,6 +43,7 @@ from .compensations.bundle_compensations import bundled_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
 from .observability.search_attribute_check import until_created, warn_of_missing
+from .runtime.other_plugins import ORDER, expect_models, is_taken_by
 from .runtime.payload_converter import SharedPydanticConverter
 from .saga.errors import DefinitionError
 from .saga.history_format import STAND_IN
@@ -123,12 +124,24 @@ class CounterstepPlugin(SimplePlugin):
             workflow_runner=_with_passthrough,
         )
 
+    def configure_client(self, config: ClientConfig) -> ClientConfig:
+        """See base class."""
+        given = config["data_converter"]
+        config = super().configure_client(config)
+        plugins = list(config["plugins"])
+        behind = plugins[plugins.index(self) + 1 :] if self in plugins else []
+        if not is_taken_by(config, behind):
+            # One of them brings a converter of its own, for which it wants to find what the client was given.
+            config["data_converter"] = given
+        return config
+
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """See base class.
 
         Raises:
-            DefinitionError: The worker has another plugin of this kind, or it is configured to fail tasks for
-                good that have to stay recoverable.
+            DefinitionError: The worker has another plugin of this kind, it is configured to fail tasks for
+                good that have to stay recoverable, its client's payload converter cannot carry tasks, or a
+                plugin that is listed behind this one replaces the sandbox.
         """
         interceptors = config.get("interceptors", ())
         if self._interceptor in interceptors:
@@ -139,6 +152,8 @@ class CounterstepPlugin(SimplePlugin):
             )
             raise DefinitionError(message)
         _expect_recoverable(config)
+        expect_models(config["client"].data_converter)
+        self._expect_sandbox(config)
         # Made for this worker alone: another one may have other workflows and another namespace.
         registry = copy.copy(self.registry)
         registry.know_workflows(config.get("workflows", ()))
@@ -162,7 +177,13 @@ class CounterstepPlugin(SimplePlugin):
             await next(worker)
             return
         self._running.add(worker)
-        resolver = _resolver_of(worker)
+        config = worker.config(active_config=True)
+        _expect_recoverable(config)
+        resolver = _resolver_of(config)
+        if resolver is None or self._interceptor not in config["interceptors"]:
+            raise DefinitionError(
+                f"another plugin has taken Counterstep's activities or interceptor from this worker; {ORDER}"
+            )
         resolver.search_attributes = await warn_of_missing(worker.client)
         if _asks_models(self.registry):
             await asyncio.to_thread(warm_up)
@@ -176,6 +197,19 @@ class CounterstepPlugin(SimplePlugin):
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+    def _expect_sandbox(self, config: WorkerConfig) -> None:
+        plugins = [*config["client"].config()["plugins"], *config.get("plugins", ())]
+        behind = plugins[plugins.index(self) + 1 :] if self in plugins else []
+        for other in behind:
+            runner = getattr(other, "workflow_runner", None)
+            if not isinstance(runner, SandboxedWorkflowRunner):
+                continue
+            if not runner.restrictions.passthrough_modules.issuperset(_PASSED_THROUGH):
+                raise DefinitionError(
+                    f"the plugin {_name(other)} replaces the sandbox, which then lacks what Counterstep "
+                    f"passes through it; {ORDER}"
+                )
 
     def _activities(
         self, registry: Registry, own: Sequence[Callable[..., Any]]
@@ -240,9 +274,13 @@ async def _use_search_attributes(client: Client, resolver: Resolver) -> None:
     resolver.search_attributes = True
 
 
-def _resolver_of(worker: Worker) -> Resolver:
-    owners = (getattr(known, "__self__", None) for known in worker.config(active_config=True)["activities"])
-    return next(owner for owner in owners if isinstance(owner, Resolver))
+def _name(plugin: object) -> str:
+    return plugin.name() if isinstance(plugin, SimplePlugin) else type(plugin).__name__
+
+
+def _resolver_of(config: WorkerConfig) -> Resolver | None:
+    owners = (getattr(known, "__self__", None) for known in config.get("activities", ()))
+    return next((owner for owner in owners if isinstance(owner, Resolver)), None)
 
 
 def _asks_models(registry: Registry) -> bool:
