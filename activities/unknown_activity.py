@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ..saga.errors import FailureType
-
-PATIENCE = timedelta(minutes=10)
-"""How long another worker, of a deployment that is still rolling, may take to show up."""
-
-_PAUSE = timedelta(seconds=10)
+from ..saga.limits import patience
 
 
 @activity.defn(dynamic=True)
@@ -30,11 +26,11 @@ async def unknown_activity(args: Sequence[RawValue]) -> None:
     if never_known:
         activity.heartbeat(info.attempt)
     activity.logger.warning("the activity %r is not known here", info.activity_type)
-    patience_is_over = datetime.now(UTC) - info.scheduled_time >= PATIENCE
+    patience_is_over = datetime.now(UTC) - info.scheduled_time >= patience.PATIENCE
     raise ApplicationError(
         f"no worker of this queue knows the activity {info.activity_type!r}; give the worker its bundle",
         {"attempt": 1 if never_known else info.attempt},
         type=FailureType.UNKNOWN_ACTIVITY,
         non_retryable=patience_is_over,
-        next_retry_delay=None if patience_is_over else _PAUSE,
+        next_retry_delay=None if patience_is_over else patience.PAUSE,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asyncio import Future, sleep
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -16,6 +17,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
+from ..limits import patience
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
@@ -35,7 +37,9 @@ class Caller:
         load: Bounds what is under way, and what is done at a time.
     """
 
-    def __init__(self, record: TaskRecord, root_key: str, reset_gate: ResetGate, load: Load) -> None:
+    def __init__(
+        self, record: TaskRecord, root_key: str, reset_gate: ResetGate, load: Load, engine: int
+    ) -> None:
         """Prepares the calls of one task.
 
         Args:
@@ -43,11 +47,13 @@ class Caller:
             root_key: See `idempotency_key`.
             reset_gate: Every call passes it, so that a reset is noticed before anything is called.
             load: See the attributes.
+            engine: See `Snapshot`.
         """
         self._record = record
         self._reset_gate = reset_gate
         self._root_key = root_key
         self.load = load
+        self._offers_again = engine >= 2
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
         """Makes one forward call; its undo is in the ledger before it is scheduled.
@@ -67,9 +73,9 @@ class Caller:
         before = await self._before(call, scope)
         if await self.load.calls.enter(call.step, scope):
             await self._give_back_on_error(self._expect_leave(call, scope))
-        future = await self._give_back_on_error(self._schedule(call, before, scope))
+        start = await self._give_back_on_error(self._prepare(call, before, scope))
         try:
-            result = await self._answer(call, future, scope)
+            result = await self._answer_of_any_worker(call, start, scope)
         except Stopped as stopped:
             if call.compensation is not None:
                 self._record.settle(call.id)
@@ -107,7 +113,24 @@ class Caller:
             self.load.calls.leave()
         return result
 
-    async def _schedule(self, call: Call, before: Any, scope: StopScope) -> Future[Any]:
+    async def _answer_of_any_worker(
+        self, call: Call, start: Callable[[], Future[Any]], scope: StopScope
+    ) -> RawValue:
+        """Offers a call again whose attempts have all come to workers that do not know the activity."""
+        began = workflow.now()
+        while True:
+            try:
+                return await self._answer(call, start(), scope)
+            except ActivityError as error:
+                failed = read_failure(call, error, scope.reason)
+                unknown = failed.not_applied and failed.failure.type == FailureType.UNKNOWN_ACTIVITY
+                if not (unknown and self._offers_again) or workflow.now() - began >= patience.PATIENCE:
+                    raise
+            await workflow.sleep(patience.PAUSE, summary=f"no worker knows {call.activity} yet"[:200])
+            scope.check(call.step)
+            await self.load.calls.enter(call.step, scope)
+
+    async def _prepare(self, call: Call, before: Any, scope: StopScope) -> Callable[[], Future[Any]]:
         await self.load.pace.turn(CALL_EFFORT)
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         size = sum(payload.ByteSize() for payload in payloads)
@@ -128,7 +151,7 @@ class Caller:
             names=_names(call),
             owner=call.owner,
         )
-        return _start(call, [RawValue(payload) for payload in payloads], header)
+        return partial(_start, call, [RawValue(payload) for payload in payloads], header)
 
     async def undo(self, entry: Entry, reason: str) -> None:
         """Calls the compensation of an entry, unless it has finished in a run that a reset has replaced.

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from ..errors import FailureType
 from ..failure import LeftToOthers
 from ..history_format import RESOLVE
+from ..limits import patience
 from ..limits.budget import Budget
 from ..record.board import board
 from ..record.board_markdown import markdown
@@ -18,9 +19,6 @@ from ..record.resets import Resets
 from ..record.task_record import TaskRecord
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.handlers import serve_query
-
-PATIENCE = timedelta(minutes=10)
-"""How long a task waits for a worker that knows its name: a rolling deployment may still bring one."""
 
 
 async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolve") -> Snapshot:
@@ -95,4 +93,4 @@ def _may_be_known_elsewhere() -> bool:
     """Says whether it is worth waiting for another worker; somebody who cancels the task does not wait."""
     if workflow.cancellation_reason() is not None:
         return False
-    return workflow.now() - workflow.info().start_time < PATIENCE
+    return workflow.now() - workflow.info().start_time < patience.PATIENCE

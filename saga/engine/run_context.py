@@ -96,7 +96,7 @@ class RunContext:
         questions = Questions(record, status)
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
-        caller = Caller(record, root_key, reset_gate, load)
+        caller = Caller(record, root_key, reset_gate, load, snapshot.engine)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
         models = ModelCaller(record, caller, snapshot.engine)
         children = ChildCaller(record, root_key, load, ChildQuestions(record, status))

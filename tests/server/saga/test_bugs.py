@@ -10,9 +10,9 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from counterstep.activities import unknown_activity
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.limits import patience
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.histories.history import (
     CALL_COMPLETED,
@@ -88,8 +88,8 @@ async def test_a_bad_deploy_stays_running_until_good_code_returns(
 async def test_a_call_of_an_activity_that_no_worker_knows_fails_typed(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unknown_activity, "PATIENCE", timedelta(seconds=1))
-    monkeypatch.setattr(unknown_activity, "_PAUSE", timedelta(milliseconds=300))
+    monkeypatch.setattr(patience, "PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(patience, "PAUSE", timedelta(milliseconds=300))
     end = await end_of(await tasks.start_workflow("CallsUnknown"))
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "UnknownActivity"
