@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, Bundles, Json, Namespace
+from ..arguments.options import Address, Bundles, Codec, Json, Namespace
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.output import emit, emit_text
@@ -23,6 +23,7 @@ def graph(
     bundle: Bundles = None,
     address: Address = None,
     namespace: Namespace = None,
+    codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Print the graph of a spec, or of a task that was started, as Mermaid."""
@@ -46,7 +47,7 @@ def graph(
         from ..arguments.server_target import find_target
         from ..operations.find_board import look_up
 
-        target = find_target(address, namespace)
+        target = find_target(address, namespace, codec)
         board, note = target.ask(look_up(target, id))
         if note:
             raise CommandFailed(

@@ -96,6 +96,7 @@ async def test_a_codec_reaches_every_command(shop: Shop, client: Client, task_qu
         seen = shop.run("status", id, *coded)
         assert "really secret?" in seen.err + seen.out
         assert "--codec locks:make" in seen.err + seen.out
+        assert "sure" in shop.run("graph", "--id", id, *coded).out
         said = shop.run("amend", id, "note=secret", *coded)
         assert said.code == 0, said.err
         decided = shop.run("decide", id, "sure", "approve", "--note", "secret", *coded)
