@@ -1,4 +1,4 @@
-"""G26: workers of a queue are replaced in turn by those of a new version of a bundle, and no task ends by it."""
+"""G26: the workers of a queue are replaced in turn by those of a new version, and no task ends by it."""
 
 from __future__ import annotations
 
