@@ -65,6 +65,11 @@ class Details:
         workflow.set_current_details(markdown(record))
 
 
+def _history_length() -> int:
+    # What is thrown away, as by an eviction, may come to its end outside of any workflow.
+    return workflow.info().get_current_history_length() if workflow.in_workflow() else -1
+
+
 def open_record(task: str, goal: str = "", budget: Budget | None = None) -> TaskRecord:
     """Opens the record of this workflow and serves it as the query ``board``."""
     record = TaskRecord(
@@ -74,7 +79,7 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
         budget=budget or Budget(),
         now=workflow.now,
         changed=Details().show,
-        resets=Resets(workflow.info().get_current_history_length),
+        resets=Resets(_history_length),
     )
     serve_query("board", lambda: board(record))
 

@@ -26,9 +26,11 @@ class Resets:
 
     def note_end(self, entry_id: str) -> None:
         """Records that the call of a ledger entry has ended."""
+        if not self.count:
+            return
         # What ends in the very turn of the reset has ended in the part of the history that was kept.
         before = self.count - (self._length() == self._at)
-        if before > 0:
+        if before:
             self._ended[entry_id] = before
 
     def has_ended_since(self, entry_id: str, reset: int) -> bool:

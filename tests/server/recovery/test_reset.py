@@ -23,7 +23,7 @@ from counterstep.tests.support.tasks.recovery import (
     stop_at_rest,
     until_closed,
 )
-from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.tasks.work import act, put, step
 from counterstep.tests.support.tasks.workers import WORKFLOWS
 from counterstep.tests.support.workflows.sagas import errands
@@ -190,7 +190,7 @@ async def test_what_was_under_way_is_done_again_and_undone_again(
 ) -> None:
     slow = step("slow", "brief.scribble", late=HELD)
     handle = await tasks.start([put("a"), slow, put("c", "a", "slow", fail="final")])
-    await effects.until("done", "a")
+    await until_step(handle, "a", "completed")
     await effects.until("done", "slow")
     effects.release("slow")
     assert (await end_of(handle)).type == "SagaRolledBack"
