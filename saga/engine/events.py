@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio import workflow
 
 from ..errors import ExpressionError
-from ..expressions.expression import compile_expression
 from ..fault_texts import faults_in
 from ..record.task_record import TaskRecord
 from ..temporal.handlers import serve_signal
+from ..temporal.pace import Pace
 from ..temporal.stop_scope import StopScope
 
 MAX_EVENTS = 1_000
@@ -43,10 +43,16 @@ class Events:
     An event satisfies every step that waits for it, whether it comes before or after the step has begun.
     """
 
-    def __init__(self, record: TaskRecord) -> None:
-        """Serves the signal from now on."""
+    def __init__(self, record: TaskRecord, pace: Pace) -> None:
+        """Serves the signal from now on.
+
+        Args:
+            record: Keeps the events.
+            pace: Has the workflow rest where many conditions are looked at.
+        """
         self._record = record
-        self._count = 0
+        self._pace = pace
+        self._dropped = 0
         serve_signal("event", self._take)
 
     def _take(self, argument: Any = None) -> None:
@@ -60,11 +66,13 @@ class Events:
         if event.id is not None and any(other["id"] == event.id for other in self._record.events):
             return
         self._record.log.add("somebody", f"event {event.name}", "", event.id or "")
-        events = [*self._record.events, event.model_dump(mode="json")][-MAX_EVENTS:]
+        events = [*self._record.events, event.model_dump(mode="json")]
+        come = len(events)
+        events = events[-MAX_EVENTS:]
         while len(events) > 1 and _size(events) > MAX_BYTES:
             events.pop(0)
+        self._dropped += come - len(events)
         self._record.keep_events(events)
-        self._count += 1
 
     async def until(
         self,
@@ -87,13 +95,16 @@ class Events:
             The event; None where it has not come in time, or the scope was stopped.
         """
         found: dict[str, Any] | None = None
-        seen = -1
+        looked_at = 0
 
         def has_come() -> bool:
-            nonlocal found, seen
-            if seen != self._count:
-                seen = self._count
-                found = next((e for e in self._record.events if _fits(e, name, where, variables)), None)
+            nonlocal found, looked_at
+            events, dropped = self._record.events, self._dropped
+            for event in events[max(looked_at - dropped, 0) :]:
+                if found is not None or scope.stopped or self._pace.rests():
+                    break
+                looked_at = max(looked_at, dropped) + 1
+                found = event if self._fits(event, name, where, variables) else None
             return found is not None or scope.stopped
 
         try:
@@ -102,16 +113,15 @@ class Events:
             return None
         return found
 
-
-def _fits(event: dict[str, Any], name: str, where: str | None, variables: dict[str, Any]) -> bool:
-    if event["name"] != name:
-        return False
-    if where is None:
-        return True
-    try:
-        return compile_expression(where).evaluate({**variables, "event": event["payload"]}) is True
-    except ExpressionError:
-        return False  # it has not what the condition reads: it is another one
+    def _fits(self, event: dict[str, Any], name: str, where: str | None, variables: dict[str, Any]) -> bool:
+        if event["name"] != name:
+            return False
+        if where is None:
+            return True
+        try:
+            return self._pace.evaluate_now(where, {**variables, "event": event["payload"]}) is True
+        except ExpressionError:
+            return False  # it has not what the condition reads: it is another one
 
 
 def _size(events: list[dict[str, Any]]) -> int:

@@ -120,7 +120,7 @@ class RunContext:
             rollback=rollback,
             questions=questions,
             reset_gate=reset_gate,
-            events=Events(record),
+            events=Events(record, load.pace),
             pivots=PivotCaller(record, caller, questions),
             models=models,
             children=children,

@@ -39,11 +39,18 @@ class Pace:
         self._rests = rests
         self._turns = asyncio.Lock()
         self._begun = 0
+        self._resting: asyncio.Task[bool] | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether the portion is used up."""
         return self._rests and self.effort.spent - self._begun >= PORTION
+
+    def rests(self) -> bool:
+        """Says whether the portion is used up, and begins the rest then; for what cannot wait for it."""
+        if self.is_over and (self._resting is None or self._resting.done()):
+            self._resting = asyncio.create_task(self.turn())
+        return self.is_over
 
     async def turn(self, microseconds: int = 0) -> bool:
         """Waits until there is room in a portion; whoever has come first goes on first.
@@ -66,6 +73,10 @@ class Pace:
     async def evaluate(self, source: str, scope: Mapping[str, Any]) -> Any:
         """Evaluates an expression when there is room for it; see `Expression.evaluate`."""
         await self.turn()
+        return self.evaluate_now(source, scope)
+
+    def evaluate_now(self, source: str, scope: Mapping[str, Any]) -> Any:
+        """Evaluates an expression where nobody can wait; see `Expression.evaluate`."""
         return compile_expression(source).evaluate(scope, self._counted)
 
     async def render(self, template: Any, scope: Mapping[str, Any], path: str) -> Any:

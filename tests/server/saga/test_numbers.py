@@ -197,6 +197,22 @@ async def test_the_holes_of_one_template_are_spread(
     assert effects.what("done") == ["996-996-996"]
 
 
+async def test_many_waits_that_look_at_many_events_are_spread(
+    tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PORTION", 3_000)
+    wait = {"id": "w", "for_each": "task.items", "wait": {"event": "go", "where": "event.id == item"}}
+    handle = await tasks.start([wait], {"items": list(range(30))}, output="${{ steps.w.output }}")
+    for number in range(30):
+        await handle.signal("event", {"name": "go", "payload": {"id": number}})
+    end = await end_of(handle)
+    assert (end.type, end.output) == ("completed", [{"id": number} for number in range(30)])
+    events = await history_of(handle)
+    assert rests(events) > 2
+    assert failed_tasks(events) == 0
+    await replayer_of().replay_workflow(await handle.fetch_history())
+
+
 async def test_too_many_items_are_refused(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
