@@ -19,7 +19,7 @@ from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from .step_attempt import StepAttempt, StepItem, Surroundings
 
-_ITEM_EFFORT = 150
+_ITEM_EFFORT = 300
 """Microseconds that the beginning of one item takes."""
 
 _NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})

@@ -9,7 +9,7 @@ from .gate import MOST_EVER, SIDE_BY_SIDE, Gate
 from .outgoing_message import FRAME, OutgoingMessage
 from .pace import Pace
 
-CALL_EFFORT = 500
+CALL_EFFORT = 1_000
 """Microseconds that the workflow's side of one call takes, without its arguments."""
 
 BYTES_A_MICROSECOND = 100
