@@ -207,7 +207,7 @@ class Bundle:
 
         def register(function: F) -> F:
             name, what = self._new(function, "compensation")
-            read = Function(function, what)
+            read = Function(function, what, returns=False)
             expect_undo(what, read)
             self.compensations[name] = CompensationEntry(
                 name=name,

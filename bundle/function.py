@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -19,9 +19,14 @@ from pydantic import (
     create_model,
 )
 from pydantic.errors import PydanticUserError
-from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticSerializationError
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
 
 from ..saga.errors import DefinitionError
+from ..saga.fault_texts import faults_in
+
+MAX_DEPTH = 100
+"""Levels of lists and objects in one result: JSON parsers give up at 200, and messages put more around it."""
 
 _KINDS_REFUSED = {
     inspect.Parameter.POSITIONAL_ONLY: "positional-only",
@@ -45,12 +50,13 @@ class Function:
         output_schema: JSON Schema of the result.
     """
 
-    def __init__(self, call: Callable[..., Any], what: str) -> None:
+    def __init__(self, call: Callable[..., Any], what: str, *, returns: bool = True) -> None:
         """Reads the signature of `call`.
 
         Args:
             call: A plain or async function.
             what: How messages name it, e.g. ``tool shop.reserve_stock``.
+            returns: Whether its result is used; if not, it may return anything.
 
         Raises:
             DefinitionError: It is not a function, a parameter or the result cannot be written as JSON, or it
@@ -68,13 +74,20 @@ class Function:
         fields = _fields(call, what, hints)
         self.parameters = tuple(fields)
         self.hints: Mapping[str, Any] = {name: annotation for name, (annotation, _) in fields.items()}
-        self.result: Any = hints.get("return", Any)
+        self.result: Any = hints.get("return", Any) if returns else Any
+        self._is_used = returns
         self._arguments = _arguments_model(self.name, what, fields)
         self._returns = adapter(what, "result", self.result)
         self.input_schema = schema_of(what, "parameters", self._arguments.model_json_schema)
         self.output_schema = schema_of(
             what, "result", lambda: self._returns.json_schema(mode="serialization")
         )
+        for part, schema in (("parameters", self.input_schema), ("result", self.output_schema)):
+            if any(map(_is_secret, _parts(schema))):
+                raise DefinitionError(
+                    f"{what}: a SecretStr or SecretBytes in its {part} is masked when it is written and "
+                    "cannot be read again; pass the name of the secret instead"
+                )
 
     def bind(self, arguments: Any) -> dict[str, Any]:
         """Turns JSON arguments into Python ones.
@@ -97,13 +110,32 @@ class Function:
         Raises:
             pydantic.ValidationError: The result does not fit, or it cannot be written as JSON.
         """
+        if not self._is_used:
+            return None
         checked = self._returns.validate_python(result, from_attributes=True)
         try:
-            value = self._returns.dump_python(checked, mode="json")
-        except (PydanticSerializationError, UnicodeDecodeError) as error:
+            return self._written(checked, round_trip=False)
+        except ValueError:
+            # Some types, e.g. `Json` or models with computed fields, have a second form that can be read.
+            try:
+                return self._written(checked, round_trip=True)
+            except ValidationError as error:
+                raise self._no_json(result, f"cannot be read again: {faults_in(error)}") from None
+            except (ValueError, RecursionError) as error:
+                raise self._no_json(result, str(error)) from None
+        except RecursionError as error:
             raise self._no_json(result, str(error)) from None
+
+    def _written(self, checked: Any, *, round_trip: bool) -> Any:
+        """Writes a result as JSON, by aliases as the schema does, and reads it again as its undo will."""
+        value = self._returns.dump_python(checked, mode="json", by_alias=True, round_trip=round_trip)
+        if _depth(value) > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         if not _is_finite(checked) or not _is_finite(value):
-            raise self._no_json(result, "a number in it is not finite")
+            raise ValueError("a number in it is not finite")
+        if from_json(to_json(value)) != value:
+            raise ValueError("JSON changes it")
+        self._returns.validate_python(value)
         return value
 
     @property
@@ -179,13 +211,19 @@ def _fields(call: Callable[..., Any], what: str, hints: Mapping[str, Any]) -> di
 def _arguments_model(name: str, what: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseModel]:
     # Fields get a prefix, so that a parameter named `schema` or `_x` cannot hit a name of pydantic's.
     prefixed: dict[str, Any] = {
-        f"p_{field}": (annotation, Field(default=default, alias=field))
-        for field, (annotation, default) in fields.items()
+        f"p_{field}": (annotation, _field(field, default)) for field, (annotation, default) in fields.items()
     }
     try:
         return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **prefixed)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise DefinitionError(f"{what}: a parameter cannot travel as JSON: {_reason(error)}") from None
+
+
+def _field(name: str, default: Any) -> Any:
+    if not isinstance(default, FieldInfo):
+        return Field(default=default, alias=name)
+    named = {"alias": name, "validation_alias": name, "serialization_alias": name}
+    return FieldInfo.merge_field_infos(default, **named)
 
 
 def _is_finite(value: Any) -> bool:
@@ -194,6 +232,26 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
     return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, list | dict)]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+    if isinstance(schema, dict | list):
+        for inner in schema.values() if isinstance(schema, dict) else schema:
+            yield from _parts(inner)
+
+
+def _is_secret(part: dict[str, Any]) -> bool:
+    return part.get("format") == "password" and part.get("writeOnly") is True
 
 
 def _reason(error: Exception) -> str:
