@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from ..saga.errors import CounterstepError, Fault
 from ..saga.record.task_state import TaskState
-from .outcome import REFUSALS, Outcome
+from .outcome import Outcome
 
 
 class IdInUse(CounterstepError):
@@ -149,7 +149,7 @@ def failure_for(outcome: Outcome, faults: Sequence[Fault]) -> TaskFailed:
         outcome: How the task ended.
         faults: The faults for which the workers refused it; empty if they did not.
     """
-    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+    if outcome.refused:
         return TaskRefused(outcome, faults)
     match outcome.state:
         case TaskState.ROLLED_BACK:

@@ -21,7 +21,7 @@ REFUSALS = frozenset(
         FailureType.INLINE_SPECS_REFUSED,
     }
 )
-"""Failures of tasks that the workers did not even begin."""
+"""How tasks end that the workers did not begin; a call of a task that has begun may fail with the same."""
 
 
 class Outcome(BaseModel):
@@ -38,6 +38,7 @@ class Outcome(BaseModel):
         usage: What was spent on models; None if no worker is left to tell.
         recovery: `workflow_id` and `state` of the recovery that was started after the end, if there is one.
             It undoes what is `not_undone`.
+        refused: Whether the workers have refused the task before anything of it had run.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,7 @@ class Outcome(BaseModel):
     not_undone: tuple[str, ...] = ()
     usage: dict[str, Any] | None = None
     recovery: dict[str, str] | None = None
+    refused: bool = False
 
 
 async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:
@@ -106,6 +108,7 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
         undone=tuple(details.get("undone", ())),
         not_undone=tuple(details.get("not_undone", ())),
         usage=details.get("usage"),
+        refused=_is_refusal(end),
     )
 
 
@@ -138,7 +141,8 @@ async def _goes_on(handle: WorkflowHandle[Any, Any]) -> bool:
 
 
 def _is_refusal(end: BaseException | Any) -> bool:
-    return isinstance(end, ApplicationError) and end.type in REFUSALS
+    """Returns whether the task itself was refused: then its end does not tell what was undone."""
+    return isinstance(end, ApplicationError) and end.type in REFUSALS and not _details(end)
 
 
 def _details(end: BaseException) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import typer
 from temporalio.exceptions import ApplicationError
 
-from ...client.outcome import REFUSALS, Outcome, refusal_faults
+from ...client.outcome import Outcome, refusal_faults
 from ...runtime.codec import PayloadUnreadable
 from ...saga.errors import FailureType
 from ...saga.record.task_state import TaskState
@@ -32,7 +32,7 @@ def exit_code_of(outcome: Outcome) -> ExitCode:
 
     A task that was left running counts as interrupted, or as incomplete if it waits for a person.
     """
-    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+    if outcome.refused:
         return ExitCode.BAD_USAGE
     return _CODES.get(TaskState(outcome.state), ExitCode.CANCELLED) if outcome.state else ExitCode.BAD_USAGE
 
@@ -63,9 +63,9 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
         end: The task's result or the error that ended it.
         server: The options with which other commands reach the task's server.
     """
-    if outcome.failure is not None and outcome.failure["type"] in REFUSALS:
+    if outcome.refused:
         faults = [str(fault) for fault in refusal_faults(end)]
-        for line in faults or [outcome.failure["message"]]:
+        for line in faults or [(outcome.failure or {}).get("message", "")]:
             say(line)
         say("Refused by the worker; nothing was done.")
         return

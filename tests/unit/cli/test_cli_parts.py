@@ -26,7 +26,8 @@ from counterstep.cli.terminal.live_board import Lines, print_board, usage_line
 from counterstep.cli.terminal.output import printable
 from counterstep.cli.terminal.signals import Signals
 from counterstep.cli.terminal.summary import exit_code_of, print_summary
-from counterstep.client.outcome import Outcome, outcome_of
+from counterstep.client.errors import TaskRefused, TaskRolledBack, failure_for
+from counterstep.client.outcome import REFUSALS, Outcome, left_running, outcome_of
 from counterstep.client.updates import _refusal
 from counterstep.runtime.settings import SettingsError
 from counterstep.saga.errors import FailureType, Fault, ServerUnavailable, SpecError
@@ -79,6 +80,37 @@ def test_a_failure_tells_what_its_details_say() -> None:
     outcome = outcome_of(failed(FailureType.ROLLED_BACK, DETAILS), None, IDS)
     assert outcome.failure == DETAILS["failure"]
     assert (outcome.undone, outcome.not_undone, outcome.usage) == (("b", "a"), (), USAGE)
+
+
+@pytest.mark.parametrize("named", sorted(REFUSALS))
+def test_a_failed_step_named_like_a_refusal_is_no_refusal(
+    named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tool's own error, or an argument that does not fit, may come after effects."""
+    failure = {"step": "mail", "type": str(named), "message": "not a number"}
+    undone = failed(FailureType.ROLLED_BACK, {**DETAILS, "failure": failure})
+    outcome = outcome_of(undone, None, IDS)
+    assert exit_code_of(outcome) is ExitCode.ROLLED_BACK
+    assert type(failure_for(outcome, [])) is TaskRolledBack
+    print_summary(outcome, undone, [])
+    told = capsys.readouterr().err
+    assert "undone: b, a" in told
+    assert "nothing was done" not in told
+    stuck = {"state": "needs_attention", "failure": failure, "ledger": [entry("charge", "stuck")]}
+    assert exit_code_of(left_running(stuck, IDS)) is ExitCode.INCOMPLETE
+    # A workflow of one's own may end with such a type, too, and tell what it has undone.
+    own = outcome_of(failed(named, {**DETAILS, "failure": failure}), None, IDS)
+    assert not own.refused
+    assert exit_code_of(own) is not ExitCode.BAD_USAGE
+
+
+@pytest.mark.parametrize("named", sorted(REFUSALS))
+def test_a_refused_task_says_that_nothing_was_done(named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    end = failed(named)
+    outcome = outcome_of(end, None, IDS)
+    assert type(failure_for(outcome, [])) is TaskRefused
+    print_summary(outcome, end, [])
+    assert "it failed\nRefused by the worker; nothing was done." in capsys.readouterr().err
 
 
 def test_what_a_cancelled_task_has_undone_is_read_from_its_board() -> None:
