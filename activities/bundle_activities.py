@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from ..bundle.execution import execute
 from ..bundle.function import Function
+from ..bundle.raised import as_application_error
 from ..bundle.registry import Registry
 from ..saga.duration import format_duration
 from ..saga.errors import FailureType
@@ -82,9 +83,8 @@ def _by_object(name: str, function: Function) -> Callable[..., Any]:
 
 
 def _small(error: Exception) -> ApplicationError:
-    if isinstance(error, ApplicationError):
-        return ApplicationError(trim(error.message), type=error.type, non_retryable=error.non_retryable)
-    return ApplicationError(trim(str(error) or type(error).__name__), type=type(error).__name__)
+    known = as_application_error(error)
+    return ApplicationError(trim(known.message), type=known.type, non_retryable=known.non_retryable)
 
 
 def _final(type_: FailureType, message: str) -> ApplicationError:

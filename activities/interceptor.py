@@ -22,6 +22,7 @@ from temporalio.worker import (
 )
 
 from ..bundle.current_step import CURRENT_STEP, CurrentStep
+from ..bundle.raised import as_application_error, without_loop
 from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
 from ..saga.failure import trim
@@ -61,7 +62,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         except ApplicationError as error:
             raise _jittered(_small(error), header, info.attempt) from error.__cause__
         except Exception as error:
-            raise _jittered(_as_failure(error), header, info.attempt) from error
+            raise _jittered(as_application_error(error), header, info.attempt) from without_loop(error)
         finally:
             beating.cancel()
             with suppress(asyncio.CancelledError):
@@ -103,10 +104,6 @@ def _measured(result: Any, header: CallHeader) -> RawValue:
         message = f"the result of {activity.info().activity_type} has {size} bytes; the most is {limit}"
         raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
     return RawValue(payload)
-
-
-def _as_failure(error: Exception) -> ApplicationError:
-    return ApplicationError(trim(str(error) or type(error).__name__), type=type(error).__name__)
 
 
 def _small(error: ApplicationError) -> ApplicationError:

@@ -1,0 +1,64 @@
+"""Coroutines share a loop, and one that blocks it holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from counterstep.bundle import user_loop
+from counterstep.bundle.user_loop import UserCall
+
+
+def running(name: str, work: Coroutine[Any, Any, Any]) -> tuple[UserCall, asyncio.Future[Any]]:
+    call = UserCall(name, work)
+    starting = asyncio.create_task(call.start())
+    outcome = asyncio.wrap_future(call.outcome)
+    outcome.add_done_callback(lambda _: starting.cancel())
+    return call, outcome
+
+
+async def thread_after(seconds: float) -> int:
+    await asyncio.sleep(seconds)
+    return threading.get_ident()
+
+
+async def blocks(seconds: float) -> int:
+    time.sleep(seconds)  # noqa: ASYNC251 - the fault
+    return threading.get_ident()
+
+
+async def test_calls_share_one_loop() -> None:
+    calls = [running("look", thread_after(0.01))[1] for _ in range(5)]
+    threads = set(await asyncio.gather(*calls))
+    assert len(threads) == 1 and threading.get_ident() not in threads
+
+
+async def test_a_call_that_blocks_holds_up_no_other_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(user_loop, "BLOCKED_SECONDS", 0.05)
+    _, slow = running("shop.slow", blocks(1.5))
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    quick = [running("shop.quick", thread_after(0))[1] for _ in range(3)]
+    threads = set(await asyncio.gather(*quick))
+    assert time.monotonic() - began < 1.2
+    assert len(threads) == 1 and not slow.done()
+    assert "shop.slow" in caplog.text and "plain function" in caplog.text
+    blocked = await slow
+    await asyncio.sleep(0.1)
+    assert await running("shop.quick", thread_after(0))[1] == blocked, "the first loop is used again"
+
+
+async def test_a_call_can_be_stopped_before_and_after_it_has_begun() -> None:
+    for pause in (0.0, 0.1):
+        call, outcome = running("look", thread_after(30))
+        await asyncio.sleep(pause)
+        call.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(outcome, 10)
