@@ -111,7 +111,7 @@ class Bundle:
             name, what = self._new(function, "tool")
             settled = read_effect(what, effect, compensate, retracts=False)
             read = Function(function, what)
-            self.tools[name] = ToolEntry(
+            entry = ToolEntry(
                 name=name,
                 description=read.description,
                 effect=settled,
@@ -124,7 +124,9 @@ class Bundle:
                 input_schema=read.input_schema,
                 output_schema=read.output_schema,
             )
-            return self._keep(name, what, read, function)
+            self._keep(name, what, read, function)
+            self.tools[name] = entry
+            return function
 
         return register if function is None else register(function)
 
@@ -157,7 +159,7 @@ class Bundle:
             name, what = self._new(function, "agent")
             settled = read_effect(what, effect, compensate, retracts=True)
             read = Function(function, what)
-            self.agents[name] = AgentEntry(
+            entry = AgentEntry(
                 name=name,
                 description=read.description,
                 effect=settled,
@@ -170,7 +172,9 @@ class Bundle:
                 input_schema=read.object_schema if read.takes_one_object else read.input_schema,
                 output_schema=read.output_schema,
             )
-            return self._keep(name, what, read, function)
+            self._keep(name, what, read, function)
+            self.agents[name] = entry
+            return function
 
         return register if function is None else register(function)
 
@@ -209,13 +213,15 @@ class Bundle:
             name, what = self._new(function, "compensation")
             read = Function(function, what, returns=False)
             expect_undo(what, read)
-            self.compensations[name] = CompensationEntry(
+            entry = CompensationEntry(
                 name=name,
                 description=read.description,
                 timeout=read_timeout(what, timeout),
                 retry=read_retry(what, retry),
             )
-            return self._keep(name, what, read, function)
+            self._keep(name, what, read, function)
+            self.compensations[name] = entry
+            return function
 
         return register if function is None else register(function)
 
@@ -242,8 +248,10 @@ class Bundle:
             name, what = self._new(function, "validator")
             read = Function(function, what)
             expect_verdict(what, read)
-            self.validators[name] = ValidatorEntry(name=name, description=read.description, fast=fast)
-            return self._keep(name, what, read, function)
+            entry = ValidatorEntry(name=name, description=read.description, fast=fast)
+            self._keep(name, what, read, function)
+            self.validators[name] = entry
+            return function
 
         return register if function is None else register(function)
 
@@ -331,10 +339,10 @@ class Bundle:
                 raise DefinitionError(f"{kind} {full}: the name is taken by {other}")
         return full
 
-    def _keep(self, name: str, what: str, read: Function, function: F) -> F:
+    def _keep(self, name: str, what: str, read: Function, function: Any) -> None:
+        """Keeps a function under its name, or refuses it; a refused declaration leaves nothing behind."""
         try:
             setattr(function, NAME_ATTRIBUTE, name)
         except AttributeError:
             raise DefinitionError(f"{what}: it is no plain function; wrap it in one") from None
         self.functions[name] = read
-        return function

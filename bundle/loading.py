@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..saga.errors import DefinitionError
 from .bundle import Bundle
+
+_OURS = {Path(__file__), Path(importlib.__file__)}
 
 
 def load_bundle(reference: str) -> Bundle:
@@ -35,7 +39,7 @@ def load_bundle(reference: str) -> Bundle:
         raise
     except (Exception, SystemExit) as error:
         raise DefinitionError(
-            f"bundle {reference!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
+            f"bundle {reference!r}: {module_name} cannot be imported: {_what_happened(error)}{_where(error)}"
         ) from error
     try:
         bundle = getattr(module, attribute)
@@ -53,3 +57,31 @@ def load_bundle(reference: str) -> Bundle:
 def load_bundles(references: Iterable[str]) -> list[Bundle]:
     """Imports several bundles, each only once; raises what `load_bundle` raises."""
     return [load_bundle(reference) for reference in dict.fromkeys(references)]
+
+
+def _what_happened(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _where(error: BaseException) -> str:
+    """Names the innermost line of the user's code, or else of the code that it has called."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_shown(error.filename)}, line {error.lineno})"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ") and Path(frame.filename) not in _OURS
+    ]
+    installed = tuple(sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
+    users = [frame for frame in frames if not frame.filename.startswith(installed)]
+    if not frames:
+        return ""
+    frame = (users or frames)[-1]
+    return f" ({_shown(frame.filename)}, line {frame.lineno})"
+
+
+def _shown(filename: str) -> str:
+    path, here = Path(filename), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else filename
