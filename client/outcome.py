@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, TimeoutError
 
@@ -52,7 +52,7 @@ class Outcome(BaseModel):
     not_undone: tuple[str, ...] = ()
     usage: dict[str, Any] | None = None
     recovery: dict[str, str] | None = None
-    refused: bool = False
+    refused: bool = Field(default=False, exclude=True)
 
 
 async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:

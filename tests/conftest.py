@@ -15,13 +15,13 @@ from temporalio.worker import Worker
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.activities import bundle_activities
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.verification import verifier
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.processes.build_id import say_which_build
 from counterstep.tests.support.tasks.tasks import Tasks
 from counterstep.tests.support.workflows.own_workflows import CallsUnknown, FiveSteps
+from counterstep.worker import stock_plugin
 
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("counterstep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,7 +66,7 @@ def unhurried_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
     """Runs tasks on a worker of this test's own, in this process."""
-    client = await Client.connect(server.address, plugins=[CounterstepPlugin([desk], inline_specs=True)])
+    client = await Client.connect(server.address, plugins=[stock_plugin([desk], inline_specs=True)])
     async with Worker(
         client, task_queue=task_queue, workflows=[SagaByHand, CallsUnknown, FiveSteps], activities=ACTIVITIES
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from counterstep.client import (
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.errors import SpecError
+from counterstep.saga.limits import patience
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.tasks.tasks import Tasks
 from counterstep.tests.support.tasks.work import put, step
@@ -140,7 +142,10 @@ async def test_a_person_decides_amends_and_cancels(starter: TaskClient, effects:
         await task.decide("may_i", "approve", by="ann")
 
 
-async def test_failures_are_exceptions_that_tell_all(starter: TaskClient, effects: Desk) -> None:
+async def test_failures_are_exceptions_that_tell_all(
+    starter: TaskClient, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", timedelta())
     spec = {"name": "fails", "steps": [put("one"), put("two", "one", fail="final")]}
     with pytest.raises(TaskRolledBack, match="step 'two'") as failed:
         await (await starter.start(spec)).result()

@@ -237,7 +237,8 @@ def _dishonest(body: dict[str, Any]) -> Behaviour:
         return Behaviour.calls(call("refund", charge_id=6))
     if "You refund" in system:
         return Behaviour.json({"refunded_cents": 4900})
-    schema = body["response_format"]["json_schema"]["schema"]
+    wanted = body.get("response_format")  # a model with tools has one that takes the answer
+    schema = wanted and wanted["json_schema"]["schema"]
     reply = stand_in_reply(body["messages"], body.get("tools", ()), schema)
     if reply.tool is not None:
         return Behaviour.calls(ScriptedCall(reply.tool, json.dumps(reply.arguments), id=uuid4().hex))
