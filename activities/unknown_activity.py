@@ -9,8 +9,8 @@ from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from ..saga.calls import unknown_names
 from ..saga.errors import FailureType
-from ..saga.limits import patience
 
 
 @activity.defn(dynamic=True)
@@ -26,11 +26,11 @@ async def unknown_activity(args: Sequence[RawValue]) -> None:
     if never_known:
         activity.heartbeat(info.attempt)
     activity.logger.warning("the activity %r is not known here", info.activity_type)
-    patience_is_over = datetime.now(UTC) - info.scheduled_time >= patience.PATIENCE
+    patience_is_over = datetime.now(UTC) - info.scheduled_time >= unknown_names.PATIENCE
     raise ApplicationError(
         f"no worker of this queue knows the activity {info.activity_type!r}; give the worker its bundle",
         {"attempt": 1 if never_known else info.attempt},
         type=FailureType.UNKNOWN_ACTIVITY,
         non_retryable=patience_is_over,
-        next_retry_delay=None if patience_is_over else patience.PAUSE,
+        next_retry_delay=None if patience_is_over else unknown_names.PAUSE,
     )

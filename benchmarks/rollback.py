@@ -29,7 +29,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from benchmarks.layers import LAYERS, UNDO_SECONDS, VARIABLE, WIDTH, begun
 from benchmarks.pool import WorkerPool
-from counterstep.saga.calls.headers import HEARTBEAT
+from counterstep.saga.calls.timeouts_and_retries import HEARTBEAT
 from counterstep.testing.server import temporal_server
 
 BOUND = 1.3

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ..saga.calls.timeouts_and_retries import UNDO_RETRY
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.history_format import RECOVER_CHILD, RETRACT
@@ -18,7 +19,6 @@ from ..saga.spec.catalog import (
     ValidatorEntry,
     other_kind,
 )
-from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import TaskSpec
 from ..saga.temporal.sdk_internals import activity_type, workflow_type
 from .bundle import Bundle
@@ -34,7 +34,7 @@ BUILT_IN_COMPENSATIONS = (
         name=RECOVER_CHILD,
         description="Undoes a child workflow from its history.",
         timeout=timedelta(hours=1),
-        retry=Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1)),
+        retry=UNDO_RETRY,
     ),
 )
 

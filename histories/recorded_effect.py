@@ -9,7 +9,7 @@ from datetime import datetime
 from temporalio.exceptions import ActivityError
 
 from ..saga.calls.activity_failure import may_land_for, read_failure
-from ..saga.calls.headers import GRACE
+from ..saga.calls.timeouts_and_retries import GRACE
 from ..saga.children.handover import absorbed
 from ..saga.history_format import RECOVER_CHILD
 from ..saga.ledger.call_id import CallId

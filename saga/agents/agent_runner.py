@@ -13,6 +13,7 @@ from temporalio import workflow
 from ..calls.caller import Caller
 from ..calls.headers import CallOwner
 from ..calls.rollback import Rollback
+from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT
 from ..errors import FailureType
 from ..failure import Failed
 from ..ledger.idempotency import idempotency_key
@@ -21,7 +22,6 @@ from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
-from ..spec.retry import DEFAULT_TIMEOUT
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_loop import AgentLoop

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..calls.timeouts_and_retries import MODEL_RETRY
 from ..ledger.call_id import CallId
 from ..spec.retry import Retry
-from .model_caller import MODEL_RETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
 from ..calls.headers import CallOwner
+from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT, MODEL_RETRY
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, trim
@@ -19,12 +20,9 @@ from ..history_format import CALL_MODEL
 from ..limits.budget import Budget
 from ..limits.usage import CallUsage
 from ..record.task_record import TaskRecord
-from ..spec.retry import DEFAULT_TIMEOUT, Retry
+from ..spec.retry import Retry
 from ..temporal.stop_scope import StopScope
 from .model_protocol import ModelReply, ModelRequest
-
-MODEL_RETRY = Retry(attempts=6, initial=timedelta(seconds=1), factor=2, max=timedelta(seconds=30))
-"""Providers recover from overload in seconds to a minute; a retry-after of theirs goes first."""
 
 SPENT_ON_MODELS = 0.9
 """The part of an attempt's time that the models share; the rest is for the worker."""

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from ..duration import format_duration
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
-from .headers import GRACE
+from .timeouts_and_retries import GRACE
 
 NOTHING_RAN = frozenset(
     {

@@ -14,13 +14,9 @@ from ..effect import Effect
 from ..ledger.call_id import CallId
 from ..ledger.ledger import Entry
 from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
-from ..spec.retry import DEFAULT_TIMEOUT, Retry
-from .headers import HEARTBEAT, CallOwner
-
-_FORWARD_RETRY = Retry()
-
-UNDO_RETRY = Retry(attempts=10, initial=timedelta(seconds=1), factor=2, max=timedelta(minutes=1))
-"""An undo is tried for about five minutes before it counts as stuck, where its compensation says nothing."""
+from ..spec.retry import Retry
+from .headers import CallOwner
+from .timeouts_and_retries import DEFAULT_TIMEOUT, FORWARD_RETRY, HEARTBEAT, UNDO_RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Call:
     depends_on: frozenset[str] = frozenset()
     round: int = 1
     timeout: timedelta = DEFAULT_TIMEOUT
-    retry: Retry = _FORWARD_RETRY
+    retry: Retry = FORWARD_RETRY
     task_queue: str | None = None
     interruptible: bool = False
     summary: str | None = None
@@ -111,7 +107,7 @@ class Call:
             depends_on=depends_on,
             round=round,
             timeout=timeout or target.timeout or DEFAULT_TIMEOUT,
-            retry=retry or _FORWARD_RETRY,
+            retry=retry or FORWARD_RETRY,
             task_queue=task_queue,
             interruptible=target.interruptible,
             summary=summary,

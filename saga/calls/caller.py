@@ -17,11 +17,11 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
-from ..limits import patience
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
+from . import unknown_names
 from .activity_failure import may_land_for, read_failure
 from .call import Call, as_json
 from .headers import CURRENT_HEADER, CallHeader
@@ -124,9 +124,9 @@ class Caller:
             except ActivityError as error:
                 failed = read_failure(call, error, scope.reason)
                 unknown = failed.not_applied and failed.failure.type == FailureType.UNKNOWN_ACTIVITY
-                if not (unknown and self._offers_again) or workflow.now() - began >= patience.PATIENCE:
+                if not (unknown and self._offers_again) or workflow.now() - began >= unknown_names.PATIENCE:
                     raise
-            await workflow.sleep(patience.PAUSE, summary=f"no worker knows {call.activity} yet"[:200])
+            await workflow.sleep(unknown_names.PAUSE, summary=f"no worker knows {call.activity} yet"[:200])
             scope.check(call.step)
             await self.load.calls.enter(call.step, scope)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,12 +10,6 @@ from ..effect import Effect
 from ..history_format import FORMAT_VERSION
 from ..limits.payload_size import MAX_PAYLOAD
 from ..spec.retry import Retry
-
-HEARTBEAT = timedelta(seconds=10)
-"""A worker that sends no heartbeat for this long is taken for dead, and its calls are given to another."""
-
-GRACE = timedelta(seconds=2)
-"""How long after its timeout a call is still expected to land."""
 
 
 class CallOwner(BaseModel):

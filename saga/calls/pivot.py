@@ -11,12 +11,10 @@ from ..people.questions import Check, Questions, fits
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.catalog import AgentEntry, ToolEntry
-from ..spec.retry import Retry
 from ..temporal.stop_scope import StopScope
 from .call import Call, as_json
 from .caller import Caller
-
-_ONCE = Retry(attempts=1)
+from .timeouts_and_retries import PIVOT_RETRY
 
 
 class PivotCaller:
@@ -54,7 +52,7 @@ class PivotCaller:
             Stopped: The scope was stopped before it was called.
         """
         repeatable = isinstance(target, ToolEntry) and target.idempotent
-        call = call if repeatable else replace(call, retry=_ONCE)
+        call = call if repeatable else replace(call, retry=PIVOT_RETRY)
         try:
             output = as_json(await self._caller.call(call, scope))
         except Stopped:

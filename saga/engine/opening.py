@@ -8,10 +8,10 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from ..calls import unknown_names
 from ..errors import FailureType
 from ..failure import LeftToOthers
 from ..history_format import RESOLVE
-from ..limits import patience
 from ..limits.budget import Budget
 from ..record.board import board
 from ..record.board_markdown import markdown
@@ -98,4 +98,4 @@ def _may_be_known_elsewhere() -> bool:
     """Says whether it is worth waiting for another worker; somebody who cancels the task does not wait."""
     if workflow.cancellation_reason() is not None:
         return False
-    return workflow.now() - workflow.info().start_time < patience.PATIENCE
+    return workflow.now() - workflow.info().start_time < unknown_names.PATIENCE

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from ..agents.agent_runner import AgentOutcome
 from ..agents.assignment import Assignment
-from ..agents.model_caller import MODEL_RETRY
 from ..calls.call import Call, as_json
+from ..calls.timeouts_and_retries import MODEL_RETRY
 from ..children.child_call import ChildCall
 from ..effect import Effect
 from ..errors import ExpressionError, FailureType

@@ -10,8 +10,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..agents.agent_runner import AgentOutcome, Assignment
-from ..agents.model_caller import MODEL_RETRY
 from ..calls.call import Call, as_json
+from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT, MODEL_RETRY
 from ..effect import Effect
 from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
@@ -21,7 +21,6 @@ from ..ledger.ledger import Entry, EntryState
 from ..names import nearest
 from ..record.step_record import StepRecord, StepState
 from ..spec.catalog import AgentEntry
-from ..spec.retry import DEFAULT_TIMEOUT
 from ..spec.validation import Validation
 from ..temporal.stop_scope import StopScope
 from ..verdict import Subject

@@ -26,7 +26,3 @@ class Retry(SpecModel):
     initial: Duration = Field(default=timedelta(seconds=1), json_schema_extra={"default": "1s"})
     factor: float = Field(default=2.0, ge=1, le=10)
     max: Duration = Field(default=timedelta(minutes=1), json_schema_extra={"default": "1m"})
-
-
-DEFAULT_TIMEOUT = timedelta(seconds=60)
-"""The longest one attempt of a call may take where nothing else is said."""

@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError, FailureError
 from ..agents.model_caller import ModelCaller
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
+from ..calls.timeouts_and_retries import CHECK_RETRY, CHECK_TIMEOUT
 from ..effect import Effect
 from ..errors import ExpressionError, FailureType
 from ..expressions.expression import compile_expression
@@ -25,17 +26,10 @@ from ..ledger.call_id import CallId
 from ..names import plain_model
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
-from ..spec.retry import DEFAULT_TIMEOUT, Retry
 from ..spec.validation import Judge, Validation
 from ..temporal.stop_scope import StopScope
 from ..verdict import FAST_LIMIT, MATCHES, Subject, Verdict
 from .judge import question_for, read_judgement
-
-CHECK_TIMEOUT = DEFAULT_TIMEOUT
-"""The longest one attempt of a check may take; one that never answers has rejected the output."""
-
-CHECK_RETRY = Retry()
-"""How a check that crashes is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

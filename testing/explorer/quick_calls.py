@@ -17,7 +17,7 @@ from temporalio.worker import (
 
 from ...bundle.bundle import Bundle
 from ...saga.calls.headers import CURRENT_HEADER, CallHeader
-from ...saga.spec.retry import DEFAULT_TIMEOUT
+from ...saga.calls.timeouts_and_retries import DEFAULT_TIMEOUT
 from ...saga.spec.task_spec import Step, TaskSpec
 from ...saga.spec.validation import Validation
 

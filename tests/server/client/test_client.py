@@ -29,8 +29,8 @@ from counterstep.client import (
 )
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.calls import unknown_names
 from counterstep.saga.errors import SpecError
-from counterstep.saga.limits import patience
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.tasks.tasks import Tasks
 from counterstep.tests.support.tasks.work import put, step
@@ -145,7 +145,7 @@ async def test_a_person_decides_amends_and_cancels(starter: TaskClient, effects:
 async def test_failures_are_exceptions_that_tell_all(
     starter: TaskClient, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", timedelta())
+    monkeypatch.setattr(unknown_names, "PATIENCE", timedelta())
     spec = {"name": "fails", "steps": [put("one"), put("two", "one", fail="final")]}
     with pytest.raises(TaskRolledBack, match="step 'two'") as failed:
         await (await starter.start(spec)).result()

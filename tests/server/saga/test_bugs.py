@@ -12,7 +12,7 @@ from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-from counterstep.saga.limits import patience
+from counterstep.saga.calls import unknown_names
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.histories.history import (
     CALL_COMPLETED,
@@ -88,8 +88,8 @@ async def test_a_bad_deploy_stays_running_until_good_code_returns(
 async def test_a_call_of_an_activity_that_no_worker_knows_fails_typed(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", timedelta(seconds=1))
-    monkeypatch.setattr(patience, "PAUSE", timedelta(milliseconds=300))
+    monkeypatch.setattr(unknown_names, "PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(unknown_names, "PAUSE", timedelta(milliseconds=300))
     end = await end_of(await tasks.start_workflow("CallsUnknown"))
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "UnknownActivity"

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.calls import call as call_module
-from counterstep.saga.calls.headers import GRACE, HEARTBEAT
+from counterstep.saga.calls.timeouts_and_retries import GRACE, HEARTBEAT
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.desk import HELD, VARIABLE, Desk, Event

@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 
 from counterstep import Bundle
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.limits import patience
+from counterstep.saga.calls import unknown_names
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.bundles.nest import nest
 from counterstep.tests.support.histories.history import until_event
@@ -358,7 +358,7 @@ async def test_an_unknown_task_waits_for_a_worker_that_knows_it(
 async def test_a_task_that_nobody_knows_ends_in_time_with_the_nearest_name(
     server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", timedelta())
+    monkeypatch.setattr(unknown_names, "PATIENCE", timedelta())
     client = await Client.connect(server.address, plugins=[stock_plugin([desk])])
     async with Worker(client, task_queue=task_queue):
         tasks = Tasks(client, task_queue)

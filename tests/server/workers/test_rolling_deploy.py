@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from counterstep import Bundle, Effect
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.limits import patience
+from counterstep.saga.calls import unknown_names
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.tasks.tasks import End, Tasks, end_of
 from counterstep.tests.support.tasks.work import put
@@ -56,7 +56,7 @@ async def worker_of(address: str, task_queue: str, number: int) -> AsyncIterator
 async def test_a_rolling_deployment_ends_no_task(
     server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PAUSE", timedelta(seconds=1))
+    monkeypatch.setattr(unknown_names, "PAUSE", timedelta(seconds=1))
     started: list[WorkflowHandle[object, object]] = []
 
     async def load(tasks: Tasks, name: str, seconds: float) -> None:

@@ -16,7 +16,8 @@ from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 from counterstep.histories.outstanding import DecodedResolution, Outstanding, PassedPivot, left_behind
 from counterstep.histories.payload_reader import PayloadReader
 from counterstep.histories.run_history import RunHistory
-from counterstep.saga.calls.headers import GRACE, CallHeader, CallOwner
+from counterstep.saga.calls.headers import CallHeader, CallOwner
+from counterstep.saga.calls.timeouts_and_retries import GRACE
 from counterstep.saga.children.handover import HandedEntry, HandOver
 from counterstep.saga.effect import Effect
 from counterstep.saga.history_format import HEADER, RECOVER_CHILD

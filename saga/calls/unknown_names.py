@@ -1,4 +1,4 @@
-"""How long a worker that knows a name is waited for."""
+"""How long a task, or a call, of a name that a worker does not know waits for another worker."""
 
 from __future__ import annotations
 
