@@ -14,6 +14,7 @@ from ...saga.limits.payload_size import MAX_PAYLOAD
 from ...saga.limits.usage import CallUsage
 from .final_answer import FinalAnswer
 from .structured_output import check_answer, parse_answer, parse_json
+from .written_call import written_calls
 
 MOST_EXTRAS = 250_000
 """Bytes of what goes back with a message beside its text and its calls."""
@@ -45,13 +46,17 @@ def read_answer(
     Returns:
         The reply, with nothing spent yet.
     """
+    message = _scrubbed(message)
     cut_off = finish_reason == "length"
     content, extras = message.get("content"), _extras(message)
+    output, invalid = parse_answer(content, request.output_schema)
+    made = message.get("tool_calls") or []
+    if not made and (invalid is not None or request.output_schema is None):
+        tools = [tool.name for tool in request.tools]
+        made = written_calls(content, tools if final is None else [*tools, final.name])
+        content = None if made else content
     spare = f"call_{len(request.messages)}"
-    calls = [
-        read_call(call, f"{spare}_{index}", cut_off=cut_off)
-        for index, call in enumerate(message.get("tool_calls") or ())
-    ]
+    calls = [read_call(call, f"{spare}_{index}", cut_off=cut_off) for index, call in enumerate(made)]
     answers = [call for call in calls if final is not None and call.name == final.name]
     others = tuple(call for call in calls if call not in answers)
     reply = ModelReply(model=model, content=content, usage=_NOTHING, extras=extras)
@@ -59,7 +64,6 @@ def read_answer(
         return reply.model_copy(update={"tool_calls": others})
     if answers and final is not None:
         return _answered_by_tool(reply, answers[0], final)
-    output, invalid = parse_answer(content, request.output_schema)
     if cut_off:
         output, invalid = None, CUT_OFF
     return reply.model_copy(update={"output": output, "invalid": invalid})
@@ -83,7 +87,7 @@ def that_travels(reply: ModelReply) -> dict[str, Any]:
 
     An activity whose result cannot be written is tried again, and the answer is paid for once more.
     """
-    written: dict[str, Any] = _scrubbed(reply.model_dump(mode="json"))
+    written = reply.model_dump(mode="json")
     converter = (
         activity.payload_converter() if activity.in_activity() else DataConverter.default.payload_converter
     )
