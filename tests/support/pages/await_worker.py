@@ -27,7 +27,7 @@ async def main(pid: str) -> None:
     async with asyncio.timeout(120):
         while True:
             answer = await client.workflow_service.describe_task_queue(question)
-            if any(poller.identity.startswith(f"{pid}@") for poller in answer.pollers):
+            if any(f"/{pid}@" in f"/{poller.identity}" for poller in answer.pollers):
                 return
             await asyncio.sleep(0.2)
 
