@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from .saga.limits.budget import Budget
     from .saga.own_workflows.saga import Saga
     from .saga.own_workflows.saga_waits import Decision
+    from .saga.spec.approval import Approval
     from .saga.undo import Retraction, Undo
     from .saga.verdict import Subject, Verdict
 else:
     _HOMES = {
         "Agent": "bundle.agent",
+        "Approval": "saga.spec.approval",
         "Budget": "saga.limits.budget",
         "Bundle": "bundle.bundle",
         "CounterstepError": "saga.errors",
@@ -56,6 +58,7 @@ else:
 
 __all__ = [
     "Agent",
+    "Approval",
     "Budget",
     "Bundle",
     "CounterstepError",

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from ..saga.effect import Effect
-from ..saga.errors import DefinitionError, SpecError
+from ..saga.errors import DefinitionError
 from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
-from ..saga.spec.catalog import AgentEntry, CompensationEntry, ToolEntry, ValidatorEntry
+from ..saga.spec.approval import Approval
+from ..saga.spec.catalog import AgentEntry, CompensationEntry, Repeats, ToolEntry, ValidatorEntry
 from ..saga.spec.fields import STEP_ID
 from ..saga.spec.task_spec import TaskSpec
 from ..saga.temporal.sdk_internals import is_activity, is_workflow
@@ -23,13 +23,15 @@ from .declaration import (
     agent_entry,
     expect_undo,
     expect_verdict,
+    read_approval,
     read_effect,
+    read_repeats,
     read_retry,
     read_target,
     read_timeout,
 )
 from .function import Function
-from .spec_file import load_spec, parse_spec
+from .spec_file import in_bundle, load_spec, parse_spec
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -86,6 +88,8 @@ class Bundle:
         interruptible: bool = False,
         idempotent: bool = False,
         timeout: timedelta | str | None = None,
+        approval: Approval | Mapping[str, Any] | None = None,
+        repeats: Repeats = "return",
     ) -> Callable[[F], F]:
         """Registers a function, plain or async, that an agent or a step can call.
 
@@ -98,6 +102,9 @@ class Bundle:
             interruptible: Whether a cancel may stop a running call, whose outcome is then unknown.
             idempotent: Whether the tool may be called again with the same idempotency key.
             timeout: The longest time that one attempt may take; None for 60 s.
+            approval: When a call needs a person's yes; a spec may demand more, and never less.
+            repeats: What an agent gets that asks for a call with effects which has succeeded in the same step
+                already: ``return`` its result, ``refuse`` it, or ``allow`` another call.
 
         Returns:
             A decorator that returns the function itself, so that it can still be called and tested.
@@ -120,6 +127,8 @@ class Bundle:
                 interruptible=interruptible,
                 idempotent=idempotent,
                 timeout=read_timeout(what, timeout),
+                approval=read_approval(what, approval),
+                repeats=read_repeats(what, repeats),
                 parameters=read.parameters,
                 input_schema=read.input_schema,
                 output_schema=read.output_schema,
@@ -298,25 +307,13 @@ class Bundle:
         if isinstance(spec, TaskSpec):
             parsed = spec
         elif isinstance(spec, Mapping):
-            parsed = self._named(str(spec.get("name", "?")), lambda: parse_spec(spec))
+            parsed = in_bundle(self.name, str(spec.get("name", "?")), lambda: parse_spec(spec))
         else:
             here = sys._getframe(1).f_globals.get("__file__")
             file = Path(here).parent / spec if here else Path(spec)
-            parsed = self._named(file.name, lambda: load_spec(file))
+            parsed = in_bundle(self.name, file.name, lambda: load_spec(file))
         self.tasks[self._free(parsed.name, "task")] = parsed
         return parsed
-
-    def _named(self, source: str, read: Callable[[], TaskSpec]) -> TaskSpec:
-        """Reads a spec; its faults name the task of the bundle that they belong to."""
-        try:
-            return read()
-        except SpecError as error:
-            where = f"bundle {self.name}, task {source}"
-            faults = [
-                replace(fault, path=f"{where}: {fault.path}" if fault.path else where)
-                for fault in error.faults
-            ]
-            raise SpecError(faults) from None
 
     def _new(self, function: Any, kind: str) -> tuple[str, str]:
         """Returns the full name of a function to be registered, and the name that messages use for it."""

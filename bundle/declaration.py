@@ -17,7 +17,8 @@ from ..saga.errors import DefinitionError
 from ..saga.fault_texts import faults_in
 from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
-from ..saga.spec.catalog import AgentEntry
+from ..saga.spec.approval import Approval
+from ..saga.spec.catalog import AgentEntry, Repeats
 from ..saga.spec.json_schema import check_schema
 from ..saga.spec.retry import Retry
 from ..saga.undo import Undo
@@ -73,6 +74,25 @@ def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
         return Retry.model_validate(retry)
     except ValidationError as error:
         raise DefinitionError(f"{what}: retry: {faults_in(error, 'retry')}") from None
+
+
+def read_approval(what: str, approval: Approval | Mapping[str, Any] | None) -> Approval | None:
+    """Reads an approval, or one as a spec writes it; raises `DefinitionError` if it is not valid."""
+    if approval is None or isinstance(approval, Approval):
+        return approval
+    try:
+        return Approval.model_validate(approval)
+    except ValidationError as error:
+        raise DefinitionError(f"{what}: approval: {faults_in(error, 'approval')}") from None
+
+
+def read_repeats(what: str, repeats: str) -> Repeats:
+    """Reads what an agent gets that repeats itself; raises `DefinitionError` if it is not valid."""
+    match repeats:
+        case "return" | "refuse" | "allow":
+            return repeats
+        case _:
+            raise DefinitionError(f"{what}: repeats is return, refuse or allow, not {repeats!r}")
 
 
 def read_target(what: str, target: Any, bundle: str) -> str:

@@ -11,6 +11,7 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.history_format import RECOVER_CHILD, RETRACT
 from ..saga.names import nearest
+from ..saga.spec.approval_rules import approval_faults
 from ..saga.spec.catalog import (
     AgentEntry,
     Catalog,
@@ -108,6 +109,9 @@ class Registry:
                 yield f"{what}: {self._unknown('compensation', tool.compensate, catalog.compensations)}"
             if tool.before is not None:
                 yield from self._before_faults(what, tool, tool.before)
+            if tool.approval is not None:
+                for fault in approval_faults(tool.approval, tool, catalog, "approval", None):
+                    yield f"{what}: {fault}"
         for agent in catalog.agents.values():
             what = f"agent {agent.name}"
             if agent.compensate not in catalog.compensations:
@@ -120,20 +124,29 @@ class Registry:
             for name in agent.tools:
                 if name not in catalog.tools:
                     yield f"{what}: {self._unknown('tool', name, catalog.tools)}"
-                elif catalog.tools[name].effect is Effect.PIVOT:
-                    yield (
-                        f"{what}: {name} is a pivot; a pivot is a step of its own, never a choice of an agent"
-                    )
+            yield from self._pivot_faults(what, agent)
+
+    def _pivot_faults(self, what: str, agent: AgentEntry) -> Iterator[str]:
+        """Yields what forbids an agent to choose the point of no return."""
+        tools = [self._catalog.tools[name] for name in agent.tools if name in self._catalog.tools]
+        pivots = [tool for tool in tools if tool.effect is Effect.PIVOT]
+        for tool in pivots:
+            if tool.approval is None:
+                yield f"{what}: {tool.name} is a pivot; an agent may choose it only with a person's approval="
+        if len(pivots) > 1:
+            yield f"{what}: {pivots[0].name} and {pivots[1].name} are pivots; a task has one"
 
     def _before_faults(self, what: str, tool: ToolEntry, name: str) -> Iterator[str]:
-        if tool.compensate is None:
-            yield f"{what}: before is for an undo, and it has no compensate"
+        if tool.compensate is None and tool.approval is None:
+            yield f"{what}: before is for an undo or an approval, and it has neither"
         before = self._catalog.tools.get(name)
         if before is None:
             yield f"{what}: before: {self._unknown('tool', name, self._catalog.tools)}"
             return
         if before.effect is not Effect.READ_ONLY:
             yield f"{what}: before={before.name} must be read_only, and it is {before.effect}"
+        if before.approval is not None:
+            yield f"{what}: before={before.name} is called unasked; it cannot have an approval"
         if set(before.parameters) != set(tool.parameters):
             yield f"{what}: before={before.name} must take the same parameters ({', '.join(tool.parameters)})"
 

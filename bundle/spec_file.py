@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic_core import ErrorDetails
 from ..saga.errors import Fault, SpecError
 from ..saga.limits.budget import Budget
 from ..saga.names import nearest
+from ..saga.spec.approval import EscalateTo, ToolApproval, approval_fault
 from ..saga.spec.catalog import Catalog
 from ..saga.spec.failure_policy import Fallback, RetryFrom
 from ..saga.spec.retry import Retry
@@ -37,6 +39,8 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "steps": Step,
     "group": Group,
     "approve": Approve,
+    "approvals": ToolApproval,
+    "escalate": EscalateTo,
     "wait": Wait,
     "budget": Budget,
     "compensation": Compensation,
@@ -119,6 +123,24 @@ def parse_spec(document: Any, catalog: Catalog | None = None) -> TaskSpec:
         raise SpecError(first_faults(list(faults.values()))) from None
 
 
+def in_bundle(bundle: str, source: str, read: Callable[[], TaskSpec]) -> TaskSpec:
+    """Reads a spec of a bundle; its faults name the task that they belong to.
+
+    Args:
+        bundle: The bundle's name.
+        source: The task's name, or that of its file.
+        read: Reads it.
+    """
+    try:
+        return read()
+    except SpecError as error:
+        where = f"bundle {bundle}, task {source}"
+        faults = [
+            replace(fault, path=f"{where}: {fault.path}" if fault.path else where) for fault in error.faults
+        ]
+        raise SpecError(faults) from None
+
+
 def first_faults(faults: Sequence[Fault]) -> Sequence[Fault]:
     """Returns the faults that are reported, and how many others there are."""
     if len(faults) <= MOST_FAULTS:
@@ -150,13 +172,14 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
     if not isinstance(document, Mapping):
         return
     steps, validations = document.get("steps"), document.get("validate")
+    yield from _approvals_together(document.get("approvals"), path)
     for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
         here = f"{path}steps[{index}]"
         if isinstance(step, Mapping):
             message = step_fault(step)
             if message is not None:
                 yield Fault(here, message)
-            yield from _together({"validate": step.get("validate")}, f"{here}.")
+            yield from _together({key: step.get(key) for key in ("validate", "approvals")}, f"{here}.")
             yield from _together(step.get("group"), f"{here}.group.")
             for key, fault_of in (("approve", approve_fault), ("wait", wait_fault)):
                 keys = step.get(key)
@@ -167,6 +190,13 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
         message = validation_fault(validation) if isinstance(validation, Mapping) else None
         if message is not None:
             yield Fault(f"{path}validate[{index}]", message)
+
+
+def _approvals_together(approvals: Any, path: str) -> Iterator[Fault]:
+    for index, approval in enumerate(approvals if isinstance(approvals, list | tuple) else ()):
+        message = approval_fault(approval) if isinstance(approval, Mapping) else None
+        if message is not None:
+            yield Fault(f"{path}approvals[{index}]", message)
 
 
 def _path(error: ErrorDetails, document: Any) -> str:

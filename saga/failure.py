@@ -34,18 +34,21 @@ class Failed(CounterstepError):
     Attributes:
         failure: What went wrong.
         not_applied: Whether it is certain that the call changed nothing.
+        ends_step: Whether an agent whose call it was is not to go on.
     """
 
-    def __init__(self, failure: Failure, *, not_applied: bool = False) -> None:
+    def __init__(self, failure: Failure, *, not_applied: bool = False, ends_step: bool = False) -> None:
         """Carries a failure.
 
         Args:
             failure: What went wrong.
             not_applied: See the attributes.
+            ends_step: See the attributes.
         """
         super().__init__(str(failure))
         self.failure = failure
         self.not_applied = not_applied
+        self.ends_step = ends_step
 
 
 class CallFailed(ApplicationError):

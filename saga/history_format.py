@@ -10,6 +10,9 @@ RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"
 VERIFY = "counterstep.verify"
 
+APPROVALS = "counterstep.approvals"
+"""Memo of a child workflow: the approvals that its parent demands of its calls, as in a spec."""
+
 HEADER = "counterstep"
 """Header field of every activity that the engine schedules; it is not encrypted: names and ids only."""
 
@@ -17,7 +20,7 @@ HEADER = "counterstep"
 FORMAT_VERSION = 1
 """Version of what is recorded in histories: headers, activity ids, the snapshot."""
 
-ENGINE = 2
+ENGINE = 3
 """What tasks that begin now are run by; a task keeps the number with which it began.
 
 Whatever a change makes the engine do differently (other calls, other ids, another order, other words to a

@@ -29,7 +29,7 @@ from .assignment import Assignment
 from .long_conversation import LongConversations
 from .model_caller import ModelCaller
 from .model_protocol import ChatMessage
-from .toolbox import Toolbox
+from .toolbox import MakePivot, Toolbox
 
 __all__ = ["AgentOutcome", "AgentRunner", "Assignment"]
 
@@ -85,7 +85,12 @@ class AgentRunner:
         self._engine = engine
 
     async def run(
-        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
+        self,
+        agent: AgentEntry,
+        job: Assignment,
+        scope: StopScope,
+        timeout: timedelta | None = None,
+        pivot: MakePivot | None = None,
     ) -> AgentOutcome:
         """Lets an agent do a job.
 
@@ -94,6 +99,8 @@ class AgentRunner:
             job: What is to be done.
             scope: The part of the task that it belongs to.
             timeout: The longest one model call may take; None for the agent's own.
+            pivot: Makes the call of the pivot among its tools; None where the step may not be one. Then the
+                conversation stays in this workflow, however long it is.
 
         Returns:
             The answer, as its output schema wants it, with the evidence.
@@ -121,6 +128,7 @@ class AgentRunner:
                 self._rollback,
                 built_on=built_on,
                 engine=self._engine,
+                pivot=pivot,
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             messages=_opening(agent, self._record.goal, job),
@@ -131,7 +139,7 @@ class AgentRunner:
         self._record.arm(entry)
         try:
             evidence: list[Evidence] = []
-            if not await loop.run(scope, lambda: self._long.is_due(loop)):
+            if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop)):
                 evidence = await self._long.go_on(loop, tools, scope)
             _check_room(loop)
         except BaseException as error:

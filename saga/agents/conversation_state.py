@@ -14,6 +14,8 @@ from ..ledger.carry_over import CarriedEntry
 from ..ledger.ledger import Ledger
 from ..limits.budget import Budget
 from ..limits.usage import Usage
+from ..record.consent import Consent
+from ..spec.approval import ToolApproval
 from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..verdict import Evidence
 from .assignment import Assignment
@@ -108,6 +110,11 @@ class ConversationState(_Frozen):
         engine: By which rules the task is run that has started it.
         asked_back: Whether the agent has given up once and was asked whether it means that.
         has_effects: Whether calls with effects have succeeded.
+        done: See `EarlierCalls`.
+        unsure: See there.
+        approvals: What the task demands of tool calls, besides what the tools demand themselves.
+        consent: To what people have said yes so far.
+        task: The input of the task, which approvals may read.
         messages: What was said; empty on the way.
     """
 
@@ -132,6 +139,11 @@ class ConversationState(_Frozen):
     engine: int = 1
     asked_back: bool = False
     has_effects: bool = False
+    done: dict[str, str] = {}
+    unsure: dict[str, str] = {}
+    approvals: tuple[ToolApproval, ...] = ()
+    consent: Consent = Consent()
+    task: Any = None
     messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod
@@ -151,11 +163,13 @@ class ConversationAnswer(_Frozen):
         output: The answer.
         calls: The tool calls that it has executed.
         models: The models that took part.
+        always: To which further calls people have said yes, by tool.
     """
 
     output: Any = None
     calls: tuple[CarriedCall, ...] = ()
     models: tuple[str, ...] = ()
+    always: dict[str, tuple[dict[str, Any], ...]] = {}
 
 
 def packed(calls: Iterable[ExecutedCall]) -> tuple[CarriedCall, ...]:

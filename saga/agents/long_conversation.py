@@ -9,6 +9,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 
+from ..calls.approvals import CallApprovals
 from ..children.child_call import ChildCall
 from ..children.child_caller import ChildCaller
 from ..effect import Effect
@@ -16,6 +17,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import CONVERSATION, LONG_CONVERSATION
 from ..ledger.call_id import CallId
+from ..record.consent import Consent
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
@@ -38,6 +40,7 @@ class LongConversations:
         models: ModelCaller,
         children: ChildCaller,
         catalog: Catalog,
+        approvals: CallApprovals,
         *,
         sequential: bool,
         give_up: timedelta | None,
@@ -51,6 +54,7 @@ class LongConversations:
             models: Holds a part of the budget for a child.
             children: Runs them.
             catalog: The task's snapshot.
+            approvals: What is demanded of tool calls.
             sequential: See `ConversationState`.
             give_up: See there.
             search_attributes: See there.
@@ -60,6 +64,7 @@ class LongConversations:
         self._models = models
         self._children = children
         self._catalog = catalog
+        self._approvals = approvals
         self._sequential = sequential
         self._give_up = give_up
         self._search_attributes = search_attributes
@@ -88,6 +93,8 @@ class LongConversations:
         """
         step = loop.job.step
         most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
+        approvals = self._approvals.demanded_at(loop.job.path)
+        asks = bool(approvals) or any(tool.approval is not None for tool in tools)
         held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
             agent=loop.agent,
@@ -108,6 +115,11 @@ class LongConversations:
             engine=self._engine,
             asked_back=loop.asked_back,
             has_effects=loop.toolbox.has_effects and self._engine >= 2,
+            done=loop.toolbox.earlier.done,
+            unsure=loop.toolbox.earlier.unsure,
+            approvals=approvals,
+            consent=self._record.consent if asks else Consent(),
+            task=self._approvals.task_input if asks else None,
         )
         child = ChildCall(
             step=step,
@@ -133,6 +145,7 @@ class LongConversations:
             self._models.give_back(held)
         loop.output = answer.output
         loop.models.update(answer.models)
+        self._record.consent = self._record.consent.with_always(answer.always)
         return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]
 
     def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
 
@@ -22,9 +22,16 @@ from ..spec.catalog import ToolEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
+from .earlier_calls import EarlierCalls
 from .model_protocol import ABANDON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
 
+MakePivot = Callable[[Call, ToolEntry], Awaitable[tuple[Call, Any]]]
+"""Makes the call of a pivot when nothing forbids it any more; returns it as it was made, and its result."""
+
 _LONGEST_NAME = 64
+_NO_PIVOT = "it is the point of no return, which only a step that says effect: pivot may pass"
+_SAID_NO = (FailureType.APPROVAL_DENIED, FailureType.APPROVAL_EXPIRED)
+"""Not a fault of the model: it goes on without the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class Toolbox:
         calls: How many calls have been made.
         built_on: The ledger entries that the next call builds on.
         way_out: How a model gives up.
+        earlier: The calls with effects that have been made.
     """
 
     def __init__(
@@ -80,6 +88,8 @@ class Toolbox:
         past_pivot: bool = False,
         engine: int,
         has_effects: bool = False,
+        earlier: EarlierCalls | None = None,
+        pivot: MakePivot | None = None,
     ) -> None:
         """Fills a toolbox.
 
@@ -95,11 +105,16 @@ class Toolbox:
             past_pivot: Whether nothing may be done any more that would have to be undone.
             engine: See `Snapshot`.
             has_effects: Whether calls with effects have succeeded before.
+            earlier: What the agent has done before; None where it begins.
+            pivot: Makes the call of a pivot; None where the step may not be one.
         """
         self.executed: list[ExecutedCall] = []
         self.calls = calls
         self.built_on = built_on
         self.way_out = ABANDON if engine >= 2 else GIVE_UP
+        self.earlier = earlier or EarlierCalls({}, {}, ())
+        self._heeds_repeats = engine >= 3
+        self._pivot = pivot
         self._had_effects = has_effects
         self._past_pivot = past_pivot
         self._agent = agent
@@ -135,16 +150,23 @@ class Toolbox:
             One answer for each call, in order.
 
         Raises:
-            Failed: A call failed and cannot be undone; all others have ended by then.
+            Failed: A call failed and cannot be undone, or ends the step; all others have ended by then.
             Stopped: The scope was stopped.
         """
         built_on = self.built_on
-        calls = [asyncio.ensure_future(self._use(call, built_on, scope)) for call in wanted]
-        answers: list[ToolAnswer] = []
-        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        pivots = [at for at, call in enumerate(wanted) if self._is_pivot(call)]
+        beside = [at for at in range(len(wanted)) if at not in pivots]
+        ended = await asyncio.gather(
+            *(self._use(wanted[at], built_on, scope) for at in beside), return_exceptions=True
+        )
+        answered: dict[int, ToolAnswer] = {}
+        for at, outcome in zip(beside, ended, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-            answers.append(outcome)
+            answered[at] = outcome
+        for at in pivots:  # nothing may be under way beside it that could still have to be undone
+            answered[at] = await self._use(wanted[at], built_on, scope)
+        answers = [answered[at] for at in range(len(wanted))]
         self.executed += [answer.executed for answer in answers if answer.executed is not None]
         # What came before, the next ones depend on through these.
         self.built_on = (self.built_on - built_on) or built_on
@@ -158,23 +180,71 @@ class Toolbox:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
             return refusal(wanted.invalid or "the arguments are no JSON object")
-        call = self._call(tool, wanted.arguments, built_on)
+        if tool.effect is Effect.PIVOT and (self._pivot is None or self._record.committed):
+            return refusal(_NO_PIVOT if self._pivot is None else "a task has one pivot, which was applied")
+        if tool.effect is Effect.READ_ONLY or tool.repeats == "allow" or not self._heeds_repeats:
+            return await self._make(tool, wanted, wanted.arguments, built_on, scope)
+        key = EarlierCalls.key(tool, wanted.arguments)
+        async with self.earlier.lock(key):
+            told = self.earlier.result(key)
+            if told is None:
+                return await self._make(tool, wanted, wanted.arguments, built_on, scope)
+        return repeated(tool, told)
+
+    async def _make(
+        self,
+        tool: ToolEntry,
+        wanted: ToolCall,
+        arguments: dict[str, Any],
+        built_on: frozenset[str],
+        scope: StopScope,
+    ) -> ToolAnswer:
+        call = self._call(tool, arguments, built_on)
+        key = EarlierCalls.key(tool, arguments) if tool.effect is not Effect.READ_ONLY else ""
+        call = replace(call, key_of=self.earlier.unsure.get(key))
         try:
-            result = as_json(await self._caller.call(call, scope))
+            made, result = await self._execute(tool, call, scope)
         except Stopped:
             raise
         except Failed as failed:
-            await self._take_back(call, failed, scope)
-            failure = failed.failure
-            evidence = Evidence(tool=tool.name, arguments=wanted.arguments, error=failure.message)
-            return refusal(
-                f"{failure.type}: {failure.message}", None if _never_ran(failed) else ExecutedCall(evidence)
-            )
-        if call.compensation is not None:
-            self.built_on |= {call.id}
-        evidence = Evidence(tool=tool.name, arguments=wanted.arguments, result=result)
-        entry = None if call.compensation is None else call.id
-        return ToolAnswer(json.dumps(result, ensure_ascii=False), executed=ExecutedCall(evidence, entry))
+            return await self._failed(tool, call, key, failed, scope)
+        if made.compensation is not None:
+            self.built_on |= {made.id}
+        text = json.dumps(result, ensure_ascii=False)
+        if made.input != arguments:
+            text = _edited(result, made.input)
+        if key:
+            self.earlier.succeed((key, EarlierCalls.key(tool, made.input)), wanted.id, text)
+        evidence = Evidence(tool=tool.name, arguments=made.input, result=result)
+        entry = None if made.compensation is None else made.id
+        return ToolAnswer(text, executed=ExecutedCall(evidence, entry))
+
+    async def _execute(self, tool: ToolEntry, call: Call, scope: StopScope) -> tuple[Call, Any]:
+        if tool.effect is Effect.PIVOT and self._pivot is not None:
+            return await self._pivot(call, tool)
+        executed = await self._caller.execute(call, scope)
+        return executed.call, as_json(executed.result)
+
+    async def _failed(
+        self, tool: ToolEntry, call: Call, key: str, failed: Failed, scope: StopScope
+    ) -> ToolAnswer:
+        """Undoes a failed call, and tells the model of it."""
+        if failed.ends_step:
+            raise failed
+        await self._take_back(call, failed, scope)
+        failure = failed.failure
+        if failure.type in _SAID_NO:
+            return ToolAnswer(refusal(f"{failure.type}: {failure.message}").text)
+        if tool.effect is Effect.RETRIABLE and not failed.not_applied and self._heeds_repeats:
+            self.earlier.unsure.setdefault(key, call.key_of or call.path)
+        evidence = Evidence(tool=tool.name, arguments=call.input, error=failure.message)
+        return refusal(
+            f"{failure.type}: {failure.message}", None if _never_ran(failed) else ExecutedCall(evidence)
+        )
+
+    def _is_pivot(self, wanted: ToolCall) -> bool:
+        tool = self._tools.get(wanted.name)
+        return tool is not None and tool.effect is Effect.PIVOT
 
     def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
         self.calls += 1
@@ -187,6 +257,7 @@ class Toolbox:
             depends_on=built_on,
             round=self._job.round,
             task_queue=self._job.task_queue,
+            agent=self._agent,
         )
 
     async def _take_back(self, call: Call, failed: Failed, scope: StopScope) -> None:
@@ -195,6 +266,24 @@ class Toolbox:
             return
         if not await self._rollback.run(str(failed.failure), within=[call.id], scope=scope):
             raise failed
+
+
+def repeated(tool: ToolEntry, told: str) -> ToolAnswer:
+    """Returns what a model is told that asks for what it has done already.
+
+    Args:
+        tool: What it asks for.
+        told: What it was told then, as JSON.
+    """
+    if tool.repeats == "refuse":
+        return refusal(f"{tool.name} has succeeded with these arguments already; it was not called again")
+    note = "this call has succeeded already; it was not made again, and this is what it gave then"
+    return ToolAnswer(json.dumps({"repeated": note, "result": json.loads(told)}, ensure_ascii=False))
+
+
+def _edited(result: Any, arguments: Any) -> str:
+    note = "a person has allowed the call with other arguments, and it was made with those"
+    return json.dumps({"edited": note, "arguments": arguments, "result": result}, ensure_ascii=False)
 
 
 def refusal(reason: str, executed: ExecutedCall | None = None) -> ToolAnswer:

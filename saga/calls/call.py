@@ -41,6 +41,8 @@ class Call:
         summary: What the Web UI shows beside the activity type.
         options: More options of Temporal's, for activities of the user's own.
         owner: The agent whose call it is, or None.
+        agent: The name of the model agent that has chosen to make it, or None.
+        key_of: The path of an earlier call whose idempotency key it keeps, or None.
     """
 
     step: str
@@ -60,6 +62,8 @@ class Call:
     summary: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     owner: CallOwner | None = None
+    agent: str | None = None
+    key_of: str | None = None
 
     @classmethod
     def of(
@@ -77,6 +81,7 @@ class Call:
         timeout: timedelta | None = None,
         retry: Retry | None = None,
         task_queue: str | None = None,
+        agent: str | None = None,
     ) -> Call:
         """Makes the call of a tool, or of an agent that is Python code.
 
@@ -93,6 +98,7 @@ class Call:
             timeout: Counts in place of the declared timeout, which counts in place of the default.
             retry: None for the default.
             task_queue: See the attributes.
+            agent: See the attributes.
         """
         takes_names = not isinstance(target, AgentEntry) or not target.whole_input
         return cls(
@@ -111,6 +117,7 @@ class Call:
             task_queue=task_queue,
             interruptible=target.interruptible,
             summary=summary,
+            agent=agent,
         )
 
     def reading_before(self) -> Call:
@@ -171,6 +178,19 @@ class Call:
     def heartbeat(self) -> timedelta:
         """After how long without a heartbeat the worker that runs it is taken for dead."""
         return self.options.get("heartbeat_timeout") or min(HEARTBEAT, self.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """One call that has succeeded.
+
+    Attributes:
+        call: As it was made: a person may have edited its arguments.
+        result: The result as the data converter's payload.
+    """
+
+    call: Call
+    result: RawValue
 
 
 def as_json(result: RawValue) -> Any:

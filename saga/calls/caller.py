@@ -23,7 +23,8 @@ from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
 from . import unknown_names
 from .activity_failure import may_land_for, read_failure
-from .call import Call, as_json
+from .approvals import CallApprovals
+from .call import Call, Executed, as_json
 from .headers import CURRENT_HEADER, CallHeader
 from .reset_gate import ResetGate
 
@@ -38,7 +39,13 @@ class Caller:
     """
 
     def __init__(
-        self, record: TaskRecord, root_key: str, reset_gate: ResetGate, load: Load, engine: int
+        self,
+        record: TaskRecord,
+        root_key: str,
+        reset_gate: ResetGate,
+        load: Load,
+        approvals: CallApprovals,
+        engine: int,
     ) -> None:
         """Prepares the calls of one task.
 
@@ -47,11 +54,13 @@ class Caller:
             root_key: See `idempotency_key`.
             reset_gate: Every call passes it, so that a reset is noticed before anything is called.
             load: See the attributes.
+            approvals: Every call that needs a person's yes passes them.
             engine: See `Snapshot`.
         """
         self._record = record
         self._reset_gate = reset_gate
         self._root_key = root_key
+        self._approvals = approvals
         self.load = load
         self._offers_again = engine >= 2
 
@@ -67,10 +76,40 @@ class Caller:
 
         Raises:
             Stopped: The scope is, or was, stopped.
-            Failed: The call failed past its retries, timed out, or is too large, or the history is full.
+            Failed: The call failed past its retries, timed out, or is too large, the history is full, or a
+                person has not allowed it.
         """
+        return (await self.execute(call, scope)).result
+
+    async def approve(self, call: Call, scope: StopScope) -> Call:
+        """Waits for the yes that a call needs, which counts then when it is made; raises as `call`.
+
+        Returns:
+            The call as it was approved.
+        """
+        approvals = self._approvals.of(call)
+        if not approvals:
+            return call
         await self._expect_leave(call, scope)
-        before = await self._before(call, scope)
+        approved, _ = await self._approvals.settle(call, approvals, partial(self._before, scope=scope), scope)
+        return approved
+
+    async def execute(self, call: Call, scope: StopScope) -> Executed:
+        """Does what `call` does, and returns the call as it was made as well."""
+        await self._expect_leave(call, scope)
+        approvals = self._approvals.of(call)
+        if approvals:
+            read_before = partial(self._before, scope=scope)
+            call, before = await self._approvals.settle(call, approvals, read_before, scope)
+            await self._expect_leave(call, scope)
+        else:
+            before = await self._before(call, scope)
+        result = await self._make(call, before, scope)
+        if approvals:
+            self._approvals.use(call, before)
+        return Executed(call, result)
+
+    async def _make(self, call: Call, before: Any, scope: StopScope) -> RawValue:
         if await self.load.calls.enter(call.step, scope):
             await self._give_back_on_error(self._expect_leave(call, scope))
         start = await self._give_back_on_error(self._prepare(call, before, scope))
@@ -136,7 +175,7 @@ class Caller:
         size = sum(payload.ByteSize() for payload in payloads)
         self.load.pace.effort.add(size // BYTES_A_MICROSECOND)
         room = self._room(call, size, before)
-        key = idempotency_key(self._root_key, call.path, call.round)
+        key = idempotency_key(self._root_key, call.key_of or call.path, call.round)
         await self.load.outgoing.make_room(size)
         scope.check(call.step)
         if call.compensation is not None:

@@ -21,11 +21,12 @@ from temporalio.exceptions import (
 )
 
 from ..calls.activity_failure import NOTHING_RAN
+from ..calls.approvals import CallApprovals
 from ..calls.headers import CURRENT_HEADER, CallHeader
 from ..duration import format_duration
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
-from ..history_format import RECOVER_CHILD
+from ..history_format import APPROVALS, CONVERSATION, RECOVER_CHILD
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD
@@ -43,18 +44,27 @@ _UNDONE = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 class ChildCaller:
     """Starts the child workflows of one task, and takes their ledgers over."""
 
-    def __init__(self, record: TaskRecord, root_key: str, load: Load, waits: ChildQuestions) -> None:
+    def __init__(
+        self,
+        record: TaskRecord,
+        root_key: str,
+        load: Load,
+        approvals: CallApprovals,
+        waits: ChildQuestions,
+    ) -> None:
         """Prepares calls.
 
         Args:
             record: The task's record.
             root_key: See `idempotency_key`.
             load: Shared with the task's other calls.
+            approvals: What is demanded of the calls of children.
             waits: What its children wait for.
         """
         self._record = record
         self._root_key = root_key
         self._load = load
+        self._approvals = approvals
         self._waits = waits
 
     async def call(self, child: ChildCall, scope: StopScope) -> Any:
@@ -122,6 +132,10 @@ class ChildCaller:
             compensation=RECOVER_CHILD,
             ends_undone=child.ends_undone,
         )
+        demanded = [
+            one.model_dump(mode="json", exclude_defaults=True)
+            for one in self._approvals.demanded_at(child.path)
+        ]
         CURRENT_HEADER.set(header)
         try:
             starting = workflow.start_child_workflow(
@@ -134,6 +148,7 @@ class ChildCaller:
                 # The default ends a child without any undo when its parent is ended by force.
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                memo={APPROVALS: demanded} if demanded and child.workflow != CONVERSATION else None,
                 static_summary=f"{child.step} of {workflow.info().workflow_id}"[:200],
             )
             return await starting

@@ -38,6 +38,7 @@ class AskedByChild(BaseModel):
     actions: tuple[str, ...]
     since: str
     update: Literal["decide", "resolve"]
+    hash: str = ""
 
 
 class ChildQuestion(BaseModel):
@@ -75,7 +76,7 @@ class ChildQuestions:
 
     def _of_children(self) -> list[dict[str, Any]]:
         heard = [asked for _, wait in self._heard.values() for asked in wait.waiting_for]
-        return [asked.model_dump(mode="json") for asked in heard]
+        return [asked.model_dump(mode="json", exclude_defaults=True) for asked in heard]
 
     def over(self, child_id: str) -> None:
         """Says that a child has ended, and so waits for nobody."""

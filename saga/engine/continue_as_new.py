@@ -83,6 +83,7 @@ def arguments_of(
         rounds=record.rounds,
         committed=record.committed,
         protected=tuple(sorted(record.protected)),
+        consent=record.consent,
         undo_order=tuple(record.undo_order),
         compensations={name: e for name, e in record.compensations.items() if name not in declared},
     )

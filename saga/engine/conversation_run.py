@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from ..agents import agent_loop as limits
 from ..agents.agent_loop import AgentLoop
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
+from ..agents.earlier_calls import EarlierCalls
 from ..agents.toolbox import Toolbox
 from ..calls.headers import PARENT
 from ..errors import FailureType
@@ -72,9 +73,11 @@ class _ConversationRun:
             catalog=catalog,
             search_attributes=state.search_attributes,
             engine=state.engine,
+            approvals=state.approvals,
         )
+        self._record.consent = state.consent
         self._context = RunContext.assemble(
-            self._record, snapshot, sequential=state.sequential, give_up=state.give_up
+            self._record, snapshot, state.task, sequential=state.sequential, give_up=state.give_up
         )
         self._toolbox = Toolbox(
             agent.name,
@@ -88,6 +91,7 @@ class _ConversationRun:
             past_pivot=state.past_pivot,
             engine=state.engine,
             has_effects=state.has_effects,
+            earlier=EarlierCalls(state.done, state.unsure, state.messages),
         )
         self._toolbox.executed += [call.executed(self._record.ledger) for call in so_far.calls]
         self._loop = AgentLoop(
@@ -168,6 +172,9 @@ class _ConversationRun:
             tool_calls=self._toolbox.calls,
             corrections=loop.corrections,
             asked_back=loop.asked_back,
+            done=self._toolbox.earlier.done,
+            unsure=self._toolbox.earlier.unsure,
+            consent=self._record.consent,
             messages=(),
         )
         payloads = converter.to_payloads([[state.as_json()], state.said(loop.messages)])
@@ -179,7 +186,9 @@ class _ConversationRun:
     def _answer(self) -> ConversationAnswer:
         calls = packed(self._toolbox.executed)
         models = tuple(sorted(self._loop.models))
-        return ConversationAnswer(output=self._loop.output, calls=calls, models=models)
+        return ConversationAnswer(
+            output=self._loop.output, calls=calls, models=models, always=self._record.consent.always
+        )
 
     async def _backward(self, error: Exception) -> BaseException:
         cancelled = self._cancel.requested and self._scope.reason == _CANCELLED

@@ -12,6 +12,7 @@ from temporalio import workflow
 from ..agents.agent_runner import AgentRunner
 from ..agents.long_conversation import LongConversations
 from ..agents.model_caller import ModelCaller
+from ..calls.approvals import CallApprovals
 from ..calls.caller import Caller
 from ..calls.headers import PARENT
 from ..calls.pivot import PivotCaller
@@ -96,15 +97,25 @@ class RunContext:
         questions = Questions(record, status)
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
-        caller = Caller(record, root_key, reset_gate, load, snapshot.engine)
+        approvals = CallApprovals(
+            record,
+            questions,
+            catalog,
+            load.pace,
+            task_input,
+            snapshot.spec,
+            snapshot.approvals,
+        )
+        caller = Caller(record, root_key, reset_gate, load, approvals, snapshot.engine)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
         models = ModelCaller(record, caller, snapshot.engine)
-        children = ChildCaller(record, root_key, load, ChildQuestions(record, status))
+        children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status))
         long = LongConversations(
             record,
             models,
             children,
             catalog,
+            approvals,
             sequential=sequential,
             give_up=give_up,
             search_attributes=snapshot.search_attributes,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ..agents.agent_runner import AgentOutcome
 from ..agents.assignment import Assignment
+from ..agents.toolbox import MakePivot
 from ..calls.call import Call, as_json
 from ..calls.timeouts_and_retries import MODEL_RETRY
 from ..children.child_call import ChildCall
@@ -240,6 +241,8 @@ class StepAttempt:
         value = await self._render(self._step.input, item, "input")
         round_ = self._record.next_round(item.path)
         if self._effect(target) is Effect.PIVOT:
+            if isinstance(target, AgentEntry) and not target.python:
+                return await self._agent_pivot(item, target, value, round_)
             return await self._pivot(item, target, value, round_)
         if isinstance(target, AgentEntry) and not target.python:
             outcome = await self._converse(item, target, value, round_)
@@ -252,11 +255,33 @@ class StepAttempt:
     async def _pivot(self, item: StepItem, target: AgentEntry | ToolEntry, value: Any, round_: int) -> Any:
         """Passes the point of no return: whatever could say no is asked before."""
         await self._verify(item, round_, value, value, {}, target.name, None)
-        await self._run.before_pivot()
         call = self._call(item, target, value, round_)
-        return await self._context.pivots.call(call, target, item.scope)
+        approved = await self._context.caller.approve(call, item.scope)
+        if approved.input != call.input:
+            await self._verify(item, round_, approved.input, approved.input, {}, target.name, None)
+        await self._run.before_pivot()
+        return await self._context.pivots.call(approved, target, item.scope)
 
-    async def _converse(self, item: StepItem, agent: AgentEntry, value: Any, round_: int) -> AgentOutcome:
+    async def _agent_pivot(self, item: StepItem, agent: AgentEntry, value: Any, round_: int) -> Any:
+        """Lets an agent choose whether, and how, the point of no return is passed."""
+
+        async def make(call: Call, tool: ToolEntry) -> tuple[Call, Any]:
+            approved = await self._context.caller.approve(call, item.scope)
+            await self._run.before_pivot()
+            return approved, await self._context.pivots.call(approved, tool, item.scope)
+
+        outcome = await self._converse(item, agent, value, round_, make)
+        await self._verify(item, round_, outcome.output, value, agent.output_schema, agent.name, outcome)
+        return outcome.output
+
+    async def _converse(
+        self,
+        item: StepItem,
+        agent: AgentEntry,
+        value: Any,
+        round_: int,
+        pivot: MakePivot | None = None,
+    ) -> AgentOutcome:
         job = Assignment(
             step=self._name,
             path=item.path,
@@ -268,7 +293,7 @@ class StepAttempt:
             task_queue=self._step.task_queue,
             feedback=tuple(told["message"] for told in item.variables["feedback"]),
         )
-        return await self._context.agents.run(agent, job, item.scope, self._step.timeout)
+        return await self._context.agents.run(agent, job, item.scope, self._step.timeout, pivot)
 
     def _effect(self, target: AgentEntry | ToolEntry) -> Effect:
         return self._step.effect or (Effect.COMPENSATABLE if self._step.compensate else target.effect)

@@ -17,6 +17,9 @@ from .tokens import Token
 SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback", "event")
 """The variables that an expression may read; which of them exist depends on where it stands."""
 
+APPROVAL_SCOPE = ("arguments", "before", "agent", "shown")
+"""What the expressions of approvals may read, and no others."""
+
 CALCULATE = "calculate_"
 """Stands in rewritten source for a run of ``+ -`` or of ``* / %``: the operators, then the operands."""
 
@@ -191,7 +194,7 @@ class _Reader:
             return None
         if name in _LITERALS:
             return None
-        if name not in SCOPE:
+        if name not in SCOPE and name not in APPROVAL_SCOPE:
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..record.task_state import TaskState
 from ..spec.json_schema import check_input
 from ..temporal.handlers import serve_update, settle
 from ..temporal.stop_scope import StopScope
-from .updates import Decide, Resolve, read_message, refused
+from .updates import Decide, NobodyAnswered, Resolve, read_message, refused
 
 Check = Callable[[Any], str | None]
 """Says what is wrong with the value of an action, or None."""
@@ -34,6 +34,8 @@ def fits(schema: Mapping[str, Any]) -> Check:
 
 
 _UNDO_ACTIONS = ("retry", "skip", "done")
+_ALONE = ("reject", "edit")
+"""One person is enough to say no; what somebody has edited, the others are asked anew."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,10 @@ class StepQuestion:
         since: When it was asked.
         state: What the task shows meanwhile; ``needs_attention`` is answered by ``resolve``.
         show: What the person is to look at; JSON.
-        answer: The first answer.
+        hash: Of what is shown; an answer has to name it. Empty where none has to.
+        people: How many different people have to say the same, unless it is a rejection or an edit.
+        said: What those have said who have not decided it alone.
+        answer: The answer that counts.
     """
 
     step: str
@@ -58,7 +63,17 @@ class StepQuestion:
     since: datetime
     state: TaskState
     show: Any = None
+    hash: str = ""
+    people: int = 1
+    said: list[Decide] = field(default_factory=list)
     answer: Decide | None = None
+
+    def take(self, message: Decide) -> None:
+        """Takes one person's answer; it counts at once, or when enough others have said the same."""
+        self.said.append(message)
+        alike = [said for said in self.said if said.action == message.action]
+        if message.action in _ALONE or len(alike) >= self.people:
+            self.answer = message.model_copy(update={"by": ", ".join(said.by for said in alike)})
 
 
 class Questions:
@@ -83,6 +98,9 @@ class Questions:
         *,
         state: TaskState = TaskState.WAITING,
         show: Any = None,
+        hash: str = "",
+        people: int = 1,
+        said: Sequence[Decide] = (),
         deadline: timedelta | None = None,
         default: str = "",
     ) -> Decide:
@@ -96,16 +114,19 @@ class Questions:
             scope: A stop ends the wait.
             state: What the task shows meanwhile.
             show: What the person is to look at.
+            hash: See `StepQuestion`.
+            people: See there.
+            said: What people have said already who count.
             deadline: How long at most; None for as long as it takes.
             default: The action that counts as said when nobody has said anything by then.
 
         Returns:
-            The answer, one of `actions`.
+            The answer, one of `actions`; where several people had to say it, with all their names.
 
         Raises:
             Stopped: The scope was stopped first.
         """
-        question = StepQuestion(step, kind, ask, actions, workflow.now(), state, show)
+        question = StepQuestion(step, kind, ask, actions, workflow.now(), state, show, hash, people, [*said])
         self._asked[step] = question
         self._record.log.add("counterstep", f"asks a person: {kind}", step, ask)
         self._status.hold(state, step)
@@ -116,7 +137,7 @@ class Questions:
                 timeout_summary=f"deadline of {step}"[:200],
             )
         except TimeoutError:
-            question.answer = Decide(
+            question.answer = NobodyAnswered(
                 step=step, action=default, by="counterstep", note="nobody has answered in time"
             )
             self._record.log.add("counterstep", f"decides: {default}", step, question.answer.note)
@@ -140,6 +161,8 @@ class Questions:
                 "since": q.since.isoformat(),
                 "update": _update_of(q),
                 **({} if q.show is None else {"show": q.show}),
+                **({"hash": q.hash} if q.hash else {}),
+                **({"people": q.people, "said": _said(q)} if q.people > 1 else {}),
             }
             for q in open_
         ]
@@ -162,7 +185,7 @@ class Questions:
     def _check_resolve(self, argument: Any = None) -> None:
         message = read_message(Resolve, argument)
         if self._is_asked(message.step, TaskState.NEEDS_ATTENTION):
-            self._check_answer(message.step, message.action, message.value)
+            self._check_answer(message.step, message.action, message.value, message.by)
             return
         if not self._record.ledger.stuck(message.step):
             raise refused(self._why_not_stuck(message.step))
@@ -203,7 +226,8 @@ class Questions:
         message = read_message(Decide, argument)
         if not self._is_asked(message.step, TaskState.WAITING):
             raise refused(self._why_not_asked(message.step))
-        self._check_answer(message.step, message.action, message.value)
+        self._check_hash(self._asked[message.step], message.hash)
+        self._check_answer(message.step, message.action, message.value, message.by)
 
     async def _decide(self, argument: Any = None) -> dict[str, Any]:
         await settle()
@@ -211,16 +235,29 @@ class Questions:
         return self._take(read_message(Decide, argument))
 
     def _take(self, message: Decide) -> dict[str, Any]:
-        self._asked[message.step].answer = message
+        question = self._asked[message.step]
+        question.take(message)
         self._record.log.add(message.by, f"decides: {message.action}", message.step, message.note)
+        if question.answer is None:
+            self._record.refresh()
         return {"step": message.step, "action": message.action}
 
     def _is_asked(self, step: str, state: TaskState) -> bool:
         question = self._asked.get(step)
         return question is not None and question.answer is None and question.state is state
 
-    def _check_answer(self, step: str, action: str, value: Any) -> None:
-        actions = self._asked[step].actions
+    @staticmethod
+    def _check_hash(question: StepQuestion, hash_: str | None) -> None:
+        if question.hash and hash_ is None:
+            raise refused(f"say the hash of what was shown; {question.step!r} has it in waiting_for")
+        if hash_ is not None and hash_ != (question.hash or hash_):
+            raise refused(f"{question.step!r} has changed since that was shown; look at it again")
+
+    def _check_answer(self, step: str, action: str, value: Any, by: str) -> None:
+        question = self._asked[step]
+        if any(said.by.casefold() == by.casefold() for said in question.said):
+            raise refused(f"{by} has answered already; {question.people} different people are asked")
+        actions = question.actions
         if action not in actions:
             raise refused(f"{step!r} takes {', '.join(actions)}, not {action!r}{nearest(action, actions)}")
         check = actions[action]
@@ -241,6 +278,10 @@ class Questions:
             return f"there is no step {step!r}{nearest(step, [*self._record.steps, *open_])}"
         state = self._record.steps[step].state if step in self._record.steps else StepState.PENDING
         return f"{step!r} waits for nobody: it is {state.value}"
+
+
+def _said(question: StepQuestion) -> list[dict[str, str]]:
+    return [{"by": said.by, "action": said.action, "note": said.note} for said in question.said]
 
 
 def _update_of(question: StepQuestion) -> str:

@@ -47,6 +47,7 @@ class Decide(_Message):
         step: The step, as the board's ``waiting_for`` names it.
         action: One of the actions that it offers.
         value: What the action needs, e.g. the output that is supplied.
+        hash: Of what was shown, as the board's ``waiting_for`` gives it; needed where it gives one.
         by: Who says so; a claim.
         note: Why.
     """
@@ -54,6 +55,11 @@ class Decide(_Message):
     step: str
     action: str
     value: Any = None
+    hash: str | None = None
+
+
+class NobodyAnswered(Decide):
+    """What counts where nobody has said anything in time."""
 
 
 class Amend(_Message):

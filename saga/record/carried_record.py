@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..ledger.carry_over import CarriedEntry
 from ..limits.usage import Usage
 from ..spec.catalog import CompensationEntry
+from .consent import Consent
 from .step_record import StepRecord
 
 
@@ -33,6 +34,7 @@ class CarriedRecord(BaseModel):
     rounds: dict[str, int] = Field(default_factory=dict)
     committed: bool = False
     protected: tuple[str, ...] = ()
+    consent: Consent = Consent()
     undo_order: tuple[str, ...] = ()
     compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
     entries: tuple[CarriedEntry, ...] = ()

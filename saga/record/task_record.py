@@ -18,6 +18,7 @@ from ..limits.usage import CallUsage, Usage
 from ..spec.catalog import CompensationEntry
 from ..verdict import Verdict
 from .carried_record import CarriedRecord
+from .consent import Consent
 from .resets import Resets
 from .step_record import StepRecord, StepState
 from .task_log import TaskLog
@@ -45,6 +46,7 @@ class TaskRecord:
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
         protected: The entries of the ledger from before the pivot.
+        consent: To what people have said yes.
         resets: How often the running workflow was reset, and what has ended since.
     """
 
@@ -88,6 +90,7 @@ class TaskRecord:
         self.rounds: dict[str, int] = {}
         self.committed = False
         self.protected: frozenset[str] = frozenset()
+        self.consent = Consent()
         self.resets = resets or Resets()
         self._questions: list[Callable[[], list[dict[str, Any]]]] = []
         self._stuck_since: dict[str, datetime] = {}
@@ -122,6 +125,7 @@ class TaskRecord:
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)
         self.committed, self.protected = carried.committed, frozenset(carried.protected)
         self.undo_order = list(carried.undo_order)
+        self.consent = carried.consent
         self.compensations = dict(carried.compensations)
         self.ledger = restore(carried.entries if entries is None else entries)
 

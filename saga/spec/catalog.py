@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ..duration import Duration
 from ..effect import Effect
 from ..history_format import RETRACT, STAND_IN
+from .approval import Approval
 from .retry import Retry
 from .task_spec import TaskSpec
+
+Repeats = Literal["return", "refuse", "allow"]
+"""What an agent gets that asks once more for what it has done already in its step: the earlier result, a
+refusal, or another call."""
 
 
 class _Entry(BaseModel):
@@ -31,6 +36,8 @@ class ToolEntry(_Entry):
         interruptible: Whether a cancel may stop a running call of a tool that changes something.
         idempotent: Whether the tool may be repeated under the same key.
         timeout: The longest one attempt may take; None for the default.
+        approval: When a call needs a person's yes; None where none does.
+        repeats: What an agent gets that asks for a call with effects a second time.
         parameters: Names of the parameters in order.
         input_schema: JSON Schema of the arguments, by name.
         output_schema: JSON Schema of the result.
@@ -42,6 +49,8 @@ class ToolEntry(_Entry):
     interruptible: bool = False
     idempotent: bool = False
     timeout: Duration | None = None
+    approval: Approval | None = None
+    repeats: Repeats = "return"
     parameters: tuple[str, ...] = ()
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from ..errors import Fault
 from ..expressions.template import expressions
 from ..expressions.tokens import is_one_hole
 from ..names import nearest, plain_model
+from .approval_rules import spec_approval_faults
 from .catalog import AgentEntry, Catalog, ToolEntry, other_kind
 from .failure_policy import Fallback, RetryFrom
 from .graph import (
@@ -71,6 +72,7 @@ class _Checker:
         for path, source in expressions(spec.output, "output"):
             yield from self._readable.faults(Place(path, source, "once"), "", room, None)
         yield from self._validations(spec.validate_, "", room, None, list(every_step(spec.steps)))
+        yield from spec_approval_faults(spec.approvals, spec.steps, self._catalog, "", spec.input)
         yield from pivot_faults(spec, self._catalog)
 
     def _steps(self, steps: Sequence[Step], path: str, room: ReadScope) -> Iterator[Fault]:
@@ -121,6 +123,7 @@ class _Checker:
             if isinstance(last, Fallback):
                 yield from self._fallback(step, last, f"{where}.fallback", here)
         yield from self._validations(step.validate_, here, room, step, list(every_step([step])))
+        yield from spec_approval_faults(step.approvals, [step], self._catalog, here, self._spec.input)
 
     def _one_of(self, step: Step, here: str) -> Iterator[Fault]:
         if step.target is None or step.workflow is not None:

@@ -17,6 +17,7 @@ def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
     There is one pivot at most, it is not repeated, and whatever can be undone comes before it: what comes
     later, or may still run beside it, could fail when it is too late to undo the rest.
     """
+    yield from _agent_faults(spec.steps, catalog, "steps")
     pivots = list(_pivots(spec.steps, catalog, "steps", looped=False))
     if not pivots:
         return
@@ -72,6 +73,32 @@ def _effects_of_child(step: Step, name: str, catalog: Catalog) -> set[Effect]:
         return {Effect.COMPENSATABLE}
     inside = set().union(*(effects_of(inner, catalog) for inner in spec.steps))
     return {Effect.PIVOT} if Effect.PIVOT in inside else inside
+
+
+def _agent_faults(steps: Sequence[Step], catalog: Catalog, path: str) -> Iterator[Fault]:
+    """Yields the faults of agents that may choose the pivot: the step has to say that it may be one."""
+    for index, step in enumerate(steps):
+        here = f"{path}[{index}]"
+        if step.group is not None:
+            yield from _agent_faults(step.group.steps, catalog, f"{here}.group.steps")
+        for name in dict.fromkeys(name for _, name in targets(step)):
+            agent = catalog.agents.get(name)
+            pivot = _pivot_of(agent, catalog)
+            if pivot is not None and step.effect is not Effect.PIVOT:
+                yield Fault(here, f"{name} may call the pivot {pivot}; say effect: pivot")
+            elif agent is not None and not agent.python and step.effect is Effect.PIVOT and pivot is None:
+                yield Fault(f"{here}.effect", f"{name} has no pivot among its tools; leave effect out")
+        for name in step.fallbacks:
+            pivot = _pivot_of(catalog.agents.get(name), catalog)
+            if pivot is not None:
+                yield Fault(here, f"the fallback {name} may call the pivot {pivot}; a fallback cannot be one")
+
+
+def _pivot_of(agent: AgentEntry | None, catalog: Catalog) -> str | None:
+    tools = () if agent is None else agent.tools
+    return next(
+        (name for name in tools if name in catalog.tools and catalog.tools[name].effect is Effect.PIVOT), None
+    )
 
 
 def _pivots(

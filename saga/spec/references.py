@@ -100,7 +100,7 @@ class ReferenceCheck:
         if path.root not in _ROOTS:
             return f"{path} cannot be read here"
         if path.root == "task":
-            return _misread(path, self._input, 0, "the task's input")
+            return misread(path, self._input, 0, "the task's input")
         if path.root == "steps":
             return self._step_fault(path, place, room, step)
         return None
@@ -153,7 +153,7 @@ class ReferenceCheck:
         if target.group is None:
             name = target.target or ""
             entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
-            return None if entry is None else _misread(path, entry.output_schema, depth, owner)
+            return None if entry is None else misread(path, entry.output_schema, depth, owner)
         output, part = target.group.output, path.parts[depth]
         if output is not None and not isinstance(output, Mapping):
             return None
@@ -161,8 +161,18 @@ class ReferenceCheck:
         return None if part in fields else _no_field(path, owner, part, fields)
 
 
-def _misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> str | None:
-    """Follows a path through a schema; says where it reads what the schema says is not there."""
+def misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> str | None:
+    """Follows a path through a schema; says where it reads what the schema says is not there.
+
+    Args:
+        path: What is read.
+        schema: JSON Schema of the value that the path goes into.
+        depth: How many parts of the path lead to that value.
+        owner: What messages call the value.
+
+    Returns:
+        What is wrong, or None.
+    """
     part: Any = schema
     for at in range(depth, len(path.parts)):
         if not isinstance(part, Mapping):

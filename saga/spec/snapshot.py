@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from ..history_format import FORMAT_VERSION
+from .approval import ToolApproval
 from .catalog import Catalog
 from .task_spec import TaskSpec
 
@@ -19,6 +20,8 @@ class Snapshot(BaseModel):
         search_attributes: Whether the namespace knows Counterstep's search attributes.
         version: Version of the format.
         engine: By which rules the task is run, see `ENGINE`; 1 where nothing was said of it yet.
+        approvals: What is demanded of calls besides what the spec demands; a conversation that goes on in a
+            child gets it from its task.
         run_id: The run that has taken it; after a reset that may be an earlier one.
     """
 
@@ -30,6 +33,7 @@ class Snapshot(BaseModel):
     search_attributes: bool = False
     version: int = FORMAT_VERSION
     engine: int = 1
+    approvals: tuple[ToolApproval, ...] = ()
     run_id: str = ""
 
 

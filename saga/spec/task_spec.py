@@ -15,6 +15,7 @@ from pydantic import (
 from ..duration import Duration, format_duration
 from ..effect import Effect
 from ..limits.budget import Budget
+from .approval import ToolApproval
 from .failure_policy import Fallback, OnTrouble, RetryFrom
 from .fields import BareExpression, SpecModel, StepId
 from .retry import Retry
@@ -37,7 +38,7 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
     if refused:
         return f"a group has no {' and no '.join(refused)}; its steps have"
     waits = next((kind for kind in ("approve", "wait") if kind in said), None)
-    refused = [key for key in own if waits is not None and step.get(key)]
+    refused = [key for key in (*own, "approvals") if waits is not None and step.get(key)]
     if refused:
         return f"{waits} has no {' and no '.join(refused)}; it only waits"
     refused = [key for key in ("one_of", "compensate", "retry") if "workflow" in said and step.get(key)]
@@ -81,6 +82,7 @@ class Step(SpecModel):
         max_parallel: How many items at once, at most.
         precondition: An expression that must be true right before the step.
         validate_: Checks of its output (``validate`` in the document).
+        approvals: Which calls inside of it need a person's yes, besides those whose tools say so.
         compensate: The compensation, in place of the one that the agent or tool has.
         effect: The effect, where it is worse than what the agent or tool says; of a child, what it is.
         retry: How its calls are tried again.
@@ -105,6 +107,7 @@ class Step(SpecModel):
     max_parallel: int | None = Field(default=None, ge=1)
     precondition: BareExpression | None = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+    approvals: tuple[ToolApproval, ...] = ()
     compensate: str | None = None
     effect: Effect | None = None
     retry: Retry | None = None
@@ -185,6 +188,8 @@ class TaskSpec(SpecModel):
         steps: The nodes of the graph.
         output: Template of the task's output.
         validate_: Checks of the whole output, before the task ends (``validate`` in the document).
+        approvals: Which calls need a person's yes, those of children included, besides those whose tools say
+            so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -198,6 +203,7 @@ class TaskSpec(SpecModel):
     steps: tuple[Step, ...] = Field(min_length=1)
     output: Any = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
+    approvals: tuple[ToolApproval, ...] = ()
 
 
 Group.model_rebuild()

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from ..duration import Duration
+from .approval import Asking, asking_fault
 from .fields import BareExpression, SpecModel, StepId
 
 
@@ -18,7 +19,7 @@ def approve_fault(approve: Mapping[str, Any]) -> str | None:
         return "default is what counts after the deadline; say a deadline"
     if default is not None and default not in choices:
         return f"the default {default!r} is none of the choices ({', '.join(map(str, choices))})"
-    return None
+    return asking_fault(approve)
 
 
 def wait_fault(wait: Mapping[str, Any]) -> str | None:
@@ -31,21 +32,21 @@ def wait_fault(wait: Mapping[str, Any]) -> str | None:
     return None
 
 
-class Approve(SpecModel):
+class Approve(Asking):
     """A question to a person; the answer comes by the update ``decide``.
 
     Attributes:
         ask: The question; a template.
         show: An expression: what the person is to look at, and may edit.
         choices: The possible answers, if not ``approve``, ``reject`` and ``edit``; ``reject`` rejects too.
-        deadline: How long to wait at most.
-        default: The answer that counts after that; ``reject`` if not said.
+        default: The answer that counts after the deadline; ``reject`` if not said.
+
+    The others are those of `Asking`.
     """
 
     ask: str = Field(min_length=1)
     show: BareExpression | None = None
     choices: tuple[StepId, ...] = ()
-    deadline: Duration | None = None
     default: str | None = None
 
     @model_validator(mode="after")

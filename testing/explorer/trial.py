@@ -234,7 +234,8 @@ class _TrialWatch:
                 elif question["update"] == "decide":
                     action = _choose(question["actions"])
                     with suppress(WorkflowUpdateFailedError):
-                        await self._answer("decide", task, question["step"], action)
+                        shown = {"hash": question["hash"]} if "hash" in question else {}
+                        await self._answer("decide", task, question["step"], action, **shown)
 
     async def _say_done(self, entry: str) -> None:
         self.by_hand.add(entry)

@@ -160,6 +160,13 @@ def write(key: str, what: str, state: str) -> None:
         db.execute("insert or replace into effects values (?, ?, ?)", (key, what, state))
 
 
+def standing(what: str) -> int:
+    """Returns how many effects of this name stand."""
+    with _open(os.environ[VARIABLE]) as db:
+        found = db.execute("select count(*) from effects where what = ? and state = 'done'", (what,))
+        return int(found.fetchone()[0])
+
+
 def _put(what: str) -> None:
     """The effect: one row, fenced by its key."""
     key = current_step().idempotency_key

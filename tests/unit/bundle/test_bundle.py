@@ -568,10 +568,10 @@ def test_all_faults_of_a_worker_come_at_once() -> None:
         "tool one.do_it: 'one.look' is a tool of the bundle, and not a compensation",
         "tool one.with_pivot: before=one.send must be read_only, and it is pivot",
         "tool one.with_unknown: before: there is no tool 'one.lok'; did you mean 'one.look'?",
-        "tool one.with_nothing: before is for an undo, and it has no compensate",
+        "tool one.with_nothing: before is for an undo or an approval, and it has neither",
         "tool one.with_others: before=one.look must take the same parameters (item)",
         "agent other.a: there is no compensation 'one.take_bakc'; did you mean 'one.take_back'?",
-        "agent other.a: one.send is a pivot; a pivot is a step of its own, never a choice of an agent",
+        "agent other.a: one.send is a pivot; an agent may choose it only with a person's approval=",
         "agent other.a: there is no tool 'other.nope'; there are one.do, one.do_it, one.look, one.send, "
         "one.with_nothing, one.with_others, one.with_pivot, one.with_unknown",
         "agent other.a: 'one.take_back' is a compensation of the bundle; it runs by itself when a "

@@ -20,6 +20,7 @@ MOST_FILES = 20
 
 PUBLIC_NAMES = [
     "Agent",
+    "Approval",
     "Budget",
     "Bundle",
     "CounterstepError",

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PUBLIC = {
     "counterstep": [
         "Agent",
+        "Approval",
         "Budget",
         "Bundle",
         "CounterstepError",

@@ -1,0 +1,62 @@
+"""The calls with effects that an agent has made in its step: none is made a second time unawares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..spec.arguments import canonical, completed
+from ..spec.catalog import ToolEntry
+from .model_protocol import ChatMessage
+
+
+class EarlierCalls:
+    """What one run of an agent has done, by tool and canonical arguments.
+
+    Attributes:
+        done: The ids by which the model has asked for the calls that have succeeded.
+        unsure: The places of retriable calls whose outcome nobody knows: made again, they keep their keys.
+    """
+
+    def __init__(
+        self, done: Mapping[str, str], unsure: Mapping[str, str], said: Iterable[ChatMessage]
+    ) -> None:
+        """Takes over what was done before.
+
+        Args:
+            done: See the attributes.
+            unsure: See the attributes.
+            said: The conversation so far, which has the results.
+        """
+        self.done = dict(done)
+        self.unsure = dict(unsure)
+        told = {message.tool_call_id: message.content or "null" for message in said} if done else {}
+        self._results = {key: told.get(id_, "null") for key, id_ in done.items()}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @staticmethod
+    def key(tool: ToolEntry, arguments: Mapping[str, Any]) -> str:
+        """Returns what tells calls apart: the tool, and the arguments with their defaults."""
+        return f"{tool.name} {canonical(completed(tool.input_schema, arguments))}"
+
+    def lock(self, key: str) -> asyncio.Lock:
+        """Returns what lets one of several equal calls of a turn go first."""
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    def result(self, key: str) -> str | None:
+        """Returns what the model was told of the call that has succeeded; None where there is none."""
+        return self._results.get(key)
+
+    def succeed(self, keys: Iterable[str], call_id: str, told: str) -> None:
+        """Records that a call has succeeded.
+
+        Args:
+            keys: As what it counts: as it was asked for, and as it was made.
+            call_id: By which id the model has asked for it.
+            told: What the model is told.
+        """
+        for key in keys:
+            self.done[key] = call_id
+            self._results[key] = told
+            self.unsure.pop(key, None)

@@ -1,0 +1,300 @@
+"""Lets a call that needs a person's yes through only with that yes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from temporalio import workflow
+
+from ..effect import Effect
+from ..errors import ExpressionError, FailureType
+from ..failure import Failed, Failure, trim
+from ..history_format import APPROVALS
+from ..ledger.call_id import CallId
+from ..people.approval_terms import ApprovalTerms
+from ..people.questions import Check, Questions
+from ..people.updates import Decide, NobodyAnswered
+from ..record.consent import shown_hash
+from ..record.task_record import TaskRecord
+from ..spec.approval import SHOWN, Approval, ToolApproval
+from ..spec.arguments import canonical, completed, exact_faults, within
+from ..spec.catalog import Catalog, ToolEntry
+from ..spec.graph import every_step
+from ..spec.task_spec import TaskSpec
+from ..temporal.pace import Pace
+from ..temporal.stop_scope import StopScope
+from .call import Call
+from .headers import PARENT
+
+_ASK: Final = "May {tool} be called with {arguments}?"
+
+ReadBefore = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a person is asked about.
+
+    Attributes:
+        call: The call, with the arguments that are shown.
+        before: What was read before.
+        arguments: The arguments with their defaults.
+        hash: Of all that.
+    """
+
+    call: Call
+    before: Any
+    arguments: dict[str, Any]
+    hash: str
+
+
+class CallApprovals:
+    """Knows which calls of one task need a person's yes, and asks for it.
+
+    A yes is for exactly what was shown: the tool, its arguments and what was read before. The call that
+    succeeds uses it up; one that fails may be made again with it.
+
+    Attributes:
+        task_input: The task's input.
+    """
+
+    def __init__(
+        self,
+        record: TaskRecord,
+        questions: Questions,
+        catalog: Catalog,
+        pace: Pace,
+        task_input: Any,
+        spec: TaskSpec | None,
+        held: Iterable[ToolApproval],
+    ) -> None:
+        """Prepares for calls.
+
+        Args:
+            record: The task's record.
+            questions: Asks people.
+            catalog: Has the tools with the approvals that they demand themselves.
+            pace: Evaluates expressions.
+            task_input: See the attributes.
+            spec: Demands further approvals, for all calls or for those of a step; None where there is none.
+            held: Demanded of all calls besides; what a parent demands is added.
+        """
+        self._record = record
+        self._questions = questions
+        self._catalog = catalog
+        self._pace = pace
+        self.task_input = task_input
+        self._everywhere = (*held, *_inherited(), *(spec.approvals if spec is not None else ()))
+        steps = every_step(spec.steps) if spec is not None else ()
+        self._by_step = {step.id: step.approvals for step in steps if step.approvals}
+
+    def demanded_at(self, path: str) -> tuple[ToolApproval, ...]:
+        """Returns what the spec, or a parent, demands of the calls inside of `path`."""
+        if not self._by_step:
+            return self._everywhere
+        steps = CallId(path).step_ids
+        return (*self._everywhere, *(one for step in steps for one in self._by_step.get(step, ())))
+
+    def of(self, call: Call) -> tuple[Approval, ...]:
+        """Returns the approvals that a call may need, depending on its arguments; empty for most calls."""
+        tool = self._catalog.tools.get(call.activity)
+        own = () if tool is None or tool.approval is None else (tool.approval,)
+        return (*own, *(one for one in self.demanded_at(call.path) if one.tool == call.activity))
+
+    async def settle(
+        self, call: Call, approvals: Sequence[Approval], read_before: ReadBefore, scope: StopScope
+    ) -> tuple[Call, Any]:
+        """Waits for the yes that a call needs, if it needs one.
+
+        Args:
+            call: The call.
+            approvals: What `of` says of it.
+            read_before: Reads what the undo of a call will put back.
+            scope: The part of the task that the call belongs to; a stop ends the wait.
+
+        Returns:
+            The call that may be made now, with the arguments that a person may have edited, and what was read
+            before it.
+
+        Raises:
+            Failed: Somebody said no, or nobody said anything in time; the arguments do not fit the tool
+                exactly, or an expression of an approval cannot be evaluated. Nothing was called.
+            Stopped: The scope was stopped.
+        """
+        said: list[Decide] = []
+        edited: Decide | None = None
+        shown = self._show(call, await read_before(call))
+        while True:
+            due = await self._due(shown, approvals)
+            if not due or self._record.consent.has(_place(call), shown.hash):
+                return shown.call, shown.before
+            terms = ApprovalTerms.of(due)
+            if edited is not None and len(said) >= terms.people:
+                answer = edited
+            else:
+                answer = await self._ask(shown, due, terms, said, edited, scope)
+            if answer.action == "reject":
+                raise _denied(call, answer, terms)
+            if answer.action == "edit" and answer is not edited:
+                said, edited = [answer.model_copy(update={"action": "approve"})], answer
+                changed = _with_arguments(shown.call, answer.value)
+                shown = self._show(changed, await read_before(changed))
+                continue
+            again = await read_before(shown.call) if call.before is not None else None
+            if call.before is None or canonical(again) == canonical(shown.before):
+                self._grant(shown, answer)
+                return shown.call, shown.before
+            said, edited = [], None
+            shown = self._show(shown.call, again)
+
+    def use(self, call: Call, before: Any) -> None:
+        """Takes away the yes to a call that has succeeded."""
+        place = _place(call)
+        if place in self._record.consent.unused:
+            self._record.consent = self._record.consent.use(place, self._show(call, before).hash)
+
+    def _show(self, call: Call, before: Any) -> _Shown:
+        """Makes out what a person would be shown; refuses arguments that the tool would read generously."""
+        tool = self._catalog.tools[call.activity]
+        arguments = call.input if isinstance(call.input, dict) else {}
+        faults = exact_faults(tool.input_schema, arguments)
+        if faults:
+            reasons = "; ".join(str(fault) for fault in faults[:5])
+            raise _failed(call, FailureType.INVALID_INPUT, f"{tool.name}: {reasons}")
+        whole = completed(tool.input_schema, arguments)
+        return _Shown(call, before, whole, shown_hash(tool.name, whole, before))
+
+    async def _due(self, shown: _Shown, approvals: Sequence[Approval]) -> list[Approval]:
+        """Returns the approvals that the call needs, and that no `always` has given already."""
+        scope = self._scope(shown)
+        due = []
+        for approval in approvals:
+            if approval.when is None or await self._truth(shown.call, "approval.when", approval.when, scope):
+                due.append(approval)
+        if due and await self._is_within_always(shown, due, scope):
+            return []
+        return due
+
+    async def _is_within_always(self, shown: _Shown, due: Sequence[Approval], scope: dict[str, Any]) -> bool:
+        if not ApprovalTerms.of(due).always or shown.call.effect is Effect.PIVOT:
+            return False
+        for earlier in self._record.consent.always.get(shown.call.activity, ()):
+            bounded = [
+                await self._truth(shown.call, "approval.always", approval.always, {**scope, SHOWN: earlier})
+                if isinstance(approval.always, str)
+                else within(earlier, shown.arguments)
+                for approval in due
+            ]
+            if all(bounded):
+                return True
+        return False
+
+    async def _ask(
+        self,
+        shown: _Shown,
+        due: Sequence[Approval],
+        terms: ApprovalTerms,
+        said: Sequence[Decide],
+        edited: Decide | None,
+        scope: StopScope,
+    ) -> Decide:
+        call, tool = shown.call, self._catalog.tools[shown.call.activity]
+        actions: dict[str, Check | None] = {"approve": None, "reject": None, "edit": _fits_exactly(tool)}
+        if terms.always and call.effect is not Effect.PIVOT:
+            actions["always"] = None
+        return await self._questions.ask(
+            call.path,
+            "approval",
+            await self._text(shown, due),
+            actions,
+            scope,
+            show=_evidence(shown, edited),
+            hash=shown.hash,
+            people=terms.people,
+            said=said,
+            deadline=terms.deadline,
+            default="reject",
+        )
+
+    async def _text(self, shown: _Shown, due: Sequence[Approval]) -> str:
+        scope = self._scope(shown)
+        asks = list(dict.fromkeys(approval.ask for approval in due if approval.ask is not None))
+        if not asks:
+            return _ASK.format(tool=shown.call.activity, arguments=trim(canonical(shown.arguments), 300))
+        try:
+            return " ".join([str(await self._pace.render(ask, scope, "approval.ask")) for ask in asks])
+        except ExpressionError as error:
+            raise _failed(shown.call, FailureType.EXPRESSION, str(error)) from None
+
+    async def _truth(self, call: Call, key: str, source: str, scope: dict[str, Any]) -> bool:
+        try:
+            answer = await self._pace.evaluate(source, scope)
+        except ExpressionError as error:
+            raise _failed(call, FailureType.EXPRESSION, f"{key}: {error}") from None
+        if not isinstance(answer, bool):
+            message = f"{key}: {source!r} must be true or false, not {answer!r}"
+            raise _failed(call, FailureType.EXPRESSION, message)
+        return answer
+
+    def _scope(self, shown: _Shown) -> dict[str, Any]:
+        return {
+            "arguments": shown.arguments,
+            "before": shown.before,
+            "agent": shown.call.agent,
+            "task": self.task_input,
+        }
+
+    def _grant(self, shown: _Shown, answer: Decide) -> None:
+        consent = self._record.consent.grant(_place(shown.call), shown.hash)
+        if answer.action == "always":
+            consent = consent.grant_always(shown.call.activity, shown.arguments)
+        self._record.consent = consent
+
+
+def _inherited() -> tuple[ToolApproval, ...]:
+    """Returns what the parent of the running workflow demands of its calls."""
+    if PARENT.get() is None:
+        return ()
+    return tuple(ToolApproval.model_validate(one) for one in workflow.memo_value(APPROVALS, []))
+
+
+def _place(call: Call) -> str:
+    """Returns where a yes counts: for a call of an agent, all of the agent's run."""
+    return call.path if call.agent is None else call.path.rpartition("/")[0]
+
+
+def _with_arguments(call: Call, arguments: dict[str, Any]) -> Call:
+    return replace(call, args=(arguments,), input=arguments)
+
+
+def _fits_exactly(tool: ToolEntry) -> Check:
+    def fault(value: Any) -> str | None:
+        return "; ".join(str(fault) for fault in exact_faults(tool.input_schema, value)[:5]) or None
+
+    return fault
+
+
+def _evidence(shown: _Shown, edited: Decide | None) -> dict[str, Any]:
+    call = shown.call
+    evidence: dict[str, Any] = {"tool": call.activity, "arguments": shown.arguments}
+    if call.agent is not None:
+        evidence["agent"] = call.agent
+    if call.before is not None:
+        evidence["before"] = shown.before
+    if edited is not None:
+        evidence["edited_by"] = edited.by
+    return evidence
+
+
+def _denied(call: Call, answer: Decide, terms: ApprovalTerms) -> Failed:
+    if isinstance(answer, NobodyAnswered):
+        expired = f"nobody has answered in time whether {call.activity} may be called"
+        return _failed(call, FailureType.APPROVAL_EXPIRED, expired, ends_step=terms.default == "fail")
+    why = f": {answer.note}" if answer.note else ""
+    return _failed(call, FailureType.APPROVAL_DENIED, f"{answer.by} does not allow {call.activity}{why}")
+
+
+def _failed(call: Call, type_: FailureType, message: str, *, ends_step: bool = False) -> Failed:
+    return Failed(Failure(step=call.step, type=type_, message=message), not_applied=True, ends_step=ends_step)

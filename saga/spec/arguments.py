@@ -1,0 +1,97 @@
+"""What the arguments of a tool call come to, so that a person, a rule and the tool see the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import Fault
+from ..expressions.json_values import whole
+from .json_schema import check_input, resolve
+
+_DEEPEST = 20
+"""Levels of objects whose defaults are filled in."""
+
+
+def exact_faults(schema: Mapping[str, Any], arguments: Any) -> list[Fault]:
+    """Says what is wrong with arguments when nothing is read generously.
+
+    What is called may take text for a number, and a field by either of its names. A rule that reads the
+    arguments would see something else then than what is done, so neither is allowed where a rule decides.
+
+    Args:
+        schema: JSON Schema of the arguments, by name.
+        arguments: What the call is to be made with.
+    """
+    return check_input(_closed(schema), arguments, "arguments")
+
+
+def completed(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns arguments with the defaults of those that are left out, as far as the schema tells them."""
+    return dict(_filled(schema, schema, arguments, 0))
+
+
+def canonical(value: Any) -> str:
+    """Writes a JSON value in one way only: keys in order, and whole numbers without a fraction.
+
+    RFC 8785 would do the same, but refuses whole numbers of more than 53 bits, which ids often have.
+    """
+    return json.dumps(_one_kind_of_number(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def within(shown: Any, value: Any) -> bool:
+    """Says whether a value stays within one that was shown: its numbers are not larger, the rest is equal."""
+    if _is_number(shown) and _is_number(value):
+        return bool(0 <= value <= shown or value == shown)
+    if isinstance(shown, Mapping) and isinstance(value, Mapping):
+        return shown.keys() == value.keys() and all(within(shown[key], value[key]) for key in shown)
+    if isinstance(shown, list) and isinstance(value, list):
+        return len(shown) == len(value) and all(map(within, shown, value))
+    return type(shown) is type(value) and bool(shown == value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _one_kind_of_number(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _one_kind_of_number(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_kind_of_number(part) for part in value]
+    return whole(value)
+
+
+def _closed(schema: Any) -> Any:
+    """Returns a schema whose objects take no fields but those that they list, unless it says otherwise."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    closed = {
+        key: part if key in ("const", "enum", "default") else _closed(part) for key, part in schema.items()
+    }
+    if isinstance(schema.get("properties"), Mapping) and "additionalProperties" not in schema:
+        closed["additionalProperties"] = False
+    return closed
+
+
+def _filled(root: Mapping[str, Any], part: Any, value: Any, depth: int) -> Any:
+    if not isinstance(part, Mapping) or depth > _DEEPEST:
+        return value
+    schema = resolve({"$defs": root.get("$defs", {}), **part})
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_filled(root, schema.get("items"), item, depth + 1) for item in value]
+    properties = schema.get("properties")
+    if not isinstance(value, Mapping) or not isinstance(properties, Mapping):
+        return value
+    defaults = {
+        name: field["default"]
+        for name, field in properties.items()
+        if isinstance(field, Mapping) and "default" in field
+    }
+    return {
+        name: _filled(root, properties.get(name), inner, depth + 1)
+        for name, inner in {**defaults, **value}.items()
+    }
