@@ -117,6 +117,6 @@ def _expression_faults(
             yield Fault(where, f"{tool.name} reads nothing before it is called; give it before=")
         elif path.root in schemas:
             schema, owner = schemas[path.root]
-            message = misread(path, schema, 0, owner)
-            if message is not None:
-                yield Fault(where, message)
+            misreads = misread(path, schema, 0, owner)
+            if misreads is not None:
+                yield Fault(where, misreads)

@@ -44,7 +44,7 @@ def fine(what: str, cents: int) -> dict[str, int | str]:
 
 
 @till.compensation
-def pay_back(undo: Undo) -> None:
+def pay_back(undo: Undo[dict[str, int | str]]) -> None:
     """Takes a payment back, and fences its key."""
     what = str(undo.input["what"])
     write(undo.idempotency_key, what, "undone")

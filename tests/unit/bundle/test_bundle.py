@@ -571,11 +571,11 @@ def test_all_faults_of_a_worker_come_at_once() -> None:
         "tool one.with_nothing: before is for an undo or an approval, and it has neither",
         "tool one.with_others: before=one.look must take the same parameters (item)",
         "agent other.a: there is no compensation 'one.take_bakc'; did you mean 'one.take_back'?",
-        "agent other.a: one.send is a pivot; an agent may choose it only with a person's approval=",
         "agent other.a: there is no tool 'other.nope'; there are one.do, one.do_it, one.look, one.send, "
         "one.with_nothing, one.with_others, one.with_pivot, one.with_unknown",
         "agent other.a: 'one.take_back' is a compensation of the bundle; it runs by itself when a "
         "call is undone",
+        "agent other.a: one.send is a pivot; an agent may choose it only with a person's approval=",
         "agent other.busier: 16 tools are more than 15; split it, or say many_tools=True",
     ]
 
