@@ -56,11 +56,12 @@ async def execute(function: Function, arguments: dict[str, Any]) -> Any:
 async def _run(function: Function, bound: dict[str, Any]) -> Any:
     """Calls the function; what it raises becomes the error that the activity fails with."""
     call = partial(function.call, **bound)
-    ended = await (_on_user_loop(function.name, call) if function.is_async else _in_thread(call))
+    name = activity.info().activity_type
+    ended = await (_on_user_loop(name, call) if function.is_async else _in_thread(call))
     if ended.error is None and inspect.isawaitable(ended.value):
         # A plain function around an async one, as `functools.wraps` leaves it.
         waiting = ended.value
-        ended = await _on_user_loop(function.name, lambda: waiting)
+        ended = await _on_user_loop(name, lambda: waiting)
     if ended.error is None:
         return ended.value
     if all(isinstance(leaf, NotApplied) for leaf in leaves_of(ended.error)):
@@ -117,9 +118,11 @@ async def _outlasted(outcome: Future[_Ended], stop: Callable[[], None]) -> _Ende
         except asyncio.CancelledError as error:
             cancelled = error
             stop()
-    if waiting.cancelled():
-        raise cancelled or asyncio.CancelledError()
-    return waiting.result()
+    if not waiting.cancelled():
+        return waiting.result()
+    if cancelled is not None:
+        raise cancelled
+    return _Ended(error=asyncio.CancelledError("the function was cancelled, though nobody has asked for it"))
 
 
 @lru_cache(maxsize=1)

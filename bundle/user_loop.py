@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+import time
+from collections import defaultdict
+from collections.abc import Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, Final
 
 BLOCKED_SECONDS: Final = 0.5
 """A loop that has not begun a call after this time is blocked, and the call is given to another one."""
+
+BLOCKING_SECONDS: Final = 1.0
+"""A function that has kept its loop from all other work for so long in one go gets a loop of its own."""
 
 logger = logging.getLogger("counterstep")
 
@@ -19,31 +24,49 @@ class UserLoop:
     """One event loop in a thread of its own.
 
     Coroutines share the first loop, because clients and locks belong to a loop. While a coroutine blocks it
-    with ``time.sleep`` or a long computation, further calls run on another one.
+    with ``time.sleep`` or a long computation, further calls run on another one. What has begun on a loop
+    cannot leave it, so a function that has blocked once runs on a loop of its own from then on.
 
     Attributes:
         is_blocked: Whether it did not begin a call in time, and has not begun it since.
+        names: What has begun on it and not ended.
     """
 
-    _all: Final[list[UserLoop]] = []
+    _all: Final[defaultdict[str, list[UserLoop]]] = defaultdict(list)
+    _blocking: Final[set[str]] = set()
     _lock: Final = threading.Lock()
 
     def __init__(self) -> None:
         """Starts the thread."""
         self.is_blocked = False
-        self._names: list[str] = []
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="counterstep-user-loop", daemon=True).start()
+        self.names: list[str] = []
+        self._loop = _OpenLoop()
+        threading.Thread(target=self._serve, name="counterstep-user-loop", daemon=True).start()
 
     @classmethod
-    def free(cls) -> UserLoop:
-        """Returns the first loop that is not blocked."""
+    def free(cls, name: str) -> UserLoop:
+        """Returns the first loop that is not blocked, for a call of the function of this name."""
         with cls._lock:
-            found = next((loop for loop in cls._all if not loop.is_blocked), None)
+            loops = cls._all[name if name in cls._blocking else ""]
+            found = next((loop for loop in loops if not loop.is_blocked), None)
             if found is None:
                 found = cls()
-                cls._all.append(found)
+                loops.append(found)
             return found
+
+    @classmethod
+    def tell_blocking(cls, name: str, seconds: float) -> None:
+        """Gives a function that has blocked its loop a loop of its own from now on, and says so once."""
+        with cls._lock:
+            if name in cls._blocking:
+                return
+            cls._blocking.add(name)
+        logger.warning(
+            "the async function %s has blocked the event loop for %.1f s; from now on it runs on a loop of "
+            "its own. Make it a plain function, which runs in a thread.",
+            name,
+            seconds,
+        )
 
     def offer(self, call: UserCall) -> None:
         """Begins a call as soon as the loop comes to it, unless another loop has begun it by then."""
@@ -56,21 +79,29 @@ class UserLoop:
             logger.warning(
                 "an async function blocks the event loop of all users' code, so that others run on another "
                 "one; those that have begun on it: %s. Make it a plain function, which runs in a thread.",
-                ", ".join(self._names) or "unknown",
+                ", ".join(self.names) or "unknown",
             )
 
     def cancel(self, task: asyncio.Task[Any]) -> None:
         """Cancels a task of this loop, from another thread."""
         self._loop.call_soon_threadsafe(task.cancel)
 
+    def _serve(self) -> None:
+        """Runs the loop, whatever users' code does to it.
+
+        ``SystemExit`` in a task that a tool has begun comes out here as well as where the task is awaited,
+        and ``loop.stop()`` ends the run: the loop goes on in either case.
+        """
+        while True:
+            try:
+                self._loop.run_forever()
+            except BaseException as error:
+                logger.warning("%r was raised in the event loop of users' code, which goes on", error)
+
     def _begin(self, call: UserCall) -> None:
         self.is_blocked = False
-        if not call.take(self):
-            return
-        self._names.append(call.name)
-        task = self._loop.create_task(call.work())
-        task.add_done_callback(lambda _: self._names.remove(call.name))
-        call.begun(task)
+        if not call.taken.done():
+            call.tasks.append(self._loop.create_task(call.run(self)))
 
 
 class UserCall:
@@ -80,6 +111,8 @@ class UserCall:
         name: What is called.
         outcome: What ``work`` returns. It is done only when the coroutine has ended, because nothing that it
             still does may land after its undo.
+        taken: Done as soon as the coroutine has begun somewhere.
+        tasks: Those that may begin it, one for each loop that it was offered to.
     """
 
     def __init__(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
@@ -87,6 +120,7 @@ class UserCall:
         self.name = name
         self.outcome: Future[Any] = Future()
         self.taken: Future[None] = Future()
+        self.tasks: list[asyncio.Task[Any]] = []
         self._work = work
         self._lock = threading.Lock()
         self._loop: UserLoop | None = None
@@ -96,7 +130,7 @@ class UserCall:
     async def start(self) -> None:
         """Begins the call; where a loop is blocked, on another one."""
         while not self.taken.done():
-            loop = UserLoop.free()
+            loop = UserLoop.free(self.name)
             loop.offer(self)
             await asyncio.wait([asyncio.wrap_future(self.taken)], timeout=BLOCKED_SECONDS)
             if not self.taken.done():
@@ -109,29 +143,65 @@ class UserCall:
             if self._loop is not None and self._task is not None:
                 self._loop.cancel(self._task)
 
-    def take(self, loop: UserLoop) -> bool:
-        """Gives the call to a loop; False where another one has it."""
+    async def run(self, loop: UserLoop) -> None:
+        """Does the work, unless another loop has begun it; until its first line it can change loops."""
+        loop.is_blocked = False
+        task = asyncio.current_task()
+        assert task is not None
         with self._lock:
             if self._loop is not None:
-                return False
-            self._loop = loop
+                return
+            self._loop, self._task = loop, task
+            stopped = self._stopped
         self.taken.set_result(None)
-        return True
-
-    def work(self) -> Coroutine[Any, Any, Any]:
-        """Returns the coroutine."""
-        return self._work
-
-    def begun(self, task: asyncio.Task[Any]) -> None:
-        """Follows the task until its end."""
-        task.add_done_callback(self._end)
-        with self._lock:
-            self._task = task
-            if self._stopped:
-                task.cancel()
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
+        if stopped:
+            self._work.close()
             self.outcome.cancel()
-        else:
-            self.outcome.set_result(task.result())
+            return
+        loop.names.append(self.name)
+        try:
+            self.outcome.set_result(await _Steps(self._work, self.name))
+        except asyncio.CancelledError:
+            self.outcome.cancel()
+        finally:
+            loop.names.remove(self.name)
+
+
+class _OpenLoop(asyncio.SelectorEventLoop):
+    """A loop that other calls need as well, so that no user's code can close it."""
+
+    def close(self) -> None:
+        raise RuntimeError("this event loop is shared with other calls and cannot be closed")
+
+
+class _Steps(Generator[Any, Any, Any]):
+    """Goes through a coroutine, and tells when it keeps the loop to itself for too long."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        self._work = work
+        self._name = name
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return self._work.send(value)
+        finally:
+            self._look(began)
+
+    def throw(self, *error: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return self._work.throw(*error)
+        finally:
+            self._look(began)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def _look(self, began: float) -> None:
+        seconds = time.monotonic() - began
+        if seconds >= BLOCKING_SECONDS:
+            UserLoop.tell_blocking(self._name, seconds)

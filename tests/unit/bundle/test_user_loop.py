@@ -62,3 +62,27 @@ async def test_a_call_can_be_stopped_before_and_after_it_has_begun() -> None:
         call.stop()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(outcome, 10)
+
+
+async def test_a_call_that_has_not_begun_leaves_a_loop_that_is_blocked_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(user_loop, "BLOCKED_SECONDS", 0.05)
+    _, slow = running("shop.slow", blocks(0.8))
+    _, quick = running("shop.quick", thread_after(0))
+    thread = await quick
+    assert not slow.done()
+    assert await slow != thread
+
+
+async def test_who_has_blocked_once_runs_apart_and_holds_up_nobody_who_has_begun(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(user_loop, "BLOCKING_SECONDS", 0.05)
+    shared = await running("shop.quick", thread_after(0))[1]
+    assert await running("shop.busy", blocks(0.06))[1] == shared
+    assert "the async function shop.busy has blocked the event loop" in caplog.text
+    _, quick = running("shop.quick", thread_after(0.01))
+    _, busy = running("shop.busy", blocks(0.4))
+    assert await quick == shared and not busy.done()
+    assert await busy == await running("shop.busy", thread_after(0))[1] != shared
