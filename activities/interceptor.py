@@ -27,6 +27,7 @@ from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
 from ..saga.failure import trim
 from ..saga.history_format import HEADER
+from ..saga.json_value import MASKED, is_masked_in
 from ..saga.limits.payload_size import MAX_PAYLOAD
 
 logger = logging.getLogger("counterstep.calls")
@@ -97,6 +98,10 @@ class _Heartbeats(ActivityOutboundInterceptor):
 
 def _measured(result: Any, header: CallHeader) -> RawValue:
     payload = activity.payload_converter().to_payload(result)
+    if header.compensation and is_masked_in(result, payload.data):
+        # The undo would be given asterisks in place of what the call has made.
+        message = f"the result of {activity.info().activity_type}: {MASKED}"
+        raise ApplicationError(message, type=FailureType.INVALID_OUTPUT, non_retryable=True)
     size = payload.ByteSize()
     limit = min(header.max_result, MAX_PAYLOAD)
     if size > limit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_j
 
 from ..saga.errors import DefinitionError
 from ..saga.fault_texts import faults_in
+from ..saga.json_value import MASKED, has_masked_secret, read_json
+from .round_trip import difference, holds_secret, is_open
 
 MAX_DEPTH = 100
 """Levels of lists and objects in one result: JSON parsers give up at 200, and messages put more around it."""
@@ -76,14 +78,15 @@ class Function:
         self.hints: Mapping[str, Any] = {name: annotation for name, (annotation, _) in fields.items()}
         self.result: Any = hints.get("return", Any) if returns else Any
         self._is_used = returns
-        self._arguments = _arguments_model(self.name, what, fields)
+        self._arguments = _arguments_type(self.name, what, fields)
         self._returns = adapter(what, "result", self.result)
-        self.input_schema = schema_of(what, "parameters", self._arguments.model_json_schema)
+        self._is_open = is_open(self._returns.core_schema)
+        self.input_schema = schema_of(what, "parameters", self._arguments.json_schema)
         self.output_schema = schema_of(
             what, "result", lambda: self._returns.json_schema(mode="serialization")
         )
-        for part, schema in (("parameters", self.input_schema), ("result", self.output_schema)):
-            if any(map(_is_secret, _parts(schema))):
+        for part, type_ in (("parameters", self._arguments), ("result", self._returns)):
+            if holds_secret(type_.core_schema):
                 raise DefinitionError(
                     f"{what}: a SecretStr or SecretBytes in its {part} is masked when it is written and "
                     "cannot be read again; pass the name of the secret instead"
@@ -101,7 +104,7 @@ class Function:
         Raises:
             pydantic.ValidationError: The arguments do not fit the signature.
         """
-        checked = self._arguments.model_validate(arguments)
+        checked = read_json(self._arguments, arguments)
         return {name: getattr(checked, f"p_{name}") for name in self.parameters}
 
     def dump(self, result: Any) -> Any:
@@ -135,8 +138,20 @@ class Function:
             raise ValueError("a number in it is not finite")
         if from_json(to_json(value)) != value:
             raise ValueError("JSON changes it")
-        self._returns.validate_python(value)
+        if has_masked_secret(self._unwritten(checked), value):
+            raise ValueError(MASKED)
+        lost = difference(checked, read_json(self._returns, value), anything=self._is_open)
+        if lost:
+            raise ValueError(f"written and read again, {lost}")
         return value
+
+    def _unwritten(self, checked: Any) -> Any:
+        """Returns what is written as plain mappings and lists, in which secrets are still secrets."""
+        try:
+            return self._returns.dump_python(checked, by_alias=True)
+        except Exception:
+            # Serializers for JSON alone may raise anything when they are used for Python.
+            return None
 
     @property
     def takes_one_object(self) -> bool:
@@ -208,13 +223,15 @@ def _fields(call: Callable[..., Any], what: str, hints: Mapping[str, Any]) -> di
     return fields
 
 
-def _arguments_model(name: str, what: str, fields: Mapping[str, tuple[Any, Any]]) -> type[BaseModel]:
+def _arguments_type(name: str, what: str, fields: Mapping[str, tuple[Any, Any]]) -> TypeAdapter[BaseModel]:
     # Fields get a prefix, so that a parameter named `schema` or `_x` cannot hit a name of pydantic's.
     prefixed: dict[str, Any] = {
         f"p_{field}": (annotation, _field(field, default)) for field, (annotation, default) in fields.items()
     }
     try:
-        return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **prefixed)
+        forbid = ConfigDict(extra="forbid")
+        model: type[BaseModel] = create_model(f"{name}_arguments", __config__=forbid, **prefixed)
+        return TypeAdapter(model)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise DefinitionError(f"{what}: a parameter cannot travel as JSON: {_reason(error)}") from None
 
@@ -240,18 +257,6 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
     return depth
-
-
-def _parts(schema: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(schema, dict):
-        yield schema
-    if isinstance(schema, dict | list):
-        for inner in schema.values() if isinstance(schema, dict) else schema:
-            yield from _parts(inner)
-
-
-def _is_secret(part: dict[str, Any]) -> bool:
-    return part.get("format") == "password" and part.get("writeOnly") is True
 
 
 def _reason(error: Exception) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from ..bundle.yaml_document import payload_faults
 from ..saga.errors import Fault, SpecError
+from ..saga.json_value import write_json
 
 
 def as_payload(value: Any, name: str) -> Any:
@@ -21,10 +20,10 @@ def as_payload(value: Any, name: str) -> Any:
         JSON that fits into one payload.
 
     Raises:
-        SpecError: The value cannot be turned into JSON, or it is too large.
+        SpecError: The value cannot be turned into JSON, a secret in it would be masked, or it is too large.
     """
     try:
-        said = to_jsonable_python(value)
+        said = write_json(value)
         faults = payload_faults(said, name)
     except (ValueError, TypeError, RecursionError) as error:
         raise SpecError([Fault(name, f"cannot become JSON: {error}")]) from None

@@ -15,6 +15,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..errors import DefinitionError
+from ..json_value import read_json, write_json
 from ..names import NAME_ATTRIBUTE, nearest
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
 from ..spec.validation import Validation
@@ -45,17 +46,22 @@ class CallTarget:
     entry: ToolEntry | AgentEntry | None
     target: Any
 
-    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, engine: int) -> Any:
         """Turns the call's arguments into the input of a bundle's tool or agent, as JSON.
 
+        Args:
+            args: The positional ones.
+            kwargs: The others.
+            engine: By which rules the task is run, see `ENGINE`.
+
         Raises:
-            DefinitionError: They do not fit the signature.
+            DefinitionError: They do not fit the signature, or cannot become JSON.
         """
         assert self.entry is not None
         if isinstance(self.entry, AgentEntry) and self.entry.whole_input:
             if len(args) + bool(kwargs) != 1:
                 raise DefinitionError(f"{self.name} takes one input: one argument, or its fields by name")
-            return to_jsonable_python(args[0] if args else dict(kwargs))
+            return self._written(args[0] if args else dict(kwargs), engine)
         names = self.entry.parameters
         if len(args) > len(names):
             raise DefinitionError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
@@ -64,14 +70,30 @@ class CallTarget:
             if name in named or name not in names:
                 twice = " twice" if name in named else ""
                 raise DefinitionError(f"{self.name} takes no {name!r}{twice}{nearest(name, names)}")
-        return to_jsonable_python({**named, **kwargs})
+        return self._written({**named, **kwargs}, engine)
 
-    def named(self, args: tuple[Any, ...]) -> dict[str, Any]:
-        """Names the positional arguments of a plain activity, as JSON, for its undo."""
+    def named(self, args: tuple[Any, ...], *, engine: int) -> dict[str, Any]:
+        """Names the positional arguments of a plain activity, as JSON, for its undo.
+
+        Args:
+            args: The arguments.
+            engine: By which rules the task is run, see `ENGINE`.
+
+        Raises:
+            DefinitionError: They cannot become JSON.
+        """
         parameters = list(inspect.signature(self.target).parameters) if callable(self.target) else []
         parameters += [f"arg{index}" for index in range(len(parameters), len(args))]
-        named: dict[str, Any] = to_jsonable_python(dict(zip(parameters, args, strict=False)))
+        named: dict[str, Any] = self._written(dict(zip(parameters, args, strict=False)), engine)
         return named
+
+    def _written(self, arguments: Any, engine: int) -> Any:
+        if engine < 3:
+            return to_jsonable_python(arguments)
+        try:
+            return write_json(arguments)
+        except (ValueError, RecursionError) as error:
+            raise DefinitionError(f"the arguments of {self.name} cannot travel as JSON: {error}") from None
 
     def result(self, raw: RawValue) -> Any:
         """Turns the payload of a plain activity's result into the type that it declares."""
@@ -80,7 +102,7 @@ class CallTarget:
     def typed(self, output: Any) -> Any:
         """Turns the JSON result of a bundle's tool or agent into the type that it declares."""
         type_ = getattr(self.target, "output", Any) if _is_agent(self.target) else return_type(self.target)
-        return output if type_ is Any or isinstance(type_, dict) else _adapter(type_).validate_python(output)
+        return output if type_ is Any or isinstance(type_, dict) else read_json(_adapter(type_), output)
 
 
 def read_action(target: Any, catalog: Catalog) -> CallTarget:

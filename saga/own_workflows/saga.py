@@ -157,7 +157,8 @@ class Saga:
                 raise DefinitionError(
                     f"{found.name} is registered in a bundle, which says its effect and undo"
                 )
-            work = self._calls.registered(found, name, found.arguments(args, kwargs), checks, scope, tries)
+            value = found.arguments(args, kwargs, engine=self._context.engine)
+            work = self._calls.registered(found, name, value, checks, scope, tries)
         else:
             options = tries.with_options(found.name, kwargs)
             work = self._calls.plain(found, name, args, options, undo_type(undo), effect, checks, scope)

@@ -156,7 +156,7 @@ class SagaCalls:
             activity=action.name,
             args=args,
             effect=effect or Effect.COMPENSATABLE,
-            input=action.named(args),
+            input=action.named(args, engine=1 if undo is None else self._context.engine),
             compensation=undo,
             depends_on=self._done,
             timeout=options.get("start_to_close_timeout", DEFAULT_TIMEOUT),
