@@ -148,7 +148,7 @@ class Function:
     def _unwritten(self, checked: Any) -> Any:
         """Returns what is written as plain mappings and lists, in which secrets are still secrets."""
         try:
-            return self._returns.dump_python(checked, by_alias=True)
+            return self._returns.dump_python(checked, by_alias=True, warnings=False)
         except Exception:
             # Serializers for JSON alone may raise anything when they are used for Python.
             return None

@@ -42,7 +42,7 @@ def write_json(value: Any) -> Any:
         ValueError: It cannot become JSON, or a secret in it would be masked.
     """
     written = to_jsonable_python(value)
-    if has_masked_secret(_ANY.dump_python(value), written):
+    if has_masked_secret(_ANY.dump_python(value, warnings=False), written):
         raise ValueError(MASKED)
     return written
 
@@ -61,7 +61,7 @@ def has_masked_secret(given: Any, written: Any) -> bool:
 def is_masked_in(value: Any, data: bytes) -> bool:
     """Says whether a secret in a Python value is masked in the JSON text that some converter made of it."""
     try:
-        given = _ANY.dump_python(value)
+        given = _ANY.dump_python(value, warnings=False)
     except Exception:
         # Serializers are the user's code, and the converter need not use them.
         return False
