@@ -11,12 +11,15 @@ from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.agents import agent_loop
+from counterstep.saga.limits import history_size
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import KEY, told
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_asked
+from counterstep.tests.support.tasks.work import put
 
 Till = tuple[Tasks, ModelServer]
 
@@ -310,3 +313,83 @@ async def test_a_step_that_does_not_say_so_is_no_pivot(shop: Till) -> None:
     end = await shop[0].run([agent("banker")])
     assert end.type == "InvalidSpec"
     assert "till.banker may call the pivot till.wire; say effect: pivot" in end.message
+
+
+# --- what is in between
+
+
+async def test_a_cancel_while_a_person_is_asked(shop: Till, effects: Desk) -> None:
+    tasks, models = shop
+    models.for_model("cashier").reply(
+        Behaviour.calls(call("pay", what="milk", cents=1)), Behaviour.calls(call("pay", what="tea"))
+    )
+    handle = await tasks.start([agent()])
+    await until_asked(handle, "c/tool.2")
+    await handle.cancel()
+    assert (await end_of(handle)).type == "cancelled"
+    assert effects.what("begin", "undone") == ["milk", "milk"]
+
+
+async def test_a_yes_to_further_calls_travels_into_a_continued_run(
+    shop: Till, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, models = shop
+    monkeypatch.setattr(history_size, "LONG_EVENTS", 30)
+    models.for_model("cashier").reply(
+        Behaviour.calls(call("pay", what="tea")),
+        Behaviour.text("One."),
+        Behaviour.calls(call("pay", what="tea", cents=5500)),
+        Behaviour.calls(call("pay", what="tea", cents=6001)),
+        Behaviour.text("Two."),
+    )
+    chain = [put("q", "c"), *(put(name, before) for before, name in zip("qrstu", "rstuv", strict=True))]
+    handle = await tasks.start([agent(), *chain, {**agent(), "id": "d", "needs": ["v"]}])
+    await answer(handle, "always", "c/tool.1")
+    asked = await asked_by(handle, "d/tool.2")
+    assert [event.note for event in effects.events("done") if event.what == "tea"] == ["6000", "5500"]
+    assert (await handle.describe()).run_id != handle.first_execution_run_id, "it has continued as new"
+    await tell(handle, "decide", step="d/tool.2", action="approve", hash=asked["hash"])
+    assert (await end_of(handle)).type == "completed"
+    assert [event.note for event in effects.events("done") if event.what == "tea"] == ["6000", "5500", "6001"]
+
+
+async def test_who_uses_none_of_it_pays_nothing_for_it(shop: Till, effects: Desk) -> None:
+    tasks, _ = shop
+    handle = await tasks.start([put("a"), put("b", "a")])
+    assert (await end_of(handle)).type == "completed"
+    events = [event.WhichOneof("attributes") async for event in handle.fetch_history_events()]
+    calls = [name for name in events if name and "activity_task" in name]
+    assert len(calls) == 2 * 3
+    assert not any(name and ("timer" in name or "update" in name) for name in events)
+    text = "".join([str(event) async for event in handle.fetch_history_events()])
+    assert "approv" not in text and "consent" not in text
+
+
+# --- from a conversation that has moved
+
+
+async def test_a_long_conversation_asks_and_does_not_repeat_itself(
+    shop: Till, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, models = shop
+    monkeypatch.setattr(agent_loop, "MAX_TURNS", 2)
+    models.for_model("cashier").reply(
+        Behaviour.calls(call("pay", what="tea", cents=10)),
+        Behaviour.calls(call("balance", what="tea")),
+        Behaviour.calls(call("pay", what="tea", cents=10)),
+        Behaviour.calls(call("pay", what="gold", cents=9000)),
+        Behaviour.calls(call("pay", what="tea", cents=10)),
+        Behaviour.text("Done."),
+    )
+    demand = {"tool": "till.pay", "when": "arguments.cents > task.most", "ask": "So much?"}
+    handle = await tasks.start([agent(approvals=[demand])], {"most": 50})
+    await until_asked(handle, "c/tool.3", "So much?")
+    (asked,) = (await handle.query("board"))["waiting_for"]
+    child = tasks.client.get_workflow_handle(asked["task"])
+    assert asked["task"] != handle.id, "the conversation has moved to a child"
+    await tell(child, "decide", step="c/tool.3", action="approve", hash=asked["hash"])
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("done") == ["tea", "gold"]
+    repeats = [text for text in told(models.requests[-1], "tool") if '"repeated"' in text]
+    assert len(repeats) == 2
+    assert '"cents": 10' in repeats[0], "what the parent had been told"

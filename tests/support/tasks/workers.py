@@ -15,6 +15,7 @@ from counterstep.activities.bundle_activities import bundled_activities
 from counterstep.compensations.bundle_compensations import bundled_compensations
 from counterstep.plugin import CounterstepInterceptor, CounterstepPlugin
 from counterstep.tests.support.bundles.desk import desk
+from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks
 from counterstep.tests.support.workflows.sagas import Errand, ErrandsInTurn, HastyErrand, errands
 
@@ -26,7 +27,7 @@ THREADS = ThreadPoolExecutor(10)
 
 def plugin() -> CounterstepPlugin:
     """The plugin of all workers here."""
-    return CounterstepPlugin([desk, errands], inline_specs=True)
+    return CounterstepPlugin([desk, errands, till], inline_specs=True)
 
 
 @asynccontextmanager
