@@ -98,6 +98,7 @@ def as_outcome(failure: CommandFailed, workflow_id: str = "") -> dict[str, Any]:
         "undone": [],
         "not_undone": [],
         "usage": None,
+        "forced_end": None,
         "recovery": None,
     }
 

@@ -22,6 +22,7 @@ from ..runtime.codec import PayloadUnreadable
 from ..saga.failure import Failure
 from ..saga.ledger.ledger import EntryState
 from ..saga.limits.budget import Budget
+from ..saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from ..saga.record.step_record import StepState
 from ..saga.record.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
@@ -32,6 +33,8 @@ QUERY_SECONDS: Final = 3.0
 
 LAST_SECONDS: Final = 10.0
 """The same for the board of a task that has ended, where nothing else tells what was undone."""
+
+_OF_THE_END: Final = {"state", "failure", "undone", "not_undone", "forced_end"}
 
 _CUT_OFF: Final = "the task was ended while this went on; nobody knows whether it has happened"
 
@@ -164,6 +167,12 @@ class Board(_Part):
         waiting_for: The questions that people have to answer.
         failure: The first failure.
         log: Who did what, oldest first.
+        forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
+        recovery: `workflow_id`, `state` and `undone` (steps) of the recovery that was started after the end;
+            None if there is none.
+        partial: Whether this is only what the server knows: no worker has told the rest, so what is empty
+            here need not be empty.
+        partial_because: Why no worker has told it.
     """
 
     task: str
@@ -177,6 +186,10 @@ class Board(_Part):
     waiting_for: tuple[Asked, ...] = ()
     failure: Failure | None = None
     log: tuple[Line, ...] = ()
+    forced_end: str | None = None
+    recovery: Mapping[str, Any] | None = None
+    partial: bool = False
+    partial_because: str | None = None
 
 
 async def read_board(
@@ -261,6 +274,44 @@ async def standing_board(
     return _cut_off(board, found, await end_of(handle))
 
 
+async def server_board(
+    handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription, why: str
+) -> Mapping[str, Any]:
+    """Returns the part of a board that the server knows without a worker.
+
+    Args:
+        handle: The handle of the task.
+        found: The server's description of the task.
+        why: Why no worker has told the board.
+
+    Returns:
+        A board that says of itself that it is partial.
+
+    Raises:
+        RPCError: The server does not answer.
+    """
+    attributes = found.typed_search_attributes
+    board: dict[str, Any] = {
+        "task": attributes.get(SAGA_TASK) or found.workflow_type,
+        "task_id": found.id,
+        "state": attributes.get(SAGA_STATE) or TaskState.RUNNING.value,
+        "goal": "",
+        "steps": {},
+        "ledger": [],
+        "usage": None,
+        "budget": None,
+        "waiting_for": None,
+        "failure": None,
+        "log": [],
+        "partial": True,
+        "partial_because": why,
+    }
+    if found.status is WorkflowExecutionStatus.RUNNING:
+        return board
+    outcome = outcome_of(await end_of(handle), None, (found.id, found.run_id))
+    return {**board, **outcome.model_dump(mode="json", include={*_OF_THE_END, "usage", "output"})}
+
+
 def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end: Any) -> Mapping[str, Any]:
     outcome = outcome_of(end, board, (found.id, found.run_id))
     closed = found.close_time.isoformat() if found.close_time else None
@@ -270,5 +321,5 @@ def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end:
         name: {**step, **interrupted} if step["state"] in open_states else step
         for name, step in board.get("steps", {}).items()
     }
-    kept = outcome.model_dump(mode="json", include={"state", "failure", "undone", "not_undone"})
+    kept = outcome.model_dump(mode="json", include=_OF_THE_END)
     return {**board, **kept, "steps": steps, "waiting_for": []}

@@ -36,8 +36,9 @@ class Outcome(BaseModel):
         undone: The steps that are undone, in the order in which their undos finished.
         not_undone: The steps that still lack an undo.
         usage: What was spent on models; None if no worker is left to tell.
-        recovery: `workflow_id` and `state` of the recovery that was started after the end, if there is one.
-            It undoes what is `not_undone`.
+        forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
+        recovery: `workflow_id`, `state` and `undone` (steps) of the recovery that was started after the end,
+            if there is one. It undoes what is `not_undone`.
         refused: Whether the workers have refused the task before anything of it had run.
     """
 
@@ -51,7 +52,8 @@ class Outcome(BaseModel):
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     usage: dict[str, Any] | None = None
-    recovery: dict[str, str] | None = None
+    forced_end: str | None = None
+    recovery: dict[str, Any] | None = None
     refused: bool = Field(default=False, exclude=True)
 
 
@@ -108,6 +110,7 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
         undone=tuple(details.get("undone", ())),
         not_undone=tuple(details.get("not_undone", ())),
         usage=details.get("usage"),
+        forced_end=_forced(end),
         refused=_is_refusal(end),
     )
 
@@ -173,6 +176,10 @@ def _state(end: BaseException, board: Mapping[str, Any]) -> TaskState:
     ended = board.get("state") in (TaskState.ROLLED_BACK, TaskState.CANCELLED)
     # The task was terminated, timed out or broke, so as far as anybody can tell, all its effects still stand.
     return TaskState(board["state"]) if ended else TaskState.ROLLBACK_INCOMPLETE
+
+
+def _forced(end: BaseException) -> str | None:
+    return {TerminatedError: "terminated", TimeoutError: "timed_out"}.get(type(end))
 
 
 def _failure(end: BaseException) -> dict[str, str]:

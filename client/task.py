@@ -10,11 +10,11 @@ from temporalio.client import Client, WorkflowHandle
 from ..runtime.codec import PayloadUnreadable
 from ..saga.record.task_result import TaskResult
 from ..saga.record.task_state import TaskState
-from .board import QUERY_SECONDS, Board, last_board, standing_board
+from .board import QUERY_SECONDS, Board, last_board, server_board, standing_board
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults
 from .payload import as_payload
-from .recovery import with_recovery
+from .recovery import board_with_recovery, with_recovery
 from .updates import ask_to_cancel, find_task, send_update
 
 
@@ -50,14 +50,16 @@ class Task:
         self.task_queue = task_queue
         self.is_new = is_new
 
-    async def board(self, *, seconds: float = QUERY_SECONDS) -> Board:
+    async def board(self, *, seconds: float = QUERY_SECONDS, partial: bool = False) -> Board:
         """Asks for the whole state of the task, which may have ended.
 
         For a task that was terminated or has timed out, this is its last board, with the state
-        `rollback_incomplete`.
+        `rollback_incomplete`, with `forced_end`, and with the `recovery` that has undone it since.
 
         Args:
             seconds: How long its workers may take to answer.
+            partial: Whether to return what the server knows if no worker answers; such a board says so in
+                its own `partial`.
 
         Returns:
             The board.
@@ -69,8 +71,11 @@ class Task:
         board = await standing_board(self.handle, seconds)
         if board is None:
             message = f"No worker of the queue {self.task_queue!r} has told the board of {self.id}."
-            raise NoAnswer(message, self.task_queue)
-        return Board.model_validate(board)
+            if not partial:
+                raise NoAnswer(message, self.task_queue)
+            board = await server_board(self.handle, await self.handle.describe(), message.rstrip("."))
+        known = await board_with_recovery(self._client, board)
+        return Board.model_validate({name: value for name, value in known.items() if value is not None})
 
     async def decide(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
         """Answers a step that waits for a person; the board's `waiting_for` names such steps.

@@ -70,6 +70,16 @@ class RunChain:
         """The run that says how the task ended."""
         return self.runs[-1]
 
+    @property
+    def recovered(self) -> bool:
+        """Whether a recovery has undone what its newest run has left, so that nothing is open any more."""
+        is_over = self.newest.closed is not None
+        return is_over and any(map(self._has_undone, self.recoveries))
+
+    def _has_undone(self, recovery: Run) -> bool:
+        done = recovery.status is WorkflowExecutionStatus.COMPLETED
+        return done and recovery.workflow_id == recovery_id(self.newest)
+
     def refuse(self, within: str = "", *, as_child: bool = False) -> None:
         """Refuses a chain that may not be undone, as far as its runs tell.
 
@@ -107,8 +117,8 @@ class RunChain:
         for recovery in self.recoveries:
             if recovery.workflow_id == within:
                 continue
-            done = recovery.status is WorkflowExecutionStatus.COMPLETED
-            if recovery.closed is None or (done and recovery.workflow_id == recovery_id(newest)):
+            done = self._has_undone(recovery)
+            if recovery.closed is None or done:
                 state = "has completed" if done else "is running"
                 message = f"{id_} is recovered by {recovery.workflow_id} already, which {state}."
                 raise NotRecoverable(Refusal.ALREADY_RECOVERED, message)

@@ -12,6 +12,7 @@ def status(
     """Show how a task stands: its board, or what the server knows where no worker can be asked."""
     from ..arguments.server_target import find_target
     from ..operations.find_board import look_up
+    from ..terminal.forced_end import left_lines
     from ..terminal.live_board import print_board
     from ..terminal.questions import questions_of
 
@@ -23,6 +24,8 @@ def status(
         emit(board)
         return
     print_board(board)
+    for line in left_lines(board, target.options()):
+        say(line)
     for question in questions_of(board, target.options()):
         for line in question.lines():
             say(line)

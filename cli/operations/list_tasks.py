@@ -12,14 +12,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from temporalio.client import WorkflowExecution
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
+from ...client.recovery import recovery_of
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
+from ...saga.record.task_state import ENDED, TaskState
 from ..arguments.server_target import ServerTarget
 from ..terminal.live_board import state_text
 from ..terminal.output import printable, say
 from .search_tasks import search
 
+_STATUS = "ExecutionStatus"
 _WIDTH = 160
 _OPEN = "running"
 _ORDERLY = ("completed", "failed", "canceled", _OPEN)
@@ -32,12 +35,13 @@ class TaskRow(BaseModel):
         workflow_id: The task.
         run_id: Its run.
         task: Its name.
-        state: Its state; for a task that was ended by force, the last state that it was in.
+        state: Its state; `rollback_incomplete` for a task that was ended by force.
         status: Temporal's status of the run, e.g. ``running`` or ``terminated``.
         step: The step that failed or waits; may be empty.
         usd: What it has spent; None if it has not reported that.
         started: When it started, in UTC.
         closed: When it ended, in UTC; None while it runs.
+        recovery: The state of the recovery that was started after a forced end; None if there is none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +55,7 @@ class TaskRow(BaseModel):
     usd: float | None
     started: datetime
     closed: datetime | None
+    recovery: str | None = None
 
 
 async def list_rows(
@@ -74,22 +79,46 @@ async def list_rows(
         RPCError: The server has stopped answering, or does not understand the query.
     """
     client = await target.connect()
-    rows = [_row(found) async for found in search(client, filter_of(states, task, query), limit + 1)]
+    rows: list[TaskRow] = []
+    async for found in search(client, filter_of(states, task, query)):
+        if found.status is WorkflowExecutionStatus.TERMINATED and await _goes_on(client, found):
+            continue
+        row = _row(found)
+        if row.state == TaskState.ROLLBACK_INCOMPLETE:
+            recovery = await recovery_of(client, row.workflow_id, row.run_id)
+            row = row.model_copy(update={"recovery": recovery and recovery["state"]})
+        rows.append(row)
+        if len(rows) > limit:
+            break
     return rows[:limit], len(rows) > limit
 
 
 def filter_of(states: Sequence[str], task: str | None, query: str | None) -> str:
-    """Returns the list filter of Temporal's that finds the wanted tasks."""
+    """Returns the list filter of Temporal's that finds the wanted tasks.
+
+    `SagaState` keeps its last value where the server ends a run by force, so it tells the state together with
+    the run's status only. A run that was continued by another one stands for no task.
+    """
     parts = [
-        f"{SAGA_STATE.name} IN ({', '.join(map(_quoted, states))})"
-        if states
-        else f"{SAGA_STATE.name} IS NOT NULL"
+        f"({' OR '.join(map(_in_state, states))})" if states else f"{SAGA_STATE.name} IS NOT NULL",
+        f"{_STATUS} != {_quoted('ContinuedAsNew')}",
     ]
     if task is not None:
         parts.append(f"{SAGA_TASK.name} = {_quoted(task)}")
     if query is not None:
         parts.append(f"({query})")
     return " AND ".join(parts)
+
+
+def _in_state(state: str) -> str:
+    is_in = f"{SAGA_STATE.name} = {_quoted(state)}"
+    if state not in ENDED:
+        return f"({is_in} AND {_STATUS} = {_quoted('Running')})"
+    if state != TaskState.ROLLBACK_INCOMPLETE:
+        return is_in
+    cut_off = ", ".join(_quoted(open_) for open_ in TaskState if open_ not in ENDED)
+    by_force = ", ".join(map(_quoted, ("Terminated", "TimedOut", "Failed")))
+    return f"({is_in} OR ({SAGA_STATE.name} IN ({cut_off}) AND {_STATUS} IN ({by_force})))"
 
 
 def print_rows(rows: Sequence[TaskRow], *, more: bool) -> None:
@@ -106,6 +135,9 @@ def print_rows(rows: Sequence[TaskRow], *, more: bool) -> None:
         state = state_text(row.state)
         if row.status not in _ORDERLY:
             state.append(f", {row.status.replace('_', ' ')}", style="red")
+        if row.recovery is not None:
+            done = row.recovery == TaskState.COMPLETED
+            state.append(", undone since" if done else f", recovery {row.recovery.replace('_', ' ')}")
         cost = "" if row.usd is None else f"${row.usd:.4f}"
         started = f"{row.started:%Y-%m-%d %H:%M:%S}"
         names = (Text(printable(name)) for name in (row.workflow_id, row.task))
@@ -121,13 +153,30 @@ def _row(found: WorkflowExecution) -> TaskRow:
         workflow_id=found.id,
         run_id=found.run_id,
         task=attributes.get(SAGA_TASK) or found.workflow_type,
-        state=attributes.get(SAGA_STATE) or "",
+        state=_state(found),
         status=found.status.name.lower() if found.status else "",
         step=attributes.get(SAGA_STEP) or "",
         usd=attributes.get(SAGA_COST),
         started=found.start_time,
         closed=found.close_time,
     )
+
+
+def _state(found: WorkflowExecution) -> str:
+    """Returns the state of a task; one that the server has ended by force could not write it."""
+    state = found.typed_search_attributes.get(SAGA_STATE) or ""
+    if state in ENDED or found.status is WorkflowExecutionStatus.RUNNING:
+        return state
+    return {
+        WorkflowExecutionStatus.COMPLETED: TaskState.COMPLETED,
+        WorkflowExecutionStatus.CANCELED: TaskState.CANCELLED,
+    }.get(found.status or WorkflowExecutionStatus.FAILED, TaskState.ROLLBACK_INCOMPLETE).value
+
+
+async def _goes_on(client: Client, found: WorkflowExecution) -> bool:
+    """Returns whether a run was terminated because a reset has put another one in its place."""
+    described = await client.get_workflow_handle(found.id, run_id=found.run_id).describe()
+    return bool(described.raw_description.workflow_extended_info.reset_run_id)
 
 
 def _quoted(text: str) -> str:

@@ -79,7 +79,8 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
         act: Whether to start the recoveries; otherwise the tasks are only shown.
 
     Returns:
-        One row for each task, beginning with the one that ended first.
+        One row for each task, beginning with the one that ended first; none for tasks whose recovery has
+        completed.
 
     Raises:
         CommandFailed: The namespace lacks Counterstep's search attributes.
@@ -95,7 +96,7 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
         except NotRecoverable:
             continue  # its history is gone
         key = (workflow_id, chain.newest.run_id)
-        if key not in rows:
+        if key not in rows and not chain.recovered:
             rows[key] = await _judged(client, chain, _row(chain, retention), act=act)
     return sorted(rows.values(), key=lambda row: str(row.closed))
 

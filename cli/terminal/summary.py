@@ -14,6 +14,7 @@ from ...saga.errors import FailureType
 from ...saga.record.task_state import TaskState
 from ..arguments.shell_command import command_line
 from ..exit_codes import ExitCode
+from .forced_end import ended_how, recovery_line
 from .live_board import failure_line, usage_line
 from .output import emit, say
 
@@ -73,7 +74,7 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
         say(f"completed, but its output cannot be shown. {end}")
         return
     usage = f" ({usage_line(outcome.usage)})" if outcome.usage else ""
-    say(f"{(outcome.state or '').replace('_', ' ')}{usage}")
+    say(f"{(outcome.state or '').replace('_', ' ')}{ended_how(outcome.forced_end)}{usage}")
     if outcome.failure is not None:
         say(f"because of {failure_line(outcome.failure)}")
     if outcome.undone:
@@ -86,26 +87,13 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
 def _what_is_left(outcome: Outcome, end: Any, server: Sequence[str]) -> str:
     steps = ", ".join(outcome.not_undone)
     if outcome.recovery is not None:
-        return _recovered(outcome, steps, server)
+        return recovery_line(outcome.recovery, outcome.workflow_id or "", outcome.not_undone, server)
     if outcome.state != TaskState.ROLLBACK_INCOMPLETE:
         return f"NOT undone: {steps}. See why, and undo it by hand." if steps else ""
     recover = command_line("recover", outcome.workflow_id or "", server=server)
     if _gave_up(end):
         return f"NOT undone: {steps}. See why, and undo it by hand, or once the cause is gone: {recover}"
     return f"NOT undone: {steps or 'whatever it has done'}. Undo it: {recover}"
-
-
-def _recovered(outcome: Outcome, steps: str, server: Sequence[str]) -> str:
-    assert outcome.recovery is not None
-    id_, state = outcome.recovery["workflow_id"], outcome.recovery["state"]
-    what = steps or "what it had done"
-    if state == TaskState.COMPLETED:
-        return f"undone since, by {id_}: {what}"
-    if state == TaskState.ROLLBACK_INCOMPLETE:
-        recover = command_line("recover", outcome.workflow_id or "", server=server)
-        return f"NOT undone: {what}. {id_} has ended before it was; try again: {recover}"
-    look = command_line("status", id_, server=server)
-    return f"NOT undone yet: {what}. {id_} is {state.replace('_', ' ')}: {look}"
 
 
 def _gave_up(end: Any) -> bool:

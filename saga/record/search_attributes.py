@@ -13,7 +13,7 @@ SAGA_STATE: Final = SearchAttributeKey.for_keyword("SagaState")
 """Where the task is: a `TaskState`."""
 
 SAGA_STEP: Final = SearchAttributeKey.for_keyword("SagaStep")
-"""The step that has failed, or that waits for a person."""
+"""The step for which the task is undone, or that waits for a person; empty once the task has ended."""
 
 SAGA_COST: Final = SearchAttributeKey.for_float("SagaCostUsd")
 """What the task has spent on models, in US dollars."""

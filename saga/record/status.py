@@ -30,6 +30,7 @@ class Status:
             search_attributes: Whether the namespace knows ours.
         """
         self.phase = TaskState.RUNNING
+        self._blamed = ""
         self.waits_changed: Callable[[], None] = lambda: None
         self._record = record
         self._search_attributes = search_attributes
@@ -49,11 +50,12 @@ class Status:
             phase: The phase; the end of the task, or ``compensating``.
             step: Where it failed, if a step is to blame.
         """
-        self.phase = phase
+        self.phase, self._blamed = phase, step
         if phase is TaskState.COMPENSATING:
-            self._show(phase, *([SAGA_STEP.value_set(step)] if step else []))
+            self._show(phase, *self._at(step))
         else:
-            self._show(phase, SAGA_COST.value_set(round(self._record.spending.usage.usd, 6)))
+            cost = SAGA_COST.value_set(round(self._record.spending.usage.usd, 6))
+            self._show(phase, cost, *self._at(""))
 
     def hold(self, state: TaskState, step: str) -> None:
         """Shows that `step` waits for a person, until `release` is called with the same."""
@@ -70,12 +72,22 @@ class Status:
 
     def _update(self) -> None:
         waits = ((state, next(iter(steps))) for state, steps in self._waits.items() if steps)
-        state, step = next(waits, (self.phase, ""))
+        state, step = next(waits, (self.phase, self._blamed))
         if state is not self._record.state:
-            self._show(state, *([SAGA_STEP.value_set(step)] if step else []))
+            self._show(state, *self._at(step))
         else:
             self._record.refresh()
         self.waits_changed()
+
+    def _at(self, step: str) -> list[SearchAttributeUpdate[Any]]:
+        """Names the step that is to blame or waits; where there is none, takes the name back."""
+        if not self._search_attributes:
+            return []
+        if step:
+            return [SAGA_STEP.value_set(step)]
+        # A run that continues another one has inherited its attributes.
+        named = workflow.info().typed_search_attributes.get(SAGA_STEP)
+        return [SAGA_STEP.value_unset()] if named else []
 
     def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
         self._record.enter(state)

@@ -318,7 +318,9 @@ def test_run_needs_nothing_but_the_folder(shop: Shop) -> None:
         board = shop.run("status", "buys-1", "--json")
         assert board.code == 0
         assert (board.json["task"], board.json["state"]) == ("buys", "completed")
-        assert "; this is what the server knows." in board.err
+        assert "; this is what the server knows. It is partial:" in board.err
+        assert board.json["partial"] is True
+        assert board.json["partial_because"].startswith("No worker polls the queue")
 
         stopped = shop.run("server", "--stop", "--json")
         assert (stopped.code, stopped.json) == (0, {"stopped": True})

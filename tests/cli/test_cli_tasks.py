@@ -201,14 +201,24 @@ async def test_a_task_that_was_ended_by_force_is_not_shown_as_running(
     assert (board["steps"]["one"]["state"], board["steps"]["two"]["state"]) == ("completed", "cancelled")
     assert board["steps"]["two"]["finished"] is not None
     assert "class s2 running" not in picture.out
-    assert (before.code, before.json["recovery"]) == (3, None)
+    assert (board["forced_end"], board.get("recovery")) == ("terminated", None)
+    assert (before.code, before.json["recovery"], before.json["forced_end"]) == (3, None, "terminated")
+    assert "rollback incomplete, terminated" in before.err
     assert set(before.json["not_undone"]) >= {"one"}
     recover = f"counterstep recover {id} --address {server.address}"
     assert f"Undo it: {recover}\n" in before.err
     effects.release("two")
     recovered = await command(*shlex.split(recover)[1:], "--json")
     assert recovered.code == 0, recovered.err
-    after = await command("result", id, "--json")
+    after, status, shown = await asyncio.gather(
+        command("result", id, "--json"), command("status", id, "--json"), command("status", id)
+    )
+    told = {"workflow_id": recovered.json["recovery_id"], "state": "completed", "undone": ["one"]}
+    assert (status.json["forced_end"], status.json["recovery"]) == ("terminated", told)
+    assert "The task was ended by force: it has been terminated." in shown.err
+    assert f"undone since, by {told['workflow_id']}: 1 step: one" in shown.err
+    listed = await command("list", "--query", f'WorkflowId = "{id}"', "--json")
+    assert [(row["state"], row["recovery"]) for row in listed.json] == [("rollback_incomplete", "completed")]
     assert (after.code, after.json["recovery"]["state"]) == (3, "completed")
     assert f"undone since, by {recovered.json['recovery_id']}: " in after.err
     assert "NOT undone" not in after.err
@@ -237,7 +247,7 @@ async def test_list_finds_by_state_name_and_filter(
     assert {(row["task"], row["state"], row["step"]) for row in rows} == {
         ("desk.tidy", "completed", ""),
         ("asks", "waiting", "may_i"),
-        ("fails", "rolled_back", "two"),
+        ("fails", "rolled_back", ""),
     }
     some = await command("list", *mine, "--state", "waiting", "--state", "rolled_back", "--limit", "1")
     assert (some.code, some.out) == (0, "")
@@ -250,7 +260,30 @@ async def test_list_finds_by_state_name_and_filter(
     none = await command("list", *mine, "--task", 'no "such" task', "--json")
     assert (none.code, none.json) == (0, [])
     assert "No such task." in none.err
-    await client.get_workflow_handle(f"{label}-2-asks").terminate()
+
+
+async def test_list_shows_what_was_ended_by_force_as_what_it_is(
+    command: Command, client: Client, tasks: Tasks
+) -> None:
+    """The server leaves `SagaState` as it was: waiting."""
+    label = f"forced-{uuid4()}"
+    mine = ("--query", f'WorkflowId STARTS_WITH "{label}"', "--json")
+    for name in ("asks", "terminated"):
+        await command("start", "asks.json", "--id", f"{label}-{name}")
+        await until_state(client.get_workflow_handle(f"{label}-{name}"), "waiting")
+    await client.get_workflow_handle(f"{label}-terminated").terminate()
+    async with asyncio.timeout(60):
+        while True:  # the server shows it a little later
+            rows = (await command("list", *mine)).json
+            if [row["status"] for row in rows] == ["running", "terminated"]:
+                break
+    assert [row["state"] for row in rows] == ["waiting", "rollback_incomplete"]
+    waiting, incomplete = await asyncio.gather(
+        command("list", *mine, "--state", "waiting"), command("list", *mine, "--state", "rollback_incomplete")
+    )
+    assert [row["workflow_id"] for row in waiting.json] == [f"{label}-asks"]
+    assert [row["workflow_id"] for row in incomplete.json] == [f"{label}-terminated"]
+    await client.get_workflow_handle(f"{label}-asks").terminate()
 
 
 async def test_list_says_what_is_wrong(command: Command, client: Client) -> None:

@@ -198,6 +198,9 @@ async def test_without_a_worker_nothing_is_sent_and_nothing_made_up(client: Clie
     task = await TaskClient(client, task_queue=task_queue).start("desk.tidy", {"what": "cup"})
     with pytest.raises(NoAnswer, match="has told the board"):
         await task.board(seconds=0.5)
+    board = await task.board(seconds=0.5, partial=True)
+    assert (board.partial, board.state, board.task) == (True, "running", "desk.tidy")
+    assert "has told the board" in str(board.partial_because)
     with pytest.raises(NoWorker, match="nothing was sent"):
         await task.decide("place", "approve", by="ann")
     await task.handle.terminate()

@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.limits import history_size
+from counterstep.saga.record.search_attributes import SAGA_STEP
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.tasks.work import put
@@ -27,9 +28,11 @@ async def test_an_approval_lets_the_task_go_on(tasks: Tasks, effects: Desk) -> N
     (asked,) = board["waiting_for"]
     assert (asked["step"], asked["kind"], asked["ask"]) == ("ok", "approve", "Spend a?")
     assert (asked["show"], asked["actions"]) == ("a", ["approve", "reject", "edit"])
+    assert (await handle.describe()).typed_search_attributes.get(SAGA_STEP) == "ok"
     await tell(handle, "decide", step="ok", action="approve", note="fine")
     end = await end_of(handle)
     assert end.output == {"action": "approve", "value": "a", "by": "ann", "note": "fine"}
+    assert (await handle.describe()).typed_search_attributes.get(SAGA_STEP) is None
     assert list(effects.effects()) == ["a", "a too"]
 
 
