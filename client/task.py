@@ -132,7 +132,7 @@ class Task:
             TaskEnded: The task has ended, but not by a cancel.
             RPCError: The server does not answer.
         """
-        await ask_to_cancel(*await find_task(self._client, self.id))
+        await ask_to_cancel(self._client, *await find_task(self._client, self.id))
 
     async def outcome(self) -> Outcome:
         """Waits for the end of the task, however it ends.

@@ -25,6 +25,9 @@ from .errors import NoAnswer, NoWorker, Refused, TaskEnded, UnknownTask
 UPDATE_SECONDS: Final = 30.0
 """How long a task may take to accept an update, and then again to answer it."""
 
+PAUSES: Final = (0.2, 0.4, 0.8)
+"""How long a worker that is just starting may take until its queue knows it."""
+
 # The errors of the SDK and the server when no handler of the task has answered.
 _NO_HANDLER: Final = "expected but not found"
 _OVERTAKEN: Final = "AcceptedUpdateCompletedWorkflow"
@@ -53,10 +56,13 @@ async def find_task(client: Client, id: str) -> tuple[WorkflowHandle[Any, Any], 
         raise UnknownTask(f"There is no task {id!r} in the namespace {client.namespace!r}.") from None
 
 
-async def ask_to_cancel(handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> bool:
+async def ask_to_cancel(
+    client: Client, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription
+) -> bool:
     """Asks a task to cancel; it undoes what it did first.
 
     Args:
+        client: A connected client.
         handle: The handle of the task.
         found: The server's description of it, from `find_task`.
 
@@ -71,7 +77,12 @@ async def ask_to_cancel(handle: WorkflowHandle[Any, Any], found: WorkflowExecuti
         return False
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise TaskEnded(f"{found.id} cannot be cancelled: it has ended already ({_how(found)}).")
-    await handle.cancel()
+    try:
+        await handle.cancel()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return await ask_to_cancel(client, *await find_task(client, found.id))  # it has ended in between
     return True
 
 
@@ -101,7 +112,7 @@ async def send_update(
     if found.status is not WorkflowExecutionStatus.RUNNING:
         raise _ended(found, name)
     queue = found.task_queue
-    if not await has_workers(client, queue):
+    if not await _has_workers_soon(client, queue):
         raise NoWorker(f"No worker polls the queue {queue!r}, so nothing was sent.", queue)
     try:
         sent = await _until_accepted(handle, name, argument, seconds)
@@ -123,7 +134,16 @@ async def send_update(
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        raise _ended(await handle.describe(), name) from None
+        raise _ended((await find_task(client, id))[1], name) from None
+
+
+async def _has_workers_soon(client: Client, queue: str) -> bool:
+    """Returns whether the queue has workers; one that is just starting may take a moment to be known."""
+    for pause in PAUSES:
+        if await has_workers(client, queue):
+            return True
+        await asyncio.sleep(pause)
+    return await has_workers(client, queue)
 
 
 async def _until_accepted(

@@ -43,7 +43,7 @@ async def cancel_task(target: ServerTarget, id: str, *, wait: bool) -> tuple[Out
     handle, found = await find_task(client, id)
     ids = (id, found.run_id)
     signals = Signals()
-    if await ask_to_cancel(handle, found):
+    if await ask_to_cancel(client, handle, found):
         say(f"{id} is asked to cancel; what it did is undone first.")
     else:
         say(f"{id} has been cancelled before.")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from ...saga.errors import FailureType
 from ...saga.failure import LeftToOthers
@@ -26,8 +27,16 @@ async def give_up_unknown(handle: WorkflowHandle[Any, Any]) -> ApplicationError 
         handle: A task that has just been started.
 
     Returns:
-        What the task would have ended with; None where a worker knows it.
+        What the task would have ended with; None where a worker knows it, or where the server cannot tell:
+        the task has ended at this moment, or the server is away, and who watches the task meets both.
     """
+    try:
+        return await _give_up(handle)
+    except RPCError:
+        return None
+
+
+async def _give_up(handle: WorkflowHandle[Any, Any]) -> ApplicationError | None:
     while True:
         # Not one long poll: it can miss the event of a first attempt that fails while the second one begins.
         async for event in handle.fetch_history_events():

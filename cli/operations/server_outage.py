@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from ...runtime.connection import AWAY
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.output import say
+
+T = TypeVar("T")
 
 AWAY_SECONDS: Final = 60.0
 """How long a server that has gone away is waited for."""
@@ -54,6 +58,33 @@ async def until_back(client: Client, target: ServerTarget, again: str, leaving: 
             f"When it is back, `{again}` goes on."
         )
         raise CommandFailed(message, code=ExitCode.NO_SERVER, type="ServerUnavailable") from None
+
+
+async def outlasting(
+    client: Client, target: ServerTarget, again: str, question: Callable[[], Awaitable[T]]
+) -> T:
+    """Asks the server, and asks again each time that it was away.
+
+    Args:
+        client: A client that is connected to the server.
+        target: The server.
+        again: The command with which to continue after this one has given up.
+        question: What to ask.
+
+    Returns:
+        The answer.
+
+    Raises:
+        CommandFailed: The server has not come back.
+        RPCError: The server refuses.
+    """
+    while True:
+        try:
+            return await question()
+        except RPCError as error:
+            if error.status not in AWAY:
+                raise
+        await until_back(client, target, again, asyncio.get_running_loop().create_future())
 
 
 async def answers(client: Client) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 
 from ...client.board import QUERY_SECONDS, last_board, read_board
 from ...client.outcome import end_of, tells_all
@@ -16,7 +17,7 @@ from ...client.recovery import has_begun_nothing
 from ...runtime.codec import PayloadUnreadable
 from ...runtime.connection import has_workers
 from ...saga.record.search_attributes import SAGA_STATE
-from ...saga.record.task_state import TaskState
+from ...saga.record.task_state import ENDED, TaskState
 from ..arguments.shell_command import command_line
 from ..terminal.live_board import View
 from ..terminal.output import say
@@ -116,13 +117,12 @@ class TaskWatch:
                     unattended=boards.done(),
                 )
             end = self._ended.result()
-            # A board from before the end would not show everything that was undone, so it is dropped.
+            # A board from before the end would not show everything that was undone, so it is asked for again.
             board = await self._last_board(end, last) if last else None
             return Watched(ended=True, end=end, board=board)
         finally:
-            for task in (boards, *guards):
-                task.cancel()
             self._view.pause()
+            await put_aside(self._ended, boards, *guards)
 
     async def _wait(self, vital: set[asyncio.Task[Any]]) -> bool:
         """Waits until one of `vital` is done or the user leaves; returns whether to leave at once."""
@@ -167,7 +167,11 @@ class TaskWatch:
     async def _cancel(self) -> None:
         self._is_cancelled = True
         say("Cancelling: what was done is undone first. A second signal (Ctrl-C) leaves at once.")
-        await self._handle.cancel()
+        try:
+            await self._handle.cancel()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended at this moment, which is seen next
+                raise
 
     async def _follow(self) -> None:
         """Shows boards as they change, until nothing goes on without a person, and nobody is here."""
@@ -211,7 +215,8 @@ class TaskWatch:
             except PayloadUnreadable:
                 return None  # which has been said
         else:
-            board = await last_board(self._handle, end)
+            seen = self._board or {}
+            board = seen if seen.get("state") in ENDED else await last_board(self._handle, end)
             if board is None and await has_begun_nothing(self._handle):
                 say("It had done nothing yet.")
             elif board is None:
@@ -224,6 +229,13 @@ class TaskWatch:
     def _show(self, board: Mapping[str, Any]) -> None:
         self._board = board
         self._view.show(board)
+
+
+async def put_aside(*tasks: asyncio.Task[Any]) -> None:
+    """Ends tasks that nobody awaits any more; otherwise asyncio would tell how they end later."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:

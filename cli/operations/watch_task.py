@@ -18,7 +18,7 @@ from ..exit_codes import ExitCode
 from ..terminal.live_board import View, open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
-from .server_outage import PING_SECONDS, answers, until_back
+from .server_outage import PING_SECONDS, answers, outlasting, until_back
 from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
 
@@ -43,7 +43,8 @@ async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
         RPCError: The server refuses.
     """
     client = await target.connect()
-    handle, found = await find_task(client, id)
+    again = target.command("watch", id)
+    handle, found = await outlasting(client, target, again, lambda: find_task(client, id))
     ids = (id, found.run_id)
     say(" ".join(filter(None, (id, target.link(id)))))
     signals, view = Signals(), open_view(target.options())
@@ -56,13 +57,14 @@ async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
                 raise
             leaving = asyncio.create_task(signals.next())
             try:
-                is_back = await until_back(client, target, target.command("watch", id), leaving)
+                is_back = await until_back(client, target, again, leaving)
             finally:
                 leaving.cancel()
             if not is_back:
                 seen = Watched(ended=False, end=None, board=None)
     if seen.ended:
-        return await with_recovery(client, outcome_of(seen.end, seen.board, ids)), seen.end
+        outcome = outcome_of(seen.end, seen.board, ids)
+        return await outlasting(client, target, again, lambda: with_recovery(client, outcome)), seen.end
     if seen.unattended:
         say(f"{id} goes on when a person has decided.")
     else:

@@ -541,7 +541,7 @@ def test_cancel_waits_for_the_undos(served: Shop) -> None:
     until(lambda: "reserve stop" in served.log(), "the first step")
     done = served.run("cancel", "stop", "--wait", "--json")
     assert done.code == 130, done.err
-    assert (done.json["state"], done.json["undone"][-1]) == ("cancelled", "first")
+    assert (done.json["state"], done.json["undone"][-1:]) == ("cancelled", ["first"]), done.err
     assert runner.wait(90) == 130
     again = served.run("cancel", "stop")
     assert (again.code, "has been cancelled before" in again.err) == (0, True)

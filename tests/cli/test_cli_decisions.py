@@ -237,7 +237,7 @@ async def test_approve_and_reject_are_answers(
     asks: WorkflowHandle[Any, Any], shop: Shop, action: str
 ) -> None:
     done = await command(shop, action, asks.id, "book[2]")
-    assert (done.code, done.out) == (0, "")
+    assert (done.code, done.out) == (0, ""), done.err
     told = {"step": "book[2]", "action": action, "by": getpass.getuser(), "note": ""}
     assert await asks.result() == told
 
