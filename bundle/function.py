@@ -154,6 +154,11 @@ class Function:
             return None
 
     @property
+    def returns(self) -> TypeAdapter[Any]:
+        """The converter of its result."""
+        return self._returns
+
+    @property
     def takes_one_object(self) -> bool:
         """True where the only parameter is an object: a model, a dataclass, a TypedDict or a mapping."""
         return len(self.parameters) == 1 and is_object_type(self.hints[self.parameters[0]])

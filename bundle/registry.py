@@ -24,6 +24,7 @@ from ..saga.spec.task_spec import TaskSpec
 from ..saga.temporal.sdk_internals import activity_type, workflow_type
 from .bundle import Bundle
 from .function import Function
+from .undo_types import undo_faults
 
 MAX_TOOLS = 15
 """Tools one agent may have before it must ask for more: models choose markedly worse past this."""
@@ -87,7 +88,7 @@ class Registry:
             workflows=tuple(workflow_type(cls) or "" for cls in self.workflows),
             default_models=tuple(default_models),
         )
-        faults = [*_clashes(found), *self._faults()]
+        faults = [*_clashes(found), *self._faults(), *undo_faults(self._catalog, self.functions)]
         if faults:
             raise DefinitionError("\n".join(faults))
 

@@ -18,7 +18,7 @@ def is_open(core_schema: Any) -> bool:
     """Says whether a type leaves open what some part of it is, as `Any` and a bare `list` do."""
     return any(
         part.get("type") in ("any", "function-plain") or _BARE.get(part.get("type", ""), "type") not in part
-        for part in _parts(core_schema)
+        for part in parts_of(core_schema)
         if isinstance(part.get("type"), str)
     )
 
@@ -146,7 +146,16 @@ def _own_names(cls: type) -> set[str]:
     return {name for base in cls.__mro__[:-1] for name in vars(base)}
 
 
-def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
+def writes_more(core_schema: Any) -> bool:
+    """Says whether a value may have more fields when it is written than its type has (`SerializeAsAny`)."""
+    return any(
+        isinstance(write := part.get("serialization"), Mapping) and write.get("type") == "any"
+        for part in parts_of(core_schema)
+    )
+
+
+def parts_of(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields all parts of a core schema."""
     rest = [schema]
     while rest:
         part = rest.pop()

@@ -548,7 +548,7 @@ def test_an_undo_carries_the_outputs_type() -> None:
 def test_all_faults_of_a_worker_come_at_once() -> None:
     one, other, same = Bundle("one"), Bundle("other"), Bundle("one")
     one.tool(compensate="take_bak")(a_copy("do"))
-    one.compensation(a_copy("take_back", takes_undo))
+    one.compensation(a_copy("take_back", takes_plain_undo))
     one.tool(**READ)(a_copy("look"))
     one.tool(effect=Effect.PIVOT)(a_copy("send"))
     one.tool(compensate="look")(a_copy("do_it"))
