@@ -4,7 +4,7 @@
 its typed methods. The command line is built on it.
 """
 
-from .board import Asked, Board, Line, StepBoard, Undoing
+from .board import Answered, Asked, Board, Line, StepBoard, Undoing
 from .errors import (
     IdInUse,
     NoAnswer,
@@ -23,6 +23,7 @@ from .task import Task
 from .task_client import TaskClient
 
 __all__ = [
+    "Answered",
     "Asked",
     "Board",
     "IdInUse",

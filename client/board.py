@@ -108,6 +108,20 @@ class Undoing(_Part):
     depends_on: tuple[str, ...] = ()
 
 
+class Answered(_Part):
+    """What one person has said to a question that several people have to answer.
+
+    Attributes:
+        by: The person.
+        action: The answer.
+        note: The reason that was given.
+    """
+
+    by: str
+    action: str
+    note: str = ""
+
+
 class Asked(_Part):
     """One question that a person must answer.
 
@@ -119,6 +133,11 @@ class Asked(_Part):
         since: When it was asked, in UTC.
         update: The method that answers it: ``decide`` or ``resolve``.
         show: What the person should look at.
+        hash: The hash of what is shown; an answer must name it. It is empty if no answer has to.
+        people: How many different people have to give the same answer.
+        said: Who has answered so far, if several people have to.
+        deadline: Until when an answer counts, in UTC; None for as long as it takes.
+        default: The answer that counts after the deadline.
         task: The id of the child that takes the answer; None if the task itself takes it.
     """
 
@@ -129,6 +148,11 @@ class Asked(_Part):
     since: datetime
     update: str
     show: Any = None
+    hash: str = ""
+    people: int = 1
+    said: tuple[Answered, ...] = ()
+    deadline: datetime | None = None
+    default: str = ""
     task: str | None = None
 
 

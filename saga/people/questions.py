@@ -53,6 +53,8 @@ class StepQuestion:
         hash: Of what is shown; an answer has to name it. Empty where none has to.
         people: How many different people have to say the same, unless it is a rejection or an edit.
         said: What those have said who have not decided it alone.
+        deadline: Until when an answer counts; None for as long as it takes.
+        default: What counts after that.
         answer: The answer that counts.
     """
 
@@ -66,6 +68,8 @@ class StepQuestion:
     hash: str = ""
     people: int = 1
     said: list[Decide] = field(default_factory=list)
+    deadline: datetime | None = None
+    default: str = ""
     answer: Decide | None = None
 
     def take(self, message: Decide) -> None:
@@ -126,7 +130,10 @@ class Questions:
         Raises:
             Stopped: The scope was stopped first.
         """
-        question = StepQuestion(step, kind, ask, actions, workflow.now(), state, show, hash, people, [*said])
+        now = workflow.now()
+        question = StepQuestion(step, kind, ask, actions, now, state, show, hash, people, [*said])
+        if deadline is not None:
+            question.deadline, question.default = now + deadline, default
         self._asked[step] = question
         self._record.log.add("counterstep", f"asks a person: {kind}", step, ask)
         self._status.hold(state, step)
@@ -163,6 +170,7 @@ class Questions:
                 **({} if q.show is None else {"show": q.show}),
                 **({"hash": q.hash} if q.hash else {}),
                 **({"people": q.people, "said": _said(q)} if q.people > 1 else {}),
+                **_deadline(q),
             }
             for q in open_
         ]
@@ -282,6 +290,12 @@ class Questions:
 
 def _said(question: StepQuestion) -> list[dict[str, str]]:
     return [{"by": said.by, "action": said.action, "note": said.note} for said in question.said]
+
+
+def _deadline(question: StepQuestion) -> dict[str, str]:
+    if question.deadline is None:
+        return {}
+    return {"deadline": question.deadline.isoformat(), "default": question.default}
 
 
 def _update_of(question: StepQuestion) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -106,9 +107,12 @@ async def test_what_was_edited_is_checked_and_is_what_is_done(shop: Till, effect
 
 
 async def test_nobody_answers_in_time(shop: Till, effects: Desk) -> None:
-    demand = {"tool": "till.pay", "deadline": "200ms"}
-    end = await shop[0].run([tool(approvals=[demand])])
-    assert end.failure["type"] == "ApprovalExpired"
+    demand = {"tool": "till.pay", "deadline": "1s"}
+    handle = await shop[0].start([tool(approvals=[demand])])
+    asked = await asked_by(handle)
+    since, until = (datetime.fromisoformat(asked[key]) for key in ("since", "deadline"))
+    assert (until - since, asked["default"]) == (timedelta(seconds=1), "reject")
+    assert (await end_of(handle)).failure["type"] == "ApprovalExpired"
     assert effects.events() == []
 
 

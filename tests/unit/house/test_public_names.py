@@ -31,6 +31,7 @@ PUBLIC = {
         "current_step",
     ],
     "counterstep.client": [
+        "Answered",
         "Asked",
         "Board",
         "IdInUse",
