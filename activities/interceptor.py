@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -55,7 +54,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         # It is never reset: the context is this call's own, and the SDK's logs after a failure need it too.
         CURRENT_STEP.set(step)
         started = time.monotonic()
-        beating = asyncio.create_task(self._heartbeats.keep_sending(info.heartbeat_timeout))
+        self._heartbeats.start(info.heartbeat_timeout)
         try:
             result = _measured(await super().execute_activity(input), header)
             logger.info("%s took %.3f s", info.activity_type, time.monotonic() - started)
@@ -65,9 +64,7 @@ class CallInterceptor(ActivityInboundInterceptor):
         except Exception as error:
             raise _jittered(as_application_error(error), header, info.attempt) from without_loop(error)
         finally:
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
+            self._heartbeats.stop()
 
 
 class _Heartbeats(ActivityOutboundInterceptor):
@@ -78,6 +75,7 @@ class _Heartbeats(ActivityOutboundInterceptor):
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._details: Sequence[Any] = next.info().heartbeat_details
+        self._timer: asyncio.TimerHandle | None = None
 
     def heartbeat(self, *details: Any) -> None:
         self._details = details
@@ -86,10 +84,17 @@ class _Heartbeats(ActivityOutboundInterceptor):
         else:
             self._loop.call_soon_threadsafe(self._send)
 
-    async def keep_sending(self, timeout: timedelta | None) -> None:
-        while timeout is not None:
-            await asyncio.sleep(timeout.total_seconds() / 3)
-            self._send()
+    def start(self, timeout: timedelta | None) -> None:
+        if timeout is not None:
+            self._timer = self._loop.call_later(timeout.total_seconds() / 3, self._beat, timeout)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _beat(self, timeout: timedelta) -> None:
+        self._send()
+        self.start(timeout)
 
     def _send(self) -> None:
         # Not activity.heartbeat(): for a plain activity in a thread, that waits for this loop and blocks it.

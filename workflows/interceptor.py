@@ -7,10 +7,12 @@ from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import (
     ContinueAsNewInput,
     ExecuteWorkflowInput,
+    HandleQueryInput,
     StartActivityInput,
     StartChildWorkflowInput,
     WorkflowInboundInterceptor,
@@ -20,6 +22,7 @@ from temporalio.worker import (
 from ..saga.calls.headers import CURRENT_HEADER, PARENT, CallHeader
 from ..saga.children.handover import hand_over
 from ..saga.engine.child_end import undo_completed
+from ..saga.engine.opening import current_details
 from ..saga.engine.run_context import OPENED, OPENING
 from ..saga.errors import FailureType
 from ..saga.failure import LeftToOthers, trim
@@ -66,6 +69,13 @@ class TaskInterceptor(WorkflowInboundInterceptor):
                 raise
             type_ = type(error).__name__
             raise ApplicationError(trim(str(error)) or type_, type=type_, non_retryable=True) from error
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:
+        """Adds the board to what the Web UI asks of a workflow."""
+        answer = await super().handle_query(input)
+        if isinstance(answer, WorkflowMetadata):
+            answer.current_details = "\n\n".join(filter(None, (answer.current_details, current_details())))
+        return answer
 
     async def _as_child(self, input: ExecuteWorkflowInput) -> Any:
         try:

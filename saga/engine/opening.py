@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -19,6 +20,8 @@ from ..record.resets import Resets
 from ..record.task_record import TaskRecord
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.handlers import serve_query
+
+_SHOWN = "__counterstep_shown__"
 
 
 async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolve") -> Snapshot:
@@ -47,22 +50,13 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
     return Snapshot.model_validate(answer)
 
 
-class Details:
-    """What the Web UI shows of a task: many changes of one workflow task are written down once."""
+def current_details() -> str:
+    """Renders what the Web UI shows of the running workflow; empty for one that is no task.
 
-    def __init__(self) -> None:
-        """Shows nothing yet."""
-        self._is_due = False
-
-    def show(self, record: TaskRecord) -> None:
-        """Shows a record as it is when the workflow next waits."""
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self._write, record)
-
-    def _write(self, record: TaskRecord) -> None:
-        self._is_due = False
-        workflow.set_current_details(markdown(record))
+    It is rendered when somebody looks, and of several records the one that has changed last counts.
+    """
+    record = getattr(workflow.instance(), _SHOWN, None)
+    return "" if record is None else markdown(record)
 
 
 def _history_length() -> int:
@@ -78,7 +72,7 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
         goal=goal,
         budget=budget or Budget(),
         now=workflow.now,
-        changed=Details().show,
+        changed=partial(setattr, workflow.instance(), _SHOWN),
         resets=Resets(_history_length),
     )
     serve_query("board", lambda: board(record))

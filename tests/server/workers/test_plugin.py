@@ -45,7 +45,7 @@ from counterstep.tests.support.bundles.stranger import (
     send_note,
     unsend_note,
 )
-from counterstep.tests.support.tasks.tasks import Tasks, end_of
+from counterstep.tests.support.tasks.tasks import Tasks, details_of, end_of
 from counterstep.tests.support.workflows.own_workflows import FiveSteps
 
 OWN_WORKFLOWS: list[type] = [Order, Parcel, AnyWorkflow]
@@ -112,9 +112,14 @@ async def test_everything_of_a_stranger_works_beside_it_and_in_secret(
         end = await end_of(failing)
         assert (end.type, end.details["undone"]) == ("SagaRolledBack", ["send_note", "take"])
         assert SECRET in end.failure["message"]
+        details = await details_of(failing)
+        assert details.startswith(f"{SECRET}\n\n")
+        assert "take** undone" in details
 
         task = await tasks.start_workflow("AgentTask", {"task": "stranger.taking"})
         assert (await end_of(task)).type == "completed"
+        assert (await details_of(task)).startswith("**stranger.taking**: completed\n\n")
+        assert await details_of(alone) == ""
 
         for each in (handle, failing, task):
             history = await each.fetch_history()

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
@@ -128,3 +129,12 @@ async def until_step(handle: WorkflowHandle[Any, Any], step: str, state: str, se
 def child_of(tasks: Tasks, handle: WorkflowHandle[Any, Any], path: str) -> WorkflowHandle[Any, Any]:
     """The child workflow of a step."""
     return tasks.client.get_workflow_handle(f"{handle.id}/{path}")
+
+
+async def details_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """Returns what the Web UI shows as the workflow's current details."""
+    metadata: WorkflowMetadata = await handle.query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    details: str = metadata.current_details
+    return details
