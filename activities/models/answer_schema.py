@@ -210,7 +210,32 @@ def _completed(part: Any) -> Any:
     kind = part.get("type")
     if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in part:
         done["items"] = {}
-    return done
+    return _without_places(done)
+
+
+def _without_places(array: dict[str, Any]) -> dict[str, Any]:
+    """Says of a tuple what any item may be, and their order in words: few providers know `prefixItems`.
+
+    What is sent allows more than the type; the answer is checked against the type itself.
+    """
+    places, more = array.get("prefixItems"), array.get("items")
+    if not isinstance(places, list) or not places or not all(isinstance(place, dict) for place in places):
+        return array
+    most = len(places) if more is False else array.get("maxItems")
+    if most is None or most > len(places):
+        return array
+    kinds = [kind for number, kind in enumerate(places) if kind not in places[:number]]
+    sent = {key: value for key, value in array.items() if key != "prefixItems"}
+    sent |= {"items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}, "maxItems": most}
+    if len(kinds) > 1:
+        order = ", ".join(_called(place) for place in places)
+        sent["description"] = f"{array.get('description', '')} In this order: {order}.".strip()
+    return sent
+
+
+def _called(place: Mapping[str, Any]) -> str:
+    reference = str(place.get("$ref", "any value")).rpartition("/")[2]
+    return str(place.get("title") or place.get("type") or reference)
 
 
 def _parts(part: Any) -> Iterator[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
@@ -118,10 +118,47 @@ def test_parameters_say_what_lists_are_made_of_and_are_an_object() -> None:
     schema = {"properties": {"items": pair, "enum": {"enum": [{"type": "array"}]}}}
     parameters = tool_parameters(schema)
     assert parameters["type"] == "object"
-    assert parameters["properties"]["items"]["items"] == {}
-    assert parameters["properties"]["items"]["prefixItems"][1] == {"type": "array", "items": {}}
+    assert parameters["properties"]["items"] == {
+        "type": "array",
+        "items": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {}}]},
+        "maxItems": 2,
+        "description": "In this order: integer, array.",
+    }
     assert parameters["properties"]["enum"] == {"enum": [{"type": "array"}]}, "a value is no schema"
     assert tool_parameters({"type": "object"})["properties"] == {}
+
+
+class Point(NamedTuple):
+    """A place."""
+
+    x: int
+    y: int
+
+
+class Way(BaseModel):
+    at: Point
+    size: tuple[int, int]
+    named: tuple[str, Item]
+
+
+def test_tuples_are_lists_of_what_may_stand_in_them_and_are_held_to_their_places() -> None:
+    form = AnswerForm.of(schema_of(Way))
+    assert "prefixItems" not in json.dumps(form.sent)
+    assert strict_schema(form.sent) is not None
+    sizes = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+    assert form.sent["properties"]["size"] == {**sizes, "title": "Size"}
+    named = form.sent["properties"]["named"]
+    assert named["items"] == {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Item"}]}
+    assert named["description"] == "In this order: string, Item."
+    assert "In this order: X, Y." in json.dumps(form.sent)
+    right = {"at": [1, 2], "size": [3, 4], "named": ["a", {"sku": "A"}]}
+    assert form.read(right) == (right, [])
+    assert form.read({**right, "named": [{"sku": "A"}, "a"]})[1], "the type itself knows the order"
+    open_ended = {"type": "array", "prefixItems": [{"type": "integer"}]}
+    assert tool_parameters({"properties": {"a": open_ended}})["properties"]["a"] == {
+        **open_ended,
+        "items": {},
+    }
 
 
 # --- over HTTP
