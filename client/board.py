@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -13,10 +12,7 @@ from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
 from ..runtime.codec import PayloadUnreadable
 from ..saga.failure import Failure
@@ -26,13 +22,8 @@ from ..saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from ..saga.record.step_record import StepState
 from ..saga.record.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
+from .board_query import LAST_SECONDS, QUERY_SECONDS, read_board
 from .outcome import end_of, outcome_of, tells_all
-
-QUERY_SECONDS: Final = 3.0
-"""How long a worker may take to answer what a task's board is."""
-
-LAST_SECONDS: Final = 10.0
-"""The same for the board of a task that has ended, where nothing else tells what was undone."""
 
 _OF_THE_END: Final = {"state", "failure", "undone", "not_undone", "forced_end"}
 
@@ -214,38 +205,6 @@ class Board(_Part):
     recovery: Mapping[str, Any] | None = None
     partial: bool = False
     partial_because: str | None = None
-
-
-async def read_board(
-    handle: WorkflowHandle[Any, Any], seconds: float = QUERY_SECONDS
-) -> Mapping[str, Any] | None:
-    """Asks a task for its board.
-
-    Args:
-        handle: The handle of the task.
-        seconds: How long to wait for the board.
-
-    Returns:
-        The board as JSON; None if no worker answers in time, or if the workflow does not have a board.
-
-    Raises:
-        RPCError: The server does not answer, or does not know the task.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            board = await handle.query("board")
-    except (TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError):
-        return None
-    except RPCError as error:
-        # Without workers, and before a task's first step, the server answers with these.
-        if error.status in (
-            RPCStatusCode.FAILED_PRECONDITION,
-            RPCStatusCode.CANCELLED,
-            RPCStatusCode.DEADLINE_EXCEEDED,
-        ):
-            return None
-        raise
-    return board if isinstance(board, Mapping) and "state" in board else None
 
 
 async def last_board(handle: WorkflowHandle[Any, Any], end: BaseException | Any) -> Mapping[str, Any] | None:

@@ -10,7 +10,8 @@ from temporalio.client import Client, WorkflowHandle
 from ..runtime.codec import PayloadUnreadable
 from ..saga.record.task_result import TaskResult
 from ..saga.record.task_state import TaskState
-from .board import QUERY_SECONDS, Board, last_board, server_board, standing_board
+from .board import Board, last_board, server_board, standing_board
+from .board_query import QUERY_SECONDS
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults
 from .payload import as_payload

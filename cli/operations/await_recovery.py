@@ -9,7 +9,7 @@ from typing import Any, Final
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 
-from ...client.board import read_board
+from ...client.board_query import read_board
 from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge, read_run
 from ...runtime.connection import has_workers

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from ...client.board import read_board
+from ...client.board_query import read_board
 from ...client.outcome import Outcome, left_running, outcome_of
 from ...client.recovery import with_recovery
 from ...client.updates import ask_to_cancel, find_task

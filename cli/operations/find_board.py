@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...client.board import LAST_SECONDS, server_board, standing_board
+from ...client.board import server_board, standing_board
+from ...client.board_query import LAST_SECONDS
 from ...client.recovery import board_with_recovery
 from ...client.updates import find_task
 from ...runtime.codec import PayloadUnreadable

@@ -11,7 +11,8 @@ from typing import Any, Final
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from ...client.board import QUERY_SECONDS, last_board, read_board
+from ...client.board import last_board
+from ...client.board_query import QUERY_SECONDS, read_board
 from ...client.outcome import end_of, tells_all
 from ...client.recovery import has_begun_nothing
 from ...runtime.codec import PayloadUnreadable

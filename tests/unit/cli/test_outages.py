@@ -22,7 +22,7 @@ from counterstep.cli.operations.give_up_unknown import give_up_unknown
 from counterstep.cli.operations.task_watch import TaskWatch
 from counterstep.cli.terminal.live_board import Lines
 from counterstep.cli.terminal.signals import Signals
-from counterstep.client import updates
+from counterstep.client import board_query, updates
 from counterstep.client.errors import TaskEnded
 
 AWAY = RPCError("tcp connect error", RPCStatusCode.UNAVAILABLE, b"")
@@ -150,3 +150,19 @@ async def test_a_watch_that_ends_leaves_nothing_that_could_fail_later() -> None:
         await watch.until_end(asyncio.create_task(guard()))
     left = asyncio.all_tasks() - others
     assert not left
+
+
+async def test_a_question_that_is_lost_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lossy:
+        asked = 0
+
+        async def query(self, _: str) -> dict[str, Any]:
+            self.asked += 1
+            if self.asked == 1:
+                await asyncio.Event().wait()
+            return {"state": "cancelled"}
+
+    monkeypatch.setattr(board_query, "QUERY_SECONDS", 0.01)
+    assert await board_query.read_board(cast(WorkflowHandle[Any, Any], Lossy()), 10.0) == {
+        "state": "cancelled"
+    }

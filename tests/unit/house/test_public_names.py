@@ -74,6 +74,17 @@ def test_the_package_says_which_modules_are_public() -> None:
     assert said | {"counterstep"} == PUBLIC.keys()
 
 
+def test_the_reference_documents_public_names_only() -> None:
+    documented = []
+    for block in (ROOT / "docs" / "reference" / "python.md").read_text().split("\n::: ")[1:]:
+        name, _, rest = block.partition("\n")
+        members = re.findall(r"\w+", rest.partition("members:")[2].partition("\n\n")[0])
+        module, _, last = (name, "", "") if members else name.rpartition(".")
+        documented += [(module, member) for member in members or [last]]
+    assert len(documented) > 30
+    assert [(module, name) for module, name in documented if name not in PUBLIC.get(module, ())] == []
+
+
 @pytest.mark.parametrize("folder", ["examples"])
 def test_who_is_outside_uses_public_names_only(folder: str) -> None:
     private = [
