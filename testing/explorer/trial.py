@@ -235,6 +235,8 @@ class _TrialWatch:
                     action = _choose(question["actions"])
                     with suppress(WorkflowUpdateFailedError):
                         shown = {"hash": question["hash"]} if "hash" in question else {}
+                        # Where several people have to say the same, each of them says it.
+                        shown["by"] = f"fault explorer {len(question.get('said', ())) + 1}"
                         await self._answer("decide", task, question["step"], action, **shown)
 
     async def _say_done(self, entry: str) -> None:

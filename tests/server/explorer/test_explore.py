@@ -114,6 +114,20 @@ async def test_agents_and_child_workflows_are_broken_too() -> None:
     assert states["soup/1/plates/undo#1 fail for ever"] == "rolled_back"
 
 
+async def test_every_cell_of_a_task_whose_calls_need_a_yes_is_green() -> None:
+    spec = task(
+        ordering("hall", approvals=[{"tool": "banquet.order", "people": 2}]),
+        {"id": "drinks", "agent": "banquet.steward", "input": {"what": "drinks"}, "needs": ["hall"]},
+        {"id": "dinner", "needs": ["drinks"], "tool": "banquet.serve", "input": {"what": "dinner"}},
+        approvals=[{"tool": "banquet.order"}, {"tool": "banquet.serve", "ask": "Shall dinner be served?"}],
+    )
+    report = await explore(spec, bundles=BUNDLES, effects=STANDING, shrink=False)
+    assert report.ok, report.text()
+    states = {cell.label: cell.state for cell in report.cells}
+    assert states["hall#1 kill after"] == states["drinks/tool.1#1 kill after"] == "completed"
+    assert states["drinks/tool.1#1 cancel"] == "cancelled"
+
+
 async def test_questions_are_answered_and_a_pivot_is_not_undone() -> None:
     spec = task(
         ordering("hall", on_failure="escalate"),

@@ -26,9 +26,9 @@ def pay(what: str, cents: int = 6000, fail: str = "", late: float = 0) -> dict[s
 
 
 @till.tool(effect=Effect.RETRIABLE)
-def charge(what: str, cents: int, fail: str = "") -> dict[str, int | str]:
+def charge(what: str, cents: int, fail: str = "", late: float = 0) -> dict[str, int | str]:
     """Charges for a thing; the same charge under the same key is made once."""
-    return _pay(what, cents, fail, 0)
+    return _pay(what, cents, fail, late, before=True)
 
 
 @till.tool(compensate="pay_back", repeats="allow")
@@ -74,13 +74,16 @@ def wire(what: str, cents: int, fail: str = "") -> dict[str, int | str]:
     return _pay(what, cents, fail, 0)
 
 
-def _pay(what: str, cents: int, fail: str, late: float) -> dict[str, int | str]:
+def _pay(what: str, cents: int, fail: str, late: float, *, before: bool = False) -> dict[str, int | str]:
     record("begin", what, str(cents))
+    if before:
+        pause(what, late)
     if fail == "once" and current_step().attempt == 1:
         raise RuntimeError(f"{what} failed once")
     write(current_step().idempotency_key, what, "done")
     record("done", what, str(cents))
-    pause(what, late)
+    if not before:
+        pause(what, late)
     if fail == "after":
         raise ApplicationError(f"nobody knows of {what}", non_retryable=True)
     return {"what": what, "cents": cents}

@@ -21,6 +21,7 @@ from counterstep.testing.server import temporal_server
 from counterstep.tests.support.bundles.agents import team
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.bundles.nest import Plain, nest
+from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks
 from counterstep.tests.support.tasks.workers import THREADS
 from counterstep.tests.support.workflows.own_workflows import Buggy, FiveSteps
@@ -40,7 +41,7 @@ SHORT = 30
 
 def plugin() -> CounterstepPlugin:
     """The plugin with which scenes are played, and replayed."""
-    return CounterstepPlugin([desk, errands, nest, team], inline_specs=True)
+    return CounterstepPlugin([desk, errands, nest, team, till], inline_specs=True)
 
 
 class Stage(Tasks):
