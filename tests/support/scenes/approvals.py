@@ -34,24 +34,24 @@ async def _decided(action: str, stage: Stage) -> Handle:
 
 
 for action, ends in (("approve", "completed"), ("edit", "completed"), ("reject", "SagaRolledBack")):
-    scene(ends, f"approval_{action}")(partial(_decided, action))
+    scene(ends, f"call_{action}")(partial(_decided, action))
 
 
 @scene("SagaRolledBack")
-async def approval_expired(stage: Stage) -> Handle:
+async def call_expired(stage: Stage) -> Handle:
     demand = {"tool": "desk.put", "deadline": "200ms"}
     return await stage.start([put("a")], approvals=[demand])
 
 
 @scene(OPEN)
-async def approval_open(stage: Stage) -> Handle:
+async def call_open(stage: Stage) -> Handle:
     handle = await stage.start([put("a")], approvals=[{"tool": "desk.put"}])
     await until_asked(handle, "a")
     return handle
 
 
 @scene("completed")
-async def approval_asked_anew(stage: Stage) -> Handle:
+async def call_asked_anew(stage: Stage) -> Handle:
     charge = {"id": "q", "tool": "till.charge", "input": {"what": "tea", "cents": 1, "late": HELD}}
     handle = await stage.start([{"id": "p", "tool": "till.top_up", "input": {"what": "tea"}}, charge])
     await until_asked(handle, "p", "at 0?")
@@ -63,7 +63,7 @@ async def approval_asked_anew(stage: Stage) -> Handle:
 
 
 @scene("completed")
-async def approvals_of_an_agent(stage: Stage) -> Handle:
+async def calls_of_an_agent(stage: Stage) -> Handle:
     stage.models.for_model("cashier").reply(
         Behaviour.calls(call("pay", what="tea"), call("charge", what="milk", cents=1)),
         Behaviour.calls(call("pay", what="tea", cents=5500), call("charge", what="milk", cents=1)),
