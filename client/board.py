@@ -85,8 +85,12 @@ class Undoing(_Part):
         step: The step that made the call.
         compensation: The compensation that undoes the call.
         state: The state of the undo.
-        attempts: How many times the undo was tried.
+        attempts: How many times the undo was begun: once, and again whenever somebody says ``retry``.
+        tries: How many times the compensation was called for it, retries included; None if that is not known,
+            as it is not for an undo that has ended.
         error: Why it failed the last time.
+        started: When it was first begun, in UTC.
+        finished: When it ended, or got stuck, in UTC.
         depends_on: The entries that are undone only after this one.
     """
 
@@ -95,7 +99,10 @@ class Undoing(_Part):
     compensation: str
     state: EntryState
     attempts: int = 0
+    tries: int | None = None
     error: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
     depends_on: tuple[str, ...] = ()
 
 
@@ -129,6 +136,7 @@ class Asked(_Part):
         said: Who has answered so far, if several people have to.
         deadline: Until when an answer counts, in UTC; None for as long as it takes.
         default: The answer that counts after the deadline.
+        entry: The id of the entry in the ledger, if an undo is stuck; it tells stuck undos of one step apart.
         task: The id of the child that takes the answer; None if the task itself takes it.
     """
 
@@ -144,6 +152,7 @@ class Asked(_Part):
     said: tuple[Answered, ...] = ()
     deadline: datetime | None = None
     default: str = ""
+    entry: str | None = None
     task: str | None = None
 
 
@@ -155,7 +164,7 @@ class Line(_Part):
         at: When it happened, in UTC.
         who: Who did it.
         what: What was done.
-        step: The step that it was done to; may be empty.
+        step: The step that it was done to, or the path of the call that was undone; may be empty.
         why: The reason that was given.
     """
 
@@ -177,6 +186,7 @@ class Board(_Part):
         goal: What the task is for.
         steps: The steps by their ids.
         ledger: What has to be undone, oldest first.
+        to_undo: The ids of the entries that a rollback has still to begin to undo, newest first.
         usage: What was spent on models.
         budget: The most that may be spent.
         waiting_for: The questions that people have to answer.
@@ -196,6 +206,7 @@ class Board(_Part):
     goal: str = ""
     steps: Mapping[str, StepBoard] = {}
     ledger: tuple[Undoing, ...] = ()
+    to_undo: tuple[str, ...] = ()
     usage: Spent = Spent()
     budget: Budget = Budget()
     waiting_for: tuple[Asked, ...] = ()

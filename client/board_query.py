@@ -9,6 +9,8 @@ from typing import Any, Final
 from temporalio.client import WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from .undo_attempts import with_running_attempts
+
 QUERY_SECONDS: Final = 3.0
 """How long a worker may take to answer what a task's board is."""
 
@@ -35,7 +37,7 @@ async def read_board(
     if board is None and seconds > QUERY_SECONDS:
         # A question that meets the end of its task can be lost; asked again, it is answered at once.
         board = await _asked(handle, seconds - QUERY_SECONDS)
-    return board
+    return board and await with_running_attempts(handle, board)
 
 
 async def _asked(handle: WorkflowHandle[Any, Any], seconds: float) -> Mapping[str, Any] | None:

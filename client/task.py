@@ -101,7 +101,19 @@ class Task:
         return await self._tell("decide", by, note, step=step, action=action, value=value)
 
     async def resolve(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
-        """Settles what needs attention, e.g. a stuck undo; in all else it is like `decide`."""
+        """Settles what needs attention, e.g. a stuck undo; in all else it is like `decide`.
+
+        Args:
+            step: The step: all its stuck undos are settled alike. To settle one of them, its `entry` in the
+                board's `waiting_for`.
+            action: See `decide`, as for the others.
+            by: See there.
+            value: See there.
+            note: See there.
+
+        Returns:
+            The task's reply: for stuck undos, `undos` lists the ids of those that were settled.
+        """
         return await self._tell("resolve", by, note, step=step, action=action, value=value)
 
     async def amend(

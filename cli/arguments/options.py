@@ -45,6 +45,14 @@ TaskQueue = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 StepId = Annotated[str, typer.Argument(metavar="STEP", help="The id of the step, as `status` shows it.")]
+UndoId = Annotated[
+    str,
+    typer.Argument(
+        metavar="STEP",
+        help="The id of the step, as `status` shows it: all its stuck undos. "
+        "Or what one of them undoes, e.g. `invite[2]`.",
+    ),
+]
 Value = Annotated[
     str | None, typer.Option(metavar="JSON", help="What the action needs beside its name, e.g. an output.")
 ]

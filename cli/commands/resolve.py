@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import typer
 
-from ..arguments.options import Address, By, Codec, Json, Namespace, Note, StepId, TaskId, Timeout, Value
+from ...saga.ledger.call_id import label_of
+from ..arguments.options import Address, By, Codec, Json, Namespace, Note, TaskId, Timeout, UndoId, Value
 from ..operations.report_update import UpdateRequest, send
+from ..terminal.output import say
 
 _OF_UNDOS = ("retry", "done", "skip")
+_MOST: Final = 20
 
 
 def resolve(
     id: TaskId,
-    step: StepId,
+    step: UndoId,
     action: Annotated[
         str,
         typer.Argument(
@@ -39,7 +43,7 @@ def resolve(
         from ..arguments.values import read_value
 
         argument["value"] = read_value(value, option="--value")
-    send(
+    answer = send(
         UpdateRequest(id=id, update="resolve", argument=argument, by=by, note=note),
         f"{action} the undo of {step!r}" if action in _OF_UNDOS else f"{action}, for {step!r}",
         seconds=timeout,
@@ -48,3 +52,6 @@ def resolve(
         codec=codec,
         json=json,
     )
+    undos = answer.get("undos", ()) if isinstance(answer, Mapping) else ()
+    if len(undos) > 1:
+        say(f"{len(undos)} undos: {', '.join(map(label_of, undos[:_MOST]))}{', ...' * (len(undos) > _MOST)}")

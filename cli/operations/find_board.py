@@ -8,6 +8,7 @@ from typing import Any
 from ...client.board import server_board, standing_board
 from ...client.board_query import LAST_SECONDS
 from ...client.recovery import board_with_recovery
+from ...client.undo_attempts import with_all_attempts
 from ...client.updates import find_task
 from ...runtime.codec import PayloadUnreadable
 from ...runtime.connection import has_workers
@@ -32,6 +33,7 @@ async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str
     if await has_workers(client, found.task_queue):
         try:
             board = await standing_board(handle, LAST_SECONDS)
+            board = board and await with_all_attempts(handle, board)
         except PayloadUnreadable as unread:
             board, why = None, f"The board cannot be shown. {str(unread).rstrip('.')}"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from rich.box import SIMPLE_HEAD
@@ -17,6 +17,7 @@ from ...saga.limits.usage import cost_of
 from ...saga.spec.task_spec import KINDS
 from .output import printable, say
 from .questions import PromptedQuestion, questions_of
+from .undo_rows import duration_of, undo_rows
 
 Board = Mapping[str, Any]
 
@@ -35,6 +36,7 @@ _STYLES: Final = {
     "rollback_incomplete": ("✘", "red"),
     "undoing": ("↩", "magenta"),
     "stuck": ("✘", "red"),
+    "to come": ("·", "dim"),
     "needs_attention": ("!", "red"),
 }
 # In the ledger, "skipped" means that an effect still stands, which is not harmless.
@@ -42,6 +44,7 @@ _UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
 _VERBS: Final = {"start": "started"}
 _CALLED: Final = ("agent", "tool", "activity", "workflow")
 _LONGEST: Final = 300
+_NUMBERS: Final = ("time", "tries")
 
 
 class View(Protocol):
@@ -176,11 +179,10 @@ def render(board: Board) -> RenderableType:
     parts: list[RenderableType] = [_headline(board)]
     if steps:
         rows = [(name, step["state"], *_step(step)) for name, step in steps.items()]
-        parts.append(_table("step", rows, _STYLES))
-    undos = [entry for entry in board.get("ledger", ()) if entry["attempts"]]
+        parts.append(_table(("step", "state", "by", "time", ""), rows, _STYLES))
+    undos = undo_rows(board)
     if undos:
-        rows = [(e["step"], e["state"], e["compensation"], "", e["error"] or "") for e in undos]
-        parts.append(_table("undo of", rows, _UNDO_STYLES))
+        parts.append(_table(("undo of", "state", "by", "begun", "time", "tries", ""), undos, _UNDO_STYLES))
     if board.get("failure"):
         parts.append(Text(f"First failure: {failure_line(board['failure'])}", style="red"))
     return Group(*parts)
@@ -209,34 +211,24 @@ def _headline(board: Board) -> Text:
 
 
 def _table(
-    title: str, rows: Sequence[tuple[str, str, str, str, str]], styles: Mapping[str, tuple[str, str]]
+    headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, tuple[str, str]]
 ) -> Table:
+    """Makes a table whose second column is a state."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", title, "state", "by", "time", ""):
-        table.add_column(heading, justify="right" if heading == "time" else "left")
-    for name, state, by, time, remark in rows:
+    for heading in ("", *headings):
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
+    for name, state, *others in rows:
         mark, style = styles.get(state, (" ", ""))
-        cells = (
-            Text(mark, style=style),
-            _clean(name),
-            Text(state, style=style),
-            _clean(by),
-            time,
-            _clean(remark),
-        )
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+        cells = (Text(mark, style=style), Text(_clean(name)), Text(state, style=style))
+        table.add_row(*cells, *(Text(_clean(cell)) for cell in others))
     return table
 
 
 def _step(step: Mapping[str, Any]) -> tuple[str, str, str]:
     by = next((str(step[kind]) for kind in _CALLED if kind in step), "")
     by = by or next((kind for kind in KINDS if kind in step), "")
-    begin, end = step.get("started"), step.get("finished")
-    if not begin:
-        return by, "", ""
-    until = datetime.fromisoformat(end) if end else datetime.now(UTC)
-    seconds = max(0.0, (until - datetime.fromisoformat(begin)).total_seconds())
-    return by, f"{seconds:.1f}s", step.get("error") or ""
+    time = duration_of(step)
+    return by, time, (step.get("error") or "") if time else ""
 
 
 def _sentence(line: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...saga.ledger.call_id import label_of
 from ...saga.record.task_state import TaskState
 from ..arguments.shell_command import command_line
 
@@ -30,6 +31,10 @@ _MEANINGS: Final = {
     ("decide", "supply"): "go on with this output",
     ("decide", "edit"): "approve this in its place",
 }
+
+
+_MOST_UNDOS: Final = 10
+"""So many stuck undos of one step are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +69,45 @@ def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[
         options: The command-line options with which the answers reach the task's server.
 
     Returns:
-        One question for each step of the task or of its children that asks. A `resolve` answers for all stuck
-        undos of a step at once.
+        One question for each step that asks, of the task or of its children, and for each stuck undo. If
+        several undos of a step are stuck, one more answers all of them at once.
     """
     own = board["task_id"]
-    by_step: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    undos: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    questions = []
     for asked in board.get("waiting_for") or ():
-        by_step.setdefault((asked.get("task", own), asked["update"], asked["step"]), []).append(asked)
-    return [_question(own, task, asked, options) for (task, _, _), asked in by_step.items()]
+        task = asked.get("task", own)
+        if asked.get("kind") == "undo":
+            undos.setdefault((task, asked["step"]), []).append(asked)
+        else:
+            questions.append(_question(own, task, asked["step"], asked["ask"], asked, options))
+    for (task, step), stuck in undos.items():
+        for asked in stuck[:_MOST_UNDOS]:
+            questions.append(_question(own, task, asked.get("entry") or step, asked["ask"], asked, options))
+        if len(stuck) > 1:
+            last = max(stuck, key=lambda asked: str(asked["since"]))
+            questions.append(_question(own, task, step, _all_of(stuck), last, options))
+    return questions
+
+
+def _all_of(stuck: Sequence[Mapping[str, Any]]) -> str:
+    left = len(stuck) - _MOST_UNDOS
+    more = f"; {left} of them are not listed here, but by `status --json`" if left > 0 else ""
+    return f"{len(stuck)} undos are stuck; all of them at once{more}:"
 
 
 def _question(
-    own: str, id: str, asked: Sequence[Mapping[str, Any]], options: Sequence[str]
+    own: str, task: str, name: str, ask: str, asked: Mapping[str, Any], options: Sequence[str]
 ) -> PromptedQuestion:
-    first = asked[0]
-    where = "" if id == own else f" of the child {id}"
+    where = "" if task == own else f" of the child {task}"
     return PromptedQuestion(
-        text=f"{first['step']}{where}: {'; '.join(each['ask'] for each in asked)}",
-        answers=tuple(_answer(id, first, action, options) for action in first["actions"]),
-        since=asked[-1]["since"],
+        text=f"{label_of(name)}{where}: {ask}",
+        answers=tuple(_answer(task, name, asked["update"], action, options) for action in asked["actions"]),
+        since=asked["since"],
     )
 
 
-def _answer(id: str, asked: Mapping[str, Any], action: str, options: Sequence[str]) -> tuple[str, str]:
-    update = asked["update"]
+def _answer(task: str, name: str, update: str, action: str, options: Sequence[str]) -> tuple[str, str]:
     needs = _NEEDS.get((update, action), ())
-    command = command_line(update, id, asked["step"], action, options=needs, server=options)
+    command = command_line(update, task, name, action, options=needs, server=options)
     return command, _MEANINGS.get((update, action), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..duration import Duration
 from ..history_format import FORMAT_VERSION
@@ -15,6 +15,7 @@ from ..ledger.ledger import Ledger
 from ..limits.budget import Budget
 from ..limits.usage import Usage
 from ..record.consent import Consent
+from ..record.undo_progress import UndoTime
 from ..spec.approval import ToolApproval
 from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..verdict import Evidence
@@ -74,12 +75,14 @@ class ConversationWork(_Frozen):
         models: The models that took part.
         usage: What was spent.
         undo_order: Ids of ledger entries in the order in which their undos finished.
+        undo_times: By id, the times of the undos that were begun.
     """
 
     calls: tuple[CarriedCall, ...] = ()
     models: tuple[str, ...] = ()
     usage: Usage = Usage()
     undo_order: tuple[str, ...] = ()
+    undo_times: dict[str, UndoTime] = Field(default_factory=dict)
 
 
 class ConversationState(_Frozen):

@@ -138,7 +138,7 @@ class Call:
             timeout=self.timeout,
             retry=self.retry,
             task_queue=self.task_queue,
-            summary=f"read before {self.step}",
+            summary=f"read before {self.path}"[:200],
         )
 
     @classmethod
@@ -161,7 +161,7 @@ class Call:
             timeout=(declared.timeout if declared else None) or DEFAULT_TIMEOUT,
             retry=(declared.retry if declared else None) or UNDO_RETRY,
             task_queue=entry.task_queue,
-            summary=f"undo {entry.step}",
+            summary=f"undo {entry.label}"[:200],
         )
 
     @property

@@ -64,6 +64,10 @@ class Rollback:
             True when nothing is left to be undone; False when something stays stuck.
         """
         chosen = None if within is None else frozenset(within)
+        with self._record.undos.rolling_back(chosen):
+            return await self._run(reason, chosen, scope)
+
+    async def _run(self, reason: str, chosen: frozenset[str] | None, scope: StopScope | None) -> bool:
         running: dict[asyncio.Task[None], str] = {}
         while True:
             room = max(self._caller.load.undos.most - len(running), 0)
@@ -115,7 +119,7 @@ class Rollback:
 
     def _patience(self) -> timedelta | None:
         """Returns how much longer stuck undos wait for a person; None where there is no limit."""
-        since = self._record.stuck_since()
+        since = max((since for _, since in self._record.all_stuck()), default=None)
         if self._give_up is None or since is None:
             return None
         return since + self._give_up - workflow.now()

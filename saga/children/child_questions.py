@@ -39,6 +39,7 @@ class AskedByChild(BaseModel):
     since: str
     update: Literal["decide", "resolve"]
     hash: str = ""
+    entry: str | None = None
 
 
 class ChildQuestion(BaseModel):

@@ -85,6 +85,7 @@ def arguments_of(
         protected=tuple(sorted(record.protected)),
         consent=record.consent,
         undo_order=tuple(record.undo_order),
+        undo_times=record.undos.times,
         compensations={name: e for name, e in record.compensations.items() if name not in declared},
     )
     ledger = carry(record.ledger)

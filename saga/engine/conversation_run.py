@@ -60,7 +60,13 @@ class _ConversationRun:
         agent, job, so_far = state.agent, state.job, state.so_far
         self._record = open_record(agent.name, state.goal, state.budget)
         earlier = CarriedRecord(
-            steps={}, usage=so_far.usage, log=[], lines=0, undo_order=so_far.undo_order, entries=state.entries
+            steps={},
+            usage=so_far.usage,
+            log=[],
+            lines=0,
+            undo_order=so_far.undo_order,
+            undo_times=so_far.undo_times,
+            entries=state.entries,
         )
         self._record.restore(earlier)
         catalog = Catalog(
@@ -167,6 +173,7 @@ class _ConversationRun:
                 models=tuple(sorted(loop.models)),
                 usage=self._record.spending.usage,
                 undo_order=tuple(self._record.undo_order),
+                undo_times=self._record.undos.times,
             ),
             turn=loop.turn,
             tool_calls=self._toolbox.calls,

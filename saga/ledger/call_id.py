@@ -100,6 +100,11 @@ class CallId:
                 yield CallId("/".join(segments[:at]), int(segment))
 
 
+def label_of(id_: str) -> str:
+    """Returns how people are told of a call: by its path, and by its round where that is not the first."""
+    return id_.removesuffix("#1")
+
+
 def in_ledger_of_root(children: str, id_: str) -> str:
     """Returns what the ledger of a task names a call of its child, or of a child of that.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .call_id import CallId
+from .call_id import CallId, label_of
 
 
 class EntryState(StrEnum):
@@ -65,6 +65,15 @@ class Entry:
     error: str | None = None
     task_queue: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What people are told of it: the path of the call, and its round where that is not the first."""
+        return label_of(self.id)
+
     def is_under(self, path: str) -> bool:
         """Says whether the call is the one at `path`, an item of it, or inside of it."""
         return CallId.parse(self.id).is_under(path)
+
+    def is_named(self, name: str) -> bool:
+        """Says whether `name` is the step of the call, its id, or a path that it is at, or under."""
+        return name in (self.step, self.id) or self.is_under(name)

@@ -202,10 +202,10 @@ class Ledger:
         return frozenset(e.id for e in self if belongs(e))
 
     def stuck(self, name: str | None = None) -> list[Entry]:
-        """Returns the entries whose undos are stuck: all, or those of a step, or the one of this id."""
+        """Returns the entries whose undos are stuck, oldest first: all, or those that `name` names."""
         books = self._own()
         stuck = [books.entries[entry_id] for entry_id in sorted(books.stuck, key=books.places.__getitem__)]
-        return [e for e in stuck if name in (None, e.step, e.id)]
+        return [e for e in stuck if name is None or e.is_named(name)]
 
     def begun(self) -> list[Entry]:
         """Returns the entries whose undo has been begun and is not done, in the order of beginning."""

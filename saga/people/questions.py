@@ -179,6 +179,7 @@ class Questions:
         return asked + [
             {
                 "step": entry.step,
+                "entry": entry.id,
                 "kind": "undo",
                 "ask": f"the undo {entry.compensation} is stuck: {entry.error}",
                 "actions": list(_UNDO_ACTIONS),
@@ -213,19 +214,21 @@ class Questions:
             "done": self._record.done_by_hand,
             "skip": self._record.skip_undo,
         }[message.action]
-        undos = [entry.id for entry in self._record.ledger.stuck(message.step)]
-        for entry_id in undos:
-            self._record.log.add(message.by, f"resolve: {message.action}", message.step, message.note)
-            change(entry_id)
-        return {"step": message.step, "action": message.action, "undos": undos}
+        stuck = self._record.ledger.stuck(message.step)
+        for entry in stuck:
+            self._record.log.add(message.by, f"resolve: {message.action}", entry.label, message.note)
+            change(entry.id)
+        return {"step": stuck[0].step, "action": message.action, "undos": [entry.id for entry in stuck]}
 
     def _why_not_stuck(self, name: str) -> str:
-        entries = [entry for entry in self._record.ledger if name in (entry.step, entry.id)]
+        entries = [entry for entry in self._record.ledger if entry.is_named(name)]
         if entries:
             states = ", ".join(dict.fromkeys(entry.state.value for entry in entries))
             return f"no undo of {name!r} is stuck: {states}"
         if name in self._record.steps:
             return f"the step {name!r} has nothing to undo"
+        if any(sign in name for sign in "#[/"):
+            return f"there is no undo {name!r}{nearest(name, [e.id for e in self._record.ledger.stuck()])}"
         return f"there is no step {name!r}{nearest(name, self._record.steps)}"
 
     # --- decide

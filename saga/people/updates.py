@@ -26,7 +26,7 @@ class Resolve(_Message):
     """What becomes of what needs attention (update ``resolve``): a stuck undo, a pivot, a reset.
 
     Attributes:
-        step: The step, or the id of one entry of the ledger.
+        step: The step; of stuck undos also the id of one entry of the ledger, or the path of an item or call.
         action: Run the undo again, count it as done by hand, or leave the effect as it is; of a pivot whose
             outcome is unknown whether it was applied; after a reset that has lost finished undos whether
             the task goes on.

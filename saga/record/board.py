@@ -11,6 +11,7 @@ from ..history_format import RECOVER_CHILD
 from ..ledger.carry_over import direct
 from ..ledger.ledger import Entry
 from .step_record import StepRecord
+from .undo_progress import UndoTime
 
 if TYPE_CHECKING:
     from .task_record import TaskRecord
@@ -25,10 +26,11 @@ def board(record: TaskRecord) -> dict[str, Any]:
     """Derives the board.
 
     Returns:
-        A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``usage``, ``budget``,
-        ``waiting_for``, ``failure`` and ``log``. An entry of the ledger names what it depends on without what
-        that depends on already. Together they are the application state (outputs), the
-        operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
+        A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``to_undo``, ``usage``,
+        ``budget``, ``waiting_for``, ``failure`` and ``log``. An entry of the ledger names what it depends on
+        without what that depends on already; ``to_undo`` lists the ids of those that a rollback has still to
+        begin, newest first. Together they are the application state (outputs), the operation
+        state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(record.steps))
@@ -39,7 +41,11 @@ def board(record: TaskRecord) -> dict[str, Any]:
         "state": record.state.value,
         "goal": record.goal,
         "steps": {name: _step(progress, room) for name, progress in record.steps.items()},
-        "ledger": [_entry(*pair) for pair in zip(entries, direct(entries), strict=True)],
+        "ledger": [
+            _entry(entry, needs, record.undos.times.get(entry.id))
+            for entry, needs in zip(entries, direct(entries), strict=True)
+        ],
+        "to_undo": [entry.id for entry in record.undos.to_come(record.ledger)],
         "usage": record.spending.usage.report(),
         "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),
@@ -64,7 +70,7 @@ def _step(progress: StepRecord, room: int) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Entry, depends_on: Sequence[str]) -> dict[str, Any]:
+def _entry(entry: Entry, depends_on: Sequence[str], time: UndoTime | None) -> dict[str, Any]:
     is_child = entry.compensation == RECOVER_CHILD and entry.input is not None
     return {
         "id": entry.id,
@@ -74,6 +80,7 @@ def _entry(entry: Entry, depends_on: Sequence[str]) -> dict[str, Any]:
         "attempts": entry.attempts,
         "error": entry.error,
         "depends_on": sorted(depends_on),
+        **({"started": _time(time.began), "finished": _time(time.ended)} if time else {}),
         **({"child": entry.input["workflow_id"]} if is_child else {}),
     }
 

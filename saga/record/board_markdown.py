@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from ..ledger.call_id import label_of
 from ..ledger.ledger import Entry
 from .step_record import StepRecord, StepState
+from .undo_progress import UndoTime
 
 if TYPE_CHECKING:
     from .task_record import TaskRecord
@@ -38,8 +40,13 @@ def markdown(record: TaskRecord) -> str:
     steps = (_progress(name, progress) for name, progress in record.steps.items())
     parts += _section("Steps", steps, len(record.steps))
     begun = record.ledger.begun()
-    undos = map(_undo, chain((record.ledger[entry_id] for entry_id in record.undo_order), begun))
+    entries = chain((record.ledger[entry_id] for entry_id in record.undo_order), begun)
+    undos = (_undo(entry, record.undos.times.get(entry.id)) for entry in entries)
     parts += _section("Undos, in their order", undos, len(record.undo_order) + len(begun))
+    to_come = (
+        f"**{_line(entry.label)}**, by {entry.compensation}" for entry in record.undos.to_come(record.ledger)
+    )
+    parts += _section("Still to be undone, newest first", to_come, record.undos.count_to_come(record.ledger))
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
     usage = record.spending.usage
@@ -57,11 +64,11 @@ def _section(title: str, items: Iterable[str], number: int) -> list[str]:
 
 
 def _asked(question: Mapping[str, Any], task_id: str) -> str:
-    task, step = question.get("task", task_id), question["step"]
-    command = shlex.join(["counterstep", question["update"], task, step, "ACTION"])
+    task, name = question.get("task", task_id), question.get("entry") or question["step"]
+    command = shlex.join(["counterstep", question["update"], task, name, "ACTION"])
     code = " ".join(command.split()).replace("`", "'")
     actions = ", ".join(map(_line, question["actions"]))
-    return f"**{_line(step)}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
+    return f"**{_line(label_of(name))}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
 
 
 def _progress(name: str, progress: StepRecord) -> str:
@@ -69,8 +76,12 @@ def _progress(name: str, progress: StepRecord) -> str:
     return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}"
 
 
-def _undo(entry: Entry) -> str:
-    return f"**{entry.step}** {entry.state.value}, by {entry.compensation}{_line(_error(entry))}"
+def _undo(entry: Entry, time: UndoTime | None) -> str:
+    begun = f", begun {time.began:%Y-%m-%d %H:%M:%S} UTC" if time else ""
+    took = f", took {(time.ended - time.began).total_seconds():.1f}s" if time and time.ended else ""
+    often = f", begun {entry.attempts} times" if entry.attempts > 1 else ""
+    what = f"**{_line(entry.label)}** {entry.state.value}, by {entry.compensation}"
+    return f"{what}{begun}{took}{often}{_line(_error(entry))}"
 
 
 def _line(text: str) -> str:

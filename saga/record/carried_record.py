@@ -11,6 +11,7 @@ from ..limits.usage import Usage
 from ..spec.catalog import CompensationEntry
 from .consent import Consent
 from .step_record import StepRecord
+from .undo_progress import UndoTime
 
 
 class CarriedRecord(BaseModel):
@@ -36,5 +37,6 @@ class CarriedRecord(BaseModel):
     protected: tuple[str, ...] = ()
     consent: Consent = Consent()
     undo_order: tuple[str, ...] = ()
+    undo_times: dict[str, UndoTime] = Field(default_factory=dict)
     compensations: dict[str, CompensationEntry] = Field(default_factory=dict)
     entries: tuple[CarriedEntry, ...] = ()

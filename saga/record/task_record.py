@@ -23,6 +23,7 @@ from .resets import Resets
 from .step_record import StepRecord, StepState
 from .task_log import TaskLog
 from .task_state import TaskState
+from .undo_progress import UndoProgress
 
 
 class TaskRecord:
@@ -38,6 +39,7 @@ class TaskRecord:
         steps: Progress by step id.
         log: Who did what, on which step, why and when.
         undo_order: Ids of ledger entries in the order in which their undos finished.
+        undos: How far the undos have come.
         compensations: What is declared of them, by name; those of finished children included.
         facts: What people have told the task, by name.
         events: What has happened outside, oldest first.
@@ -82,6 +84,7 @@ class TaskRecord:
         self.steps: dict[str, StepRecord] = {}
         self.log = TaskLog(now)
         self.undo_order: list[str] = []
+        self.undos = UndoProgress(now)
         self.compensations: dict[str, CompensationEntry] = {}
         self.facts: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
@@ -93,7 +96,6 @@ class TaskRecord:
         self.consent = Consent()
         self.resets = resets or Resets()
         self._questions: list[Callable[[], list[dict[str, Any]]]] = []
-        self._stuck_since: dict[str, datetime] = {}
         self._now = now
         self._changed = changed
 
@@ -124,7 +126,7 @@ class TaskRecord:
         self.feedback = {step: list(told) for step, told in carried.feedback.items()}
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)
         self.committed, self.protected = carried.committed, frozenset(carried.protected)
-        self.undo_order = list(carried.undo_order)
+        self.undo_order, self.undos.times = list(carried.undo_order), dict(carried.undo_times)
         self.consent = carried.consent
         self.compensations = dict(carried.compensations)
         self.ledger = restore(carried.entries if entries is None else entries)
@@ -295,17 +297,19 @@ class TaskRecord:
         """Records that an undo begins; returns its entry."""
         self.ledger = self.ledger.begin(entry_id)
         entry = self.ledger[entry_id]
-        self.log.add(entry.compensation, "undo begins", entry.step)
+        self.undos.begin(entry_id)
+        self.log.add(entry.compensation, "undo begins", entry.label)
         return entry
 
     def finish_undo(self, entry_id: str) -> None:
         """Records that an undo has succeeded; a step whose undos are all done is withdrawn."""
         self.ledger = self.ledger.finish(entry_id)
-        self.log.add(self.ledger[entry_id].compensation, "undone", self.ledger[entry_id].step)
+        self.log.add(self.ledger[entry_id].compensation, "undone", self.ledger[entry_id].label)
         self._after_undo(entry_id)
 
     def _after_undo(self, entry_id: str) -> None:
         self.undo_order.append(entry_id)
+        self.undos.end(entry_id)
         entry = self.ledger[entry_id]
         if not self.ledger.stands(entry.step):
             self.withdraw(entry.step)
@@ -315,22 +319,19 @@ class TaskRecord:
     def fail_undo(self, entry_id: str, error: str) -> None:
         """Records that an undo has failed past its retries."""
         self.ledger = self.ledger.fail(entry_id, trim(error, 500))
-        self._stuck_since[entry_id] = self._now()
+        self.undos.end(entry_id)
         entry = self.ledger[entry_id]
-        self.log.add(entry.compensation, "undo failed", entry.step, error)
+        self.log.add(entry.compensation, "undo failed", entry.label, error)
         self._changed(self)
 
     def all_stuck(self) -> list[tuple[Entry, datetime]]:
         """Returns the entries whose undos are stuck, each with the time since when."""
-        return [(entry, self._stuck_since[entry.id]) for entry in self.ledger.stuck()]
-
-    def stuck_since(self) -> datetime | None:
-        """Returns when the last of the stuck undos has failed; None where none is stuck."""
-        return max((since for _, since in self.all_stuck()), default=None)
+        return [(entry, self.undos.since(entry.id)) for entry in self.ledger.stuck()]
 
     def retry_undo(self, entry_id: str) -> None:
         """Records that a stuck undo is to be run again."""
         self.ledger = self.ledger.retry(entry_id)
+        self.undos.await_again(entry_id)
         self._changed(self)
 
     def done_by_hand(self, entry_id: str) -> None:
@@ -341,6 +342,7 @@ class TaskRecord:
     def skip_undo(self, entry_id: str) -> None:
         """Records that what was stuck stays as it is."""
         self.ledger = self.ledger.skip(entry_id)
+        self.undos.end(entry_id)
         self._changed(self)
 
     def undone_steps(self) -> list[str]:

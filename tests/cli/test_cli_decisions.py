@@ -169,6 +169,7 @@ async def test_what_the_task_refuses_is_one_sentence_and_leaves_no_trace(
     id = handle.id
     refused = {
         ("resolve", id, "onne", "retry"): "there is no step 'onne'; did you mean 'one'?",
+        ("resolve", id, "one#2", "retry"): "there is no undo 'one#2'; did you mean 'one#1'?",
         ("resolve", id, "fine", "retry"): "no undo of 'fine' is stuck: undone",
         ("resolve", id, "one", "skip"): "skip leaves the effect as it is; say why in note",
         ("resolve", id, "one", "forget"): "'retry', 'skip', 'done'",
@@ -194,7 +195,7 @@ async def test_a_cancel_that_waits_does_not_wait_for_people(tasks: Tasks, effect
     left = await command(shop, "cancel", handle.id, "--wait", "--json")
     assert left.code == 3, left.err
     assert (left.json["state"], left.json["not_undone"]) == ("needs_attention", ["one"])
-    assert f"counterstep resolve {handle.id} one done" in left.err
+    assert f"counterstep resolve {handle.id} 'one#1' done" in left.err
     assert f"{handle.id} needs a person's decision" in left.err
     await handle.terminate()
 

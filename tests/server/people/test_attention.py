@@ -9,7 +9,7 @@ import pytest
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.bundles.desk import HELD, Desk
-from counterstep.tests.support.histories.history import until_heard
+from counterstep.tests.support.histories.history import summaries_of, until_heard
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state
 from counterstep.tests.support.tasks.work import act, put
 from counterstep.tests.support.tasks.workers import errand_worker
@@ -56,6 +56,45 @@ async def test_a_retry_that_fails_again_needs_attention_again(tasks: Tasks, effe
     await tell(handle, "resolve", step="b", action="retry")
     assert (await end_of(handle)).type == "SagaRolledBack"
     assert effects.effects() == {}
+
+
+async def test_stuck_undos_of_one_step_are_told_apart_and_resolved_one_by_one(
+    tasks: Tasks, effects: Desk
+) -> None:
+    undo = "${{ item == 'bob' ? '' : 'broken' }}"
+    invite = {**put("invite", what="${{ item }}", undo=undo), "for_each": "['ada', 'bob', 'cyd', 'dan']"}
+    handle = await tasks.start([invite, put("seat", "invite", fail="final")])
+    board = await until_state(handle, "needs_attention")
+    assert [(asked["step"], asked["entry"]) for asked in board["waiting_for"]] == [
+        ("invite", "invite[0]#1"), ("invite", "invite[2]#1"), ("invite", "invite[3]#1"),
+    ]  # fmt: skip
+    assert set(effects.effects()) == {"ada", "cyd", "dan"}
+
+    for what in ("ada", "cyd", "dan"):
+        effects.repair(what)
+    answer = await tell(handle, "resolve", step="invite[2]#1", action="retry")
+    assert answer == {"step": "invite", "action": "retry", "undos": ["invite[2]#1"]}
+    await effects.until("undone", "cyd")
+    assert set(effects.effects()) == {"ada", "dan"}, "nobody has spoken of the others"
+    board = await until_state(handle, "needs_attention")
+    assert [asked["entry"] for asked in board["waiting_for"]] == ["invite[0]#1", "invite[3]#1"]
+
+    answer = await tell(handle, "resolve", step="invite[3]", action="skip", note="dan may come")
+    assert answer["undos"] == ["invite[3]#1"]
+    assert "'invite[3]' is stuck: skipped" in await refusal_of(
+        handle, "resolve", step="invite[3]", action="retry"
+    )
+    await tell(handle, "resolve", step="invite", action="retry")
+    assert (await end_of(handle)).type == "SagaRollbackIncomplete"
+    assert list(effects.effects()) == ["dan"]
+    history = await handle.fetch_history()
+    undos = [text for text in summaries_of(history) if text.startswith("undo ")]
+    assert undos[0] == "undo seat"
+    assert sorted(undos[1:]) == sorted(f"undo invite[{at}]" for at in (0, 0, 1, 2, 2, 3))
+    log = (await handle.query("board"))["log"]
+    assert [line["step"] for line in log if line["what"].startswith("resolve")] == [
+        "invite[2]", "invite[3]", "invite[0]",
+    ]  # fmt: skip
 
 
 async def test_what_was_done_by_hand_counts_as_undone(tasks: Tasks, effects: Desk) -> None:

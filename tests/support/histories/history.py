@@ -12,7 +12,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
 CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
@@ -127,6 +127,16 @@ async def reset(client: Client, handle: WorkflowHandle[Any, Any], *, calls: int)
         )
     )
     return client.get_workflow_handle(handle.id, run_id=answer.run_id)
+
+
+def summaries_of(history: WorkflowHistory) -> list[str]:
+    """Returns what the Web UI shows beside the activities of a history, in the order in which they began."""
+    return [
+        json.loads(event.user_metadata.summary.data)
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+        and event.user_metadata.HasField("summary")
+    ]
 
 
 def undos_in(history: Sequence[HistoryEvent]) -> set[str]:

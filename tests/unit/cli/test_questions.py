@@ -23,22 +23,55 @@ UNDO_ONE = {
 }
 
 
-def test_all_stuck_undos_of_a_step_are_one_question() -> None:
-    board = {"task_id": "order 1", "waiting_for": [UNDO_ONE, {**UNDO_ONE, "ask": "and another"}, ASKS]}
-    stuck, waiting = questions_of(board, ["--address", "a:1"])
-    assert stuck.text == "one: the undo desk.take_back is stuck: it fails; and another"
-    first = stuck.lines()[1]
-    assert shlex.split(first, comments=True) == [
-        "counterstep", "resolve", "order 1", "one", "retry", "--address", "a:1",
-    ]  # fmt: skip
-    assert first.endswith("# undo it again")
-    assert [shlex.split(command)[5:] for command, _ in stuck.answers] == [
-        ["--address", "a:1"],
-        ["--note", "WHY", "--address", "a:1"],
-        ["--address", "a:1"],
+def test_each_stuck_undo_of_a_step_is_a_question_and_one_more_answers_all() -> None:
+    stuck = [
+        {**UNDO_ONE, "entry": "one[0]#1"},
+        {**UNDO_ONE, "entry": "one[2]#2", "ask": "and another"},
+        {**UNDO_ONE, "entry": "pair/1/one#1", "task": "order 1/pair#1"},
     ]
-    assert [shlex.split(command)[1] for command, _ in waiting.answers] == ["decide"] * 3
+    board = {"task_id": "order 1", "waiting_for": [*stuck, ASKS]}
+    decision, *undos = questions_of(board, ["--address", "a:1"])
+    assert [shlex.split(command)[1] for command, _ in decision.answers] == ["decide"] * 3
+    assert [undo.text for undo in undos] == [
+        "one[0]: the undo desk.take_back is stuck: it fails",
+        "one[2]#2: and another",
+        "one: 2 undos are stuck; all of them at once:",
+        "pair/1/one of the child order 1/pair#1: the undo desk.take_back is stuck: it fails",
+    ]
+    first = undos[0].lines()[1]
+    assert first.endswith("# undo it again")
+    assert shlex.split(first, comments=True) == [
+        "counterstep", "resolve", "order 1", "one[0]#1", "retry", "--address", "a:1",
+    ]  # fmt: skip
+    assert [shlex.split(command)[4:] for command, _ in undos[1].answers] == [
+        ["retry", "--address", "a:1"],
+        ["skip", "--note", "WHY", "--address", "a:1"],
+        ["done", "--address", "a:1"],
+    ]
+    named = [shlex.split(undo.answers[0][0])[2:4] for undo in undos]
+    assert named == [
+        ["order 1", "one[0]#1"],
+        ["order 1", "one[2]#2"],
+        ["order 1", "one"],
+        ["order 1/pair#1", "pair/1/one#1"],
+    ]
     assert questions_of({"task_id": "x", "waiting_for": None}) == []
+
+
+def test_of_many_stuck_undos_some_are_told_one_by_one() -> None:
+    stuck = [{**UNDO_ONE, "entry": f"one[{at}]#1"} for at in range(25)]
+    questions = questions_of({"task_id": "x", "waiting_for": stuck})
+    assert len(questions) == 11
+    assert questions[-1].text == (
+        "one: 25 undos are stuck; all of them at once; "
+        "15 of them are not listed here, but by `status --json`:"
+    )
+
+
+def test_what_an_older_worker_asks_is_answered_by_its_step() -> None:
+    (question,) = questions_of({"task_id": "x", "waiting_for": [UNDO_ONE]})
+    assert question.text == "one: the undo desk.take_back is stuck: it fails"
+    assert question.answers[0][0] == "counterstep resolve x one retry"
 
 
 def test_an_answer_can_be_typed_as_it_is_shown() -> None:

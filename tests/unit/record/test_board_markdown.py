@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from counterstep.saga.ledger.ledger import Entry
 from counterstep.saga.limits.budget import Budget
+from counterstep.saga.record.board import board
 from counterstep.saga.record.board_markdown import MAX_LINES, markdown
 from counterstep.saga.record.step_record import StepRecord
 from counterstep.saga.record.task_record import TaskRecord
@@ -60,3 +62,59 @@ def test_a_large_task_is_shown_in_part(record: TaskRecord) -> None:
     lines = markdown(record).splitlines()
     assert lines.count("- and 5 more, which the query `board` shows") == 1
     assert len(lines) < MAX_LINES + 20
+
+
+def test_undos_are_told_apart_with_their_times_and_what_is_to_come(record: TaskRecord) -> None:
+    for id_ in ("a#1", "invite[0]#1", "invite[1]#1", "invite[2]#1"):
+        step = id_.partition("[")[0].partition("#")[0]
+        record.arm(Entry(id=id_, step=step, compensation="shop.undo", key=id_))
+        record.settle(id_)
+    assert "Undos" not in markdown(record), "nothing is undone yet"
+    with record.undos.rolling_back(None):
+        record.begin_undo("invite[2]#1")
+        record.finish_undo("invite[2]#1")
+        record.begin_undo("invite[1]#1")
+        record.fail_undo("invite[1]#1", "it is locked")
+        lines = markdown(record).splitlines()
+        shown = board(record)
+    begun = "by shop.undo, begun 2030-01-01 00:00:00 UTC"
+    at = lines.index("### Undos, in their order")
+    assert lines[at + 1 : at + 3] == [
+        rf"- **invite\[2\]** undone, {begun}, took 0.0s",
+        rf"- **invite\[1\]** stuck, {begun}, took 0.0s: it is locked",
+    ]
+    at = lines.index("### Still to be undone, newest first")
+    assert lines[at + 1 : at + 3] == [r"- **invite\[0\]**, by shop.undo", "- **a**, by shop.undo"]
+    assert shown["to_undo"] == ["invite[0]#1", "a#1"]
+    time = {"started": "2030-01-01T00:00:00+00:00", "finished": "2030-01-01T00:00:00+00:00"}
+    entries = {entry["id"]: entry for entry in shown["ledger"]}
+    assert entries["invite[1]#1"].items() >= time.items()
+    assert "started" not in entries["a#1"]
+    assert board(record)["to_undo"] == [], "nothing is being undone any more"
+
+
+def test_of_a_part_that_is_undone_only_that_is_to_come(record: TaskRecord) -> None:
+    for id_ in ("a#1", "b#1", "c#1"):
+        record.arm(Entry(id=id_, step=id_[0], compensation="shop.undo", key=id_))
+        record.settle(id_)
+    with record.undos.rolling_back(frozenset({"b#1", "c#1"})):
+        record.begin_undo("c#1")
+        assert board(record)["to_undo"] == ["b#1"]
+        with record.undos.rolling_back(None):
+            assert board(record)["to_undo"] == ["b#1", "a#1"]
+            assert record.undos.count_to_come(record.ledger) == 2
+
+
+def test_the_question_of_a_stuck_undo_names_its_call(record: TaskRecord) -> None:
+    asked = {
+        "step": "invite",
+        "entry": "invite[2]#1",
+        "ask": "Stuck.",
+        "update": "resolve",
+        "actions": ["done"],
+    }
+    record.show_questions(lambda: [asked])
+    (line,) = [line for line in markdown(record).splitlines() if "counterstep" in line]
+    assert line == (
+        r"- **invite\[2\]**: Stuck. (`counterstep resolve order-1 'invite[2]#1' ACTION`, one of: done)"
+    )
