@@ -119,7 +119,8 @@ class Rollback:
 
     def _patience(self) -> timedelta | None:
         """Returns how much longer stuck undos wait for a person; None where there is no limit."""
-        since = max((since for _, since in self._record.all_stuck()), default=None)
+        stuck = self._record.undos.stuck(self._record.ledger)
+        since = max((since for _, since in stuck), default=None)
         if self._give_up is None or since is None:
             return None
         return since + self._give_up - workflow.now()

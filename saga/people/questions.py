@@ -186,7 +186,7 @@ class Questions:
                 "since": since.isoformat(),
                 "update": "resolve",
             }
-            for entry, since in self._record.all_stuck()
+            for entry, since in self._record.undos.stuck(self._record.ledger)
         ]
 
     # --- resolve

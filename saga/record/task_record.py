@@ -324,10 +324,6 @@ class TaskRecord:
         self.log.add(entry.compensation, "undo failed", entry.label, error)
         self._changed(self)
 
-    def all_stuck(self) -> list[tuple[Entry, datetime]]:
-        """Returns the entries whose undos are stuck, each with the time since when."""
-        return [(entry, self.undos.since(entry.id)) for entry in self.ledger.stuck()]
-
     def retry_undo(self, entry_id: str) -> None:
         """Records that a stuck undo is to be run again."""
         self.ledger = self.ledger.retry(entry_id)

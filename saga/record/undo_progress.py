@@ -54,10 +54,10 @@ class UndoProgress:
         """Notes that an undo is to be run again."""
         self.times[entry_id] = replace(self.times[entry_id], ended=None)
 
-    def since(self, entry_id: str) -> datetime:
-        """Returns when an undo came to be as it is."""
-        time = self.times[entry_id]
-        return time.ended or time.began
+    def stuck(self, ledger: Ledger) -> list[tuple[Entry, datetime]]:
+        """Returns the entries whose undos are stuck, oldest first, each with the time since when."""
+        times = ((entry, self.times[entry.id]) for entry in ledger.stuck())
+        return [(entry, time.ended or time.began) for entry, time in times]
 
     @contextmanager
     def rolling_back(self, within: frozenset[str] | None) -> Iterator[None]:
