@@ -21,15 +21,12 @@ from temporalio.worker import (
 
 from ..saga.calls.headers import CURRENT_HEADER, PARENT, CallHeader
 from ..saga.children.handover import hand_over
-from ..saga.engine.child_end import undo_completed
+from ..saga.engine.child_end import TOLD, continued_parent, earlier_runs_spent, tell_spent, undo_completed
 from ..saga.engine.opening import current_details
 from ..saga.engine.run_context import OPENED, OPENING
-from ..saga.errors import FailureType
 from ..saga.failure import LeftToOthers, trim
 from ..saga.history_format import HEADER
 from ..saga.temporal.task_marker import TASK_MARK, is_task
-
-_TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
 
 
 class TaskInterceptor(WorkflowInboundInterceptor):
@@ -58,7 +55,7 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         except ApplicationError as error:
             if is_task():
                 workflow.logger.warning("task failed: %s: %s", error.type, error.message)
-            if error.type in _TOLD:
+            if error.type in TOLD:
                 # Where our own code raised it is of no interest; the traceback of a bug is in its cause.
                 raise error.with_traceback(None) from error.__cause__
             raise
@@ -80,11 +77,14 @@ class TaskInterceptor(WorkflowInboundInterceptor):
     async def _as_child(self, input: ExecuteWorkflowInput) -> Any:
         try:
             result = await super().execute_workflow(input)
-            return hand_over(result, [context.record for context in OPENED.get() or []])
+            spent = earlier_runs_spent()
+            return hand_over(result, [context.record for context in OPENED.get() or []], spent)
         except (LeftToOthers, workflow.ContinueAsNewError, workflow.NondeterminismError, GeneratorExit):
             raise
         except BaseException as error:
-            raise await undo_completed(error) from error.__cause__
+            ended = await undo_completed(error)
+            await tell_spent(ended)
+            raise ended from error.__cause__
 
 
 class _Outbound(WorkflowOutboundInterceptor):
@@ -99,7 +99,7 @@ class _Outbound(WorkflowOutboundInterceptor):
         return await super().start_child_workflow(input)
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
-        input.headers = _with(PARENT.get(), input.headers)
+        input.headers = _with(continued_parent(), input.headers)
         if getattr(type(workflow.instance()), TASK_MARK, False):
             # What lives for months need not keep the workers of its first version alive.
             input.initial_versioning_behavior = workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE

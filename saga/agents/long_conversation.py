@@ -17,6 +17,7 @@ from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
 from ..history_format import CONVERSATION, LONG_CONVERSATION
 from ..ledger.call_id import CallId
+from ..limits.budget import Budget
 from ..record.consent import Consent
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
@@ -95,7 +96,9 @@ class LongConversations:
         most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
         approvals = self._approvals.demanded_at(loop.job.path)
         asks = bool(approvals) or any(tool.approval is not None for tool in tools)
-        held, budget = await self._models.set_aside(step, most, scope)
+        held, budget = 0, Budget()  # like any child it gets a part of the budget, and asks for more
+        if self._engine < 3:
+            held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
             agent=loop.agent,
             asked=loop.asked,

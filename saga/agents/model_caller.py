@@ -13,6 +13,7 @@ from ..calls.call import Call, as_json
 from ..calls.caller import Caller
 from ..calls.headers import CallOwner
 from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT, MODEL_RETRY
+from ..children.allotments import Allotments
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, trim
@@ -31,17 +32,19 @@ SPENT_ON_MODELS = 0.9
 class ModelCaller:
     """Asks models on behalf of one task."""
 
-    def __init__(self, record: TaskRecord, caller: Caller, engine: int) -> None:
+    def __init__(self, record: TaskRecord, caller: Caller, allotments: Allotments, engine: int) -> None:
         """Prepares to ask models for one task.
 
         Args:
             record: Holds the budget and what was spent.
             caller: Makes the calls.
+            allotments: What its children, and itself as a child, may spend.
             engine: See `Snapshot`.
         """
         self._counts_all = engine >= 2
         self._record = record
         self._caller = caller
+        self._allotments = allotments
         self._spare = 0
         self._ended = 0
 
@@ -149,7 +152,8 @@ class ModelCaller:
             return 0, Budget()
         held = await self._reserve(step, 1 if budget.model_calls is None else most, scope)
         calls = None if budget.model_calls is None else held
-        return held, budget.left(self._record.spending.usage).model_copy(update={"model_calls": calls})
+        left = budget.left(self._record.spending.usage)
+        return held, left.model_copy(update={"model_calls": calls})
 
     def give_back(self, held: int) -> None:
         """Ends what `set_aside` began."""
@@ -161,9 +165,23 @@ class ModelCaller:
 
         Not all that was taken may be used. Who finds no room waits for that, and is refused only then.
         """
+        asks = self._allotments.can_ask
         while True:
             scope.check(step)
-            taken = self._take(step, wanted)
+            try:
+                taken = self._take(step, wanted)
+            except Failed as failed:
+                why = await self._allotments.find_room(wanted, lambda: scope.stopped)
+                if why is None:
+                    continue
+                raise Failed(failed.failure.model_copy(update={"message": why}), not_applied=True) from None
+            if taken < wanted and asks and self._record.spending.own_refusal() is None:
+                # The parent may have enough for the retries as well; it takes what is here for the while.
+                asks = False
+                for _ in range(taken):
+                    self._record.spending.release_call()
+                await self._allotments.ask_parent(wanted, lambda: scope.stopped)
+                continue
             if taken == wanted or (taken and not (self._counts_all and self._spare)):
                 self._spare += taken - 1
                 return taken

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..effect import Effect
 from ..history_format import FORMAT_VERSION
 from ..limits.payload_size import MAX_PAYLOAD
+from ..limits.purse import Allotment
 from ..spec.retry import Retry
 
 
@@ -45,6 +46,7 @@ class CallHeader(BaseModel):
         owner: The agent whose call it is, or None.
         ends_undone: Of a child: whether its cancelled end says that everything is undone.
         task_id: Of an undo: the task whose call it undoes, where that is not the workflow that undoes it.
+        allotment: Of a child: its part of the parent's budget; None, and not sent, where that has none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +62,7 @@ class CallHeader(BaseModel):
     owner: CallOwner | None = None
     ends_undone: bool = False
     task_id: str | None = None
+    allotment: Allotment | None = Field(default=None, exclude_if=lambda allotment: allotment is None)
 
 
 CURRENT_HEADER: ContextVar[CallHeader | None] = ContextVar("counterstep_call_header", default=None)

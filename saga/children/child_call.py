@@ -8,6 +8,7 @@ from typing import Any
 
 from ..effect import Effect
 from ..ledger.call_id import CallId
+from ..limits.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class ChildCall:
         timeout: After how long it is cancelled, and so rolled back; None for never.
         task_queue: Its workers' queue; None for the task's own.
         ends_undone: Whether it is a task of ours, whose cancelled end says that everything is undone.
+        budget: Its own budget; None where its parent does not know that.
         further: More arguments, where a workflow of ours takes them.
     """
 
@@ -38,6 +40,7 @@ class ChildCall:
     timeout: timedelta | None
     task_queue: str | None
     ends_undone: bool
+    budget: Budget | None = None
     further: tuple[Any, ...] = ()
 
     @property

@@ -29,11 +29,13 @@ from ..failure import Failed, Failure, Stopped, trim
 from ..history_format import APPROVALS, CONVERSATION, RECOVER_CHILD
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
+from ..limits.budget import Budget
 from ..limits.payload_size import MAX_PAYLOAD
 from ..limits.usage import Usage
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
+from .allotments import Allotments
 from .child_call import ChildCall
 from .child_questions import ChildQuestions
 from .handover import absorbed, read_handover
@@ -51,6 +53,7 @@ class ChildCaller:
         load: Load,
         approvals: CallApprovals,
         waits: ChildQuestions,
+        allotments: Allotments,
     ) -> None:
         """Prepares calls.
 
@@ -60,12 +63,14 @@ class ChildCaller:
             load: Shared with the task's other calls.
             approvals: What is demanded of the calls of children.
             waits: What its children wait for.
+            allotments: What they may spend.
         """
         self._record = record
         self._root_key = root_key
         self._load = load
         self._approvals = approvals
         self._waits = waits
+        self._allotments = allotments
 
     async def call(self, child: ChildCall, scope: StopScope) -> Any:
         """Runs a child to its end.
@@ -117,6 +122,7 @@ class ChildCaller:
         try:
             handle = await self._start(child, workflow_id, key, payloads)
         except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
+            self._allotments.release(workflow_id)
             self._record.void(child.id)
             message = f"{child.workflow} was not started: {error}"
             raise self._failed(child, FailureType.CHILD_ENDED, message, nothing=True) from error
@@ -131,6 +137,7 @@ class ChildCaller:
             effect=child.effect,
             compensation=RECOVER_CHILD,
             ends_undone=child.ends_undone,
+            allotment=self._allotments.give(workflow_id, child.budget or Budget()),
         )
         demanded = [
             one.model_dump(mode="json", exclude_defaults=True)
@@ -163,14 +170,16 @@ class ChildCaller:
         try:
             result: RawValue = await handle
         except ChildWorkflowError as error:
+            self._count(child, handle.id, error.cause)
             raise self._ended(child, error, scope, too_late=watch.too_late) from error
         finally:
             watching.cancel()
             self._waits.over(handle.id)
-        return self._absorb(child, result, scope)
+        return self._absorb(child, handle.id, result, scope)
 
-    def _absorb(self, child: ChildCall, result: RawValue, scope: StopScope) -> Any:
+    def _absorb(self, child: ChildCall, workflow_id: str, result: RawValue, scope: StopScope) -> Any:
         handed = read_handover(workflow.payload_converter().from_payload(result.payload))
+        self._allotments.release(workflow_id)
         self._record.void(child.id)
         self._record.absorb(
             child.step,
@@ -189,7 +198,6 @@ class ChildCaller:
         self, child: ChildCall, error: ChildWorkflowError, scope: StopScope, *, too_late: bool
     ) -> Failed:
         failed = self._read_end(child, error, too_late=too_late)
-        self._count(child, error.cause)
         if failed.not_applied:
             self._record.void(child.id)
         else:
@@ -198,11 +206,17 @@ class ChildCaller:
             return failed
         return Stopped(child.step, scope.reason, not_applied=failed.not_applied)
 
-    def _count(self, child: ChildCall, cause: BaseException | None) -> None:
-        """Adds what a failed child has spent, where it says so."""
-        if not isinstance(cause, ApplicationError) or cause.type not in _UNDONE or not cause.details:
-            return
-        self._record.absorb(child.step, (), (), Usage.model_validate(cause.details[0]["usage"]))
+    def _count(self, child: ChildCall, workflow_id: str, cause: BaseException | None) -> None:
+        """Adds what a child has spent that has not completed, as far as it is known."""
+        told, most = self._allotments.release(workflow_id)
+        if told is None and isinstance(cause, ApplicationError) and cause.type in _UNDONE and cause.details:
+            told = Usage.model_validate(cause.details[0]["usage"])
+        if told is None and isinstance(cause, TerminatedError | TimeoutError) and most.binds:
+            # Nobody knows what it has spent of its part of the budget.
+            told = most.used_up()
+            self._record.log.add("counterstep", "its part of the budget counts as spent", child.step)
+        if told is not None:
+            self._record.absorb(child.step, (), (), told)
 
     def _read_end(self, child: ChildCall, error: ChildWorkflowError, *, too_late: bool) -> Failed:
         cause = error.cause

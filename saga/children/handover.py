@@ -56,8 +56,13 @@ class HandOver(BaseModel):
     committed: bool = False
 
 
-def hand_over(result: Any, records: Sequence[TaskRecord]) -> dict[str, Any]:
+def hand_over(result: Any, records: Sequence[TaskRecord], spent: Usage) -> dict[str, Any]:
     """Makes the hand-over of the running workflow, which has a parent.
+
+    Args:
+        result: What it returns.
+        records: Those of its sagas.
+        spent: What earlier runs of it have spent that no record tells of.
 
     Raises:
         ApplicationError: It is too large for one payload (type ``PayloadTooLarge``).
@@ -69,7 +74,7 @@ def hand_over(result: Any, records: Sequence[TaskRecord]) -> dict[str, Any]:
         result=plain,
         entries=tuple(entry for record in records for entry in _handed(record, queue)),
         compensations=tuple(entry for record in records for entry in _declared(record)),
-        usage=_sum(record.spending.usage for record in records),
+        usage=_sum([spent, *(record.spending.usage for record in records)]),
         committed=any(record.committed for record in records),
     )
     value = handed.model_dump(mode="json", exclude_defaults=False)

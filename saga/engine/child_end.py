@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError
 
+from ..calls.headers import PARENT, CallHeader
+from ..children.child_spending import ChildSpending
+from ..children.parent_budget import signal_parent
+from ..errors import FailureType
+from ..limits.purse import Allotment
+from ..limits.usage import Usage
 from ..record.task_state import TaskState
 from ..temporal.cancel_watch import CancelWatch
+from ..temporal.task_marker import TASK_MARK
 from .lifecycle import Lifecycle, failure_of
 from .run_context import OPENED, RunContext
+
+TOLD = frozenset({FailureType.ROLLED_BACK, FailureType.ROLLBACK_INCOMPLETE})
+"""Failures that say what the task has spent."""
 
 
 async def undo_completed(error: BaseException) -> BaseException:
@@ -41,3 +53,48 @@ async def _undo(context: RunContext, error: BaseException) -> BaseException:
     await life.undo(failure_of(error))
     cancelled = isinstance(error, asyncio.CancelledError)
     return life.ended(cancelled=cancelled, cause=error)
+
+
+async def tell_spent(error: BaseException) -> None:
+    """Tells the parent what a child has spent of its budget, where the child's end does not say so."""
+    parent = PARENT.get()
+    if parent is None or parent.allotment is None:
+        return
+    if isinstance(error, asyncio.CancelledError) and workflow.cancellation_reason() is None:
+        return  # it is only evicted
+    if _is_our_own() and isinstance(error, ApplicationError) and error.type in TOLD:
+        return
+    spending = ChildSpending(child=workflow.info().workflow_id, spent=spent_in_all(parent.allotment))
+    with suppress(FailureError):  # the parent has ended
+        await signal_parent(spending)
+
+
+def spent_in_all(allotment: Allotment) -> Usage:
+    """Returns what all sagas of the running workflow have spent, in earlier runs as well."""
+    spent = allotment.spent
+    for context in OPENED.get() or []:
+        spent = spent.joined(context.record.spending.usage)
+    return spent
+
+
+def earlier_runs_spent() -> Usage:
+    """Returns what earlier runs of the running workflow have spent, where its records do not tell."""
+    parent = PARENT.get()
+    return Usage() if parent is None or parent.allotment is None else parent.allotment.spent
+
+
+def continued_parent() -> CallHeader | None:
+    """Returns what the next run of the running workflow has to know of its parent."""
+    parent, opened = PARENT.get(), OPENED.get()
+    if parent is None or parent.allotment is None or not opened:
+        return parent
+    purse = opened[0].parent_budget.purse
+    if purse is None:
+        return parent
+    # A workflow of somebody's own carries no record of ours along.
+    spent = parent.allotment.spent if _is_our_own() else spent_in_all(parent.allotment)
+    return parent.model_copy(update={"allotment": Allotment(most=purse.most, spent=spent)})
+
+
+def _is_our_own() -> bool:
+    return bool(getattr(type(workflow.instance()), TASK_MARK, False))

@@ -18,8 +18,10 @@ from ..calls.headers import PARENT
 from ..calls.pivot import PivotCaller
 from ..calls.reset_gate import ResetGate
 from ..calls.rollback import Rollback
+from ..children.allotments import Allotments
 from ..children.child_caller import ChildCaller
 from ..children.child_questions import ChildQuestions
+from ..children.parent_budget import ParentBudget
 from ..people.questions import Questions
 from ..record.status import Status
 from ..record.task_record import TaskRecord
@@ -48,6 +50,7 @@ class RunContext:
         pivots: Calls its pivot.
         models: Asks its models.
         children: Runs its child workflows.
+        parent_budget: What its parent lets it spend.
         agents: Runs its model agents.
         verifier: Checks its outputs.
         engine: By which rules it is run, see `ENGINE`.
@@ -66,6 +69,7 @@ class RunContext:
     pivots: PivotCaller
     models: ModelCaller
     children: ChildCaller
+    parent_budget: ParentBudget
     agents: AgentRunner
     verifier: Verifier
     engine: int
@@ -108,8 +112,12 @@ class RunContext:
         )
         caller = Caller(record, root_key, reset_gate, load, approvals, snapshot.engine)
         rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
-        models = ModelCaller(record, caller, snapshot.engine)
-        children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status))
+        opened = OPENED.get()
+        given = None if parent is None or snapshot.engine < 3 else parent.allotment
+        parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
+        allotments = Allotments(record, parent_budget, engine=snapshot.engine)
+        models = ModelCaller(record, caller, allotments, snapshot.engine)
+        children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
         long = LongConversations(
             record,
             models,
@@ -135,11 +143,11 @@ class RunContext:
             pivots=PivotCaller(record, caller, questions),
             models=models,
             children=children,
+            parent_budget=parent_budget,
             agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long, snapshot.engine),
             verifier=Verifier(record, caller, models, catalog),
             engine=snapshot.engine,
         )
-        opened = OPENED.get()
         if opened is not None:
             opened.append(context)
         return context

@@ -180,7 +180,7 @@ class StepAttempt:
     async def _child(self, item: StepItem, type_: str) -> Any:
         step = self._step
         value = await self._render(step.input, item, "input")
-        effects = effects_of(step, self._context.catalog)
+        catalog = self._context.catalog
         child = ChildCall(
             step=self._name,
             path=item.path,
@@ -188,10 +188,11 @@ class StepAttempt:
             workflow=type_,
             input=value,
             depends_on=self._before(item),
-            effect=Effect.PIVOT if Effect.PIVOT in effects else Effect.COMPENSATABLE,
+            effect=Effect.PIVOT if Effect.PIVOT in effects_of(step, catalog) else Effect.COMPENSATABLE,
             timeout=step.timeout,
             task_queue=step.task_queue,
-            ends_undone=type_ in self._context.catalog.tasks,
+            ends_undone=type_ in catalog.tasks,
+            budget=catalog.tasks[type_].budget if type_ in catalog.tasks else None,
         )
         if child.effect is Effect.PIVOT:
             await self._verify(item, child.round, value, value, {}, type_, None)

@@ -1,0 +1,54 @@
+"""What a child and its parent tell each other about the budget."""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..limits.budget import Budget
+from ..limits.usage import Usage
+
+CHILD_SPENDS: Final = "counterstep.child_spends"
+PARENT_ALLOTS: Final = "counterstep.parent_allots"
+
+
+class ChildSpending(BaseModel):
+    """The signal of a child.
+
+    Attributes:
+        child: Its workflow id.
+        spent: What it has spent, has under way or has promised to children of its own.
+        ask: What tells this question from others; None where it asks for nothing, as it has ended.
+        calls: How many model calls it needs at once.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    child: str
+    spent: Usage
+    ask: str | None = None
+    calls: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _spends(self) -> Self:
+        spent = self.spent
+        if min(spent.model_calls, spent.input_tokens, spent.output_tokens, spent.usd) < 0:
+            raise ValueError("nobody spends less than nothing")
+        return self
+
+
+class ParentAnswer(BaseModel):
+    """The signal of the parent.
+
+    Attributes:
+        ask: The question.
+        most: The most that the child may spend in all.
+        refused: Why it gets nothing more; None where it does.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    ask: str
+    most: Budget = Budget()
+    refused: str | None = None
