@@ -4,7 +4,7 @@
 its typed methods. The command line is built on it.
 """
 
-from .board import Answered, Asked, Board, Line, StepBoard, Undoing
+from .board import Answered, Asked, Board, Decided, Line, StepBoard, Undoing
 from .errors import (
     IdInUse,
     NoAnswer,
@@ -26,6 +26,7 @@ __all__ = [
     "Answered",
     "Asked",
     "Board",
+    "Decided",
     "IdInUse",
     "Line",
     "NoAnswer",

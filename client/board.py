@@ -18,14 +18,13 @@ from ..runtime.codec import PayloadUnreadable
 from ..saga.failure import Failure
 from ..saga.ledger.ledger import EntryState
 from ..saga.limits.budget import Budget
-from ..saga.record.search_attributes import SAGA_STATE, SAGA_TASK
 from ..saga.record.step_record import StepState
 from ..saga.record.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
 from .board_query import LAST_SECONDS, QUERY_SECONDS, read_board
 from .outcome import end_of, outcome_of, tells_all
 
-_OF_THE_END: Final = {"state", "failure", "undone", "not_undone", "forced_end"}
+OF_THE_END: Final = {"state", "failure", "undone", "not_undone", "forced_end"}
 
 _CUT_OFF: Final = "the task was ended while this went on; nobody knows whether it has happened"
 
@@ -156,6 +155,32 @@ class Asked(_Part):
     task: str | None = None
 
 
+class Decided(_Part):
+    """One question that has been answered.
+
+    Attributes:
+        step: See `Asked`, as for all that is not explained here.
+        action: The answer that counted.
+        by: Who has given it, which is a claim; ``counterstep`` where nobody has answered in time.
+        note: The reason that was given.
+        at: When it counted, in UTC.
+        value: What was given beside the answer, e.g. what was edited.
+    """
+
+    step: str
+    kind: str
+    ask: str
+    since: datetime
+    action: str
+    by: str
+    note: str
+    at: datetime
+    show: Any = None
+    value: Any = None
+    deadline: datetime | None = None
+    default: str = ""
+
+
 class Line(_Part):
     """One line of the log.
 
@@ -190,6 +215,7 @@ class Board(_Part):
         usage: What was spent on models.
         budget: The most that may be spent.
         waiting_for: The questions that people have to answer.
+        decisions: The questions that were answered, oldest first.
         failure: The first failure.
         log: Who did what, oldest first.
         forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
@@ -210,6 +236,7 @@ class Board(_Part):
     usage: Spent = Spent()
     budget: Budget = Budget()
     waiting_for: tuple[Asked, ...] = ()
+    decisions: tuple[Decided, ...] = ()
     failure: Failure | None = None
     log: tuple[Line, ...] = ()
     forced_end: str | None = None
@@ -268,44 +295,6 @@ async def standing_board(
     return _cut_off(board, found, await end_of(handle))
 
 
-async def server_board(
-    handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription, why: str
-) -> Mapping[str, Any]:
-    """Returns the part of a board that the server knows without a worker.
-
-    Args:
-        handle: The handle of the task.
-        found: The server's description of the task.
-        why: Why no worker has told the board.
-
-    Returns:
-        A board that says of itself that it is partial.
-
-    Raises:
-        RPCError: The server does not answer.
-    """
-    attributes = found.typed_search_attributes
-    board: dict[str, Any] = {
-        "task": attributes.get(SAGA_TASK) or found.workflow_type,
-        "task_id": found.id,
-        "state": attributes.get(SAGA_STATE) or TaskState.RUNNING.value,
-        "goal": "",
-        "steps": {},
-        "ledger": [],
-        "usage": None,
-        "budget": None,
-        "waiting_for": None,
-        "failure": None,
-        "log": [],
-        "partial": True,
-        "partial_because": why,
-    }
-    if found.status is WorkflowExecutionStatus.RUNNING:
-        return board
-    outcome = outcome_of(await end_of(handle), None, (found.id, found.run_id))
-    return {**board, **outcome.model_dump(mode="json", include={*_OF_THE_END, "usage", "output"})}
-
-
 def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end: Any) -> Mapping[str, Any]:
     outcome = outcome_of(end, board, (found.id, found.run_id))
     closed = found.close_time.isoformat() if found.close_time else None
@@ -315,5 +304,5 @@ def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end:
         name: {**step, **interrupted} if step["state"] in open_states else step
         for name, step in board.get("steps", {}).items()
     }
-    kept = outcome.model_dump(mode="json", include=_OF_THE_END)
+    kept = outcome.model_dump(mode="json", include=OF_THE_END)
     return {**board, **kept, "steps": steps, "waiting_for": []}

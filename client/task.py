@@ -10,12 +10,13 @@ from temporalio.client import Client, WorkflowHandle
 from ..runtime.codec import PayloadUnreadable
 from ..saga.record.task_result import TaskResult
 from ..saga.record.task_state import TaskState
-from .board import Board, last_board, server_board, standing_board
+from .board import Board, last_board, standing_board
 from .board_query import QUERY_SECONDS
 from .errors import NoAnswer, failure_for
 from .outcome import Outcome, end_of, outcome_of, refusal_faults
 from .payload import as_payload
 from .recovery import board_with_recovery, with_recovery
+from .server_board import server_board
 from .updates import ask_to_cancel, find_task, send_update
 
 

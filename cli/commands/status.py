@@ -14,7 +14,7 @@ def status(
     from ..operations.find_board import look_up
     from ..terminal.forced_end import left_lines
     from ..terminal.live_board import print_board
-    from ..terminal.questions import questions_of
+    from ..terminal.questions import decision_lines, questions_of
 
     target = find_target(address, namespace, codec)
     board, note = target.ask(look_up(target, id))
@@ -25,6 +25,8 @@ def status(
         return
     print_board(board)
     for line in left_lines(board, target.options()):
+        say(line)
+    for line in decision_lines(board):
         say(line)
     for question in questions_of(board, target.options()):
         for line in question.lines():

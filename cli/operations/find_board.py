@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...client.board import server_board, standing_board
+from ...client.board import standing_board
 from ...client.board_query import LAST_SECONDS
 from ...client.recovery import board_with_recovery
+from ...client.server_board import server_board
 from ...client.undo_attempts import with_all_attempts
 from ...client.updates import find_task
 from ...runtime.codec import PayloadUnreadable

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from ...saga.ledger.call_id import label_of
@@ -12,6 +14,8 @@ from ..arguments.shell_command import command_line
 
 PEOPLE: Final = frozenset({TaskState.WAITING, TaskState.NEEDS_ATTENTION})
 """States of a task in which it waits for a person."""
+
+_LONGEST: Final = 2000
 
 # For each update and action: what must be given beside the action, and what the action means.
 _NEEDS: Final = {
@@ -45,11 +49,13 @@ class PromptedQuestion:
         text: The question.
         answers: The commands to type, each with its meaning, which may be empty.
         since: When it was asked, in ISO 8601, because the same question can be asked again.
+        terms: What is to be looked at, and what happens when nobody answers.
     """
 
     text: str
     answers: tuple[tuple[str, str], ...]
     since: str
+    terms: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The question and its answers, for people."""
@@ -58,7 +64,7 @@ class PromptedQuestion:
             f"  {command.ljust(width)}  # {meaning}" if meaning else f"  {command}"
             for command, meaning in self.answers
         ]
-        return [self.text, *shown]
+        return [self.text, *(f"  {line}" for line in self.terms), *shown]
 
 
 def questions_of(board: Mapping[str, Any], options: Sequence[str] = ()) -> list[PromptedQuestion]:
@@ -104,7 +110,41 @@ def _question(
         text=f"{label_of(name)}{where}: {ask}",
         answers=tuple(_answer(task, name, asked["update"], action, options) for action in asked["actions"]),
         since=asked["since"],
+        terms=tuple(terms_of(asked)),
     )
+
+
+def terms_of(asked: Mapping[str, Any]) -> list[str]:
+    """Says what a question shows, and what happens when nobody answers it; also of one that was answered."""
+    lines = []
+    if asked.get("show") is not None:
+        lines.append(f"shown: {_short(asked['show'])}")
+    if asked.get("deadline") is not None:
+        lines.append(f"until {_second(asked['deadline'])}; then it counts as: {asked['default']}")
+    return lines
+
+
+def decision_lines(board: Mapping[str, Any]) -> list[str]:
+    """Says what people have decided about a task, oldest first: what, who, when, why, on what evidence."""
+    lines = []
+    for decision in board.get("decisions") or ():
+        why = f": {decision['note']}" if decision["note"] else ""
+        who = f"{decision['action']}, by {decision['by']} at {_second(decision['at'])}"
+        lines.append(f"{decision['step']}: {who}{why}")
+        lines.append(f"  asked: {decision['ask']}")
+        lines += [f"  {line}" for line in terms_of(decision)]
+        if decision.get("value") is not None:
+            lines.append(f"  instead: {_short(decision['value'])}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _second(time: str) -> str:
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _answer(task: str, name: str, update: str, action: str, options: Sequence[str]) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from ..calls.headers import PARENT
 from ..failure import trim
 from ..history_format import RECOVER_CHILD
 from ..ledger.ledger import EntryState
+from ..record.bounded import bounded
 from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
@@ -22,6 +23,9 @@ from ..temporal.handlers import serve_signal
 CHILD_WAITS: Final = "counterstep.child_waits"
 MOST: Final = 20
 """Questions of one child that its parent shows; the child's own board has them all."""
+
+MAX_EVIDENCE: Final = 2_000
+"""Characters of what one of them shows."""
 
 _WAITS = (TaskState.WAITING, TaskState.NEEDS_ATTENTION)
 
@@ -40,6 +44,9 @@ class AskedByChild(BaseModel):
     update: Literal["decide", "resolve"]
     hash: str = ""
     entry: str | None = None
+    show: Any = None
+    deadline: str | None = None
+    default: str | None = None
 
 
 class ChildQuestion(BaseModel):
@@ -99,7 +106,7 @@ class ChildQuestions:
             self._has_news = False
             task_id = workflow.info().workflow_id
             asked = [
-                AskedByChild.model_validate({"task": task_id, **question, "ask": trim(question["ask"], 500)})
+                AskedByChild.model_validate({"task": task_id, **question, **_small(question)})
                 for question in self._record.waiting_for()[:MOST]
             ]
             wait = ChildQuestion(child=task_id, state=self._record.state, waiting_for=tuple(asked))
@@ -127,3 +134,7 @@ class ChildQuestions:
         if entry is None or entry.state is not EntryState.ARMED or entry.compensation != RECOVER_CHILD:
             return None
         return entry.step if entry.input["workflow_id"] == child_id else None
+
+
+def _small(question: dict[str, Any]) -> dict[str, Any]:
+    return {"ask": trim(question["ask"], 500), "show": bounded(question.get("show"), MAX_EVIDENCE)}

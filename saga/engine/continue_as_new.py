@@ -76,6 +76,7 @@ def arguments_of(
         usage=record.spending.usage,
         log=record.log.lines[-MAX_LOG:],
         lines=record.log.written,
+        decisions=record.log.decisions,
         facts=record.facts,
         events=record.events,
         feedback=record.feedback,

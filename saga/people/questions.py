@@ -148,32 +148,23 @@ class Questions:
                 step=step, action=default, by="counterstep", note="nobody has answered in time"
             )
             self._record.log.add("counterstep", f"decides: {default}", step, question.answer.note)
-        if question.answer is None:
+        answer = question.answer
+        if answer is None:
             del self._asked[step]
+        else:
+            self._record.log.decided(
+                _asked(question), action=answer.action, by=answer.by, note=answer.note, value=answer.value
+            )
         self._status.release(state, step)
-        if question.answer is None:
+        if answer is None:
             scope.check(step)
-        assert question.answer is not None
-        return question.answer
+        assert answer is not None
+        return answer
 
     def waiting_for(self) -> list[dict[str, Any]]:
         """Returns the open questions as JSON, for the board."""
         open_ = [question for question in self._asked.values() if question.answer is None]
-        asked = [
-            {
-                "step": q.step,
-                "kind": q.kind,
-                "ask": q.ask,
-                "actions": list(q.actions),
-                "since": q.since.isoformat(),
-                "update": _update_of(q),
-                **({} if q.show is None else {"show": q.show}),
-                **({"hash": q.hash} if q.hash else {}),
-                **({"people": q.people, "said": _said(q)} if q.people > 1 else {}),
-                **_deadline(q),
-            }
-            for q in open_
-        ]
+        asked = [_asked(question) for question in open_]
         if self._record.state is not TaskState.NEEDS_ATTENTION:
             return asked
         return asked + [
@@ -289,6 +280,21 @@ class Questions:
             return f"there is no step {step!r}{nearest(step, [*self._record.steps, *open_])}"
         state = self._record.steps[step].state if step in self._record.steps else StepState.PENDING
         return f"{step!r} waits for nobody: it is {state.value}"
+
+
+def _asked(q: StepQuestion) -> dict[str, Any]:
+    return {
+        "step": q.step,
+        "kind": q.kind,
+        "ask": q.ask,
+        "actions": list(q.actions),
+        "since": q.since.isoformat(),
+        "update": _update_of(q),
+        **({} if q.show is None else {"show": q.show}),
+        **({"hash": q.hash} if q.hash else {}),
+        **({"people": q.people, "said": _said(q)} if q.people > 1 else {}),
+        **_deadline(q),
+    }
 
 
 def _said(question: StepQuestion) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..history_format import RECOVER_CHILD
 from ..ledger.carry_over import direct
 from ..ledger.ledger import Entry
+from .bounded import bounded
 from .step_record import StepRecord
 from .undo_progress import UndoTime
 
@@ -27,8 +27,8 @@ def board(record: TaskRecord) -> dict[str, Any]:
 
     Returns:
         A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``to_undo``, ``usage``,
-        ``budget``, ``waiting_for``, ``failure`` and ``log``. An entry of the ledger names what it depends on
-        without what that depends on already; ``to_undo`` lists the ids of those that a rollback has still to
+        ``budget``, ``waiting_for``, ``decisions``, ``failure`` and ``log``. An entry of the ledger names what
+        it depends on without what that depends on already; ``to_undo`` lists the ids of those that a rollback has still to
         begin, newest first. Together they are the application state (outputs), the operation
         state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
@@ -49,6 +49,7 @@ def board(record: TaskRecord) -> dict[str, Any]:
         "usage": record.spending.usage.report(),
         "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),
+        "decisions": list(record.log.decisions),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "log": list(record.log.lines),
     }
@@ -63,7 +64,7 @@ def _step(progress: StepRecord, room: int) -> dict[str, Any]:
         "attempts": progress.attempts,
         "started": _time(progress.started),
         "finished": _time(progress.finished),
-        "output": _bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
+        "output": bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
         "error": progress.error,
         "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
         "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
@@ -83,11 +84,6 @@ def _entry(entry: Entry, depends_on: Sequence[str], time: UndoTime | None) -> di
         **({"started": _time(time.began), "finished": _time(time.ended)} if time else {}),
         **({"child": entry.input["workflow_id"]} if is_child else {}),
     }
-
-
-def _bounded(output: Any, most: int) -> Any:
-    size = len(json.dumps(output, ensure_ascii=False))
-    return output if size <= most else f"{size} bytes: too large for the board, see the history"
 
 
 def _time(value: datetime | None) -> str | None:

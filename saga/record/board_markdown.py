@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from ..failure import trim
 from ..ledger.call_id import label_of
 from ..ledger.ledger import Entry
 from .step_record import StepRecord, StepState
@@ -15,6 +17,9 @@ from .undo_progress import UndoTime
 
 if TYPE_CHECKING:
     from .task_record import TaskRecord
+
+MAX_EVIDENCE = 500
+"""Characters of what is shown to a person; the query `board` has all of it."""
 
 MAX_LINES = 200
 """Steps, and undos, that the Web UI shows: it passes the whole text around as an address."""
@@ -37,6 +42,8 @@ def markdown(record: TaskRecord) -> str:
     parts = [f"**{_line(record.task)}**: {record.state.value}", _line(record.goal)]
     asked = [_asked(question, record.task_id) for question in record.waiting_for()]
     parts += _section("Waits for an answer", asked, len(asked))
+    decisions = record.log.decisions
+    parts += _section("Decided", map(_decided, reversed(decisions)), len(decisions))
     steps = (_progress(name, progress) for name, progress in record.steps.items())
     parts += _section("Steps", steps, len(record.steps))
     begun = record.ledger.begun()
@@ -68,7 +75,27 @@ def _asked(question: Mapping[str, Any], task_id: str) -> str:
     command = shlex.join(["counterstep", question["update"], task, name, "ACTION"])
     code = " ".join(command.split()).replace("`", "'")
     actions = ", ".join(map(_line, question["actions"]))
-    return f"**{_line(label_of(name))}**: {_line(question['ask'])} (`{code}`, one of: {actions})"
+    answer = f"(`{code}`, one of: {actions})"
+    return f"**{_line(label_of(name))}**: {_line(question['ask'])} {answer}{_terms(question)}"
+
+
+def _terms(question: Mapping[str, Any]) -> str:
+    """Says what is to be looked at, and what happens when nobody answers."""
+    shown = f"; shown: {_evidence(question['show'])}" if "show" in question else ""
+    late = f"; {_line(question['default'])} at {question['deadline']}" if "deadline" in question else ""
+    return f"{shown}{late}"
+
+
+def _decided(decision: Mapping[str, Any]) -> str:
+    who, note = _line(decision["by"]), decision["note"]
+    why = f": {_line(note)}" if note else ""
+    edited = f"; instead: {_evidence(decision['value'])}" if "value" in decision else ""
+    head = f"**{_line(decision['step'])}**: {_line(decision['action'])}, by {who} at {decision['at']}{why}"
+    return f"{head} ({_line(decision['ask'])}{_terms(decision)}{edited})"
+
+
+def _evidence(value: Any) -> str:
+    return _line(trim(json.dumps(value, ensure_ascii=False), MAX_EVIDENCE))
 
 
 def _progress(name: str, progress: StepRecord) -> str:

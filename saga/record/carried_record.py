@@ -28,6 +28,7 @@ class CarriedRecord(BaseModel):
     usage: Usage
     log: list[dict[str, Any]]
     lines: int
+    decisions: list[dict[str, Any]] = Field(default_factory=list)
     facts: dict[str, Any] = Field(default_factory=dict)
     events: list[dict[str, Any]] = Field(default_factory=list)
     feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)

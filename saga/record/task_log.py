@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from ..failure import trim
+from .bounded import bounded
 
 MAX_LOG = 1000
 """Lines of the log that are kept; the oldest go first."""
 
+MAX_DECISIONS = 50
+"""Decisions that are kept; the oldest go first. Their lines in the log may stay longer."""
+
 _LONGEST_WHY = 500
+_MAX_EVIDENCE = 2_000
 
 
 class TaskLog:
@@ -21,17 +26,34 @@ class TaskLog:
         lines: JSON objects, oldest first. ``n`` numbers them: a replay may tell another ``at`` by
             milliseconds, never another ``n``.
         written: How many lines the log has had.
+        decisions: What people were asked, with the answer that counted, oldest first; JSON objects.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         """Begins an empty log; `now` is the task's clock."""
         self.lines: list[dict[str, Any]] = []
         self.written = 0
+        self.decisions: list[dict[str, Any]] = []
         self._now = now
 
-    def restore(self, lines: Iterable[dict[str, Any]], written: int) -> None:
+    def restore(
+        self, lines: Iterable[dict[str, Any]], written: int, decisions: Iterable[dict[str, Any]] = ()
+    ) -> None:
         """Goes on with the log of an earlier run."""
-        self.lines, self.written = list(lines), written
+        self.lines, self.written, self.decisions = list(lines), written, list(decisions)
+
+    def decided(
+        self, asked: Mapping[str, Any], *, action: str, by: str, note: str, value: Any = None
+    ) -> None:
+        """Keeps what was asked, without the answers that were possible, and what was answered."""
+        kept = {
+            key: asked[key] for key in ("step", "kind", "ask", "since", "deadline", "default") if key in asked
+        }
+        seen = {"show": asked.get("show"), "value": value}
+        evidence = {key: bounded(part, _MAX_EVIDENCE) for key, part in seen.items() if part is not None}
+        answer = {"action": action, "by": by, "note": note, "at": self._now().isoformat()}
+        self.decisions.append({**kept, **evidence, **answer})
+        del self.decisions[:-MAX_DECISIONS]
 
     def add(self, who: str, what: str, step: str = "", why: str = "") -> None:
         """Adds one line."""

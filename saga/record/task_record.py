@@ -121,7 +121,7 @@ class TaskRecord:
             entries: Its ledger, where that has travelled by itself.
         """
         self.steps, self.spending.usage = dict(carried.steps), carried.usage
-        self.log.restore(carried.log, carried.lines)
+        self.log.restore(carried.log, carried.lines, carried.decisions)
         self.facts, self.events = dict(carried.facts), list(carried.events)
         self.feedback = {step: list(told) for step, told in carried.feedback.items()}
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)

@@ -32,6 +32,11 @@ async def test_an_approval_lets_the_task_go_on(tasks: Tasks, effects: Desk) -> N
     await tell(handle, "decide", step="ok", action="approve", note="fine")
     end = await end_of(handle)
     assert end.output == {"action": "approve", "value": "a", "by": "ann", "note": "fine"}
+    (decided,) = (await handle.query("board"))["decisions"]
+    assert {key: decided[key] for key in ("step", "ask", "show", "action", "by", "note")} == {
+        "step": "ok", "ask": "Spend a?", "show": "a", "action": "approve", "by": "ann", "note": "fine",
+    }  # fmt: skip
+    assert decided["since"] <= decided["at"]
     assert (await handle.describe()).typed_search_attributes.get(SAGA_STEP) is None
     assert list(effects.effects()) == ["a", "a too"]
 
@@ -80,8 +85,13 @@ async def test_choices_are_the_actions(tasks: Tasks, effects: Desk) -> None:
 @pytest.mark.parametrize(("default", "type_"), [(None, "SagaRolledBack"), ("approve", "completed")])
 async def test_a_deadline_decides(tasks: Tasks, effects: Desk, default: str | None, type_: str) -> None:
     keys = {"deadline": "200ms"} | ({"default": default} if default else {})
-    end = await tasks.run(approval(**keys))
+    handle = await tasks.start(approval(**keys))
+    end = await end_of(handle)
     assert end.type == type_
+    (decided,) = (await handle.query("board"))["decisions"]
+    assert (decided["by"], decided["action"]) == ("counterstep", default or "reject")
+    assert decided["default"] == decided["action"]
+    assert decided["since"] < decided["deadline"] <= decided["at"]
     assert bool(effects.effects()) == (type_ == "completed")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from counterstep.cli.exit_codes import ExitCode
 from counterstep.cli.terminal.live_board import Lines, print_board
-from counterstep.cli.terminal.questions import questions_of
+from counterstep.cli.terminal.questions import decision_lines, questions_of
 from counterstep.cli.terminal.summary import exit_code_of
 from counterstep.client.outcome import Outcome
 from counterstep.tests.support.workflows.asks_person import ASKS
@@ -100,3 +100,25 @@ def test_an_effect_that_stands_is_no_skipped_step(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("state", ["waiting", "needs_attention"])
 def test_a_task_that_waits_for_people_is_incomplete(state: str) -> None:
     assert exit_code_of(Outcome(workflow_id="a", run_id="b", state=state)) is ExitCode.INCOMPLETE
+
+
+TERMS = {"show": {"amount": 20}, "deadline": "2026-01-02T03:04:05+00:00", "default": "reject"}
+SHOWN = ['  shown: {"amount": 20}', "  until 2026-01-02 03:04:05 UTC; then it counts as: reject"]
+
+
+def test_a_question_comes_with_its_evidence_and_its_deadline() -> None:
+    (question,) = questions_of({"task_id": "x", "waiting_for": [{**ASKS, **TERMS}]})
+    assert question.lines()[1:3] == SHOWN
+
+
+def test_a_decision_is_told_with_who_when_and_why() -> None:
+    decided = {
+        "step": "ok", "ask": "Pay?", **TERMS, "action": "edit", "value": 7, "by": "eve", "note": "as agreed",
+        "at": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    assert decision_lines({"decisions": [decided]}) == [
+        "ok: edit, by eve at 2026-01-01 00:00:00 UTC: as agreed",
+        "  asked: Pay?",
+        *SHOWN,
+        "  instead: 7",
+    ]

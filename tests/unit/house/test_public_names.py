@@ -34,6 +34,7 @@ PUBLIC = {
         "Answered",
         "Asked",
         "Board",
+        "Decided",
         "IdInUse",
         "Line",
         "NoAnswer",

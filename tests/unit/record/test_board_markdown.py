@@ -11,6 +11,7 @@ from counterstep.saga.limits.budget import Budget
 from counterstep.saga.record.board import board
 from counterstep.saga.record.board_markdown import MAX_LINES, markdown
 from counterstep.saga.record.step_record import StepRecord
+from counterstep.saga.record.task_log import MAX_DECISIONS
 from counterstep.saga.record.task_record import TaskRecord
 
 
@@ -118,3 +119,24 @@ def test_the_question_of_a_stuck_undo_names_its_call(record: TaskRecord) -> None
     assert line == (
         r"- **invite\[2\]**: Stuck. (`counterstep resolve order-1 'invite[2]#1' ACTION`, one of: done)"
     )
+
+
+def test_evidence_and_deadline_are_shown_before_and_after_the_decision(record: TaskRecord) -> None:
+    terms = {"show": {"amount": "*20*"}, "deadline": "2030-01-02T00:00:00+00:00", "default": "reject"}
+    question = {"step": "sign", "kind": "approve", "ask": "Sign?", "since": "s", "update": "decide", **terms}
+    record.show_questions(lambda: [{**question, "actions": ["approve", "reject"]}])
+    shown = r'; shown: {"amount": "\*20\*"}; reject at 2030-01-02T00:00:00+00:00'
+    assert any(line.endswith(f"one of: approve, reject){shown}") for line in markdown(record).splitlines())
+    record.log.decided(question, action="edit", by="eve", note="as agreed", value=[7])
+    said = (
+        f"- **sign**: edit, by eve at 2030-01-01T00:00:00+00:00: as agreed (Sign?{shown}; instead: \\[7\\])"
+    )
+    assert said in markdown(record).splitlines()
+
+
+def test_large_evidence_of_a_decision_is_named_by_its_size(record: TaskRecord) -> None:
+    asked = {"step": "sign", "kind": "approve", "ask": "Sign?", "since": "s", "show": "x" * 3000}
+    for _ in range(MAX_DECISIONS + 5):
+        record.log.decided(asked, action="approve", by="eve", note="")
+    assert len(record.log.decisions) == MAX_DECISIONS
+    assert record.log.decisions[0]["show"].startswith("3002 bytes: too large")
