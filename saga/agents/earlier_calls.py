@@ -16,7 +16,8 @@ class EarlierCalls:
 
     Attributes:
         done: The ids by which the model has asked for the calls that have succeeded.
-        unsure: The places of retriable calls whose outcome nobody knows: made again, they keep their keys.
+        unsure: The idempotency keys of retriable calls whose outcome nobody knows, which they keep when they
+            are made again.
     """
 
     def __init__(

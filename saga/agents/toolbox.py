@@ -201,7 +201,7 @@ class Toolbox:
     ) -> ToolAnswer:
         call = self._call(tool, arguments, built_on)
         key = EarlierCalls.key(tool, arguments) if tool.effect is not Effect.READ_ONLY else ""
-        call = replace(call, key_of=self.earlier.unsure.get(key))
+        call = replace(call, key=self.earlier.unsure.get(key))
         try:
             made, result = await self._execute(tool, call, scope)
         except Stopped:
@@ -236,7 +236,7 @@ class Toolbox:
         if failure.type in _SAID_NO:
             return ToolAnswer(refusal(f"{failure.type}: {failure.message}").text)
         if tool.effect is Effect.RETRIABLE and not failed.not_applied and self._heeds_repeats:
-            self.earlier.unsure.setdefault(key, call.key_of or call.path)
+            self.earlier.unsure[key] = self._caller.key_of(call)
         evidence = Evidence(tool=tool.name, arguments=call.input, error=failure.message)
         return refusal(
             f"{failure.type}: {failure.message}", None if _never_ran(failed) else ExecutedCall(evidence)

@@ -50,11 +50,26 @@ class _Shown:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A call that may be made now.
+
+    Attributes:
+        call: The call, with the arguments that a person may have edited.
+        before: What was read before.
+        hash: Of what the yes was for that the call uses; empty where it needs none.
+    """
+
+    call: Call
+    before: Any
+    hash: str = ""
+
+
 class CallApprovals:
     """Knows which calls of one task need a person's yes, and asks for it.
 
-    A yes is for exactly what was shown: the tool, its arguments and what was read before. The call that
-    succeeds uses it up; one that fails may be made again with it.
+    A yes is for exactly what was shown: the tool, its arguments and what was read before. One call uses it
+    up; if that fails, it may be made again with it.
 
     Attributes:
         task_input: The task's input.
@@ -105,8 +120,8 @@ class CallApprovals:
 
     async def settle(
         self, call: Call, approvals: Sequence[Approval], read_before: ReadBefore, scope: StopScope
-    ) -> tuple[Call, Any]:
-        """Waits for the yes that a call needs, if it needs one.
+    ) -> Settled:
+        """Waits for the yes that a call needs, if it needs one, and uses it.
 
         Args:
             call: The call.
@@ -115,8 +130,7 @@ class CallApprovals:
             scope: The part of the task that the call belongs to; a stop ends the wait.
 
         Returns:
-            The call that may be made now, with the arguments that a person may have edited, and what was read
-            before it.
+            What may be called now.
 
         Raises:
             Failed: Somebody said no, or nobody said anything in time; the arguments do not fit the tool
@@ -128,8 +142,11 @@ class CallApprovals:
         shown = self._show(call, await read_before(call))
         while True:
             due = await self._due(shown, approvals)
-            if not due or self._record.consent.has(_place(call), shown.hash):
-                return shown.call, shown.before
+            if not due:
+                return Settled(shown.call, shown.before)
+            if self._record.consent.has(_place(call), shown.hash):
+                self._record.consent = self._record.consent.use(_place(call), shown.hash)
+                return Settled(shown.call, shown.before, shown.hash)
             terms = ApprovalTerms.of(due)
             if edited is not None and len(said) >= terms.people:
                 answer = edited
@@ -144,16 +161,18 @@ class CallApprovals:
                 continue
             again = await read_before(shown.call) if call.before is not None else None
             if call.before is None or canonical(again) == canonical(shown.before):
-                self._grant(shown, answer)
-                return shown.call, shown.before
+                if answer.action == "always":
+                    tool = shown.call.activity
+                    self._record.consent = self._record.consent.grant_always(tool, shown.arguments)
+                return Settled(shown.call, shown.before, shown.hash)
             said, edited = [], None
             shown = self._show(shown.call, again)
 
-    def use(self, call: Call, before: Any) -> None:
-        """Takes away the yes to a call that has succeeded."""
-        place = _place(call)
-        if place in self._record.consent.unused:
-            self._record.consent = self._record.consent.use(place, self._show(call, before).hash)
+    def keep(self, settled: Settled) -> None:
+        """Keeps the yes to a call that was not made, or has failed, for when it is made again."""
+        if settled.hash:
+            place = _place(settled.call)
+            self._record.consent = self._record.consent.grant(place, settled.hash)
 
     def _show(self, call: Call, before: Any) -> _Shown:
         """Makes out what a person would be shown; refuses arguments that the tool would read generously."""
@@ -245,12 +264,6 @@ class CallApprovals:
             "agent": shown.call.agent,
             "task": self.task_input,
         }
-
-    def _grant(self, shown: _Shown, answer: Decide) -> None:
-        consent = self._record.consent.grant(_place(shown.call), shown.hash)
-        if answer.action == "always":
-            consent = consent.grant_always(shown.call.activity, shown.arguments)
-        self._record.consent = consent
 
 
 def _inherited() -> tuple[ToolApproval, ...]:

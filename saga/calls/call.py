@@ -42,7 +42,7 @@ class Call:
         options: More options of Temporal's, for activities of the user's own.
         owner: The agent whose call it is, or None.
         agent: The name of the model agent that has chosen to make it, or None.
-        key_of: The path of an earlier call whose idempotency key it keeps, or None.
+        key: The idempotency key of an earlier call, where it repeats that; None for one of its own.
     """
 
     step: str
@@ -63,7 +63,7 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
     owner: CallOwner | None = None
     agent: str | None = None
-    key_of: str | None = None
+    key: str | None = None
 
     @classmethod
     def of(

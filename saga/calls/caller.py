@@ -91,23 +91,26 @@ class Caller:
         if not approvals:
             return call
         await self._expect_leave(call, scope)
-        approved, _ = await self._approvals.settle(call, approvals, partial(self._before, scope=scope), scope)
-        return approved
+        read_before = partial(self._before, scope=scope)
+        settled = await self._approvals.settle(call, approvals, read_before, scope)
+        self._approvals.keep(settled)
+        return settled.call
 
     async def execute(self, call: Call, scope: StopScope) -> Executed:
         """Does what `call` does, and returns the call as it was made as well."""
         await self._expect_leave(call, scope)
         approvals = self._approvals.of(call)
-        if approvals:
-            read_before = partial(self._before, scope=scope)
-            call, before = await self._approvals.settle(call, approvals, read_before, scope)
-            await self._expect_leave(call, scope)
-        else:
-            before = await self._before(call, scope)
-        result = await self._make(call, before, scope)
-        if approvals:
-            self._approvals.use(call, before)
-        return Executed(call, result)
+        if not approvals:
+            return Executed(call, await self._make(call, await self._before(call, scope), scope))
+        read_before = partial(self._before, scope=scope)
+        settled = await self._approvals.settle(call, approvals, read_before, scope)
+        try:
+            await self._expect_leave(settled.call, scope)
+            result = await self._make(settled.call, settled.before, scope)
+        except Failed:
+            self._approvals.keep(settled)
+            raise
+        return Executed(settled.call, result)
 
     async def _make(self, call: Call, before: Any, scope: StopScope) -> RawValue:
         if await self.load.calls.enter(call.step, scope):
@@ -175,7 +178,7 @@ class Caller:
         size = sum(payload.ByteSize() for payload in payloads)
         self.load.pace.effort.add(size // BYTES_A_MICROSECOND)
         room = self._room(call, size, before)
-        key = idempotency_key(self._root_key, call.key_of or call.path, call.round)
+        key = self.key_of(call)
         await self.load.outgoing.make_room(size)
         scope.check(call.step)
         if call.compensation is not None:
@@ -191,6 +194,10 @@ class Caller:
             owner=call.owner,
         )
         return partial(_start, call, [RawValue(payload) for payload in payloads], header)
+
+    def key_of(self, call: Call) -> str:
+        """Returns the idempotency key of a call."""
+        return call.key or idempotency_key(self._root_key, call.path, call.round)
 
     async def undo(self, entry: Entry, reason: str) -> None:
         """Calls the compensation of an entry, unless it has finished in a run that a reset has replaced.

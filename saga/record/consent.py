@@ -30,8 +30,8 @@ class Consent(BaseModel):
     """The yeses of one task.
 
     Attributes:
-        unused: By the place of the calls, the hashes of those that were approved and have not succeeded yet:
-            a call that is made again needs no other yes.
+        unused: By the place of the calls, the hashes of those that were approved and have failed, or are still
+            to be made: a call that is made again needs no other yes.
         always: By tool, the arguments that stand for all further calls within them.
     """
 
@@ -41,7 +41,7 @@ class Consent(BaseModel):
     always: dict[str, tuple[dict[str, Any], ...]] = {}
 
     def has(self, place: str, hash_: str) -> bool:
-        """Says whether a call was approved and has not succeeded yet."""
+        """Says whether a call that is to be made was approved."""
         return hash_ in self.unused.get(place, ())
 
     def grant(self, place: str, hash_: str) -> Consent:
@@ -50,7 +50,7 @@ class Consent(BaseModel):
         return self.model_copy(update={"unused": {**self.unused, place: hashes}})
 
     def use(self, place: str, hash_: str) -> Consent:
-        """Takes away the yes to a call that has succeeded."""
+        """Takes the yes to a call that is made now."""
         left = tuple(other for other in self.unused.get(place, ()) if other != hash_)
         others = {name: hashes for name, hashes in self.unused.items() if name != place}
         return self.model_copy(update={"unused": {**others, place: left} if left else others})

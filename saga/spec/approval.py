@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -86,6 +87,22 @@ class Approval(Asking):
     ask: str | None = Field(default=None, min_length=1)
     default: Literal["reject", "fail"] = "reject"
     always: bool | str = False
+
+    if TYPE_CHECKING:  # what is taken, and not only what is kept
+
+        def __init__(
+            self,
+            *,
+            when: str | bool | None = None,
+            ask: str | None = None,
+            deadline: timedelta | str | None = None,
+            default: Literal["reject", "fail"] = "reject",
+            people: int = 1,
+            roles: Sequence[str] = (),
+            remind: timedelta | str | None = None,
+            escalate: EscalateTo | Mapping[str, Any] | None = None,
+            always: bool | str = False,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _approval_keys_go_together(self) -> Approval:

@@ -276,6 +276,21 @@ async def test_a_parent_demands_approvals_of_its_children(shop: Till, effects: D
     assert effects.what("done") == ["pen"]
 
 
+async def test_one_yes_is_for_one_of_two_equal_calls(shop: Till, effects: Desk) -> None:
+    tasks, models = shop
+    models.for_model("cashier").reply(
+        Behaviour.calls(call("tip", what="tea", cents=1), call("tip", what="tea", cents=1)),
+        Behaviour.text("Done."),
+    )
+    handle = await tasks.start([agent(approvals=[{"tool": "till.tip"}])])
+    await until_asked(handle, "c/tool.2")
+    await answer(handle, "approve", "c/tool.1")
+    await effects.until("done", "tea")
+    await answer(handle, "reject", "c/tool.2")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("done") == ["tea"]
+
+
 # --- the pivot
 
 

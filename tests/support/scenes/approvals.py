@@ -28,8 +28,8 @@ async def answer(
 async def _decided(action: str, stage: Stage) -> Handle:
     pay = {"id": "p", "needs": ["a"], "tool": "till.pay", "input": {"what": "tea"}}
     handle = await stage.start([put("a"), pay])
-    value = {"value": {"what": "tea", "cents": 1}} if action == "edit" else {}
-    await answer(handle, "p", action, **value)
+    value = {"what": "tea", "cents": 1} if action == "edit" else None
+    await answer(handle, "p", action, value=value)
     return handle
 
 
