@@ -243,7 +243,7 @@ class CounterstepPlugin(SimplePlugin):
 def _pinned(deployment: WorkerDeploymentConfig | None) -> WorkerDeploymentConfig | None:
     """Lets a task end on the version that it began with, where the worker is versioned and says nothing else.
 
-    It is no part of the workflows themselves: the server refuses a versioning behaviour from other workers.
+    It is not part of the workflows themselves: the server refuses a versioning behaviour from other workers.
     """
     if deployment is None or not deployment.use_worker_versioning:
         return deployment

@@ -286,7 +286,7 @@ class Bundle:
             self.activities.append(thing)
         else:
             raise DefinitionError(
-                f"bundle {self.name}: {thing!r} is no Agent, no workflow and no activity; "
+                f"bundle {self.name}: {thing!r} is not an Agent, a workflow or an activity; "
                 "tools, compensations and validators are registered by their decorators"
             )
         return thing
@@ -322,7 +322,7 @@ class Bundle:
 
     def _free(self, name: str, kind: str) -> str:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise DefinitionError(f"bundle {self.name}: {name!r} is no {kind} name")
+            raise DefinitionError(f"bundle {self.name}: {name!r} is not a valid {kind} name")
         full = f"{self.name}.{name}"
         groups: dict[str, Mapping[str, object]] = {
             "a tool": self.tools,
@@ -341,5 +341,5 @@ class Bundle:
         try:
             setattr(function, NAME_ATTRIBUTE, name)
         except AttributeError:
-            raise DefinitionError(f"{what}: it is no plain function; wrap it in one") from None
+            raise DefinitionError(f"{what}: it is not a plain function; wrap it in one") from None
         self.functions[name] = read

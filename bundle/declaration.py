@@ -104,7 +104,7 @@ def read_target(what: str, target: Any, bundle: str) -> str:
     name = target if isinstance(target, str) else getattr(target, NAME_ATTRIBUTE, None)
     if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)?", name):
         named = repr(getattr(target, "__name__", target))
-        hint = "is no name" if isinstance(target, str) else "is not registered in a bundle yet"
+        hint = "is not a name" if isinstance(target, str) else "is not registered in a bundle yet"
         raise DefinitionError(f"{what}: {named} {hint}")
     return name if "." in name else f"{bundle}.{name}"
 
@@ -174,7 +174,7 @@ def _effect(what: str, effect: Effect | str) -> Effect:
     try:
         return Effect(effect)
     except ValueError:
-        raise DefinitionError(f"{what}: {effect!r} is no effect; there are {', '.join(Effect)}") from None
+        raise DefinitionError(f"{what}: {effect!r} is not an effect; there are {', '.join(Effect)}") from None
 
 
 def _models(what: str, model: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def name_faults(document: Any, catalog: Catalog, known_keys: KnownKeys) -> list[
     that may only follow from that.
 
     Args:
-        document: A document that is no spec.
+        document: A document that is not a spec.
         catalog: What the worker offers.
         known_keys: Returns the keys that may stand where one of pydantic's locations is.
     """

@@ -138,12 +138,12 @@ def json_faults(value: Any, path: str = "") -> Iterator[Fault]:
         elif isinstance(part, list | tuple):
             waiting += [(item, join(here, [index]), depth + 1) for index, item in enumerate(part)]
         elif isinstance(part, float) and not math.isfinite(part):
-            yield Fault(here, f"{part} is no JSON number")
+            yield Fault(here, f"{part} is not a JSON number")
         elif isinstance(part, str):
             if any("\ud800" <= character <= "\udfff" for character in part):
                 yield Fault(here, "has half of a character in it (a lone surrogate)")
         elif part is not None and not isinstance(part, bool | int | float):
-            yield Fault(here, f"{type(part).__name__} is no JSON type")
+            yield Fault(here, f"{type(part).__name__} is not a JSON type")
 
 
 def payload_faults(value: Any, path: str = "") -> list[Fault]:

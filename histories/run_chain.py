@@ -184,7 +184,7 @@ async def judge(
         What the newest run says, and what all of them have left.
 
     Raises:
-        NotRecoverable: It is no task of ours, or has passed its pivot.
+        NotRecoverable: It is not a task of ours, or has passed its pivot.
         RPCError: The server does not answer.
     """
     histories = [await read_run(client, run, alive) for run in (*chain.runs, *chain.recoveries)]
@@ -197,7 +197,7 @@ async def judge(
     for history in histories:
         await reader.decode(history)
     if not any(history.is_ours for history in histories):
-        message = f"{newest.workflow_id} is no task of Counterstep's: nothing in its history is."
+        message = f"{newest.workflow_id} is not a task of Counterstep's: nothing in its history is."
         raise NotRecoverable(Refusal.NOT_A_TASK, message)
     resolved = {history.run_id: await reader.resolved(history) for history in histories}
     # Whatever has ended a child of ours, to its parent's saga it is one step that has failed.

@@ -92,7 +92,9 @@ async def connect(
     arguments: dict[str, Any] = {"target_host": DEFAULT_ADDRESS, **config}
     address = arguments["target_host"]
     if not re.fullmatch(r"[^/\s]+:[0-9]{1,5}", address):
-        raise ServerUnavailable(f"{address!r} is no address; write it as host:port, e.g. {DEFAULT_ADDRESS}.")
+        raise ServerUnavailable(
+            f"{address!r} is not an address; write it as host:port, e.g. {DEFAULT_ADDRESS}."
+        )
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             client = await Client.connect(

@@ -194,7 +194,7 @@ def _read_secret(path: Path) -> str:
     try:
         secret = content.decode().strip()
     except UnicodeDecodeError:
-        raise ValueError("it is no text") from None
+        raise ValueError("it is not text") from None
     if not secret:
         raise ValueError("it is empty")
     if not secret.isprintable():

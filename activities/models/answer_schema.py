@@ -165,7 +165,7 @@ def _may_be_null(schema: Any) -> bool:
 
 
 def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a schema whose root is no reference any more, where it refers to its own definitions."""
+    """Returns a schema whose root is not a reference any more, where it refers to its own definitions."""
     root = dict(schema)
     seen: set[str] = set()
     while isinstance(reference := root.get("$ref"), str) and reference not in seen:

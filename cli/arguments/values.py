@@ -47,7 +47,7 @@ def read_values(pairs: Sequence[str], file: str | None, *, option: str, root: st
             faults += error.faults
     if said and not isinstance(base, dict):
         faults.append(
-            Fault("stdin" if file == "-" else str(file), f"is no mapping, so {option} cannot add to it")
+            Fault("stdin" if file == "-" else str(file), f"is not a mapping, so {option} cannot add to it")
         )
         raise SpecError(faults)
     value = {**base, **said} if said else base
@@ -66,7 +66,7 @@ def read_value(text: str, *, option: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        message = f"is no JSON ({error}); text is written in double quotes: '\"text\"'"
+        message = f"is not JSON ({error}); text is written in double quotes: '\"text\"'"
         raise SpecError([Fault(option, message)]) from None
     faults = payload_faults(value, option)
     if faults:
@@ -82,7 +82,7 @@ def _json_or_text(text: str) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _read_file(source: str) -> Any:

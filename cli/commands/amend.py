@@ -37,7 +37,7 @@ def amend(
 
     said = read_values(facts or (), facts_file, option="a fact", root="facts")
     if not isinstance(said, dict):
-        raise CommandFailed(f"{facts_file}: is no mapping of facts.")
+        raise CommandFailed(f"{facts_file}: is not a mapping of facts.")
     if not said and not invalidate:
         raise CommandFailed("Name a new fact (NAME=VALUE or --facts-file), or a step with --invalidate.")
     news = [f"new facts {', '.join(said)}"] if said else []

@@ -58,7 +58,7 @@ def explore(
         raise CommandFailed("Name the task's bundle with --bundle or COUNTERSTEP_BUNDLES.")
     request = read_request(spec, input or (), input_file, Registry(load_bundles(names)).catalog)
     if request.spec is None:
-        raise CommandFailed(f"{spec} is no task of these bundles.")
+        raise CommandFailed(f"{spec} is not a task of these bundles.")
     # The testing kit is not part of what runs in production; only this command loads it.
     from ...testing.explore import explore as run_explorer
 

@@ -150,7 +150,7 @@ def _pinned_to(version: str) -> PinnedVersioningOverride:
     try:
         return PinnedVersioningOverride(WorkerDeploymentVersion.from_canonical_string(version))
     except ValueError:
-        raise CommandFailed(f"{version!r} is no version; write it as DEPLOYMENT.BUILD.") from None
+        raise CommandFailed(f"{version!r} is not a version; write it as DEPLOYMENT.BUILD.") from None
 
 
 def _who_undoes(was: str, version: str | None) -> str:

@@ -64,7 +64,7 @@ def quote_is_computed(subject: Subject) -> Verdict:
         day = date.fromisoformat(subject.task["received"])
         true = desk(subject.task_id).price(subject.task["customer"], quote.plan, day)
     except (ValidationError, NotApplied) as error:
-        return Verdict.reject(f"this is no quote: {error}")
+        return Verdict.reject(f"this is not a quote: {error}")
     if quotes == [quote] == [true]:
         return Verdict.accept(f"{quote.price} until {quote.until} is right")
     return Verdict.reject(f"the price is {true.price} until {true.until}, and {len(quotes)} offers stand")

@@ -79,7 +79,7 @@ class Desk:
             new = _one(connection, select(plans).where(plans.c.plan == plan), f"plan {plan!r}")
             old = _one(connection, select(plans).where(plans.c.plan == account.plan), "plan")
         if new.cents <= old.cents:
-            raise NotApplied(f"{new.title} is no upgrade of {old.title}")
+            raise NotApplied(f"{new.title} is not an upgrade of {old.title}")
         try:
             cents = prorated(old.cents, new.cents, account.period_start, account.period_end, day)
         except ValueError as error:
@@ -112,7 +112,7 @@ class Desk:
             charge = _one(connection, query, f"charge {charge_id}")
             listed = {found.charge_id: found for found in _duplicates(connection, charge.customer)}
             if charge_id not in listed:
-                raise NotApplied(f"charge {charge_id} is no duplicate that is still to be refunded")
+                raise NotApplied(f"charge {charge_id} is not a duplicate that is still to be refunded")
             _set_state(connection, charge_id, PAID, REFUNDED)
             apart = listed[charge_id].seconds_apart
             refund = Refund(charge_id=charge_id, refunded_cents=charge.cents, seconds_apart=apart)

@@ -80,7 +80,7 @@ def booked(subject: Subject) -> Verdict:
     try:
         claim = Booking.model_validate(subject.output)
     except ValidationError as error:
-        return Verdict.reject(f"this is no booking: {error.error_count()} fields are wrong")
+        return Verdict.reject(f"this is not a booking: {error.error_count()} fields are wrong")
     rows = [row for row in store().bookings(subject.task_id, [BOOKED]) if row.kind == claim.kind]
     if [Booking.model_validate(row.model_dump()) for row in rows] == [claim]:
         return Verdict.accept(f"the database has it: booking {claim.booking_id} for {claim.price} EUR")

@@ -179,7 +179,7 @@ class Toolbox:
         if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
-            return refusal(wanted.invalid or "the arguments are no JSON object")
+            return refusal(wanted.invalid or "the arguments are not a JSON object")
         if tool.effect is Effect.PIVOT and (self._pivot is None or self._record.committed):
             return refusal(_NO_PIVOT if self._pivot is None else "a task has one pivot, which was applied")
         if tool.effect is Effect.READ_ONLY or tool.repeats == "allow" or not self._heeds_repeats:

@@ -86,7 +86,7 @@ def hand_over(result: Any, records: Sequence[TaskRecord], spent: Usage) -> dict[
 
 
 def read_handover(value: Any) -> HandOver:
-    """Reads the result of a child; what is no hand-over comes from a workflow that has no saga."""
+    """Reads the result of a child; what is not a hand-over comes from a workflow that has no saga."""
     try:
         return HandOver.model_validate(value)
     except ValidationError:

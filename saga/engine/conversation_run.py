@@ -223,7 +223,7 @@ def _read(first: RawValue, second: RawValue) -> ConversationState:
         said = converter.from_payload(second.payload)
         state = ConversationState.model_validate({**(value[0] if is_continued else value), **said})
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-        raise _refused(f"the argument is no conversation: {error}") from None
+        raise _refused(f"the argument is not a conversation: {error}") from None
     if not is_continued and (
         state.carried is not None or state.entries or state.so_far != ConversationWork()
     ):

@@ -51,7 +51,7 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
 
 
 def current_details() -> str:
-    """Renders what the Web UI shows of the running workflow; empty for one that is no task.
+    """Renders what the Web UI shows of the running workflow; empty for one that is not a task.
 
     It is rendered when somebody looks, and of several records the one that has changed last counts.
     """

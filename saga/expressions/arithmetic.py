@@ -24,7 +24,7 @@ def calculate(operators: str, *operands: Any) -> Any:
         The result; whole numbers as int.
 
     Raises:
-        Refused: The operands do not fit, or the result is no finite number.
+        Refused: The operands do not fit, or the result is not a finite number.
     """
     total = operands[0]
     for operator, operand in zip(operators, operands[1:], strict=True):

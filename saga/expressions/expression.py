@@ -266,7 +266,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ArithmeticError):
         return "the result is out of range"
     if text.startswith("Failed to convert variable"):
-        return "a value in it is no JSON value, or too large a number"
+        return "a value in it is not a JSON value, or too large a number"
     if isinstance(error, TypeError) and text.startswith("No such overload"):
         return "an operation does not fit the types of its values"
     theirs = re.match(r"Function '(\w+)' error: (.*)", text)

@@ -70,7 +70,7 @@ def from_cel(value: Any) -> Any:
     """Returns a result as JSON: keys sorted, times in ISO 8601, durations in seconds.
 
     Raises:
-        Refused: It is no JSON value.
+        Refused: It is not a JSON value.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -88,7 +88,7 @@ def from_cel(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, timedelta):
         return whole(value.total_seconds())
-    raise OperationRefused(f"the result is {kind(value)}, which is no JSON value")
+    raise OperationRefused(f"the result is {kind(value)}, which is not a JSON value")
 
 
 def kind(value: Any) -> str:

@@ -125,7 +125,7 @@ def read_action(target: Any, catalog: Catalog) -> CallTarget:
     type_ = activity_type(target)
     if type_ is None:
         what = getattr(target, "name", getattr(target, "__name__", target))
-        raise DefinitionError(f"{what!r} is no tool or agent of a bundle, and no activity")
+        raise DefinitionError(f"{what!r} is neither a tool or an agent of a bundle nor an activity")
     return CallTarget(type_, None, target)
 
 
@@ -153,7 +153,7 @@ def validation_of(item: Any, catalog: Catalog) -> Validation:
     name = getattr(item, NAME_ATTRIBUTE, item)
     if isinstance(name, str):
         return Validation(check=name) if name in catalog.validators else Validation(rule=name)
-    raise DefinitionError(f"{item!r} is no validator of a bundle, no rule and no mapping")
+    raise DefinitionError(f"{item!r} is not a validator of a bundle, a rule or a mapping")
 
 
 @lru_cache(maxsize=1024)

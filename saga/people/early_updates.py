@@ -18,7 +18,7 @@ def check_early(name: str, args: Sequence[RawValue]) -> None:
     """Refuses what no task serves, and what nobody can read.
 
     Raises:
-        ApplicationError: There is no such update, or its argument is no JSON (type ``Refused``).
+        ApplicationError: There is no such update, or its argument is not JSON (type ``Refused``).
     """
     if name not in UPDATES:
         raise refused(f"a task has no update {name!r}{nearest(name, UPDATES)}")

@@ -71,7 +71,7 @@ def check_schema(schema: Mapping[str, Any], path: str) -> list[Fault]:
     found: dict[str, Fault] = {}
     for error in sorted(rules(rules.META_SCHEMA).iter_errors(schema), key=_place):
         where = join(path, error.absolute_path)
-        found.setdefault(where, Fault(where, f"is no JSON Schema: {_schema_message(error)}"))
+        found.setdefault(where, Fault(where, f"is not a JSON Schema: {_schema_message(error)}"))
     if found:
         return list(found.values())
     return list(_broken_parts(schema, schema, path))
@@ -143,7 +143,7 @@ def _message(error: jsonschema.ValidationError) -> str:
 
 def _schema_message(error: jsonschema.ValidationError) -> str:
     if error.absolute_path and error.absolute_path[-1] == "type" and isinstance(error.instance, str):
-        return f"{error.instance!r} is no type{nearest(error.instance, _TYPES)}"
+        return f"{error.instance!r} is not a type{nearest(error.instance, _TYPES)}"
     return _message(error)
 
 
@@ -164,7 +164,7 @@ def _broken_parts(part: Any, root: Mapping[str, Any], path: str) -> Iterator[Fau
         try:
             re.compile(text)
         except re.error as error:
-            yield Fault(path, f"{text!r} is no regular expression: {error}")
+            yield Fault(path, f"{text!r} is not a regular expression: {error}")
     for key, value in part.items():
         if key not in ("const", "enum", "default", "examples"):
             yield from _broken_parts(value, root, f"{path}.{key}")

@@ -24,13 +24,13 @@ def is_activity(thing: Any) -> TypeGuard[Callable[..., Any]]:
 
 
 def workflow_type(cls: type) -> str | None:
-    """Returns the type of a workflow class; None for a dynamic one, and for a class that is no workflow."""
+    """Returns the type of a workflow class; None for a dynamic one, and for a class that is not one."""
     name: str | None = getattr(vars(cls).get(_WORKFLOW), "name", None)
     return name
 
 
 def activity_type(function: Callable[..., Any]) -> str | None:
-    """Returns the type of an activity; None for a dynamic one, and for a function that is no activity."""
+    """Returns the type of an activity; None for a dynamic one, and for a function that is not an activity."""
     name: str | None = getattr(getattr(function, _ACTIVITY, None), "name", None)
     return name
 

@@ -34,5 +34,5 @@ def load_hook(reference: str) -> Callable[[str], Any]:
     except (ImportError, AttributeError) as error:
         raise DefinitionError(f"{reference!r} cannot be imported: {error}") from None
     if not callable(function):
-        raise DefinitionError(f"{reference!r} is no function")
+        raise DefinitionError(f"{reference!r} is not a function")
     return function  # type: ignore[no-any-return]

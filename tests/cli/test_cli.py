@@ -262,14 +262,14 @@ def test_single_values_go_before_the_file(tmp_path: Path) -> None:
     [
         (["a=1", "a=2"], None, ["--input a: is given twice"]),
         (["a", "=b"], None, ["'a' has another shape", "'=b' has another shape"]),
-        (["a=1e999"], None, ["input.a: inf is no JSON number"]),
+        (["a=1e999"], None, ["input.a: inf is not a JSON number"]),
         (['a="\\ud800"'], None, ["input.a: has half of a character"]),
         (
             ["a=" + "x" * 1_000_001],
             None,
             ["input: has 1000010 bytes; at most 1000000 are allowed"],
         ),
-        (["a=1"], "[1, 2]", ["is no mapping, so --input cannot add to it"]),
+        (["a=1"], "[1, 2]", ["is not a mapping, so --input cannot add to it"]),
         (["a"], "{b: [", ["'a' has another shape", "input.yaml:1:"]),
         ([], b"\xff\xfe", ["is not UTF-8 text"]),
         ([], " " * 1_000_001, ["is too large; at most 1000000 bytes are allowed"]),

@@ -1,4 +1,4 @@
-"""How commands end where what is around them is bad: streams, interrupts, words that are no text."""
+"""How commands end where what is around them is bad: streams, interrupts, words that are not text."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_schema_is_json_with_and_without_the_option(shop: Shop) -> None:
     assert shop.run("schema").json == shop.run("schema", "--json").json
 
 
-# --- mistakes that are no faults of ours
+# --- mistakes that are not faults of ours
 
 
 def test_what_the_system_refuses_is_no_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,7 +287,7 @@ async def test_list_shows_what_was_ended_by_force_as_what_it_is(
 
 
 async def test_list_says_what_is_wrong(command: Command, client: Client) -> None:
-    bad = await command("list", "--query", "this is no filter")
+    bad = await command("list", "--query", "this is not a filter")
     assert (bad.code, bad.out) == (2, "")
     assert "The Temporal server refuses" in bad.err
     state = await command("list", "--state", "broken")

@@ -204,7 +204,7 @@ async def test_a_fact_that_nobody_reads_undoes_nothing(tasks: Tasks, effects: De
     await tell(handle, "amend", facts={"late": 1})
     effects.release("dinner")
     await effects.until("undone", "hotel")
-    assert await tell(handle, "amend", facts={"late": 1}) == {"affected": []}, "it is no news"
+    assert await tell(handle, "amend", facts={"late": 1}) == {"affected": []}, "it is not news"
     assert (await end_of(handle)).type == "completed"
     assert effects.what("undone") == ["dinner", "taxi", "hotel"]
 

@@ -424,7 +424,7 @@ def crash(subject: Subject) -> Verdict:
 
 @desk.validator
 def nonsense(subject: Subject) -> Any:
-    """Answers with something that is no verdict."""
+    """Answers with something that is not a verdict."""
     return {"passed": "certainly", "reasons": []}
 
 

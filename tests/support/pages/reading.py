@@ -53,7 +53,7 @@ class Reading:
                     del sys.modules[name]
 
     def module(self, name: str) -> ModuleType:
-        """A module for what is no file; functions in it find their types by its name."""
+        """A module for what is not a file; functions in it find their types by its name."""
         module = sys.modules[name] = ModuleType(name)
         module.__file__ = str(self.folder / f"{name}.py")
         return module

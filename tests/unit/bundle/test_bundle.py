@@ -363,9 +363,9 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         (lambda b: b.agent(a_tool), "agent b.a_tool: its effect is not said"),
         (
             lambda b: b.tool(effect="safe")(a_tool),
-            "tool b.a_tool: 'safe' is no effect; there are read_only, ",
+            "tool b.a_tool: 'safe' is not an effect; there are read_only, ",
         ),
-        (lambda b: b.tool(effect=5)(a_tool), "tool b.a_tool: 5 is no effect"),
+        (lambda b: b.tool(effect=5)(a_tool), "tool b.a_tool: 5 is not an effect"),
         (
             lambda b: b.tool(effect=Effect.COMPENSATABLE)(a_tool),
             "tool b.a_tool: it is compensatable but names no",
@@ -379,9 +379,9 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
             "agent b.a_tool: it names a compensation",
         ),
         # names
-        (lambda b: b.tool(**READ)(lambda x: x), "bundle b: '<lambda>' is no tool name"),
-        (lambda b: b.tool(**READ)(functools.partial(a_tool, "x")), "is no tool name"),
-        (lambda b: b.tool(**READ)(Desk()), "is no tool name"),
+        (lambda b: b.tool(**READ)(lambda x: x), "bundle b: '<lambda>' is not a valid tool name"),
+        (lambda b: b.tool(**READ)(functools.partial(a_tool, "x")), "is not a valid tool name"),
+        (lambda b: b.tool(**READ)(Desk()), "is not a valid tool name"),
         (
             lambda b: [b.tool(**READ)(a_tool), b.validator(a_tool)],
             "validator b.a_tool: the name is taken by a tool",
@@ -394,20 +394,23 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
             lambda b: b.tool(compensate=stray)(a_tool),
             "tool b.a_tool: 'stray' is not registered in a bundle yet",
         ),
-        (lambda b: b.tool(compensate="no good")(a_tool), "tool b.a_tool: 'no good' is no name"),
-        (lambda b: b.tool(compensate="")(a_tool), "tool b.a_tool: '' is no name"),
+        (lambda b: b.tool(compensate="no good")(a_tool), "tool b.a_tool: 'no good' is not a name"),
+        (lambda b: b.tool(compensate="")(a_tool), "tool b.a_tool: '' is not a name"),
         (
             lambda b: b.tool(compensate="x", before=5)(a_tool),
             "tool b.a_tool: 5 is not registered in a bundle yet",
         ),
-        # what is no function
+        # what is not a function
         (lambda b: b.tool(**READ)(Desk), "tool b.Desk: <class"),
-        (lambda b: b.tool(**READ)(5), "bundle b: '5' is no tool name"),
+        (lambda b: b.tool(**READ)(5), "bundle b: '5' is not a valid tool name"),
         (lambda b: b.tool(**READ)(yields), "tool b.yields: it yields; return the whole result instead"),
         (lambda b: b.agent(**READ)(async_yields), "agent b.async_yields: it yields"),
         (lambda b: b.tool(**READ)(Desk.method), "tool b.method: it is a method; register a function"),
-        (lambda b: b.tool(**READ)(Desk().method), "tool b.method: it is no plain function; wrap it in one"),
-        (lambda b: b.tool(**READ)(Desk.of_class), "tool b.of_class: it is no plain function"),
+        (
+            lambda b: b.tool(**READ)(Desk().method),
+            "tool b.method: it is not a plain function; wrap it in one",
+        ),
+        (lambda b: b.tool(**READ)(Desk.of_class), "tool b.of_class: it is not a plain function"),
         (lambda b: b.tool(**READ)(len), "tool b.len: parameter 'obj' is positional-only"),
         # types
         (
@@ -440,9 +443,9 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
             "compensation b.stray: it must take exactly one parameter",
         ),
         # agents
-        (lambda b: b.add(agent(name="a b")), "bundle b: 'a b' is no agent name"),
-        (lambda b: b.add(agent(name="a\n")), "is no agent name"),
-        (lambda b: b.add(agent(name=5)), "bundle b: 5 is no agent name"),
+        (lambda b: b.add(agent(name="a b")), "bundle b: 'a b' is not a valid agent name"),
+        (lambda b: b.add(agent(name="a\n")), "is not a valid agent name"),
+        (lambda b: b.add(agent(name=5)), "bundle b: 5 is not a valid agent name"),
         (lambda b: [b.add(agent()), b.add(agent())], "agent b.a: the name is taken by an agent"),
         (lambda b: b.add(agent(max_turns=0)), "agent b.a: max_turns must be at least 1"),
         (lambda b: b.add(agent(max_turns="8")), "agent b.a: max_turns must be at least 1"),
@@ -451,22 +454,22 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         (lambda b: b.add(agent(input=int)), "agent b.a: its input must be an object"),
         (lambda b: b.add(agent(input=list[int])), "agent b.a: its input must be an object"),
         (lambda b: b.add(agent(output=Opaque)), "agent b.a: its output cannot travel as JSON"),
-        (lambda b: b.add(agent(output={"type": "objekt"})), "agent b.a: output.type: is no JSON Schema"),
-        (lambda b: b.add(agent(input={"required": "x"})), "agent b.a: input.required: is no JSON Schema"),
+        (lambda b: b.add(agent(output={"type": "objekt"})), "agent b.a: output.type: is not a JSON Schema"),
+        (lambda b: b.add(agent(input={"required": "x"})), "agent b.a: input.required: is not a JSON Schema"),
         (lambda b: b.add(agent(tools=[stray])), "agent b.a: 'stray' is not registered in a bundle yet"),
         (lambda b: b.add(agent(tools="price_of")), "agent b.a: tools must be a list of functions or names"),
         (lambda b: b.add(agent(tools=["x", "b.x"])), "agent b.a: it names the tool b.x twice"),
         (lambda b: b.add(agent(model=["a", 5])), "agent b.a: model must be a litellm name or a list of them"),
-        (lambda b: b.add(agent(effect="safe")), "agent b.a: 'safe' is no effect"),
+        (lambda b: b.add(agent(effect="safe")), "agent b.a: 'safe' is not an effect"),
         (lambda b: b.add(agent(effect=Effect.PIVOT, compensate="x")), "agent b.a: it names a compensation"),
         (lambda b: b.add(agent(timeout="x")), "agent b.a: timeout: a duration looks like"),
         # what else is added
         (
             lambda b: b.add(a_tool),
-            "is no Agent, no workflow and no activity; tools, compensations and validators",
+            "is not an Agent, a workflow or an activity; tools, compensations and validators",
         ),
-        (lambda b: b.add(Desk), "is no Agent, no workflow and no activity"),
-        (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is no Agent"),
+        (lambda b: b.add(Desk), "is not an Agent, a workflow or an activity"),
+        (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is not an Agent"),
     ],
 )
 def test_wrong_use_is_refused_by_name(declare: Callable[[Bundle], Any], message: str) -> None:

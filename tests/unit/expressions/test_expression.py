@@ -287,7 +287,7 @@ def test_golden_answers(source: str, expected: Any) -> None:
         ("[double('inf')]", "the result is not a finite number"),
         ("task.huge + 1", "a whole number in it has too many digits to be kept"),
         # results that JSON does not have
-        ("b'abc'", "the result is bytes, which is no JSON value"),
+        ("b'abc'", "the result is bytes, which is not a JSON value"),
         ("{1: 2}", "a map of the result has a key that is not text"),
         ("{true: 2}", "a map of the result has a key that is not text"),
     ],

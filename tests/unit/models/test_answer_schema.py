@@ -124,7 +124,7 @@ def test_parameters_say_what_lists_are_made_of_and_are_an_object() -> None:
         "maxItems": 2,
         "description": "In this order: integer, array.",
     }
-    assert parameters["properties"]["enum"] == {"enum": [{"type": "array"}]}, "a value is no schema"
+    assert parameters["properties"]["enum"] == {"enum": [{"type": "array"}]}, "a value is not a schema"
     assert tool_parameters({"type": "object"})["properties"] == {}
 
 

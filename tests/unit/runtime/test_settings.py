@@ -110,7 +110,7 @@ def test_secrets_that_cannot_be_read_are_all_named_and_none_is_quoted(tmp_path: 
     assert set(said) == {"COUNTERSTEP_LOG_LEVEL", *variables} - {"BOTH_API_KEY"}
     assert said["EMPTY_API_KEY_FILE"].endswith("it is empty")
     assert said["TWO_API_KEY_FILE"].endswith("it has more than one line")
-    assert said["BINARY_API_KEY_FILE"].endswith("it is no text")
+    assert said["BINARY_API_KEY_FILE"].endswith("it is not text")
     assert said["LARGE_API_KEY_FILE"].endswith("it has more than 10000 bytes")
     assert said["MISSING_API_KEY_FILE"].endswith("No such file or directory")
     assert said["BOTH_API_KEY_FILE"].startswith("BOTH_API_KEY is set as well")

@@ -33,7 +33,7 @@ HARMFUL = {
     "tag": ("!" * FULL, "the tag !!!"),
     "digits": (f"a: {'9' * FULL}", "1:4: a number of"),
     "json digits": (f'{{"a": {"9" * FULL}}}', "a number of"),
-    "infinite": ('{"a": 1e999}', "inf is no JSON number"),
+    "infinite": ('{"a": 1e999}', "inf is not a JSON number"),
     "control": ("a: \0", "special characters are not allowed"),
 }
 

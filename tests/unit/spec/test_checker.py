@@ -709,14 +709,14 @@ def test_faults(found: list[dict[str, Any]], expected: list[str]) -> None:
         ),
         (
             {"input": {"type": "objekt"}},
-            ["input.type: is no JSON Schema: 'objekt' is no type; did you mean 'object'?"],
+            ["input.type: is not a JSON Schema: 'objekt' is not a type; did you mean 'object'?"],
         ),
         (
             {"input": {"properties": {"a": {"type": "txt"}, "b": 5}, "required": "a"}},
             [
-                "input.properties.a.type: is no JSON Schema: 'txt' is no type",
-                "input.properties.b: is no JSON Schema: 5 is not of type 'object', 'boolean'",
-                "input.required: is no JSON Schema: 'a' is not of type 'array'",
+                "input.properties.a.type: is not a JSON Schema: 'txt' is not a type",
+                "input.properties.b: is not a JSON Schema: 5 is not of type 'object', 'boolean'",
+                "input.required: is not a JSON Schema: 'a' is not of type 'array'",
             ],
         ),
         ({"input": {"$ref": "#/$defs/a"}}, ["input.$ref: '#/$defs/a' leads nowhere"]),
@@ -726,9 +726,9 @@ def test_faults(found: list[dict[str, Any]], expected: list[str]) -> None:
         ),
         (
             {"input": {"properties": {"a": {"pattern": "("}}}},
-            ["input.properties.a: '(' is no regular expression"],
+            ["input.properties.a: '(' is not a regular expression"],
         ),
-        ({"input": {"patternProperties": {"[": {}}}}, ["input: '[' is no regular expression"]),
+        ({"input": {"patternProperties": {"[": {}}}}, ["input: '[' is not a regular expression"]),
         ({"input": {"$schema": 5}}, ["input.$schema: must be text"]),
     ],
 )

@@ -369,12 +369,12 @@ def test_a_typing_error_is_not_a_missing_key_as_well() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (math.nan, "steps[0].input.x: nan is no JSON number"),
-        (math.inf, "steps[0].input.x: inf is no JSON number"),
+        (math.nan, "steps[0].input.x: nan is not a JSON number"),
+        (math.inf, "steps[0].input.x: inf is not a JSON number"),
         ({1: 2}, "steps[0].input.x: the key 1 is not text"),
-        ({1, 2}, "steps[0].input.x: set is no JSON type"),
-        (timedelta(1), "steps[0].input.x: timedelta is no JSON type"),
-        (b"x", "steps[0].input.x: bytes is no JSON type"),
+        ({1, 2}, "steps[0].input.x: set is not a JSON type"),
+        (timedelta(1), "steps[0].input.x: timedelta is not a JSON type"),
+        (b"x", "steps[0].input.x: bytes is not a JSON type"),
         ("\ud83d", "steps[0].input.x: has half of a character in it (a lone surrogate)"),
     ],
 )
@@ -507,7 +507,7 @@ def test_what_yaml_refuses(text: str, message: str) -> None:
 def test_what_json_refuses() -> None:
     assert reading_fault('{"a": 1,\n "b" 2}', "x.json") == "x.json:2:6: is not JSON: Expecting ':' delimiter"
     assert "the key 'a' stands here twice" in reading_fault('{"a": 1, "a": 2}', "x.json")
-    assert faults_of(read_document('{"a": NaN}', "x.json")) == {"a": "nan is no JSON number"}
+    assert faults_of(read_document('{"a": NaN}', "x.json")) == {"a": "nan is not a JSON number"}
 
 
 def test_files(tmp_path: Path) -> None:
