@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from counterstep.client.undo_attempts import with_all_attempts
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.histories.history import summaries_of, until_heard
@@ -78,6 +79,11 @@ async def test_stuck_undos_of_one_step_are_told_apart_and_resolved_one_by_one(
     assert set(effects.effects()) == {"ada", "dan"}, "nobody has spoken of the others"
     board = await until_state(handle, "needs_attention")
     assert [asked["entry"] for asked in board["waiting_for"]] == ["invite[0]#1", "invite[3]#1"]
+    counted = (await with_all_attempts(handle, board))["ledger"]
+    tries = {entry["id"]: (entry["tries"], entry["error"]) for entry in counted}
+    assert tries["invite[2]#1"] == (2, "the undo of cyd fails"), "once in vain, and once more"
+    assert tries["invite[1]#1"] == (1, None)
+    assert all(entry["started"] <= entry["finished"] for entry in counted)
 
     answer = await tell(handle, "resolve", step="invite[3]", action="skip", note="dan may come")
     assert answer["undos"] == ["invite[3]#1"]
