@@ -12,6 +12,7 @@ from ..expressions.template import render
 from ..failure import Failed, Failure
 from ..people.questions import Check
 from ..people.updates import Decide
+from ..record.task_state import TaskState
 from ..spec.waiting import Approve, Wait
 from ..temporal.stop_scope import StopScope
 from .run_context import RunContext
@@ -73,6 +74,19 @@ class StepWait:
             Stopped: The scope was stopped.
         """
         self._context.record.wait_step(self._name)
+        if self._context.engine < 3:
+            return await self._wait(wait, variables, scope)
+        status = self._context.status
+        status.hold(TaskState.WAITING, self._name)
+        try:
+            output = await self._wait(wait, variables, scope)
+        except Exception:  # not when the run is only evicted
+            status.release(TaskState.WAITING, self._name)
+            raise
+        status.release(TaskState.WAITING, self._name)
+        return output
+
+    async def _wait(self, wait: Wait, variables: dict[str, Any], scope: StopScope) -> Any:
         if wait.event is None:
             assert wait.time is not None
             try:

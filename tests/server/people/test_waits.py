@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.limits import history_size
-from counterstep.saga.record.search_attributes import SAGA_STEP
+from counterstep.saga.record.search_attributes import SAGA_STATE, SAGA_STEP
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
 from counterstep.tests.support.tasks.work import put
@@ -153,8 +153,12 @@ async def test_a_wait_for_a_while_and_a_cancel_in_it(tasks: Tasks, effects: Desk
     steps[1]["wait"] = {"time": "2h"}
     handle = await tasks.start(steps)
     await until_step(handle, "nap", "waiting")
+    shown = (await handle.describe()).typed_search_attributes
+    assert (shown.get(SAGA_STATE), shown.get(SAGA_STEP)) == ("waiting", "nap")
     await handle.cancel()
     assert (await end_of(handle)).type == "cancelled"
+    shown = (await handle.describe()).typed_search_attributes
+    assert (shown.get(SAGA_STATE), shown.get(SAGA_STEP)) == ("cancelled", None)
 
 
 async def test_events_travel_into_a_continued_run(
