@@ -28,9 +28,9 @@ def board(record: TaskRecord) -> dict[str, Any]:
     Returns:
         A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``to_undo``, ``usage``,
         ``budget``, ``waiting_for``, ``decisions``, ``failure`` and ``log``. An entry of the ledger names what
-        it depends on without what that depends on already; ``to_undo`` lists the ids of those that a rollback has still to
-        begin, newest first. Together they are the application state (outputs), the operation
-        state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
+        it depends on without what that depends on already; ``to_undo`` lists the ids of those that a
+        rollback has still to begin, newest first. Together they are the application state (outputs), the
+        operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
         (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(record.steps))
