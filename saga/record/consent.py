@@ -30,8 +30,8 @@ class Consent(BaseModel):
     """The yeses of one task.
 
     Attributes:
-        unused: By the place of the calls, the hashes of those that were approved and have failed, or are still
-            to be made: a call that is made again needs no other yes.
+        unused: By the place of the calls, the hashes of those that were approved and are still to be made, or
+            have failed: a call that is made again needs no other yes.
         always: By tool, the arguments that stand for all further calls within them.
     """
 

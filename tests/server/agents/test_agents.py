@@ -299,7 +299,7 @@ async def test_an_unusable_answer_goes_back_with_the_reason_a_bounded_number_of_
 
 async def test_max_turns(team: Team, effects: Desk) -> None:
     tasks, models = team
-    models.for_model("hasty").default = Behaviour.calls(call("put", what="x"))
+    models.for_model("hasty").reply(*(Behaviour.calls(call("put", what=what)) for what in ("x", "y")))
     end = await tasks.run([step("hasty")])
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "MaxTurnsExceeded"

@@ -101,7 +101,7 @@ async def test_a_budget_on_model_calls_ends_the_task_and_nothing_eats_it(
     team: Team, effects: Desk, on_failure: Any
 ) -> None:
     tasks, models = team
-    models.for_model("clerk").default = Behaviour.calls(call("put", what="x"))
+    models.for_model("clerk").reply(*(Behaviour.calls(call("put", what=what)) for what in ("x", "y")))
     models.for_model("helper").default = DONE
     handle = await tasks.start(
         [PUT_FIRST, step("clerk", needs=["first"], on_failure=on_failure)], budget={"model_calls": 2}
