@@ -15,7 +15,7 @@ from ..saga.limits.budget import Budget
 from ..saga.names import nearest
 from ..saga.spec.approval import EscalateTo, ToolApproval, approval_fault
 from ..saga.spec.catalog import Catalog
-from ..saga.spec.failure_policy import Fallback, RetryFrom
+from ..saga.spec.failure_policy import Escalate, Escalation, Fallback, RetryFrom, escalation_fault
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec, step_fault
 from ..saga.spec.validation import Judge, Validation, validation_fault
@@ -52,6 +52,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "then": Fallback,
     "a fallback": Fallback,
     "a retry": RetryFrom,
+    "an escalation": Escalate,
 }
 _TROUBLES = ("on_failure", "on_reject", "then")
 
@@ -186,10 +187,22 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
                 message = fault_of(keys) if isinstance(keys, Mapping) else None
                 if message is not None:
                     yield Fault(f"{here}.{key}", message)
+            for key in ("on_failure", "on_reject"):
+                yield from _escalations_together(step.get(key), f"{here}.{key}")
     for index, validation in enumerate(validations if isinstance(validations, list | tuple) else ()):
         message = validation_fault(validation) if isinstance(validation, Mapping) else None
         if message is not None:
             yield Fault(f"{path}validate[{index}]", message)
+
+
+def _escalations_together(trouble: Any, path: str) -> Iterator[Fault]:
+    if not isinstance(trouble, Mapping):
+        return
+    yield from _escalations_together(trouble.get("then"), f"{path}.then")
+    keys = trouble.get("escalate")
+    message = escalation_fault(keys) if isinstance(keys, Mapping) else None
+    if message is not None:
+        yield Fault(f"{path}.escalate", message)
 
 
 def _approvals_together(approvals: Any, path: str) -> Iterator[Fault]:
@@ -217,7 +230,10 @@ def _path(error: ErrorDetails, document: Any) -> str:
 def _known_keys(loc: Sequence[int | str]) -> list[str]:
     model: type[BaseModel] = TaskSpec
     for part in loc[:-1]:
-        model = _MODELS.get(str(part), model)
+        # Inside of an escalation, as inside of every question, `escalate` says who may answer too.
+        outer, model = model, _MODELS.get(str(part), model)
+        if part == "escalate" and outer is Escalate:
+            model = Escalation
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
+NOTIFY = "counterstep.notify"
 READ_OUTSTANDING = "counterstep.read_leftovers"
 READ_LOST_UNDOS = "counterstep.read_lost_undos"
 RECOVER = "counterstep.recover"

@@ -15,7 +15,8 @@ from ..history_format import APPROVALS
 from ..ledger.call_id import CallId
 from ..people.approval_terms import ApprovalTerms
 from ..people.questions import Check, Questions
-from ..people.updates import Decide, NobodyAnswered
+from ..people.terms import names_in
+from ..people.updates import Answer, NobodyAnswered
 from ..record.consent import shown_hash
 from ..record.task_record import TaskRecord
 from ..spec.approval import SHOWN, Approval, ToolApproval
@@ -137,8 +138,8 @@ class CallApprovals:
                 exactly, or an expression of an approval cannot be evaluated. Nothing was called.
             Stopped: The scope was stopped.
         """
-        said: list[Decide] = []
-        edited: Decide | None = None
+        said: list[Answer] = []
+        edited: Answer | None = None
         shown = self._show(call, await read_before(call))
         while True:
             due = await self._due(shown, approvals)
@@ -147,7 +148,9 @@ class CallApprovals:
             if self._record.consent.has(_place(call), shown.hash):
                 self._record.consent = self._record.consent.use(_place(call), shown.hash)
                 return Settled(shown.call, shown.before, shown.hash)
-            terms = ApprovalTerms.of(due)
+            terms = ApprovalTerms.of(due, await self._not_by(shown, due))
+            # Whoever has edited need not be one of those who may allow what it has become.
+            said = [one for one in said if terms.refusal(one) is None]
             if edited is not None and len(said) >= terms.people:
                 answer = edited
             else:
@@ -155,7 +158,7 @@ class CallApprovals:
             if answer.action == "reject":
                 raise _denied(call, answer, terms)
             if answer.action == "edit" and answer is not edited:
-                said, edited = [answer.model_copy(update={"action": "approve"})], answer
+                said, edited = [answer.model_copy(update={"action": "approve", "value": None})], answer
                 changed = _with_arguments(shown.call, answer.value)
                 shown = self._show(changed, await read_before(changed))
                 continue
@@ -215,10 +218,10 @@ class CallApprovals:
         shown: _Shown,
         due: Sequence[Approval],
         terms: ApprovalTerms,
-        said: Sequence[Decide],
-        edited: Decide | None,
+        said: Sequence[Answer],
+        edited: Answer | None,
         scope: StopScope,
-    ) -> Decide:
+    ) -> Answer:
         call, tool = shown.call, self._catalog.tools[shown.call.activity]
         actions: dict[str, Check | None] = {"approve": None, "reject": None, "edit": _fits_exactly(tool)}
         if terms.always and call.effect is not Effect.PIVOT:
@@ -231,10 +234,8 @@ class CallApprovals:
             scope,
             show=_evidence(shown, edited),
             hash=shown.hash,
-            people=terms.people,
+            terms=replace(terms, default="reject"),
             said=said,
-            deadline=terms.deadline,
-            default="reject",
         )
 
     async def _text(self, shown: _Shown, due: Sequence[Approval]) -> str:
@@ -265,6 +266,15 @@ class CallApprovals:
             "task": self.task_input,
         }
 
+    async def _not_by(self, shown: _Shown, due: Sequence[Approval]) -> frozenset[str]:
+        """Returns who may not allow the call."""
+        sources = [approval.not_by for approval in due if approval.not_by is not None]
+        try:
+            found = [await self._pace.evaluate(source, self._scope(shown)) for source in sources]
+            return frozenset[str]().union(*map(names_in, found))
+        except ExpressionError as error:
+            raise _failed(shown.call, FailureType.EXPRESSION, f"approval.not_by: {error}") from None
+
 
 def _inherited() -> tuple[ToolApproval, ...]:
     """Returns what the parent of the running workflow demands of its calls."""
@@ -289,7 +299,7 @@ def _fits_exactly(tool: ToolEntry) -> Check:
     return fault
 
 
-def _evidence(shown: _Shown, edited: Decide | None) -> dict[str, Any]:
+def _evidence(shown: _Shown, edited: Answer | None) -> dict[str, Any]:
     call = shown.call
     evidence: dict[str, Any] = {"tool": call.activity, "arguments": shown.arguments}
     if call.agent is not None:
@@ -301,7 +311,7 @@ def _evidence(shown: _Shown, edited: Decide | None) -> dict[str, Any]:
     return evidence
 
 
-def _denied(call: Call, answer: Decide, terms: ApprovalTerms) -> Failed:
+def _denied(call: Call, answer: Answer, terms: ApprovalTerms) -> Failed:
     if isinstance(answer, NobodyAnswered):
         expired = f"nobody has answered in time whether {call.activity} may be called"
         return _failed(call, FailureType.APPROVAL_EXPIRED, expired, ends_step=terms.default == "fail")

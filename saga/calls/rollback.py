@@ -11,6 +11,8 @@ from temporalio import workflow
 
 from ..failure import Failed
 from ..ledger.ledger import EntryState, Ledger
+from ..people.notices import Notices
+from ..people.step_question import stuck_question
 from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
@@ -28,6 +30,7 @@ class Rollback:
         record: TaskRecord,
         caller: Caller,
         status: Status,
+        notices: Notices,
         *,
         sequential: bool = False,
         give_up: timedelta | None = None,
@@ -38,12 +41,14 @@ class Rollback:
             record: The task's record.
             caller: Makes the calls.
             status: Shows that a person is needed.
+            notices: Tells a webhook of it.
             sequential: Strictly one by one, newest start first; else side by side where the order allows it.
             give_up: How long a stuck undo waits for a person; None for as long as it takes.
         """
         self._record = record
         self._caller = caller
         self._status = status
+        self._notices = notices
         self._sequential = sequential
         self._give_up = give_up
 
@@ -93,6 +98,8 @@ class Rollback:
                 task.result()
             except Failed as failed:
                 self._record.fail_undo(entry_id, failed.failure.message)
+                stuck = stuck_question(self._record.ledger[entry_id], workflow.now())
+                self._notices.tell("task.waiting", stuck)
             else:
                 self._record.finish_undo(entry_id)
 

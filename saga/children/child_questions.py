@@ -47,6 +47,8 @@ class AskedByChild(BaseModel):
     show: Any = None
     deadline: str | None = None
     default: str | None = None
+    people: int = 1
+    roles: tuple[tuple[str, ...], ...] = ()
 
 
 class ChildQuestion(BaseModel):

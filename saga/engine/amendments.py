@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import FailureType
 from ..failure import Failure
 from ..names import nearest
-from ..people.updates import Amend, read_message, refused
+from ..people.signatures import Signatures
+from ..people.updates import Amend, refused
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.handlers import serve_update, settle
@@ -35,6 +36,7 @@ class Amendments:
         self._graph = graph
         self._scope = scope
         self._ended = False
+        self._signatures = Signatures(record)
         self._group_of = _groups(graph)
         serve_update("amend", self._amend, self._check)
 
@@ -43,7 +45,9 @@ class Amendments:
         self._ended = True
 
     def _check(self, argument: Any = None) -> None:
-        message = read_message(Amend, argument)
+        self._may_amend(self._signatures.check(Amend, argument).message)
+
+    def _may_amend(self, message: Amend) -> None:
         if self._ended or self._scope.stopped or self._record.state not in _FORWARD:
             raise refused(f"the task takes no new facts any more: {self._why_not()}")
         if not message.facts and not message.invalidates:
@@ -63,12 +67,15 @@ class Amendments:
 
     async def _amend(self, argument: Any = None) -> dict[str, Any]:
         await settle()
-        self._check(argument)
-        message = read_message(Amend, argument)
+        signed = self._signatures.read(Amend, argument)
+        message = signed.message
+        self._may_amend(message)
+        self._signatures.use(signed)
         affected = self._affected(message)
         self._record.learn(message.facts)
         facts = ", ".join(message.facts) or "no facts"
-        self._record.log.add(message.by, f"amends {facts}", "", message.note)
+        proven = signed.proof is not None
+        self._record.log.add(message.by, f"amends {facts}", "", message.note, proven=proven)
         if affected:
             reason = message.note or f"new facts: {facts}"
             failure = Failure(step="", type=FailureType.AMENDED, message=reason)

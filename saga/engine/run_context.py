@@ -22,6 +22,7 @@ from ..children.allotments import Allotments
 from ..children.child_caller import ChildCaller
 from ..children.child_questions import ChildQuestions
 from ..children.parent_budget import ParentBudget
+from ..people.notices import Notices
 from ..people.questions import Questions
 from ..record.status import Status
 from ..record.task_record import TaskRecord
@@ -45,6 +46,7 @@ class RunContext:
         caller: Makes its calls.
         rollback: Undoes them.
         questions: Asks people.
+        notices: Tells a webhook of it.
         reset_gate: Notices resets.
         events: What happens outside.
         pivots: Calls its pivot.
@@ -64,6 +66,7 @@ class RunContext:
     caller: Caller
     rollback: Rollback
     questions: Questions
+    notices: Notices
     reset_gate: ResetGate
     events: Events
     pivots: PivotCaller
@@ -98,7 +101,8 @@ class RunContext:
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
         record.know_compensations(catalog.compensations)
         status = Status(record, search_attributes=snapshot.search_attributes)
-        questions = Questions(record, status)
+        notices = Notices(record, enabled=snapshot.notify)
+        questions = Questions(record, status, notices)
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
         approvals = CallApprovals(
@@ -111,7 +115,7 @@ class RunContext:
             snapshot.approvals,
         )
         caller = Caller(record, root_key, reset_gate, load, approvals, snapshot.engine)
-        rollback = Rollback(record, caller, status, sequential=sequential, give_up=give_up)
+        rollback = Rollback(record, caller, status, notices, sequential=sequential, give_up=give_up)
         opened = OPENED.get()
         given = None if parent is None or snapshot.engine < 3 else parent.allotment
         parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
@@ -138,6 +142,7 @@ class RunContext:
             caller=caller,
             rollback=rollback,
             questions=questions,
+            notices=notices,
             reset_gate=reset_gate,
             events=Events(record, load.pace),
             pivots=PivotCaller(record, caller, questions),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from ..agents.agent_runner import AgentOutcome
 from ..agents.assignment import Assignment
@@ -18,76 +17,15 @@ from ..expressions.template import render
 from ..failure import Failed, Failure
 from ..names import nearest
 from ..people.questions import Check, fits
+from ..record.board import MAX_OUTPUT
+from ..record.bounded import bounded
 from ..spec.catalog import AgentEntry, ToolEntry
 from ..spec.pivot_rules import effects_of
 from ..spec.task_spec import Step
-from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
-from .run_context import RunContext
+from .step_surroundings import StepItem, Surroundings
 from .step_wait import StepWait
-
-
-class Surroundings(Protocol):
-    """The graph that a step runs in.
-
-    Attributes:
-        context: What the task is run with.
-        prefix: Path of the group around it, with a slash at the end; empty for none.
-    """
-
-    context: RunContext
-    prefix: str
-
-    def name_of(self, step_id: str) -> str:
-        """Returns what the board calls a step."""
-
-    def variables(self) -> dict[str, Any]:
-        """Returns what expressions see."""
-
-    def entries_before(self, step_id: str) -> frozenset[str]:
-        """Returns the ledger entries that a call of the step builds on."""
-
-    def entries_under(self, path: str) -> frozenset[str]:
-        """Returns the ledger entries of one step, item or group."""
-
-    def outputs_before(self, step_id: str) -> dict[str, Any]:
-        """Returns the outputs of the steps that the step waits for."""
-
-    async def run_inside(
-        self,
-        steps: Sequence[Step],
-        prefix: str,
-        scope: StopScope,
-        variables: Mapping[str, Any],
-        depends_on: frozenset[str],
-    ) -> Surroundings:
-        """Runs the steps inside a group and returns what they ran in."""
-
-    def own_steps(self) -> dict[str, dict[str, Any]]:
-        """Returns state and output of the steps here, by id."""
-
-    @property
-    def before_pivot(self) -> Callable[[], Awaitable[None]]:
-        """What checks the whole task right before its pivot; it raises `Failed` where a verdict says no."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepItem:
-    """One run of a step: the only one, or one item of its `for_each`.
-
-    Attributes:
-        path: Its place in the task.
-        variables: What its expressions see.
-        scope: What it is stopped with.
-        after: Ledger entries of the items that had ended when it began, so far as others of them do not
-            depend on them; empty where all begin at once.
-    """
-
-    path: str
-    variables: dict[str, Any]
-    scope: StopScope
-    after: frozenset[str] = frozenset()
 
 
 class StepAttempt:
@@ -100,6 +38,7 @@ class StepAttempt:
         self._record = run.context.record
         self._step = step
         self._name = run.name_of(step.id)
+        self._seen: dict[str, dict[str, Any]] = {}
 
     async def attempt(self, item: StepItem) -> Any:
         """Does the step once.
@@ -142,6 +81,14 @@ class StepAttempt:
         except ExpressionError:
             value = None  # what the step would have been given is what has failed
         await self._verify(item, self._record.next_round(item.path), output, value, {}, author, None)
+
+    def evidence_of(self, item: StepItem) -> dict[str, Any] | None:
+        """Returns what people are shown of an attempt that has failed; None where it came to nothing."""
+        seen = {key: bounded(value, MAX_OUTPUT) for key, value in self._seen.get(item.path, {}).items()}
+        verdicts = [verdict for verdict in self._record.steps[self._name].verdicts if not verdict.passed]
+        if verdicts:
+            seen["verdicts"] = [verdict.model_dump(mode="json") for verdict in verdicts]
+        return seen or None
 
     def _before(self, item: StepItem) -> frozenset[str]:
         """Returns what the calls of an item build on; through other items that is what the step does."""
@@ -240,6 +187,7 @@ class StepAttempt:
 
     async def _call_and_verify(self, item: StepItem, target: AgentEntry | ToolEntry) -> Any:
         value = await self._render(self._step.input, item, "input")
+        self._seen[item.path] = {"input": value}
         round_ = self._record.next_round(item.path)
         if self._effect(target) is Effect.PIVOT:
             if isinstance(target, AgentEntry) and not target.python:
@@ -328,6 +276,7 @@ class StepAttempt:
         author: str,
         outcome: AgentOutcome | None,
     ) -> None:
+        self._seen[item.path] = {"input": value, "output": output}
         claim = Claim(
             step=self._name,
             path=item.path,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from ..effect import Effect
@@ -10,14 +12,16 @@ from ..errors import ExpressionError, FailureType
 from ..expressions.expression import compile_expression
 from ..failure import Failed, Failure, RetryFromStep, Stopped
 from ..people.questions import Check
-from ..people.updates import Decide
+from ..people.terms import Terms
+from ..people.updates import Answer
 from ..record.step_record import StepState
-from ..record.task_state import TaskState
-from ..spec.failure_policy import Fallback, OnTrouble, RetryFrom
+from ..spec.failure_policy import Escalate, Escalation, Fallback, OnTrouble, RetryFrom
 from ..spec.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
-from .step_attempt import StepAttempt, StepItem, Surroundings
+from .step_attempt import StepAttempt
+from .step_surroundings import StepItem, Surroundings
+from .step_wait import names_of
 
 _ITEM_EFFORT = 300
 """Microseconds that the beginning of one item takes."""
@@ -74,7 +78,10 @@ class StepRun:
                 if not self._record.committed:
                     raise failed from None
             answer = await self._ask(
-                StepItem(self._path, self._variables(), self._scope), failed, {"retry": None, "skip": None}
+                StepItem(self._path, self._variables(), self._scope),
+                failed,
+                {"retry": None, "skip": None},
+                Escalation(),
             )
             if answer.action == "skip":
                 return StepState.SKIPPED, None
@@ -156,7 +163,8 @@ class StepRun:
             if policy == "skip":
                 self._note("skipped after a failure", failed)
                 return StepState.SKIPPED, None
-            decided = await self._escalate(item, failed)
+            asking = policy.escalate if isinstance(policy, Escalate) else Escalation()
+            decided = await self._escalate(item, failed, asking)
             if decided is not None:
                 return decided
 
@@ -189,7 +197,7 @@ class StepRun:
             policy = "rollback"
         if isinstance(policy, RetryFrom) and self._record.reruns.get(self._name, 0) >= policy.rounds:
             policy = policy.then
-        if self._record.committed and not isinstance(policy, Fallback) and policy != "skip":
+        if self._record.committed and not isinstance(policy, Fallback | Escalate) and policy != "skip":
             return "escalate"  # nothing can be undone any more: a person decides
         return "rollback" if failed.failure.type in _NO_WAY_ON else policy
 
@@ -209,7 +217,9 @@ class StepRun:
 
     # --- people
 
-    async def _escalate(self, item: StepItem, failed: Failed) -> tuple[StepState, Any] | None:
+    async def _escalate(
+        self, item: StepItem, failed: Failed, asking: Escalation
+    ) -> tuple[StepState, Any] | None:
         """Asks a person what is to become of the step; None for another attempt."""
         actions: dict[str, Check | None] = {"retry": None, "skip": None, "supply": self._calls.fault_of(item)}
         if not self._record.committed:
@@ -217,7 +227,7 @@ class StepRun:
         elif Effect.PIVOT in effects_of(self._step, self._context.catalog):
             del actions["retry"]  # its pivot was applied, and is not to be applied again
         while True:
-            answer = await self._ask(item, failed, actions)
+            answer = await self._ask(item, failed, actions, asking)
             match answer.action:
                 case "retry":
                     return None
@@ -234,12 +244,26 @@ class StepRun:
             else:
                 return StepState.COMPLETED, answer.value
 
-    async def _ask(self, item: StepItem, failed: Failed, actions: dict[str, Check | None]) -> Decide:
+    async def _ask(
+        self, item: StepItem, failed: Failed, actions: dict[str, Check | None], asking: Escalation
+    ) -> Answer:
         self._record.wait_step(self._name)
+        terms = self._terms(item, asking, actions)
         name = item.path if "[" in item.path else self._name
         ask = f"{failed.failure}; what now?"
         questions = self._context.questions
-        return await questions.ask(name, "escalated", ask, actions, item.scope, state=TaskState.WAITING)
+        show = self._calls.evidence_of(item)
+        return await questions.ask(name, "escalated", ask, actions, item.scope, show=show, terms=terms)
+
+    def _terms(self, item: StepItem, asking: Escalation, actions: Collection[str]) -> Terms:
+        not_by = asking.not_by
+        try:
+            names = () if not_by is None else names_of(not_by, item.variables, "escalate.not_by")
+        except ExpressionError as error:
+            raise self._expression_failed(error) from None
+        terms = Terms.of_asking(asking, asking.default or "rollback", names)
+        # Past the point of no return nothing is rolled back, however late it is.
+        return terms if terms.default in actions else replace(terms, deadline=None)
 
     def _note(self, what: str, failed: Failed) -> None:
         self._record.log.add("counterstep", what, self._name, str(failed.failure))

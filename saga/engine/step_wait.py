@@ -7,11 +7,12 @@ from typing import Any
 from temporalio import workflow
 
 from ..duration import format_duration
-from ..errors import FailureType
+from ..errors import ExpressionError, FailureType
 from ..expressions.template import render
 from ..failure import Failed, Failure
 from ..people.questions import Check
-from ..people.updates import Decide
+from ..people.terms import Terms, names_in
+from ..people.updates import Answer
 from ..record.task_state import TaskState
 from ..spec.waiting import Approve, Wait
 from ..temporal.stop_scope import StopScope
@@ -41,27 +42,39 @@ class StepWait:
         shown = (
             None if approve.show is None else render(f"${{{{ {approve.show} }}}}", variables, "approve.show")
         )
-        return await self.ask(str(ask), shown, approve, scope)
+        return await self.ask(str(ask), shown, approve, scope, variables)
 
-    async def ask(self, ask: str, shown: Any, approve: Approve, scope: StopScope) -> Any:
-        """Asks a person what is filled in already; returns and raises as `approval`."""
+    async def ask(
+        self, ask: str, shown: Any, approve: Approve, scope: StopScope, variables: dict[str, Any]
+    ) -> Any:
+        """Asks a person what is filled in already; returns and raises as `approval`.
+
+        Where several people are asked, the others see what one of them has edited.
+        """
+        not_by = () if approve.not_by is None else names_of(approve.not_by, variables, "approve.not_by")
+        terms = Terms.of_asking(approve, approve.default or "reject", not_by)
         actions: dict[str, Check | None] = dict.fromkeys(approve.choices or ("approve", "reject"))
         if not approve.choices:
             actions["edit"] = _anything
-        answer = await self._context.questions.ask(
-            self._asked,
-            "approve",
-            ask,
-            actions,
-            scope,
-            show=shown,
-            deadline=approve.deadline,
-            default=approve.default or "reject",
-        )
-        if answer.action == "reject":
-            raise self._failed(FailureType.REJECTED, _why(answer))
-        value = answer.value if answer.action == "edit" else shown
-        return {"action": answer.action, "value": value, "by": answer.by, "note": answer.note}
+        said: list[Answer] = []
+        edited: Answer | None = None
+        while True:
+            answer = await self._context.questions.ask(
+                self._asked, "approve", ask, actions, scope, show=shown, terms=terms, said=said
+            )
+            if answer.action == "reject":
+                raise self._failed(FailureType.REJECTED, _why(answer))
+            if answer.action != "edit" or approve.choices:
+                break
+            said, shown, edited = (
+                [answer.model_copy(update={"action": "approve", "value": None})],
+                answer.value,
+                answer,
+            )
+            if terms.people == 1:
+                break
+        action = "edit" if edited is not None and answer.action == "approve" else answer.action
+        return {"action": action, "value": shown, "by": answer.by, "note": answer.note}
 
     async def wait(self, wait: Wait, variables: dict[str, Any], scope: StopScope) -> Any:
         """Waits for an event or for a while.
@@ -111,7 +124,16 @@ class StepWait:
         return Failed(failure, not_applied=True)
 
 
-def _why(answer: Decide) -> str:
+def names_of(source: str, variables: dict[str, Any], path: str) -> frozenset[str]:
+    """Returns the names that an expression gives; raises `ExpressionError` where it gives something else."""
+    value = render(f"${{{{ {source} }}}}", variables, path)
+    try:
+        return names_in(value)
+    except ExpressionError as error:
+        raise ExpressionError(f"{path}: {error}") from None
+
+
+def _why(answer: Answer) -> str:
     return f"{answer.by} said no" + (f": {answer.note}" if answer.note else "")
 
 

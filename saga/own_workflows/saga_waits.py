@@ -53,7 +53,10 @@ class SagaWaits:
         wait = StepWait(self._context, name, name)
         shown = to_jsonable_python(show)
         told = await self._step(
-            name, "approve", "a person", lambda: wait.ask(approve.ask, shown, approve, scope)
+            name,
+            "approve",
+            "a person",
+            lambda: wait.ask(approve.ask, shown, approve, scope, self._variables()),
         )
         return Decision(**told)
 
@@ -72,8 +75,10 @@ class SagaWaits:
             self._context.status.release(TaskState.WAITING, name)
 
     async def _wait(self, name: str, wait: Wait, scope: StopScope) -> Any:
-        variables = {"task": {}, "facts": self._record.facts, "steps": {}}
-        return await StepWait(self._context, name, name).wait(wait, variables, scope)
+        return await StepWait(self._context, name, name).wait(wait, self._variables(), scope)
+
+    def _variables(self) -> dict[str, Any]:
+        return {"task": {}, "facts": self._record.facts, "steps": {}}
 
     async def _step(self, name: str, kind: str, target: str, make: Callable[[], Awaitable[Any]]) -> Any:
         self._record.add_step(name, StepRecord(kind, target))

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
 
 from ..names import nearest
-from .updates import refused
+from .signatures import check_signature
+from .updates import Amend, Decide, Resolve, read_message, refused
 
-UPDATES = ("decide", "amend", "resolve")
+_KINDS: Mapping[str, type[Decide] | type[Amend] | type[Resolve]] = {
+    "decide": Decide,
+    "amend": Amend,
+    "resolve": Resolve,
+}
+UPDATES = tuple(_KINDS)
 
 
 def check_early(name: str, args: Sequence[RawValue]) -> None:
-    """Refuses what no task serves, and what nobody can read.
+    """Refuses what no task serves, what nobody can read, and what is not signed where it has to be.
 
     Raises:
-        ApplicationError: There is no such update, or its argument is not JSON (type ``Refused``).
+        ApplicationError: There is no such update, its argument has another shape, or its token proves nothing
+            (type ``Refused``).
     """
     if name not in UPDATES:
         raise refused(f"a task has no update {name!r}{nearest(name, UPDATES)}")
     try:
-        _read(args)
+        argument = _read(args)
     except Exception as error:
         raise refused(f"the argument cannot be read: {error}") from None
+    check_signature(read_message(_KINDS[name], argument[0] if argument else None))
 
 
 async def answer_early(name: str, args: Sequence[RawValue]) -> Any:

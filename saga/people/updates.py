@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from temporalio.exceptions import ApplicationError
 
 from ..errors import FailureType
@@ -13,13 +13,21 @@ from ..limits.payload_size import MAX_PAYLOAD
 
 Who = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=2000)]
+Token = Annotated[str, Field(min_length=1, max_length=20_000)]
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    by: Who
+    by: Who = ""
     note: Note = ""
+    token: Token | None = None
+
+    @model_validator(mode="after")
+    def _somebody_says_it(self) -> Self:
+        if not self.by and self.token is None:
+            raise ValueError("'by' is missing: say who you are, or send a signed token")
+        return self
 
 
 class Resolve(_Message):
@@ -31,8 +39,9 @@ class Resolve(_Message):
             outcome is unknown whether it was applied; after a reset that has lost finished undos whether
             the task goes on.
         value: With ``applied``: the pivot's output.
-        by: Who says so; a claim.
+        by: Who says so; a claim, unless there is a token.
         note: Why; ``skip`` needs it.
+        token: A signed token that proves who says so, and that this is what they say.
     """
 
     step: str
@@ -48,8 +57,9 @@ class Decide(_Message):
         action: One of the actions that it offers.
         value: What the action needs, e.g. the output that is supplied.
         hash: Of what was shown, as the board's ``waiting_for`` gives it; needed where it gives one.
-        by: Who says so; a claim.
+        by: Who says so; a claim, unless there is a token.
         note: Why.
+        token: A signed token that proves who says so, and that this is what they say.
     """
 
     step: str
@@ -58,7 +68,19 @@ class Decide(_Message):
     hash: str | None = None
 
 
-class NobodyAnswered(Decide):
+class Answer(Decide):
+    """An answer that a task has taken; nobody can send one.
+
+    Attributes:
+        roles: The roles that its token names; empty without one.
+        proven: Whether its token was verified.
+    """
+
+    roles: frozenset[str] = frozenset()
+    proven: bool = False
+
+
+class NobodyAnswered(Answer):
     """What counts where nobody has said anything in time."""
 
 
@@ -68,8 +90,9 @@ class Amend(_Message):
     Attributes:
         facts: By name; they replace those of the same names.
         invalidates: Steps that the facts make worthless, whatever their expressions read.
-        by: Who says so; a claim.
+        by: Who says so; a claim, unless there is a token.
         note: Why.
+        token: A signed token that proves who says so, and that this is what they say.
     """
 
     facts: dict[str, Any] = Field(default_factory=dict)

@@ -33,12 +33,15 @@ class Consent(BaseModel):
         unused: By the place of the calls, the hashes of those that were approved and are still to be made, or
             have failed: a call that is made again needs no other yes.
         always: By tool, the arguments that stand for all further calls within them.
+        tokens: The ids of signed tokens that have been used, each with the time in seconds at which it
+            expires: until then it could be sent once more.
     """
 
     model_config = ConfigDict(frozen=True)
 
     unused: dict[str, tuple[str, ...]] = {}
     always: dict[str, tuple[dict[str, Any], ...]] = {}
+    tokens: dict[str, float] = {}
 
     def has(self, place: str, hash_: str) -> bool:
         """Says whether a call that is to be made was approved."""
@@ -60,6 +63,11 @@ class Consent(BaseModel):
         return self.model_copy(
             update={"always": {**self.always, tool: (*self.always.get(tool, ()), arguments)}}
         )
+
+    def use_token(self, id_: str, expires: float, now: float) -> Consent:
+        """Adds a token that has been used, and forgets those that nobody could use any more."""
+        left = {other: at for other, at in self.tokens.items() if at > now}
+        return self.model_copy(update={"tokens": {**left, id_: expires}})
 
     def with_always(self, further: Mapping[str, tuple[dict[str, Any], ...]]) -> Consent:
         """Adds what people have said yes to elsewhere in the same task."""

@@ -43,7 +43,14 @@ class TaskLog:
         self.lines, self.written, self.decisions = list(lines), written, list(decisions)
 
     def decided(
-        self, asked: Mapping[str, Any], *, action: str, by: str, note: str, value: Any = None
+        self,
+        asked: Mapping[str, Any],
+        *,
+        action: str,
+        by: str,
+        note: str,
+        value: Any = None,
+        proven: bool = False,
     ) -> None:
         """Keeps what was asked, without the answers that were possible, and what was answered."""
         kept = {
@@ -52,12 +59,13 @@ class TaskLog:
         seen = {"show": asked.get("show"), "value": value}
         evidence = {key: bounded(part, _MAX_EVIDENCE) for key, part in seen.items() if part is not None}
         answer = {"action": action, "by": by, "note": note, "at": self._now().isoformat()}
-        self.decisions.append({**kept, **evidence, **answer})
+        verified = {"proven": True} if proven else {}
+        self.decisions.append({**kept, **evidence, **answer, **verified})
         del self.decisions[:-MAX_DECISIONS]
 
-    def add(self, who: str, what: str, step: str = "", why: str = "") -> None:
-        """Adds one line."""
+    def add(self, who: str, what: str, step: str = "", why: str = "", *, proven: bool = False) -> None:
+        """Adds one line; `proven` says whether it was verified that it is `who`."""
         self.written += 1
         line = {"n": self.written, "at": self._now().isoformat(), "who": who, "what": what, "step": step}
-        self.lines.append({**line, "why": trim(why, _LONGEST_WHY)})
+        self.lines.append({**line, "why": trim(why, _LONGEST_WHY), **({"proven": True} if proven else {})})
         del self.lines[:-MAX_LOG]

@@ -58,6 +58,8 @@ class Asking(SpecModel):
             signed decisions, see ``COUNTERSTEP_DECISION_KEYS``.
         remind: After how long, and then how often, those who have not answered are reminded.
         escalate: Who may answer too after a while.
+        not_by: An expression that gives a name, or a list of names: they may reject, and say nothing else.
+            Whoever asks for something should not approve it.
     """
 
     deadline: Duration | None = None
@@ -65,6 +67,7 @@ class Asking(SpecModel):
     roles: tuple[Role, ...] = ()
     remind: Duration | None = None
     escalate: EscalateTo | None = None
+    not_by: BareExpression | None = None
 
 
 class Approval(Asking):

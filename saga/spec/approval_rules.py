@@ -31,6 +31,7 @@ def approval_faults(
         task_input: JSON Schema of the task's input; None where it may be any task's.
     """
     sources = [] if approval.when is None else [(f"{path}.when", approval.when)]
+    sources += [] if approval.not_by is None else [(f"{path}.not_by", approval.not_by)]
     sources += expressions(approval.ask, f"{path}.ask")
     for where, source in sources:
         yield from _expression_faults(source, where, APPROVAL_READS, tool, catalog, task_input)

@@ -154,6 +154,11 @@ def places(step: Step) -> Iterator[Place]:
         yield from _places_in(template)
     if step.approve is not None and step.approve.show is not None:
         yield Place("approve.show", step.approve.show, "item")
+    if step.approve is not None and step.approve.not_by is not None:
+        yield Place("approve.not_by", step.approve.not_by, "item")
+    for key, escalation in step.escalations:
+        if escalation.not_by is not None:
+            yield Place(f"{key}.escalate.not_by", escalation.not_by, "item")
     if step.wait is not None and step.wait.where is not None:
         yield Place("wait.where", step.wait.where, "event")
     yield from validation_places(step.validate_)

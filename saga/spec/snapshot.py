@@ -22,6 +22,7 @@ class Snapshot(BaseModel):
         engine: By which rules the task is run, see `ENGINE`; 1 where nothing was said of it yet.
         approvals: What is demanded of calls besides what the spec demands; a conversation that goes on in a
             child gets it from its task.
+        notify: Whether a webhook is told when the task waits for people.
         run_id: The run that has taken it; after a reset that may be an earlier one.
     """
 
@@ -34,6 +35,7 @@ class Snapshot(BaseModel):
     version: int = FORMAT_VERSION
     engine: int = 1
     approvals: tuple[ToolApproval, ...] = ()
+    notify: bool = False
     run_id: str = ""
 
 

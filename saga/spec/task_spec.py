@@ -16,7 +16,7 @@ from ..duration import Duration, format_duration
 from ..effect import Effect
 from ..limits.budget import Budget
 from .approval import ToolApproval
-from .failure_policy import Fallback, OnTrouble, RetryFrom
+from .failure_policy import Escalate, Escalation, Fallback, OnTrouble, RetryFrom
 from .fields import BareExpression, SpecModel, StepId
 from .retry import Retry
 from .validation import Validation
@@ -156,6 +156,13 @@ class Step(SpecModel):
         """What the step says about failures and about rejections, and then as a last resort."""
         said = (self.on_failure, self.on_rejection)
         return (*said, *(trouble.then for trouble in said if isinstance(trouble, RetryFrom)))
+
+    @property
+    def escalations(self) -> tuple[tuple[str, Escalation], ...]:
+        """The escalations that say whom they ask, each with the key where it stands."""
+        said = [("on_failure", self.on_failure), ("on_reject", self.on_reject)]
+        said += [(f"{key}.then", trouble.then) for key, trouble in said if isinstance(trouble, RetryFrom)]
+        return tuple((key, trouble.escalate) for key, trouble in said if isinstance(trouble, Escalate))
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
