@@ -190,7 +190,7 @@ async def test_what_a_child_left_that_was_ended_from_outside(
 ) -> None:
     tasks, models = team_here
     models.for_model("writer").default = Behaviour.text("words")
-    steps = [*writers(1), put("x", "w0", late=HELD)]
+    steps = [*writers(1), {**put("x", "w0", late=HELD), "timeout": "3s"}]
     ended = inline(tasks, "ch", steps=steps, on_failure="skip")
     handle = await tasks.start(
         [ended, *[{**w, "needs": w["needs"] or ["ch"]} for w in writers(7)]], budget={"model_calls": 8}
