@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from weakref import WeakSet
@@ -32,6 +32,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from .activities.bundle_activities import bundled_activities
 from .activities.interceptor import CallInterceptor
 from .activities.models.call_model import call_model, warm_up
+from .activities.notify import Notifier, Webhook
 from .activities.recovery.read_lost_undos import read_lost_undos
 from .activities.recovery.read_outstanding import read_outstanding
 from .activities.resolve import Resolver
@@ -52,7 +53,7 @@ from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflo
 from .workflows import AgentTask, AnyTask, LongConversation, TaskRecovery, registered_task
 from .workflows.interceptor import TaskInterceptor
 
-__all__ = ["CounterstepPlugin"]
+__all__ = ["CounterstepPlugin", "Webhook"]
 
 
 _PASSED_THROUGH = ("counterstep", "cel", "pydantic", "pydantic_core", "annotated_types", "typing_inspection")
@@ -91,6 +92,9 @@ class CounterstepPlugin(SimplePlugin):
         inline_specs: bool = False,
         any_task: bool = False,
         sticky_timeout: timedelta | None = None,
+        decision_keys: str | None = None,
+        decision_audience: str | None = None,
+        webhook: Webhook | None = None,
     ) -> None:
         """Makes a plugin for the workers of some bundles.
 
@@ -105,6 +109,10 @@ class CounterstepPlugin(SimplePlugin):
             sticky_timeout: How long a task waits for the worker that has it in its cache before any other
                 may go on; None leaves it as the worker has it. Temporal's default of 10 s is how long a task
                 stands still after its worker was killed.
+            decision_keys: A file with a JWKS, or its http(s) address: the tasks of this process take only
+                decisions that are signed with one of its keys. None for decisions that are claims.
+            decision_audience: What the ``aud`` of a signed decision has to name; None where it has none.
+            webhook: Who is told when a task waits for people.
 
         Raises:
             DefinitionError: The bundles have faults; the error names all of them.
@@ -114,6 +122,8 @@ class CounterstepPlugin(SimplePlugin):
         self._inline_specs = inline_specs
         self._any_task = any_task
         self._sticky_timeout = sticky_timeout
+        self._decisions = decision_keys, decision_audience
+        self._notifier = Notifier(webhook)
         self._task_types = [registered_task(name) for name in self.registry.catalog.tasks]
         self._interceptor = CounterstepInterceptor()
         self._running: WeakSet[Worker] = WeakSet()
@@ -187,16 +197,15 @@ class CounterstepPlugin(SimplePlugin):
         resolver.search_attributes = await warn_of_missing(worker.client)
         if _asks_models(self.registry):
             await asyncio.to_thread(warm_up)
-        if resolver.search_attributes:
+        async with AsyncExitStack() as beside:
+            keys, audience = self._decisions
+            if keys is not None:
+                from .runtime.decision_keys import serving_keys
+
+                await beside.enter_async_context(serving_keys(keys, audience))
+            if not resolver.search_attributes:
+                await beside.enter_async_context(_watching(_use_search_attributes(worker.client, resolver)))
             await next(worker)
-            return
-        watching = asyncio.create_task(_use_search_attributes(worker.client, resolver))
-        try:
-            await next(worker)
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     def _expect_sandbox(self, config: WorkerConfig) -> None:
         plugins = [*config["client"].config()["plugins"], *config.get("plugins", ())]
@@ -214,13 +223,14 @@ class CounterstepPlugin(SimplePlugin):
     def _activities(
         self, registry: Registry, own: Sequence[Callable[..., Any]]
     ) -> Sequence[Callable[..., Any]]:
-        resolver = Resolver(registry, inline_specs=self._inline_specs)
+        resolver = Resolver(registry, inline_specs=self._inline_specs, notify=self._notifier.has_webhook)
         ours: list[Callable[..., Any]] = [
             resolver.resolve,
             verify,
             read_outstanding,
             read_lost_undos,
             call_model,
+            self._notifier.notify,
             retract,
             recover_child,
             *bundled_activities(registry),
@@ -267,6 +277,17 @@ def _expect_recoverable(config: WorkerConfig) -> None:
             "header_codec_behavior must be NO_CODEC: the headers of calls are what a task that was ended by "
             "force is recovered from, by people who have no key; they have names and ids only"
         )
+
+
+@asynccontextmanager
+async def _watching(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 async def _use_search_attributes(client: Client, resolver: Resolver) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from counterstep.bundle.loading import load_bundles
 from counterstep.observability.logs import configure_logs, drop_other_handlers
 from counterstep.observability.queue_check import identity_of_worker, watch_queue
 from counterstep.observability.redaction import hide
-from counterstep.plugin import CounterstepPlugin
+from counterstep.plugin import CounterstepPlugin, Webhook
 from counterstep.runtime.codec import load_codec
 from counterstep.runtime.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
 from counterstep.runtime.process import end_process
@@ -55,8 +55,9 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
         message = "names no bundle; name one as module:attribute, here or with --bundle"
         raise SettingsError([Fault("COUNTERSTEP_BUNDLES", message)])
     bundles = load_bundles(settings.bundles)
-    plugin = stock_plugin(bundles, model=settings.model, inline_specs=settings.inline_specs)
+    plugin = stock_plugin(bundles, settings, inline_specs=settings.inline_specs)
     hide(config.get("api_key") or "")
+    hide(settings.notify_secret.get_secret_value() if settings.notify_secret is not None else "")
     codec = load_codec(settings.codec) if settings.codec is not None else None
     client = await connect(config, [plugin], codec=codec)
     identity = identity_of_worker(plugin.registry.catalog, client.identity)
@@ -76,11 +77,33 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
 
 
 def stock_plugin(
-    bundles: Iterable[Bundle], *, model: str | Sequence[str] | None = None, inline_specs: bool = False
+    bundles: Iterable[Bundle], settings: Settings | None = None, *, inline_specs: bool = False
 ) -> CounterstepPlugin:
-    """Makes the plugin of the workers that we start ourselves; no other program's workflows are on them."""
+    """Makes the plugin of the workers that we start ourselves; no other program's workflows are on them.
+
+    Args:
+        bundles: What they offer.
+        settings: The agents' default model, the keys of signed decisions, and the webhook; None for none of
+            them.
+        inline_specs: Whether callers may bring a spec of their own.
+
+    Raises:
+        DefinitionError: The bundles have faults, or the webhook cannot be used.
+    """
+    settings = settings or Settings.model_construct()
+    webhook = None
+    if settings.notify_url is not None and settings.notify_secret is not None:
+        secret = settings.notify_secret.get_secret_value()
+        webhook = Webhook(settings.notify_url, secret, settings.inbox_url)
     return CounterstepPlugin(
-        bundles, model=model, inline_specs=inline_specs, any_task=True, sticky_timeout=STICKY_TIMEOUT
+        bundles,
+        model=settings.model,
+        inline_specs=inline_specs,
+        any_task=True,
+        sticky_timeout=STICKY_TIMEOUT,
+        decision_keys=settings.decision_keys,
+        decision_audience=settings.decision_audience,
+        webhook=webhook,
     )
 
 

@@ -31,15 +31,17 @@ class Resolver:
             when it starts.
     """
 
-    def __init__(self, registry: Registry, *, inline_specs: bool) -> None:
+    def __init__(self, registry: Registry, *, inline_specs: bool, notify: bool = False) -> None:
         """Prepares a resolver.
 
         Args:
             registry: What the worker offers.
             inline_specs: Whether callers may bring a spec of their own.
+            notify: Whether a webhook is told what tasks wait for.
         """
         self._registry = registry
         self._inline_specs = inline_specs
+        self._notify = notify
         self.search_attributes = False
         self._checked: dict[str, dict[str, Any]] = {}
 
@@ -64,7 +66,9 @@ class Resolver:
         if asked.task is None and asked.spec is None:
             part = catalog.model_copy(update={"tasks": {}})
             known = self.search_attributes
-            return self._answer(Snapshot(task="", catalog=part, search_attributes=known, engine=ENGINE))
+            return self._answer(
+                Snapshot(task="", catalog=part, search_attributes=known, engine=ENGINE, notify=self._notify)
+            )
         spec = self._spec(asked)
         snapshot = self._checked.get(asked.task or "") or self._check(asked.task or spec.name, spec)
         if asked.task is not None:
@@ -79,7 +83,8 @@ class Resolver:
         faults = check_spec(spec, catalog)
         if faults:
             raise _refused(FailureType.INVALID_SPEC, faults)
-        return self._answer(Snapshot(task=task, spec=spec, catalog=_used(spec, catalog), engine=ENGINE))
+        used = _used(spec, catalog)
+        return self._answer(Snapshot(task=task, spec=spec, catalog=used, engine=ENGINE, notify=self._notify))
 
     def _spec(self, asked: SnapshotRequest) -> TaskSpec:
         if asked.task is not None:

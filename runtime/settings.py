@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ..saga.duration import Duration
@@ -94,6 +94,12 @@ class Settings(BaseSettings):
         log_format: ``console`` or ``json``.
         log_level: The lowest level that is logged.
         graceful_shutdown: How long running calls may take to finish once a worker is asked to stop.
+        decision_keys: A file with a JWKS, or its http(s) address: tasks take only decisions that are signed
+            with one of its keys.
+        decision_audience: What the ``aud`` of a signed decision has to name.
+        notify_url: The webhook that is told when tasks wait for people.
+        notify_secret: What that is signed with: ``whsec_`` and base64.
+        inbox_url: Where people find the inbox; links to it begin with this.
     """
 
     model_config = SettingsConfigDict(
@@ -112,6 +118,19 @@ class Settings(BaseSettings):
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
     graceful_shutdown: Duration = timedelta(seconds=30)
+    decision_keys: str | None = None
+    decision_audience: str | None = None
+    notify_url: str | None = None
+    notify_secret: SecretStr | None = None
+    inbox_url: str | None = None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Settings:
+        if (self.notify_url is None) != (self.notify_secret is None):
+            raise ValueError(
+                "COUNTERSTEP_NOTIFY_URL and COUNTERSTEP_NOTIFY_SECRET belong together: what is told is signed"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -134,8 +153,9 @@ def read_settings() -> Settings:
     """
     secrets, faults = _read_secrets(os.environ)
     faults += _misspelt(os.environ)
+    own = {name: secret for name, secret in secrets.items() if name.startswith(PREFIX)}
     try:
-        settings = Settings()
+        settings = Settings(**own)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(
             [*(_fault(dict(item)) for item in error.errors(include_url=False)), *faults]
@@ -153,7 +173,8 @@ def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
     """
     known = [variable_of(name) for name in Settings.model_fields]
     faults = []
-    for name in sorted(set(variables) - set(known)):
+    in_files = {f"{name}_FILE" for name in known if SECRET_FILE.match(f"{name}_FILE")}
+    for name in sorted(set(variables) - set(known) - in_files):
         if not name.startswith(PREFIX):
             continue
         near = get_close_matches(
@@ -208,4 +229,5 @@ def _fault(error: dict[str, Any]) -> Fault:
         message = f"must be {error['ctx']['expected']}, not {error['input']!r}"
     elif error["type"] == "bool_parsing":
         message = f"must be true or false, not {error['input']!r}"
-    return Fault(str(error["loc"][0]), message)
+    # What does not go together has no place of its own.
+    return Fault(str(error["loc"][0]) if error["loc"] else "the settings", message)

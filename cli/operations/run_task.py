@@ -80,7 +80,7 @@ async def run_job(job: Job) -> tuple[Outcome, Any]:
     _log_to_file(job.target, job.settings)
     log_through_python()
     bundles, settings = job.bundles, job.settings
-    plugins = [stock_plugin(bundles, model=settings.model, inline_specs=True)] if bundles else []
+    plugins = [stock_plugin(bundles, settings, inline_specs=True)] if bundles else []
     return await _Run(job, await job.target.connect(plugins)).run()
 
 

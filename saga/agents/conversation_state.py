@@ -117,6 +117,7 @@ class ConversationState(_Frozen):
         unsure: See there.
         approvals: What the task demands of tool calls, besides what the tools demand themselves.
         consent: To what people have said yes so far.
+        notify: Whether a webhook is told when the conversation waits for people.
         task: The input of the task, which approvals may read.
         messages: What was said; empty on the way.
     """
@@ -146,6 +147,7 @@ class ConversationState(_Frozen):
     unsure: dict[str, str] = {}
     approvals: tuple[ToolApproval, ...] = ()
     consent: Consent = Consent()
+    notify: bool = False
     task: Any = None
     messages: tuple[ChatMessage, ...] = ()
 

@@ -47,6 +47,7 @@ class LongConversations:
         give_up: timedelta | None,
         search_attributes: bool,
         engine: int,
+        notify: bool,
     ) -> None:
         """Prepares for long conversations.
 
@@ -60,6 +61,7 @@ class LongConversations:
             give_up: See there.
             search_attributes: See there.
             engine: See there.
+            notify: See there.
         """
         self._record = record
         self._models = models
@@ -70,6 +72,7 @@ class LongConversations:
         self._give_up = give_up
         self._search_attributes = search_attributes
         self._engine = engine
+        self._notify = notify
 
     def is_due(self, loop: AgentLoop) -> bool:
         """Says whether the next turn of a conversation is to be taken in a child."""
@@ -116,6 +119,7 @@ class LongConversations:
             give_up=self._give_up,
             search_attributes=self._search_attributes,
             engine=self._engine,
+            notify=self._notify,
             asked_back=loop.asked_back,
             has_effects=loop.toolbox.has_effects and self._engine >= 2,
             done=loop.toolbox.earlier.done,

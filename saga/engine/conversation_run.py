@@ -80,6 +80,7 @@ class _ConversationRun:
             search_attributes=state.search_attributes,
             engine=state.engine,
             approvals=state.approvals,
+            notify=state.notify,
         )
         self._record.consent = state.consent
         self._context = RunContext.assemble(
@@ -120,7 +121,7 @@ class _ConversationRun:
 
     async def run(self) -> Any:
         """Runs to the end, or to the next run."""
-        return await self._cancel.outlast(self._run(), self._stop)
+        return await self._cancel.outlast(self._context.notices.after(self._run()), self._stop)
 
     def _stop(self) -> None:
         self._scope.stop(_CANCELLED)
@@ -162,6 +163,7 @@ class _ConversationRun:
     async def _continue_as_new(self) -> None:
         """Goes on in a new run; returns where the conversation was cancelled before that."""
         await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._context.notices.linger()
         if workflow.cancellation_reason() is not None:
             self._stop()
             self._scope.check(self._state.job.step)

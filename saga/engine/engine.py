@@ -83,7 +83,7 @@ class Engine:
                 (``SagaRollbackIncomplete``).
             asyncio.CancelledError: It was cancelled, and everything is undone.
         """
-        return await self._cancel.outlast(self._run(), self._stop_for_cancel)
+        return await self._cancel.outlast(self._context.notices.after(self._run()), self._stop_for_cancel)
 
     def _stop_for_cancel(self) -> None:
         self._stop(_CANCELLED)
@@ -153,6 +153,7 @@ class Engine:
     async def _continue_as_new(self) -> None:
         """Goes on in a new run; returns where something has come in between, or the task is too large."""
         await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._context.notices.linger()
         if self._graph.has_redos or self._scope.stopped:
             return
         # Registered tasks take any number of arguments, and `AgentTask` one.

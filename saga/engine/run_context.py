@@ -132,6 +132,7 @@ class RunContext:
             give_up=give_up,
             search_attributes=snapshot.search_attributes,
             engine=snapshot.engine,
+            notify=snapshot.notify,
         )
         context = cls(
             record=record,

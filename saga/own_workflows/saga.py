@@ -96,7 +96,7 @@ class Saga:
             return
         watch = CancelWatch()
         watch.requested = workflow.cancellation_reason() is not None
-        ending = await watch.outlast(self._end(error), lambda: None)
+        ending = await watch.outlast(self._context.notices.after(self._end(error)), lambda: None)
         if ending is not None:
             raise ending from ending.__cause__
 

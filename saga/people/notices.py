@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -14,7 +14,9 @@ from temporalio.exceptions import FailureError
 
 from ..history_format import NOTIFY
 from ..record.task_record import TaskRecord
+from ..temporal.task_marker import free_name
 
+T = TypeVar("T")
 NoticeType = Literal["task.waiting", "task.reminded", "task.answered"]
 
 LINGER: Final = timedelta(seconds=5)
@@ -54,7 +56,6 @@ class Notices:
         """
         self._record = record
         self._enabled = enabled
-        self._told = 0
         self._under_way: set[asyncio.Task[None]] = set()
 
     def tell(self, type_: NoticeType, question: Mapping[str, Any], **more: Any) -> None:
@@ -67,7 +68,6 @@ class Notices:
         """
         if not self._enabled or len(self._under_way) >= _MOST:
             return
-        self._told += 1
         info = workflow.info()
         data = {
             "namespace": info.namespace,
@@ -78,9 +78,19 @@ class Notices:
             **more,
         }
         notice = {"type": type_, "timestamp": workflow.now().isoformat(), "data": data}
-        sending = asyncio.create_task(self._send(notice, f"notify.{self._told}"))
+        sending = asyncio.create_task(self._send(notice, free_name("notify")))
         self._under_way.add(sending)
         sending.add_done_callback(self._under_way.discard)
+
+    async def after(self, work: Awaitable[T]) -> T:
+        """Does some work to the end of a run, and waits a little for what is on its way then."""
+        try:
+            result = await work
+        except Exception:
+            await self.linger()
+            raise
+        await self.linger()
+        return result
 
     async def linger(self) -> None:
         """Waits a little for what is on its way: the end of a run ends it."""
