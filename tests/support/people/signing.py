@@ -43,7 +43,7 @@ class Signer:
         self.file = folder / "keys.json"
         self.file.write_text(json.dumps({"keys": [jwk(self.key, kid)]}))
 
-    def token(self, task: str, said: dict[str, Any], *roles: str, sub: str = "ann", **claims: Any) -> str:
+    def token(self, task: str, said: dict[str, Any], /, *roles: str, sub: str = "ann", **claims: Any) -> str:
         """Signs one decision; `claims` change what is claimed, and None leaves a claim out."""
         now = int(time.time())
         action = said.get("action", "amend")
@@ -63,6 +63,6 @@ class Signer:
         kept = {name: value for name, value in whole.items() if value is not None}
         return jwt.encode(kept, self.key, algorithm="ES256", headers={"kid": self.kid})
 
-    def signed(self, task: str, said: dict[str, Any], *roles: str, **claims: Any) -> dict[str, Any]:
+    def signed(self, task: str, said: dict[str, Any], /, *roles: str, **claims: Any) -> dict[str, Any]:
         """What is said, with a token."""
         return {**said, "token": self.token(task, said, *roles, **claims)}

@@ -59,13 +59,13 @@ async def test_the_audience_has_to_be_the_workers(tmp_path: Path) -> None:
     to_all = signer.token("t", {"step": "p", "action": "a"})
     ours = await read(signer.file, "us")
     assert ours.claims(to_us)["aud"] == "us"
-    with pytest.raises(ValueError, match="another audience; this worker's is 'us'"):
+    with pytest.raises(ValueError, match="another audience"):
         ours.claims(to_others)
-    with pytest.raises(ValueError, match="lacks the claim 'aud'"):
+    with pytest.raises(ValueError, match="lacks the claim"):
         ours.claims(to_all)
     nobodys = await read(signer.file)
     assert nobodys.claims(to_all)
-    with pytest.raises(ValueError, match="this worker's is none"):
+    with pytest.raises(ValueError, match="is none"):
         nobodys.claims(to_us)
 
 
