@@ -29,8 +29,9 @@ def keys() -> dict[str, Any]:
 def jwk(key: Any, kid: str) -> dict[str, Any]:
     """The public half of a key."""
     public = key.public_key()
-    kinds = {ec.EllipticCurvePublicKey: ECAlgorithm, rsa.RSAPublicKey: RSAAlgorithm}
-    algorithm = next((a for kind, a in kinds.items() if isinstance(public, kind)), OKPAlgorithm)
+    algorithm: Any = OKPAlgorithm
+    if isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        algorithm = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
     return {**json.loads(algorithm.to_jwk(public)), "kid": kid}
 
 

@@ -39,7 +39,7 @@ async def test_what_is_signed_otherwise_does_not_count(tmp_path: Path) -> None:
     known = await read(signer.file)
 
     def why(key: Any, algorithm: str, **headers: Any) -> str:
-        with pytest.raises(ValueError, match=".") as caught:
+        with pytest.raises(ValueError) as caught:
             known.claims(jwt.encode(CLAIMS, key, algorithm=algorithm, headers={"kid": "k1", **headers}))
         return str(caught.value)
 
