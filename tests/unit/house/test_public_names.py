@@ -53,7 +53,7 @@ PUBLIC = {
         "Undoing",
         "UnknownTask",
     ],
-    "counterstep.plugin": ["CounterstepPlugin"],
+    "counterstep.plugin": ["CounterstepPlugin", "Webhook"],
     "counterstep.testing.explore": ["NotExplorable", "Report", "explore"],
     "counterstep.testing.model_behaviour": ["Behaviour", "ScriptedCall", "call"],
     "counterstep.testing.model_server": ["ModelServer", "ReceivedRequest"],
