@@ -170,7 +170,7 @@ async def test_failures_are_exceptions_that_tell_all(
 
 async def test_what_cannot_be_started_is_not(starter: TaskClient, id: str) -> None:
     for input, message in (
-        ({"what": float("nan")}, "no JSON number"),
+        ({"what": float("nan")}, "not a JSON number"),
         ({"what": "x" * 1_000_001}, "at most 1000000"),
         ({"what": "\ud800"}, "lone surrogate"),
         ({"what": object()}, "input: cannot become JSON"),

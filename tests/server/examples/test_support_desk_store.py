@@ -121,7 +121,7 @@ def test_a_refund_that_was_taken_back_can_be_made_again(any_desk: Desk) -> None:
     for key in ("k1", "k2"):
         refund = any_desk.refund(Call(key, "t", "s", "refund"), 3)
         assert (refund.refunded_cents, refund.seconds_apart) == (4900, 3)
-        with pytest.raises(NotApplied, match="no duplicate"):
+        with pytest.raises(NotApplied, match="not a duplicate"):
             any_desk.refund(Call(f"{key}-again", "t", "s", "refund"), 3)
         assert outcome(any_desk, "t", "C-1001").refunded_cents == 4900
         any_desk.take_refund_back(Call(key, "t", "s", "refund"))

@@ -81,7 +81,7 @@ def take(what: str) -> str:
 
 def test_a_refused_declaration_leaves_nothing_in_the_bundle() -> None:
     shop = Bundle("shop")
-    with pytest.raises(DefinitionError, match="no plain function"):
+    with pytest.raises(DefinitionError, match="not a plain function"):
         shop.tool(compensate="give_back")(Desk().take)
     with pytest.raises(DefinitionError):
         shop.tool(compensate="give_back", timeout="soon")(take)
