@@ -112,11 +112,13 @@ class Answered(_Part):
         by: The person.
         action: The answer.
         note: The reason that was given.
+        proven: Whether it was verified that it is this person.
     """
 
     by: str
     action: str
     note: str = ""
+    proven: bool = False
 
 
 class Asked(_Part):
@@ -132,6 +134,7 @@ class Asked(_Part):
         show: What the person should look at.
         hash: The hash of what is shown; an answer must name it. It is empty if no answer has to.
         people: How many different people have to give the same answer.
+        roles: Sets of roles; whoever answers must be proven to have one of each.
         said: Who has answered so far, if several people have to.
         deadline: Until when an answer counts, in UTC; None for as long as it takes.
         default: The answer that counts after the deadline.
@@ -148,6 +151,7 @@ class Asked(_Part):
     show: Any = None
     hash: str = ""
     people: int = 1
+    roles: tuple[tuple[str, ...], ...] = ()
     said: tuple[Answered, ...] = ()
     deadline: datetime | None = None
     default: str = ""

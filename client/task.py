@@ -79,15 +79,27 @@ class Task:
         known = await board_with_recovery(self._client, board)
         return Board.model_validate({name: value for name, value in known.items() if value is not None})
 
-    async def decide(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
+    async def decide(
+        self,
+        step: str,
+        action: str,
+        *,
+        by: str | None = None,
+        value: Any = None,
+        note: str = "",
+        hash: str | None = None,
+        token: str | None = None,
+    ) -> Any:
         """Answers a step that waits for a person; the board's `waiting_for` names such steps.
 
         Args:
             step: The step.
             action: One of the answers that the step takes.
-            by: The person who decides; this is a claim that is not checked.
+            by: The person who decides; this is a claim that is not checked. With a token it is not needed.
             value: What the answer needs beside its name, e.g. an output.
             note: The reason.
+            hash: The hash of what was shown, where the board's question has one.
+            token: A signed token that proves who decides.
 
         Returns:
             The task's reply as JSON.
@@ -99,9 +111,19 @@ class Task:
             SpecError: The value is not JSON or is too large; nothing was sent.
             RPCError: The server does not answer.
         """
-        return await self._tell("decide", by, note, step=step, action=action, value=value)
+        shown = {} if hash is None else {"hash": hash}
+        return await self._tell("decide", by, note, token, step=step, action=action, value=value, **shown)
 
-    async def resolve(self, step: str, action: str, *, by: str, value: Any = None, note: str = "") -> Any:
+    async def resolve(
+        self,
+        step: str,
+        action: str,
+        *,
+        by: str | None = None,
+        value: Any = None,
+        note: str = "",
+        token: str | None = None,
+    ) -> Any:
         """Settles what needs attention, e.g. a stuck undo; in all else it is like `decide`.
 
         Args:
@@ -111,32 +133,36 @@ class Task:
             by: See there.
             value: See there.
             note: See there.
+            token: See there.
 
         Returns:
             The task's reply: for stuck undos, `undos` lists the ids of those that were settled.
         """
-        return await self._tell("resolve", by, note, step=step, action=action, value=value)
+        return await self._tell("resolve", by, note, token, step=step, action=action, value=value)
 
     async def amend(
         self,
         facts: Mapping[str, Any] | None = None,
         *,
-        by: str,
+        by: str | None = None,
         invalidates: Sequence[str] = (),
         note: str = "",
+        token: str | None = None,
     ) -> list[str]:
         """Brings new facts to the task: only the steps that they affect are undone and run again.
 
         Args:
             facts: The facts by their names.
-            by: The person who brings them; this is a claim that is not checked.
+            by: The person who brings them; a claim that is not checked. With a token it is not needed.
             invalidates: Steps that have to run again in any case.
             note: The reason.
+            token: A signed token that proves who brings them.
 
         Returns:
             The steps that are affected. It raises what `decide` raises.
         """
-        answer = await self._tell("amend", by, note, facts=facts or {}, invalidates=list(invalidates))
+        new = {"facts": facts or {}, "invalidates": list(invalidates)}
+        answer = await self._tell("amend", by, note, token, **new)
         return list(answer["affected"])
 
     async def cancel(self) -> None:
@@ -189,6 +215,7 @@ class Task:
         outcome = outcome_of(end, await last_board(self.handle, end), (self.id, self.run_id))
         return await with_recovery(self._client, outcome)
 
-    async def _tell(self, update: str, by: str, note: str, **argument: Any) -> Any:
-        said = as_payload({**argument, "by": by, "note": note}, update)
+    async def _tell(self, update: str, by: str | None, note: str, token: str | None, **argument: Any) -> Any:
+        who = {name: value for name, value in (("by", by), ("token", token)) if value is not None}
+        said = as_payload({**argument, **who, "note": note}, update)
         return await send_update(self._client, self.id, update, said)

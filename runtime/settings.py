@@ -21,6 +21,9 @@ PREFIX = "COUNTERSTEP_"
 SECRET_FILE = re.compile(r"^(\w+_(?:API_KEY|ACCESS_KEY|PASSWORD|SECRET))_FILE$")
 """``OPENAI_API_KEY_FILE`` names the file that holds ``OPENAI_API_KEY``."""
 
+ELSEWHERE = frozenset({f"{PREFIX}DECISION_TOKEN"})
+"""Variables of ours that are options of commands."""
+
 LARGEST_SECRET = 10_000
 """Bytes of such a file; a larger one is something else."""
 
@@ -174,7 +177,7 @@ def _misspelt(variables: Mapping[str, str]) -> list[Fault]:
     known = [variable_of(name) for name in Settings.model_fields]
     faults = []
     in_files = {f"{name}_FILE" for name in known if SECRET_FILE.match(f"{name}_FILE")}
-    for name in sorted(set(variables) - set(known) - in_files):
+    for name in sorted(set(variables) - set(known) - in_files - ELSEWHERE):
         if not name.startswith(PREFIX):
             continue
         near = get_close_matches(

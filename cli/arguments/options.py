@@ -61,6 +61,23 @@ By = Annotated[
     typer.Option(metavar="WHO", help="Who says so: a claim. Your login name if it is not given."),
 ]
 Note = Annotated[str, typer.Option(metavar="TEXT", help="Why.")]
+Hash = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HASH",
+        help="Of what was shown, as `status` prints it; without it what is shown now is printed and counts.",
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JWT",
+        envvar="COUNTERSTEP_DECISION_TOKEN",
+        show_envvar=False,
+        help="A signed token that proves who says so. Also COUNTERSTEP_DECISION_TOKEN, which no list of "
+        "processes shows.",
+    ),
+]
 Timeout = Annotated[
     float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the task to accept it.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Address, By, Codec, Json, Namespace, Note, TaskId, Timeout
+from ..arguments.options import Address, By, Codec, Json, Namespace, Note, TaskId, Timeout, Token
 from ..errors import CommandFailed
 from ..operations.report_update import UpdateRequest, send
 from ..terminal.output import say
@@ -26,6 +26,7 @@ def amend(
     ] = None,
     by: By = None,
     note: Note = "",
+    token: Token = None,
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
@@ -49,6 +50,7 @@ def amend(
             argument={"facts": said, "invalidates": invalidate or []},
             by=by,
             note=note,
+            token=token,
         ),
         "; ".join([*news, *worthless]),
         seconds=timeout,

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..arguments.options import Address, By, Codec, Json, Namespace, Note, StepId, TaskId, Timeout, Value
+from ..arguments.options import (
+    Address,
+    By,
+    Codec,
+    Hash,
+    Json,
+    Namespace,
+    Note,
+    StepId,
+    TaskId,
+    Timeout,
+    Token,
+    Value,
+)
 from ..operations.report_update import UpdateRequest, send
 
 
@@ -19,6 +32,8 @@ def decide(
     value: Value = None,
     by: By = None,
     note: Note = "",
+    hash: Hash = None,
+    token: Token = None,
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
@@ -26,13 +41,15 @@ def decide(
     json: Json = False,
 ) -> None:
     """Answer a step that waits for a person."""
-    argument = {"step": step, "action": action}
+    argument: dict[str, Any] = {"step": step, "action": action}
     if value is not None:
         from ..arguments.values import read_value
 
         argument["value"] = read_value(value, option="--value")
+    if hash is not None:
+        argument["hash"] = hash
     send(
-        UpdateRequest(id=id, update="decide", argument=argument, by=by, note=note),
+        UpdateRequest(id=id, update="decide", argument=argument, by=by, note=note, token=token),
         f"{action} {step!r}",
         seconds=timeout,
         address=address,
@@ -47,6 +64,8 @@ def approve(
     step: StepId,
     by: By = None,
     note: Note = "",
+    hash: Hash = None,
+    token: Token = None,
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
@@ -54,7 +73,7 @@ def approve(
     json: Json = False,
 ) -> None:
     """Approve what a step asks: `decide ID STEP approve`."""
-    decide(id, step, "approve", None, by, note, timeout, address, namespace, codec, json)
+    decide(id, step, "approve", None, by, note, hash, token, timeout, address, namespace, codec, json)
 
 
 def reject(
@@ -62,6 +81,8 @@ def reject(
     step: StepId,
     by: By = None,
     note: Note = "",
+    hash: Hash = None,
+    token: Token = None,
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
@@ -69,4 +90,4 @@ def reject(
     json: Json = False,
 ) -> None:
     """Reject what a step asks: `decide ID STEP reject`."""
-    decide(id, step, "reject", None, by, note, timeout, address, namespace, codec, json)
+    decide(id, step, "reject", None, by, note, hash, token, timeout, address, namespace, codec, json)

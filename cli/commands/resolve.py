@@ -8,7 +8,19 @@ from typing import Annotated, Final
 import typer
 
 from ...saga.ledger.call_id import label_of
-from ..arguments.options import Address, By, Codec, Json, Namespace, Note, TaskId, Timeout, UndoId, Value
+from ..arguments.options import (
+    Address,
+    By,
+    Codec,
+    Json,
+    Namespace,
+    Note,
+    TaskId,
+    Timeout,
+    Token,
+    UndoId,
+    Value,
+)
 from ..operations.report_update import UpdateRequest, send
 from ..terminal.output import say
 
@@ -31,6 +43,7 @@ def resolve(
     by: By = None,
     note: Note = "",
     value: Value = None,
+    token: Token = None,
     timeout: Timeout = 30,
     address: Address = None,
     namespace: Namespace = None,
@@ -44,7 +57,7 @@ def resolve(
 
         argument["value"] = read_value(value, option="--value")
     answer = send(
-        UpdateRequest(id=id, update="resolve", argument=argument, by=by, note=note),
+        UpdateRequest(id=id, update="resolve", argument=argument, by=by, note=note, token=token),
         f"{action} the undo of {step!r}" if action in _OF_UNDOS else f"{action}, for {step!r}",
         seconds=timeout,
         address=address,

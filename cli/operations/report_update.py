@@ -21,6 +21,7 @@ class UpdateRequest:
         argument: The update's argument, without `by` and `note`.
         by: The person who decides; None for the user of this machine.
         note: The person's reason.
+        token: A signed token that proves who decides; None for a claim.
     """
 
     id: str
@@ -28,6 +29,7 @@ class UpdateRequest:
     argument: Mapping[str, Any]
     by: str | None
     note: str
+    token: str | None = None
 
 
 def send(
@@ -63,11 +65,15 @@ def send(
     from ..arguments.server_target import find_target
     from .send_update import tell
 
-    by = message.by if message.by is not None else _login_name()
-    argument = {**message.argument, "by": by, "note": message.note}
+    argument = {**message.argument, "note": message.note}
+    if message.token is not None:
+        argument["token"] = message.token
+    if message.by is not None or message.token is None:
+        argument["by"] = message.by if message.by is not None else _login_name()
     target = find_target(address, namespace, codec)
     answer = target.ask(tell(target, message.id, message.update, argument, seconds=seconds))
-    say(f"{message.id}: {said}, says {by} (a claim; nobody has checked it).")
+    who = f"{argument.get('by')} (a claim; nobody has checked it)"
+    say(f"{message.id}: {said}, says {who if message.token is None else 'who has signed the token'}.")
     if json:
         emit(answer)
     return answer

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from temporalio.client import Client
+
+from ...client.board import standing_board
+from ...client.board_query import LAST_SECONDS
 from ...client.errors import NoAnswer, NoWorker, Refused
-from ...client.updates import send_update
+from ...client.updates import find_task, send_update
 from ...runtime.codec import PayloadUnreadable
+from ...runtime.connection import has_workers
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..exit_codes import ExitCode
 from ..terminal.output import say
+from ..terminal.questions import terms_of
 
 
 async def tell(
@@ -38,6 +45,8 @@ async def tell(
     """
     client = await target.connect()
     try:
+        if name == "decide" and "hash" not in argument and "token" not in argument:
+            argument = {**argument, **await _shown_now(client, id, str(argument["step"]))}
         return await send_update(client, id, name, argument, seconds=seconds)
     except PayloadUnreadable as unread:
         # How it was refused can always be read, as far as it goes, so this is an answer that says yes.
@@ -54,6 +63,20 @@ async def tell(
         raise _nobody(f"{absence} Start one, then say it again: {start}") from None
     except Refused as refusal:
         raise CommandFailed(str(refusal), type=refusal.type) from None
+
+
+async def _shown_now(client: Client, id: str, step: str) -> dict[str, Any]:
+    """Prints what a question shows whose answer has to name it; returns the hash of just that."""
+    handle, found = await find_task(client, id)
+    board = None
+    if await has_workers(client, found.task_queue):
+        with suppress(PayloadUnreadable):
+            board = await standing_board(handle, LAST_SECONDS)
+    for asked in (board or {}).get("waiting_for") or ():
+        if asked["step"] == step and asked.get("task", id) == id and asked.get("hash"):
+            say("\n".join([f"{step}: {asked['ask']}", *(f"  {line}" for line in terms_of(asked))]))
+            return {"hash": asked["hash"]}
+    return {}
 
 
 def _nobody(message: str) -> CommandFailed:

@@ -23,6 +23,7 @@ _NEEDS: Final = {
     ("resolve", "applied"): ("--value", "JSON"),
     ("decide", "supply"): ("--value", "JSON"),
     ("decide", "edit"): ("--value", "JSON"),
+    ("decide", "answer"): ("--value", "TEXT"),
 }
 _MEANINGS: Final = {
     ("resolve", "retry"): "undo it again",
@@ -34,6 +35,7 @@ _MEANINGS: Final = {
     ("resolve", "go_on"): "go on as if it were not undone",
     ("decide", "supply"): "go on with this output",
     ("decide", "edit"): "approve this in its place",
+    ("decide", "always"): "approve this, and further calls within it",
 }
 
 
@@ -108,7 +110,7 @@ def _question(
     where = "" if task == own else f" of the child {task}"
     return PromptedQuestion(
         text=f"{label_of(name)}{where}: {ask}",
-        answers=tuple(_answer(task, name, asked["update"], action, options) for action in asked["actions"]),
+        answers=tuple(_answer(task, name, asked, action, options) for action in asked["actions"]),
         since=asked["since"],
         terms=tuple(terms_of(asked)),
     )
@@ -119,6 +121,12 @@ def terms_of(asked: Mapping[str, Any]) -> list[str]:
     lines = []
     if asked.get("show") is not None:
         lines.append(f"shown: {_short(asked['show'])}")
+    if asked.get("people", 1) > 1:
+        said = "".join(f"; {one['action']}: {one['by']}" for one in asked.get("said") or ())
+        lines.append(f"{asked['people']} different people have to say the same{said}")
+    if asked.get("roles"):
+        each = " and ".join(" or ".join(roles) for roles in asked["roles"])
+        lines.append(f"takes a signed answer of: {each}")
     if asked.get("deadline") is not None:
         lines.append(f"until {_second(asked['deadline'])}; then it counts as: {asked['default']}")
     return lines
@@ -129,7 +137,8 @@ def decision_lines(board: Mapping[str, Any]) -> list[str]:
     lines = []
     for decision in board.get("decisions") or ():
         why = f": {decision['note']}" if decision["note"] else ""
-        who = f"{decision['action']}, by {decision['by']} at {_second(decision['at'])}"
+        proven = " (proven)" if decision.get("proven") else ""
+        who = f"{decision['action']}, by {decision['by']}{proven} at {_second(decision['at'])}"
         lines.append(f"{decision['step']}: {who}{why}")
         lines.append(f"  asked: {decision['ask']}")
         lines += [f"  {line}" for line in terms_of(decision)]
@@ -147,7 +156,11 @@ def _second(time: str) -> str:
     return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _answer(task: str, name: str, update: str, action: str, options: Sequence[str]) -> tuple[str, str]:
-    needs = _NEEDS.get((update, action), ())
+def _answer(
+    task: str, name: str, asked: Mapping[str, Any], action: str, options: Sequence[str]
+) -> tuple[str, str]:
+    update = asked["update"]
+    shown = ("--hash", asked["hash"]) if asked.get("hash") else ()
+    needs = (*_NEEDS.get((update, action), ()), *shown)
     command = command_line(update, task, name, action, options=needs, server=options)
     return command, _MEANINGS.get((update, action), "")

@@ -72,7 +72,8 @@ def _section(title: str, items: Iterable[str], number: int) -> list[str]:
 
 def _asked(question: Mapping[str, Any], task_id: str) -> str:
     task, name = question.get("task", task_id), question.get("entry") or question["step"]
-    command = shlex.join(["counterstep", question["update"], task, name, "ACTION"])
+    hash_ = ["--hash", question["hash"]] if question.get("hash") else []
+    command = shlex.join(["counterstep", question["update"], task, name, "ACTION", *hash_])
     code = " ".join(command.split()).replace("`", "'")
     actions = ", ".join(map(_line, question["actions"]))
     answer = f"(`{code}`, one of: {actions})"

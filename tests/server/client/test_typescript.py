@@ -20,7 +20,7 @@ from counterstep.cli.terminal.task_picture import TaskPicture, picture_of_board,
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.record.step_record import StepState
 from counterstep.tests.support.bundles.desk import Desk
-from counterstep.tests.support.tasks.tasks import Tasks
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_asked
 
 pytestmark = pytest.mark.npm
 
@@ -78,6 +78,23 @@ async def test_a_task_is_started_once_watched_and_read_from_typescript(
     failed = await start(ids[1], "desk.tidy", {"wat": "cup"})
     assert failed.returncode == 1, failed.stderr
     assert json.loads(failed.stdout)["type"] == "InvalidInput"
+
+
+async def test_a_person_approves_from_typescript_what_is_shown(
+    typescript: Path, server: EmbeddedServer, tasks: Tasks, effects: Desk
+) -> None:
+    place = {"id": "p", "tool": "desk.put", "input": {"what": "cup"}, "approvals": [{"tool": "desk.put"}]}
+    handle = await tasks.start([place])
+    await until_asked(handle, "p")
+    program = ("node", "dist/decide.js", handle.id, "p", "approve", "ann")
+    where = {"TEMPORAL_ADDRESS": server.address}
+    done = await asyncio.to_thread(run, *program, folder=typescript, **where)
+    assert json.loads(done.stdout) == {"step": "p", "action": "approve"}
+    assert '"arguments":{' in done.stderr, "it says what it approves"
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("done") == ["cup"]
+    late = await asyncio.to_thread(run, *program, folder=typescript, **where)
+    assert late.returncode == 1
 
 
 def test_mermaid_reads_every_picture(tmp_path: Path) -> None:
