@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,16 +17,37 @@ def serve_query(name: str, handler: _Handler) -> None:
         workflow.set_query_handler(name, handler)
 
 
-def serve_update(name: str, handler: _Handler, validator: Callable[..., None]) -> None:
-    """Serves an update from now on, unless the workflow does so itself."""
-    if _claim("update", name, workflow.get_update_handler(name), handler):
-        workflow.set_update_handler(name, handler, validator=validator)
+def serve_update(
+    name: str, handler: Callable[[Any], Awaitable[Any]], validator: Callable[[Any], None]
+) -> None:
+    """Serves an update with one argument from now on, unless the workflow does so itself."""
+
+    async def take(argument: Any = None) -> Any:
+        return await handler(argument)
+
+    def check(argument: Any = None) -> None:
+        validator(argument)
+
+    if _claim("update", name, workflow.get_update_handler(name), take):
+        _forget_annotations(take, check)
+        workflow.set_update_handler(name, take, validator=check)
 
 
-def serve_signal(name: str, handler: _Handler) -> None:
-    """Serves a signal from now on, unless the workflow does so itself."""
-    if _claim("signal", name, workflow.get_signal_handler(name), handler):
-        workflow.set_signal_handler(name, handler)
+def serve_signal(name: str, handler: Callable[[Any], None]) -> None:
+    """Serves a signal with one argument from now on, unless the workflow does so itself."""
+
+    def take(argument: Any = None) -> None:
+        handler(argument)
+
+    if _claim("signal", name, workflow.get_signal_handler(name), take):
+        _forget_annotations(take)
+        workflow.set_signal_handler(name, take)
+
+
+def _forget_annotations(*functions: _Handler) -> None:
+    """Spares the SDK evaluating them anew in each workflow, which takes longer than all else about them."""
+    for function in functions:
+        function.__annotations__ = {}
 
 
 async def settle() -> None:
