@@ -19,6 +19,7 @@ from .commands.check import check
 from .commands.decide import approve, decide, reject
 from .commands.explore import explore
 from .commands.graph import graph
+from .commands.inbox import inbox
 from .commands.list import list_tasks
 from .commands.recover import recover
 from .commands.resolve import resolve
@@ -86,7 +87,7 @@ for command in (run, start, status, watch, result, cancel):
 app.command("list")(_guarded(list_tasks))
 for decision in (resolve, decide, approve, reject, amend):
     app.command()(_guarded(decision))
-for other in (recover, sweep, check, graph, schema, catalog, explore, server, worker):
+for other in (recover, sweep, check, graph, schema, catalog, explore, server, worker, inbox):
     app.command()(_guarded(other))
 
 

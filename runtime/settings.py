@@ -81,6 +81,8 @@ def variable_of(field: str) -> str:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_names)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
+SignIn = Annotated[Literal["local", "header"], BeforeValidator(_lower)]
+Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 
 
 class Settings(BaseSettings):
@@ -103,6 +105,13 @@ class Settings(BaseSettings):
         notify_url: The webhook that is told when tasks wait for people.
         notify_secret: What that is signed with: ``whsec_`` and base64.
         inbox_url: Where people find the inbox; links to it begin with this.
+        inbox_sign_in: Who says who somebody is: a ``header`` of a proxy, or a ``local`` login.
+        inbox_trusted_proxies: The addresses and networks of that proxy.
+        inbox_user_header: The header with the name.
+        inbox_groups_header: The header with the roles.
+        inbox_secret: Signs the cookies of the inbox; without it they count until it is started again.
+        inbox_signing_key: The file with the private JWK that signs what people decide in the inbox.
+        web_ui_url: The address of Temporal's Web UI.
     """
 
     model_config = SettingsConfigDict(
@@ -126,6 +135,13 @@ class Settings(BaseSettings):
     notify_url: str | None = None
     notify_secret: SecretStr | None = None
     inbox_url: str | None = None
+    inbox_sign_in: SignIn = "local"
+    inbox_trusted_proxies: Names = ()
+    inbox_user_header: Header = "X-Forwarded-User"
+    inbox_groups_header: Header = "X-Forwarded-Groups"
+    inbox_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
+    inbox_signing_key: Path | None = None
+    web_ui_url: str | None = None
 
     @model_validator(mode="after")
     def _go_together(self) -> Settings:

@@ -21,6 +21,7 @@ What users catch::
     │   ├── TaskRolledBack          everything that it did is undone
     │   ├── TaskCancelled           it was cancelled, and everything that it did is undone
     │   └── TaskRollbackIncomplete  something that it did still stands
+    ├── SearchAttributesMissing     the namespace cannot find tasks by their state
     ├── NotRecoverable              nothing may be undone from history, and why
     └── NotExplorable               a task cannot be explored, and why
 

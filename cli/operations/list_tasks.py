@@ -15,12 +15,12 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from ...client.recovery import recovery_of
+from ...client.search import search
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
 from ...saga.record.task_state import ENDED, TaskState
 from ..arguments.server_target import ServerTarget
 from ..terminal.live_board import state_text
 from ..terminal.output import printable, say
-from .search_tasks import search
 
 _STATUS = "ExecutionStatus"
 _WIDTH = 160
@@ -74,7 +74,7 @@ async def list_rows(
         The tasks, beginning with those that run, and whether there are more.
 
     Raises:
-        CommandFailed: The namespace lacks Counterstep's search attributes.
+        SearchAttributesMissing: The namespace lacks Counterstep's search attributes.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering, or does not understand the query.
     """

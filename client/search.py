@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
-from ...observability.search_attribute_check import creation_command
-from ..errors import CommandFailed
+from ..observability.search_attribute_check import creation_command
+from ..saga.errors import CounterstepError
+
+
+class SearchAttributesMissing(CounterstepError):
+    """The namespace does not have the search attributes by which tasks are found."""
 
 
 async def search(client: Client, query: str, limit: int | None = None) -> AsyncIterator[WorkflowExecution]:
@@ -23,7 +27,7 @@ async def search(client: Client, query: str, limit: int | None = None) -> AsyncI
         The server's description of each workflow.
 
     Raises:
-        CommandFailed: The namespace lacks Counterstep's search attributes.
+        SearchAttributesMissing: The namespace lacks Counterstep's search attributes.
         RPCError: The server does not answer, or does not understand the query.
     """
     try:
@@ -35,5 +39,5 @@ async def search(client: Client, query: str, limit: int | None = None) -> AsyncI
                 f"The namespace {client.namespace!r} has no search attributes of ours, by which tasks are "
                 f"found. Create them, for the tasks to come: {creation_command(client.namespace)}"
             )
-            raise CommandFailed(message, type="SearchAttributesMissing") from None
+            raise SearchAttributesMissing(message) from None
         raise

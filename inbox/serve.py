@@ -1,0 +1,48 @@
+"""Serves the inbox until the process is asked to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Opens the port, so that it is known to be free before anything is said.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+async def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until SIGINT or SIGTERM; requests under way are finished then.
+
+    Args:
+        app: The application.
+        listening: Where.
+        ready: Called once it is about to serve.
+    """
+    # A header that anybody can send must not change from where a request seems to come.
+    config = uvicorn.Config(
+        app,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # uvicorn sends the signal once more when it is done; then it has been obeyed already.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    ready()
+    await uvicorn.Server(config).serve(sockets=[listening])
