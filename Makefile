@@ -51,7 +51,7 @@ test-slow: setup ## run the tests that take tens of seconds each, most of the ex
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[ui]'
 	@touch $@
 
-test-ui: .venv/ui ## look at tasks in the Web UI with a browser; needs Chromium
+test-ui: .venv/ui ## look at tasks in the Web UI and in the inbox with a browser; needs Chromium
 	@$(BIN)/pytest tests/ui $(ARGS)
 
 # An environment of its own: their pins are not ours.
@@ -63,7 +63,7 @@ test-ui: .venv/ui ## look at tasks in the Web UI with a browser; needs Chromium
 test-frameworks: .counterstep/frameworks/stamp ## run the tests beside Temporal's plugin for OpenAI's agents
 	@.counterstep/frameworks/bin/python -m pytest tests/frameworks $(ARGS)
 
-PICTURES := list list-rolled-back timeline undos board-rolled-back board-waiting
+PICTURES := list list-rolled-back timeline undos board-rolled-back board-waiting inbox inbox-undo inbox-phone
 
 pictures: test-ui ## and keep what it has seen as the pictures of the docs
 	@mkdir -p docs/images

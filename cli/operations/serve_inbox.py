@@ -61,12 +61,12 @@ async def serve_inbox(target: ServerTarget, request: InboxRequest, *, json: bool
         logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level
     )
     config = _config(settings, target, request)
-    client = await target.connect()
     try:
         listening = open_socket(request.host, request.port)
     except OSError as error:
         message = f"{request.host}:{request.port} cannot be opened: {error.strerror or error}."
         raise CommandFailed(message, code=ExitCode.IO_FAILED, type="PortInUse") from None
+    client = await target.connect()
     port = listening.getsockname()[1]
     shown = f"[{request.host}]" if ":" in request.host else request.host
     url = config.url or f"http://{shown}:{port}"

@@ -14,7 +14,7 @@ refunds = Bundle("refunds", stand_in=True)
 @refunds.tool(effect=Effect.READ_ONLY)
 def refunded_so_far(order: str, cents: int, currency: str, reason: str) -> dict[str, Any]:
     """Says how often something was refunded for an order."""
-    return {"times": standing(order), "paid_usd": 129.5}
+    return {"times": standing(order), "paid_eur": 129.5}
 
 
 @refunds.tool(

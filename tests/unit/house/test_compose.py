@@ -62,7 +62,7 @@ def test_every_variable_is_in_the_example_and_secrets_have_no_default() -> None:
 
 def test_nothing_is_reached_from_other_machines() -> None:
     ports = [port for service in services().values() for port in service.get("ports", ())]
-    assert len(ports) == 2
+    assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert "ports" not in services()["postgresql"]
 
