@@ -92,7 +92,7 @@ def _argument(question: QuestionView, button: AnswerButton, form: Mapping[str, s
     if not note and (question.asked.update, button.action) == NEEDS_NOTE:
         raise ValueError("This leaves the effect as it is; say why in the note.")
     argument: dict[str, Any] = {"step": question.name, "action": button.action, "note": note}
-    if question.asked.hash:
+    if question.asked.hash and question.asked.update == "decide":
         argument["hash"] = question.asked.hash
     if button.fields:
         argument["value"] = _value(button, form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,7 +10,7 @@ from uuid import uuid4
 import jwt
 
 from ..saga.errors import DefinitionError
-from ..saga.spec.arguments import canonical
+from ..saga.people.signatures import value_hash
 from .person import Person
 
 LIFETIME: Final = 120
@@ -27,11 +26,12 @@ class DecisionSigner:
         public_keys: The public key as a JWKS, for the workers.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, audience: str | None = None) -> None:
         """Reads the key.
 
         Args:
             text: A private JWK (RSA, EC or Ed25519) with a `kid`.
+            audience: What the claim ``aud`` names (`COUNTERSTEP_DECISION_AUDIENCE`); None for no such claim.
 
         Raises:
             DefinitionError: It is not one.
@@ -49,6 +49,7 @@ class DecisionSigner:
             raise DefinitionError("the signing key is a public key; the inbox signs with the private one")
         if not self._key.key_id:
             raise DefinitionError("the signing key has no `kid`, by which workers find its public half")
+        self._audience = audience
         self.public_keys = {"keys": [_public(self._key)]}
 
     def token(self, person: Person, task_id: str, said: Mapping[str, Any], now: float) -> str:
@@ -70,10 +71,12 @@ class DecisionSigner:
             "step": said["step"],
             "action": said["action"],
         }
+        if self._audience is not None:
+            claims["aud"] = self._audience
         if said.get("hash"):
             claims["hash"] = said["hash"]
         if said.get("value") is not None:
-            claims["value_hash"] = hashlib.sha256(canonical(said["value"]).encode()).hexdigest()[:32]
+            claims["value_hash"] = value_hash(said["value"])
         return jwt.encode(
             claims, self._key.key, algorithm=self._key.algorithm_name, headers={"kid": self._key.key_id}
         )

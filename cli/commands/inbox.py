@@ -9,7 +9,7 @@ import typer
 from ..arguments.options import Address, Codec, Json, Namespace
 from ..errors import CommandFailed
 
-_EXTRA = {"itsdangerous", "jinja2", "jwt", "starlette", "uvicorn"}
+_EXTRA = {"itsdangerous", "jinja2", "starlette", "uvicorn"}
 
 
 def inbox(

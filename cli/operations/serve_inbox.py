@@ -125,7 +125,7 @@ def _signer(settings: Settings) -> DecisionSigner | None:
     if path is None:
         return None
     try:
-        return DecisionSigner(path.read_text())
+        return DecisionSigner(path.read_text(), settings.decision_audience)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DefinitionError(f"{str(path)!r} cannot be read: {reason}") from None

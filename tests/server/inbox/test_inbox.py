@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -17,6 +21,7 @@ from counterstep.inbox import waiting_tasks
 from counterstep.inbox.app import make_app
 from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn
 from counterstep.inbox.person import Person
+from counterstep.inbox.signing import DecisionSigner
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
@@ -64,9 +69,10 @@ class Office:
     bob: Visitor
 
 
-async def visitor(client: Client, name: str) -> Visitor:
-    people = {other: (Person(other), "password") for other in ("ann", "bob")}
-    config = InboxConfig("127.0.0.1", LocalSignIn(people), "s" * 32, web_ui="http://ui.test/workflows")
+async def visitor(client: Client, name: str, signer: DecisionSigner | None = None) -> Visitor:
+    people = {"ann": (Person("ann", ("finance",)), "password"), "bob": (Person("bob"), "password")}
+    ui = "http://ui.test/workflows"
+    config = InboxConfig("127.0.0.1", LocalSignIn(people), "s" * 32, web_ui=ui, signer=signer)
     transport = httpx.ASGITransport(make_app(client, config))
     browser = httpx.AsyncClient(transport=transport, base_url="http://inbox.test")
     form = InboxPage((await browser.get("/sign-in")).text).form("")
@@ -213,6 +219,41 @@ async def test_a_childs_question_is_answered_on_its_own_page(office: Office, eff
     assert answer.headers["location"] == link
     assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ["pen"]
+
+
+# --- signed decisions
+
+
+async def test_the_inbox_signs_for_who_is_signed_in(
+    server: EmbeddedServer, task_queue: str, effects: Desk, tmp_path: Path
+) -> None:
+    private = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate()))
+    signer = DecisionSigner(json.dumps({**private, "kid": "inbox-1"}), "refunds")
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps(signer.public_keys))
+    plugin = CounterstepPlugin(
+        [desk, till], inline_specs=True, decision_keys=str(keys), decision_audience="refunds"
+    )
+    client = await Client.connect(server.address, plugins=[plugin])
+    plain = await Client.connect(server.address)
+    async with Worker(client, task_queue=task_queue):
+        tasks = Tasks(client, task_queue)
+        demand = {"tool": "till.pay", "roles": ["finance"]}
+        office = Office(tasks, await visitor(plain, "ann", signer), await visitor(plain, "bob", signer))
+        handle = await asked(office, {**PAY, "approvals": [demand]})
+        unsigned = await visitor(plain, "ann")
+        assert "this is not signed" in await unsigned.answer(handle.id, "approve")
+        assert "finance" in (await office.bob.see(f"/tasks/{handle.id}")).text
+        assert "bob is not finance" in await office.bob.answer(handle.id, "approve")
+        assert effects.events() == []
+        await office.ann.answer(handle.id, "edit", **{"value.edit.cents": "7000"})
+        assert (await end_of(handle)).type == "completed"
+        assert [event.note for event in effects.events("done")] == ["7000"]
+        assert "ann (signed): edit" in (await office.bob.see(f"/tasks/{handle.id}")).text
+        handle = await tasks.start([put("b", undo="broken"), put("d", "b", fail="final")])
+        await until_state(handle, "needs_attention")
+        await office.bob.answer(handle.id, "done")
+        assert (await end_of(handle)).type == "SagaRolledBack"
 
 
 # --- the list

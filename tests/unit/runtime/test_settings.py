@@ -129,4 +129,6 @@ def test_the_documented_table_is_the_settings() -> None:
 def _shown(default: object) -> str:
     if isinstance(default, timedelta):
         return f"{default.total_seconds():.0f}s"
-    return "none" if default == () else str(default).lower()
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "none" if default in ((), None) else str(default)
