@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from .saga.limits.budget import Budget
     from .saga.own_workflows.saga import Saga
     from .saga.own_workflows.saga_waits import Decision
-    from .saga.spec.approval import Approval
+    from .saga.spec.approval import Approval, Asking
     from .saga.undo import Retraction, Undo
     from .saga.verdict import Subject, Verdict
 else:
     _HOMES = {
         "Agent": "bundle.agent",
         "Approval": "saga.spec.approval",
+        "Asking": "saga.spec.approval",
         "Budget": "saga.limits.budget",
         "Bundle": "bundle.bundle",
         "CounterstepError": "saga.errors",
@@ -59,6 +60,7 @@ else:
 __all__ = [
     "Agent",
     "Approval",
+    "Asking",
     "Budget",
     "Bundle",
     "CounterstepError",

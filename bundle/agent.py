@@ -10,6 +10,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from ..saga.effect import Effect
+from ..saga.spec.approval import Asking
 
 OutputT = TypeVar("OutputT", default=Any)
 
@@ -36,6 +37,8 @@ class Agent(Generic[OutputT]):
             the provider's default. An answer that is cut off there is not accepted as a whole one.
         many_tools: Whether to allow more than 15 tools; with more than that, models choose worse.
         timeout: The longest time that one model call may take; None for 60 s.
+        may_ask: Whether it may ask a person, by the tool ``ask_person``: the task waits for the answer, as
+            for an approval. An `Asking` says who answers, and how long is waited.
     """
 
     name: str
@@ -52,3 +55,4 @@ class Agent(Generic[OutputT]):
     max_tokens: int | None = None
     many_tools: bool = False
     timeout: timedelta | str | None = None
+    may_ask: bool | Asking = False

@@ -17,7 +17,7 @@ from ..saga.errors import DefinitionError
 from ..saga.fault_texts import faults_in
 from ..saga.history_format import RETRACT
 from ..saga.names import NAME_ATTRIBUTE
-from ..saga.spec.approval import Approval
+from ..saga.spec.approval import Approval, Asking
 from ..saga.spec.catalog import AgentEntry, Repeats
 from ..saga.spec.json_schema import check_schema
 from ..saga.spec.retry import Retry
@@ -160,10 +160,20 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         stand_in=stand_in,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
+        may_ask=_asking(what, agent.may_ask),
         timeout=read_timeout(what, agent.timeout),
         input_schema=_schema(what, "input", agent.input, "validation"),
         output_schema=_schema(what, "output", agent.output, "serialization"),
     )
+
+
+def _asking(what: str, may_ask: bool | Asking) -> Asking | None:
+    if not isinstance(may_ask, bool | Asking):
+        raise DefinitionError(f"{what}: may_ask must be True, False or an Asking, not {may_ask!r}")
+    asking = (Asking() if may_ask else None) if isinstance(may_ask, bool) else may_ask
+    if asking is not None and (asking.people > 1 or asking.not_by is not None):
+        raise DefinitionError(f"{what}: may_ask takes one person's answer; leave people and not_by out")
+    return asking
 
 
 def _is_count(value: object) -> bool:

@@ -19,12 +19,14 @@ from ..failure import Failed
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
+from ..people.questions import Questions
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_loop import AgentLoop
+from .ask_person import person_for
 from .assignment import Assignment
 from .long_conversation import LongConversations
 from .model_caller import ModelCaller
@@ -62,6 +64,7 @@ class AgentRunner:
         root_key: str,
         long: LongConversations,
         engine: int,
+        questions: Questions,
     ) -> None:
         """Prepares to run the model agents of one task.
 
@@ -74,7 +77,9 @@ class AgentRunner:
             root_key: See `idempotency_key`.
             long: Carries long conversations on in child workflows.
             engine: See `Snapshot`.
+            questions: Asks people.
         """
+        self._questions = questions
         self._record = record
         self._caller = caller
         self._rollback = rollback
@@ -129,6 +134,7 @@ class AgentRunner:
                 built_on=built_on,
                 engine=self._engine,
                 pivot=pivot,
+                ask_person=person_for(agent, self._questions),
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             messages=_opening(agent, self._record.goal, job),

@@ -97,6 +97,31 @@ ABANDON = GIVE_UP.model_copy(
 Its name says what it does: small models that have done their job call anything that sounds like an end.
 """
 
+ASK_PERSON = ToolSchema(
+    name="ask_person",
+    description=(
+        "Asks a person for what you have to know and cannot find out by yourself, and returns the answer, "
+        "which may take long. Ask rather than guess."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "question": {
+                "type": "string",
+                "description": "One question, with all that is needed to answer it.",
+            },
+            "choices": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "The possible answers, where there are only some.",
+            },
+        },
+        "required": ["question"],
+        "additionalProperties": False,
+    },
+)
+"""Offered to agents that may ask people."""
+
 WAYS_OUT = frozenset({GIVE_UP.name, ABANDON.name})
 """Whichever of these a model calls, it gives up."""
 

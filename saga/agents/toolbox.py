@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
@@ -23,10 +23,13 @@ from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
 from .earlier_calls import EarlierCalls
-from .model_protocol import ABANDON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
+from .model_protocol import ABANDON, ASK_PERSON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
 
 MakePivot = Callable[[Call, ToolEntry], Awaitable[tuple[Call, Any]]]
 """Makes the call of a pivot when nothing forbids it any more; returns it as it was made, and its result."""
+
+AskPerson = Callable[[ToolCall, str, StopScope], Awaitable["ToolAnswer"]]
+"""Asks a person what a model wants to know; the text is the path of the question."""
 
 _LONGEST_NAME = 64
 _NO_PIVOT = "it is the point of no return, which only a step that says effect: pivot may pass"
@@ -90,6 +93,7 @@ class Toolbox:
         has_effects: bool = False,
         earlier: EarlierCalls | None = None,
         pivot: MakePivot | None = None,
+        ask_person: AskPerson | None = None,
     ) -> None:
         """Fills a toolbox.
 
@@ -107,6 +111,7 @@ class Toolbox:
             has_effects: Whether calls with effects have succeeded before.
             earlier: What the agent has done before; None where it begins.
             pivot: Makes the call of a pivot; None where the step may not be one.
+            ask_person: Asks people; None for an agent that may not.
         """
         self.executed: list[ExecutedCall] = []
         self.calls = calls
@@ -115,10 +120,12 @@ class Toolbox:
         self.earlier = earlier or EarlierCalls({}, {}, ())
         self._heeds_repeats = engine >= 3
         self._pivot = pivot
+        self._ask_person = ask_person
         self._had_effects = has_effects
         self._past_pivot = past_pivot
         self._agent = agent
-        self._tools = _by_model_name(tools)
+        reserved = WAYS_OUT if ask_person is None else WAYS_OUT | {ASK_PERSON.name}
+        self._tools = _by_model_name(tools, reserved)
         self._job = job
         self._record = record
         self._caller = caller
@@ -130,6 +137,8 @@ class Toolbox:
             ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
             for name, tool in self._tools.items()
         ]
+        if self._ask_person is not None:
+            tools.append(ASK_PERSON)
         return (*tools, self.way_out) if tools else ()
 
     @property
@@ -174,6 +183,9 @@ class Toolbox:
 
     async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> ToolAnswer:
         tool = self._tools.get(wanted.name)
+        if tool is None and self._ask_person is not None and wanted.name == ASK_PERSON.name:
+            self.calls += 1
+            return await self._ask_person(wanted, f"{self._job.path}/ask.{self.calls}", scope)
         if tool is None:
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
         if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
@@ -295,13 +307,13 @@ def _never_ran(failed: Failed) -> bool:
     return failed.not_applied and failed.failure.type == FailureType.INVALID_INPUT
 
 
-def _by_model_name(tools: Iterable[ToolEntry]) -> dict[str, ToolEntry]:
+def _by_model_name(tools: Iterable[ToolEntry], reserved: Collection[str]) -> dict[str, ToolEntry]:
     """Names tools as providers allow: the function's name, or with its bundle where two are alike."""
     named: dict[str, ToolEntry] = {}
     for tool in tools:
         full = re.sub(r"[^A-Za-z0-9_-]", "__", tool.name)[-_LONGEST_NAME:]
         short = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name.rpartition(".")[2])[-_LONGEST_NAME:]
         numbered = (f"tool_{number}" for number in count(1))
-        name = next(n for n in chain((short, full), numbered) if n not in named and n not in WAYS_OUT)
+        name = next(n for n in chain((short, full), numbered) if n not in named and n not in reserved)
         named[name] = tool
     return named

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from ..agents import agent_loop as limits
 from ..agents.agent_loop import AgentLoop
+from ..agents.ask_person import person_for
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.earlier_calls import EarlierCalls
 from ..agents.toolbox import Toolbox
@@ -98,6 +99,7 @@ class _ConversationRun:
             past_pivot=state.past_pivot,
             engine=state.engine,
             has_effects=state.has_effects,
+            ask_person=person_for(agent, self._context.questions),
             earlier=EarlierCalls(state.done, state.unsure, state.messages),
         )
         self._toolbox.executed += [call.executed(self._record.ledger) for call in so_far.calls]

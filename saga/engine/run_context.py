@@ -150,7 +150,9 @@ class RunContext:
             models=models,
             children=children,
             parent_budget=parent_budget,
-            agents=AgentRunner(record, caller, rollback, models, catalog, root_key, long, snapshot.engine),
+            agents=AgentRunner(
+                record, caller, rollback, models, catalog, root_key, long, snapshot.engine, questions
+            ),
             verifier=Verifier(record, caller, models, catalog),
             engine=snapshot.engine,
         )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ..duration import Duration
 from ..effect import Effect
 from ..history_format import RETRACT, STAND_IN
-from .approval import Approval
+from .approval import Approval, Asking
 from .retry import Retry
 from .task_spec import TaskSpec
 
@@ -67,6 +67,7 @@ class AgentEntry(_Entry):
         max_turns: Most model calls of one run.
         temperature: Sampling temperature, or None for the provider's default.
         max_tokens: The most tokens of one answer, or None for the provider's default.
+        may_ask: Whom it may ask what it has to know; None where it may ask nobody.
         stand_in: True where the stand-in model may play it when no model is set.
         whole_input: True where the input is one object; False where it is arguments by name.
     """
@@ -82,6 +83,7 @@ class AgentEntry(_Entry):
     stand_in: bool = False
     temperature: float | None = None
     max_tokens: int | None = None
+    may_ask: Asking | None = None
     interruptible: bool = False
     timeout: Duration | None = None
     parameters: tuple[str, ...] = ()

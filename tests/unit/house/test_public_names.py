@@ -15,6 +15,7 @@ PUBLIC = {
     "counterstep": [
         "Agent",
         "Approval",
+        "Asking",
         "Budget",
         "Bundle",
         "CounterstepError",
