@@ -47,12 +47,14 @@ class FormField:
         kind: How its text is read.
         text: The text that stands in it.
         is_long: Whether it needs several lines.
+        options: What can be chosen; empty where anything can be written.
     """
 
     name: str
     kind: FieldKind
     text: str
     is_long: bool = False
+    options: tuple[str, ...] = ()
 
 
 def rows_of(value: Any, depth: int = 0) -> tuple[Row, ...]:

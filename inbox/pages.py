@@ -159,7 +159,8 @@ class Pages:
 
     async def health(self, request: Request) -> Response:
         """Tells whether the inbox reaches its server."""
-        await self._client.service_client.check_health()
+        if not await self._client.service_client.check_health():
+            raise HTTPException(503, "The Temporal server is not healthy.")
         return JSONResponse({"status": "ok"})
 
 

@@ -40,6 +40,10 @@ _KINDS: Final = {
     "needs_input": "An agent has a question",
 }
 _YES_OR_NO: Final = ("approve", "reject", "edit")
+_WITH_AGENT: Final = ("approval", "needs_input")
+"""What these questions show has keys of our own, which are shown at their own places."""
+
+_OWN_KEYS: Final = ("tool", "arguments", "agent", "edited_by", "choices")
 _GOOD: Final = frozenset({"approve", "retry", "answer"})
 _BAD: Final = frozenset({"reject", "rollback"})
 _WITH_VALUE: Final = frozenset({"edit", "supply", "applied", "answer"})
@@ -135,11 +139,9 @@ def children_that_ask(board: Board) -> list[str]:
 
 def _view(group: Sequence[Asked]) -> QuestionView:
     first = group[0]
-    call = first.show if first.kind == "approval" and isinstance(first.show, Mapping) else {}
+    call = first.show if first.kind in _WITH_AGENT and isinstance(first.show, Mapping) else {}
     arguments = call.get("arguments")
-    rest = {
-        name: part for name, part in call.items() if name not in ("tool", "arguments", "agent", "edited_by")
-    }
+    rest = {name: part for name, part in call.items() if name not in _OWN_KEYS}
     evidence = rest if call else first.show
     asks = [asked.ask for asked in group]
     return QuestionView(
@@ -171,7 +173,8 @@ def _button(asked: Asked, action: str, editable: Any) -> AnswerButton:
     if action == "edit":
         fields = fields_of(editable)
     elif action == "answer":
-        fields = (FormField("", "text", "", is_long=True),)
+        choices = asked.show.get("choices") if isinstance(asked.show, Mapping) else None
+        fields = (FormField("", "text", "", is_long=True, options=tuple(choices or ())),)
     elif action in _WITH_VALUE:
         hint = "The output of the step, as JSON."
         fields = (FormField("", "json", "null" if action == "applied" else "", is_long=True),)

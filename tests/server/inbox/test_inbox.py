@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
+from temporalio.api.common.v1 import Payload
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.converter import DataConverter, PayloadCodec
+from temporalio.envconfig import ClientConnectConfig
 from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
@@ -23,11 +29,36 @@ from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn
 from counterstep.inbox.person import Person
 from counterstep.inbox.signing import DecisionSigner
 from counterstep.plugin import CounterstepPlugin
+from counterstep.runtime.connection import connect
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.pages.inbox_page import InboxPage
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked, until_state
 from counterstep.tests.support.tasks.work import put
+
+
+class Locked(PayloadCodec):
+    """Turns all bits over."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [self._locked(payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        kind = b"binary/turned"
+        return [
+            Payload.FromString(_turned(one.data)) if one.metadata["encoding"] == kind else one
+            for one in payloads
+        ]
+
+    @staticmethod
+    def _locked(payload: Payload) -> Payload:
+        metadata = {"encoding": b"binary/turned"}
+        return Payload(metadata=metadata, data=_turned(payload.SerializeToString()))
+
+
+def _turned(data: bytes) -> bytes:
+    return bytes(255 - byte for byte in data)
+
 
 ORIGIN = {"Origin": "http://inbox.test"}
 PAY = {"id": "p", "tool": "till.pay", "input": {"what": "tea"}}
@@ -328,6 +359,41 @@ async def test_a_task_that_is_unknown_has_ended_or_has_no_worker(office: Office)
     assert "No worker polls the queue 'nobody-here'" in (await office.ann.see(f"/tasks/{id}", 503)).text
     await lonely.terminate()
     assert "terminated" in (await office.ann.see(f"/tasks/{id}")).text
+
+
+async def test_what_is_encoded_cannot_be_shown_and_the_page_says_what_to_do(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    converter = DataConverter(payload_codec=Locked())
+    plugin = CounterstepPlugin([desk], inline_specs=True)
+    client = await Client.connect(server.address, plugins=[plugin], data_converter=converter)
+    where: ClientConnectConfig = {"target_host": server.address}
+    async with Worker(client, task_queue=task_queue):
+        blind, seeing = await connect(where), await connect(where, codec=Locked())
+        ann, bob = await visitor(blind, "ann"), await visitor(seeing, "bob")
+        ask = {"id": "ask", "approve": {"ask": "Really?", "show": "task"}}
+        handle = await Tasks(client, task_queue).start([ask], {"secret": "tea"})
+        await until_asked(handle, "ask")
+        page = await ann.see(f"/tasks/{handle.id}", 502)
+        assert "COUNTERSTEP_CODEC" in page.text and "tea" not in page.text
+        assert "secret tea" in (await bob.see(f"/tasks/{handle.id}")).text
+        assert "it is, for ask" in await bob.answer(handle.id, "approve")
+        assert (await end_of(handle)).type == "completed"
+
+
+async def test_a_namespace_without_search_attributes_is_told(server: EmbeddedServer, client: Client) -> None:
+    name = f"bare-{uuid4().hex}"
+    request = RegisterNamespaceRequest(namespace=name)
+    request.workflow_execution_retention_period.FromTimedelta(timedelta(days=3))
+    await client.workflow_service.register_namespace(request)
+    ann = await visitor(await Client.connect(server.address, namespace=name), "ann")
+    for _ in range(150):
+        # All parts of the server know a new namespace after some seconds.
+        answer = await ann.browser.get("/")
+        if answer.status_code == 200:
+            break
+        await asyncio.sleep(0.2)
+    assert f"search-attribute create --namespace {name} --name SagaTask" in InboxPage(answer.text).text
 
 
 async def test_the_find_form_opens_a_task(office: Office) -> None:

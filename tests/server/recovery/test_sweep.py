@@ -15,8 +15,8 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from counterstep.cli.arguments.server_target import ServerTarget
-from counterstep.cli.errors import CommandFailed
 from counterstep.cli.operations.sweep_namespace import SweepRow, sweep_namespace
+from counterstep.client.search import SearchAttributesMissing
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.tests.support.bundles.desk import HELD, Desk
@@ -128,9 +128,8 @@ async def test_a_namespace_without_search_attributes_says_how_to_create_them(cli
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=3))
     await client.workflow_service.register_namespace(request)
     bare = ServerTarget({"target_host": client.service_client.config.target_host, "namespace": name})
-    with pytest.raises(CommandFailed) as caught:
+    with pytest.raises(SearchAttributesMissing) as caught:
         await until_known(bare)
-    assert caught.value.type == "SearchAttributesMissing"
     assert f"search-attribute create --namespace {name} --name SagaTask --type Keyword" in str(caught.value)
 
 

@@ -68,18 +68,16 @@ class InboxPage(HTMLParser):
             self.forms[-1].fields[self._area] = ""
         elif tag == "select":
             self._select = given.get("name") or ""
-        elif tag == "option" and self._select is not None:
-            self._area = self._select if "selected" in given else None
-            if self._area is not None:
-                self.forms[-1].fields[self._area] = ""
+            self.forms[-1].fields[self._select] = ""
+        elif tag == "option" and self._select is not None and "selected" in given:
+            self.forms[-1].fields[self._select] = given.get("value") or ""
         elif tag == "button" and "disabled" not in given:
             self.forms[-1].buttons.append(given.get("value") or "")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("textarea", "option"):
-            if self._area is not None and tag == "textarea":
-                # A line end right behind the tag is not part of the text.
-                self.forms[-1].fields[self._area] = self.forms[-1].fields[self._area].removeprefix("\n")
+        if tag == "textarea" and self._area is not None:
+            # A line end right behind the tag is not part of the text.
+            self.forms[-1].fields[self._area] = self.forms[-1].fields[self._area].removeprefix("\n")
             self._area = None
         elif tag == "select":
             self._select = None

@@ -163,6 +163,26 @@ def test_check_refuses_a_bad_spec_and_names_what_was_meant(installed: Path, else
     assert "Traceback" not in done.stderr
 
 
+INBOX = """
+from temporalio.client import Client
+from temporalio.service import ConnectConfig
+from starlette.testclient import TestClient
+from counterstep.inbox.app import make_app
+from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn
+import asyncio
+
+client = asyncio.run(Client.connect("127.0.0.1:1", lazy=True))
+inbox = TestClient(make_app(client, InboxConfig("127.0.0.1", LocalSignIn({}), "s" * 32)))
+for path in ("/sign-in", "/static/style.css", "/static/live.js", "/static/icon.svg"):
+    print(inbox.get(path).status_code)
+"""
+
+
+def test_the_wheel_serves_the_inbox(installed: Path, elsewhere: Path) -> None:
+    done = run([installed / "python", "-c", INBOX], elsewhere)
+    assert done.stdout.split() == ["200"] * 4, done.stderr
+
+
 RUN = ["run", "order.yaml", "--bundle", "shop:shop", "--input", "sku=pen"]
 
 

@@ -158,6 +158,16 @@ def test_stuck_undos_are_told_apart_and_children_ask_on_their_own_pages() -> Non
     assert children_that_ask(all_) == ["order-1/child#1"]
 
 
+def test_an_agent_that_asks_is_named_and_its_choices_are_to_be_chosen() -> None:
+    show = {"agent": "shop.desk", "choices": ["blue", "a <b>\u202e"]}
+    question = asked(kind="needs_input", ask="Which colour?", actions=["answer"], show=show)
+    page = InboxPage(rendered(board(question)))
+    assert "Agent shop.desk" in page.text
+    options = [given["value"] for tag, given in page.tags if tag == "option"]
+    assert options == ["", "blue", "a <b>\u202e"], "as they are, though they are shown otherwise"
+    assert page.form("answer").fields["value.answer."] == ""
+
+
 def test_choices_of_a_step_are_what_they_are_called() -> None:
     (view,) = questions_of(board(asked(kind="approve", actions=["retry", "take_the_train"], show=None)))
     assert [(b.label, b.look, b.fields) for b in view.buttons] == [
