@@ -90,7 +90,6 @@ class Pages:
         said = await answer(self._client, self._config, person, seen, form)
         if said.keeps_form:
             return self._task_page(request, person, seen, said, form)
-        self._waiting.forget()
         keep(request, said)
         is_listed = said.is_done and form.get("back") == _LIST
         return RedirectResponse("/" if is_listed else f"/tasks/{quote(id, safe='')}", _SEE_OTHER)

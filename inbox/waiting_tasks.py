@@ -36,7 +36,10 @@ LOOKED_AT: Final = 100
 _FRESH: Final = 2.0
 """Seconds for which a list counts: many browsers look at it at once."""
 
-_SILENT: Final = 15.0
+_EFFORT: Final = 10
+"""A list counts at least this many times as long as it took: 10,000 tasks take some seconds."""
+
+_SILENT: Final = 5.0
 """Seconds for which a task that asks nobody is not looked at again."""
 
 _QUERY: Final = (
@@ -104,7 +107,8 @@ class WaitingTasks:
         """
         self._client = client
         self._listing = asyncio.Lock()
-        self._listed: tuple[float, tuple[FoundTask, ...]] = (-_FRESH, ())
+        self._tasks: tuple[FoundTask, ...] = ()
+        self._fresh_until = 0.0
         self._room = asyncio.Semaphore(SIDE_BY_SIDE)
         self._silent: dict[str, float] = {}
 
@@ -116,14 +120,14 @@ class WaitingTasks:
             RPCError: The server does not answer.
         """
         async with self._listing:
-            at, tasks = self._listed
-            if time.monotonic() - at < _FRESH:
-                return tasks
-            found = [_found(one) async for one in search(self._client, _QUERY, MOST_FOUND)]
-            tasks = tuple(sorted(found, key=lambda task: (task.started, task.id)))
-            self._listed = (time.monotonic(), tasks)
-            self._silent = {id: until for id, until in self._silent.items() if until > time.monotonic()}
-            return tasks
+            began = time.monotonic()
+            if began >= self._fresh_until:
+                found = [_found(one) async for one in search(self._client, _QUERY, MOST_FOUND)]
+                self._tasks = tuple(sorted(found, key=lambda task: (task.started, task.id)))
+                now = time.monotonic()
+                self._silent = {id: until for id, until in self._silent.items() if until > now}
+                self._fresh_until = now + max(_FRESH, _EFFORT * (now - began))
+            return self._tasks
 
     async def asking(self, start: int) -> AskingTasks:
         """Looks for a page of tasks that ask somebody.
@@ -147,10 +151,6 @@ class WaitingTasks:
             self._silent |= {one.task.id: now + _SILENT for one in boards if one not in asks}
             found += asks
         return AskingTasks(tuple(found), place if place < len(tasks) else None, len(tasks))
-
-    def forget(self) -> None:
-        """Lists them anew the next time: somebody has answered."""
-        self._listed = (-_FRESH, ())
 
     async def boards(self, tasks: Sequence[FoundTask]) -> list[FoundBoard]:
         """Reads the boards of some of them, in the same order.
