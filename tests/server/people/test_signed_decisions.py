@@ -20,6 +20,7 @@ from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.people.signing import Signer
+from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, until_asked
 
 Shop = tuple[Tasks, Signer]
@@ -192,6 +193,34 @@ async def test_what_comes_with_the_start_is_signed_too(shop: Shop, effects: Desk
     assert "used before" in await refusal_of(handle, "amend", **signed)
     effects.release("a")
     assert (await end_of(handle)).output == "new"
+
+
+async def test_what_was_signed_outlives_its_worker(
+    server: EmbeddedServer,
+    task_queue: str,
+    effects: Desk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signer = Signer(tmp_path)
+    monkeypatch.setenv("COUNTERSTEP_DECISION_KEYS", str(signer.file))
+    tasks = Tasks(await Client.connect(server.address), task_queue)
+    demand = {"tool": "till.pay", "people": 2, "roles": ["clerk"], "remind": "200ms"}
+    with worker_process(server.address, task_queue) as worker:
+        handle = await tasks.start([{**PAY, "approvals": [demand]}])
+        said = {"step": "p", "action": "approve", "hash": (await asked_of(handle))["hash"]}
+        first = signer.signed(handle.id, said, "clerk")
+        await handle.execute_update("decide", first)
+        worker.kill()
+    with worker_process(server.address, task_queue):
+        assert (await asked_of(handle))["said"][0]["by"] == "ann"
+        assert "used before" in await refusal_of(handle, "decide", **first)
+        assert "is not clerk" in await refusal_of(
+            handle, "decide", **signer.signed(handle.id, said, sub="bob")
+        )
+        await handle.execute_update("decide", signer.signed(handle.id, said, "clerk", sub="bob"))
+        assert (await end_of(handle)).type == "completed"
+    assert effects.what("done") == ["tea"]
 
 
 async def test_without_keys_a_token_and_a_role_prove_nothing(

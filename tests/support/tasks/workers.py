@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -26,8 +27,9 @@ THREADS = ThreadPoolExecutor(10)
 
 
 def plugin() -> CounterstepPlugin:
-    """The plugin of all workers here."""
-    return CounterstepPlugin([desk, errands, till], inline_specs=True)
+    """The plugin of all workers here; keys of signed decisions are those of the environment."""
+    keys = os.environ.get("COUNTERSTEP_DECISION_KEYS")
+    return CounterstepPlugin([desk, errands, till], inline_specs=True, decision_keys=keys)
 
 
 @asynccontextmanager
