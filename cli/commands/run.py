@@ -9,6 +9,7 @@ import typer
 from ..arguments.options import (
     Address,
     Bundles,
+    By,
     Codec,
     InputFile,
     Inputs,
@@ -42,12 +43,15 @@ def run(
         typer.Option(metavar="NAME,...", help="The model, then its fallbacks. Also COUNTERSTEP_MODEL."),
     ] = None,
     task_queue: TaskQueue = None,
+    by: By = None,
     address: Address = None,
     namespace: Namespace = None,
     codec: Codec = None,
     json: Json = False,
 ) -> None:
     """Run a task to its end; without a server it starts the embedded one.
+
+    At a terminal it takes answers to what the task asks, as `approve`, `decide` and `resolve` do, by --by.
 
     Exits with 0 completed, 1 rolled back, 2 bad usage or spec, 3 rollback incomplete or a person must
     decide, 4 no server or no worker, 130 cancelled or left running.
@@ -84,6 +88,7 @@ def run(
         settings=settings,
         target=target,
         notice=_notice(request, catalog),
+        by=by,
     )
     outcome, end = target.ask(run_job(job))
     finish(outcome, end, target.options(), json=json)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CommandFailed
 from ..terminal.output import emit, say
+
+if TYPE_CHECKING:
+    from ..arguments.server_target import ServerTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,26 @@ def send(
     """
     # Temporal's client is slow to load, and a faulty message does not need it.
     from ..arguments.server_target import find_target
+
+    target = find_target(address, namespace, codec)
+    answer = target.ask(deliver(target, message, said, seconds=seconds))
+    if json:
+        emit(answer)
+    return answer
+
+
+async def deliver(target: ServerTarget, message: UpdateRequest, said: str, *, seconds: float) -> Any:
+    """Sends an update, and tells people that it was accepted.
+
+    Args:
+        target: The server.
+        message: The update.
+        said: The update in a few words for people.
+        seconds: How long the task may take to accept it.
+
+    Returns:
+        The answer as JSON; it raises what `send_update.tell` raises.
+    """
     from .send_update import tell
 
     argument = {**message.argument, "note": message.note}
@@ -70,12 +93,9 @@ def send(
         argument["token"] = message.token
     if message.by is not None or message.token is None:
         argument["by"] = message.by if message.by is not None else _login_name()
-    target = find_target(address, namespace, codec)
-    answer = target.ask(tell(target, message.id, message.update, argument, seconds=seconds))
+    answer = await tell(target, message.id, message.update, argument, seconds=seconds)
     who = f"{argument.get('by')} (a claim; nobody has checked it)"
     say(f"{message.id}: {said}, says {who if message.token is None else 'who has signed the token'}.")
-    if json:
-        emit(answer)
     return answer
 
 

@@ -29,6 +29,7 @@ from ..exit_codes import ExitCode
 from ..terminal.live_board import open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
+from .answer_prompt import AnswerPrompt
 from .give_up_unknown import give_up_unknown
 from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
@@ -49,6 +50,7 @@ class Job:
         settings: The settings from the environment.
         target: The server.
         notice: The first line for people; may be empty.
+        by: Who answers at the terminal what the task asks; None for the user of this machine.
     """
 
     request: TaskRequest
@@ -59,6 +61,7 @@ class Job:
     settings: Settings
     target: ServerTarget
     notice: str
+    by: str | None = None
 
 
 async def run_job(job: Job) -> tuple[Outcome, Any]:
@@ -117,7 +120,9 @@ class _Run:
                 say(f"{self._id} has been started before, with the same input; this is how it goes, or went.")
                 worker = await self._attend(started, worker)
             server = self._job.target.options()
-            watch = TaskWatch(started.handle, open_view(server), signals, server=server)
+            view = open_view(server)
+            prompt = AnswerPrompt(self._job.target, view, self._job.by)
+            watch = TaskWatch(started.handle, view, signals, server=server, prompt=prompt)
             if started.is_new and worker is None:
                 self._giving_up = asyncio.create_task(give_up_unknown(started.handle))
             seen = await (self._work(worker, watch, signals) if worker else self._look_on(watch))

@@ -24,6 +24,8 @@ from ..terminal.live_board import View
 from ..terminal.output import say
 from ..terminal.questions import PEOPLE
 from ..terminal.signals import Signals, ask
+from .answer_prompt import AnswerPrompt
+from .put_aside import put_aside
 
 ENDED_SECONDS: Final = 3.0
 """How long the last board of a task may take: its workers may have ended, and nobody knows yet."""
@@ -72,6 +74,7 @@ class TaskWatch:
         is_cancelled: bool = False,
         only_looks: bool = False,
         server: Sequence[str] = (),
+        prompt: AnswerPrompt | None = None,
     ) -> None:
         """Prepares to watch a task.
 
@@ -82,7 +85,9 @@ class TaskWatch:
             is_cancelled: Whether the task was asked to cancel already; any signal then means to leave it.
             only_looks: Whether the task is somebody else's; any signal then means to leave it.
             server: The options with which other commands reach the task's server.
+            prompt: What takes answers if somebody is at the terminal; without it, nothing is asked here.
         """
+        self._prompt = prompt if signals.interactive else None
         self._server = server
         self._handle = handle
         self._view = view
@@ -130,12 +135,16 @@ class TaskWatch:
         assert self._ended is not None
         while True:
             arrival = asyncio.create_task(self._signals.next())
-            done, _ = await asyncio.wait({*vital, arrival}, return_when=asyncio.FIRST_COMPLETED)
+            asking = {asyncio.create_task(self._prompt.serve())} if self._prompt is not None else set()
+            done, _ = await asyncio.wait({*vital, *asking, arrival}, return_when=asyncio.FIRST_COMPLETED)
             if not arrival.done():
                 arrival.cancel()
+            await put_aside(*asking - done)
+            if self._prompt is not None:
+                self._leave_prompt(self._prompt, has_ended=self._ended in done)
             if self._ended in done:
                 return False
-            for task in done & vital:
+            for task in done & (vital | asking):
                 task.result()
             if arrival not in done:
                 return False
@@ -144,6 +153,12 @@ class TaskWatch:
                 return decision == "leave at once"
             if decision == "cancel":
                 await self._cancel()
+
+    def _leave_prompt(self, prompt: AnswerPrompt, *, has_ended: bool) -> None:
+        if prompt.open is not None:
+            say(f"\n{prompt.open.label} needs no answer any more: the task has ended." if has_ended else "")
+        if has_ended:
+            self._view.resume()
 
     async def _decide(self, arrived: signal.Signals) -> str:
         if self._is_cancelled or self._only_looks:
@@ -230,13 +245,8 @@ class TaskWatch:
     def _show(self, board: Mapping[str, Any]) -> None:
         self._board = board
         self._view.show(board)
-
-
-async def put_aside(*tasks: asyncio.Task[Any]) -> None:
-    """Ends tasks that nobody awaits any more; otherwise asyncio would tell how they end later."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        if self._prompt is not None:
+            self._prompt.see(board)
 
 
 async def _is_idle(handle: WorkflowHandle[Any, Any]) -> bool:

@@ -18,6 +18,7 @@ from ..exit_codes import ExitCode
 from ..terminal.live_board import View, open_view
 from ..terminal.output import say
 from ..terminal.signals import Signals
+from .answer_prompt import AnswerPrompt
 from .server_outage import PING_SECONDS, answers, outlasting, until_back
 from .task_watch import ENDED_SECONDS, TaskWatch, Watched, miss_workers
 
@@ -26,12 +27,13 @@ class _ServerAway(Exception):
     """The server has stopped answering."""
 
 
-async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
+async def watch_task(target: ServerTarget, id: str, by: str | None = None) -> tuple[Outcome, Any]:
     """Watches a task to its end.
 
     Args:
         target: The server.
         id: The workflow id.
+        by: Who answers at the terminal what the task asks; None for the user of this machine.
 
     Returns:
         The outcome, and the task's result or the error that ended it; None if it still runs.
@@ -48,10 +50,11 @@ async def watch_task(target: ServerTarget, id: str) -> tuple[Outcome, Any]:
     ids = (id, found.run_id)
     say(" ".join(filter(None, (id, target.link(id)))))
     signals, view = Signals(), open_view(target.options())
+    prompt = AnswerPrompt(target, view, by)
     seen: Watched | None = None
     while seen is None:
         try:
-            seen = await _look_on(client, target, handle, found, view, signals)
+            seen = await _look_on(client, target, handle, found, view, signals, prompt)
         except (_ServerAway, RPCError) as error:
             if isinstance(error, RPCError) and error.status not in AWAY:
                 raise
@@ -79,6 +82,7 @@ async def _look_on(
     found: WorkflowExecutionDescription,
     view: View,
     signals: Signals,
+    prompt: AnswerPrompt,
 ) -> Watched:
     queue = found.task_queue
 
@@ -87,7 +91,7 @@ async def _look_on(
         return CommandFailed(message + target.worker_command(queue), code=ExitCode.NO_SERVER, type="NoWorker")
 
     somebody = await has_workers(client, queue)
-    watch = TaskWatch(handle, view, signals, only_looks=True, server=target.options())
+    watch = TaskWatch(handle, view, signals, only_looks=True, server=target.options(), prompt=prompt)
     guards = (miss_workers(client, queue, watch, nobody), _miss_server(client, watch))
     view.resume()
     tasks = [asyncio.create_task(guard) for guard in guards]

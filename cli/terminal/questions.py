@@ -48,16 +48,44 @@ class PromptedQuestion:
     """One thing that a person must decide.
 
     Attributes:
+        task: The task that takes the answer: the one that is watched, or a child of it.
+        name: How the answer names what is asked: a step, an item, a call, or an undo.
+        update: The update that answers: ``decide`` or ``resolve``.
+        actions: What can be answered.
         text: The question.
         answers: The commands to type, each with its meaning, which may be empty.
         since: When it was asked, in ISO 8601, because the same question can be asked again.
         terms: What is to be looked at, and what happens when nobody answers.
+        hash: Of what is to be looked at; the answer names it. It is empty if no answer has to.
     """
 
+    task: str
+    name: str
+    update: str
+    actions: tuple[str, ...]
     text: str
     answers: tuple[tuple[str, str], ...]
     since: str
     terms: tuple[str, ...] = ()
+    hash: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells this question from all others, and from the same one when it is asked again."""
+        return (self.task, self.name, self.since, self.hash)
+
+    @property
+    def label(self) -> str:
+        """What is asked, as people read it."""
+        return label_of(self.name)
+
+    def needs(self, action: str) -> tuple[str, ...]:
+        """Returns the option that this action needs and what stands for its value; empty if it needs none."""
+        return _NEEDS.get((self.update, action), ())
+
+    def meaning(self, action: str) -> str:
+        """Says what an action does, where its name does not; otherwise empty."""
+        return _MEANINGS.get((self.update, action), "")
 
     def lines(self) -> list[str]:
         """The question and its answers, for people."""
@@ -109,10 +137,15 @@ def _question(
 ) -> PromptedQuestion:
     where = "" if task == own else f" of the child {task}"
     return PromptedQuestion(
+        task=task,
+        name=name,
+        update=asked["update"],
+        actions=tuple(asked["actions"]),
         text=f"{label_of(name)}{where}: {ask}",
         answers=tuple(_answer(task, name, asked, action, options) for action in asked["actions"]),
         since=asked["since"],
         terms=tuple(terms_of(asked)),
+        hash=asked.get("hash", ""),
     )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-from contextlib import suppress
 from typing import Final
 
-from .output import printable
+from .keyboard import ask_line
 
 ANSWERS: Final = ("cancel", "leave", "go on")
 """What can be done with a task whose command was interrupted."""
@@ -48,37 +46,17 @@ async def ask(workflow_id: str) -> str:
     Returns:
         One of `ANSWERS`; an empty answer means to go on.
     """
-    sys.stderr.write(printable(f"\n{workflow_id}: [c]ancel and undo, [l]eave it running, or [g]o on? "))
-    sys.stderr.flush()
+    text = f"\n{workflow_id}: [c]ancel and undo, [l]eave it running, or [g]o on? "
     while True:
-        line = await _read_line()
-        answer = understood(line)
+        try:
+            answer = understood(await ask_line(text))
+        except EOFError:
+            return "go on"
         if answer is not None:
             return answer
-        sys.stderr.write("Type c (cancel), l (leave) or g (go on): ")
-        sys.stderr.flush()
+        text = "Type c (cancel), l (leave) or g (go on): "
 
 
 def understood(line: str) -> str | None:
     """Returns which of `ANSWERS` somebody has typed; None where it is none of them."""
     return _WORDS.get(" ".join(line.lower().strip(" \t\r\n.!").split()))
-
-
-async def _read_line() -> str:
-    """Reads one line from the terminal without blocking what goes on in the meantime."""
-    loop = asyncio.get_running_loop()
-    terminal = sys.stdin.fileno()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        loop.remove_reader(terminal)  # it stays readable until it is read
-        ready.set_result(None)
-
-    loop.add_reader(terminal, wake)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(terminal)
-    with suppress(OSError):
-        return os.read(terminal, 4096).decode(errors="replace")
-    return ""
