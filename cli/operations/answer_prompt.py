@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...saga.errors import CounterstepError
+from ...saga.people.signatures import NOT_SIGNED
 from ..arguments.server_target import ServerTarget
 from ..errors import CommandFailed
 from ..terminal.answer import TypedAnswer, ask_answer
@@ -54,6 +55,7 @@ class AnswerPrompt:
         self._answered: set[tuple[str, ...]] = set()
         self._left: set[tuple[str, ...]] = set()
         self._is_deaf = False
+        self._takes_signed_only = False
 
     def see(self, board: Mapping[str, Any]) -> None:
         """Takes the task's newest board."""
@@ -99,7 +101,9 @@ class AnswerPrompt:
         forget_typed()
         alone = len(self._questions()) == 1
         say(f"Your answer for {question.label}?" if alone else _again(question))
-        typing = asyncio.create_task(ask_answer(question))
+        typing = asyncio.create_task(
+            ask_answer(question, signed=self._takes_signed_only or question.needs_token)
+        )
         gone = asyncio.create_task(self._until_gone(question))
         try:
             await asyncio.wait({typing, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +122,9 @@ class AnswerPrompt:
 
     async def _is_sent(self, question: PromptedQuestion, answer: TypedAnswer) -> bool:
         """Sends an answer; returns whether there is nothing more to ask."""
-        request = UpdateRequest(question.task, question.update, answer.argument, self._by, answer.note)
+        request = UpdateRequest(
+            question.task, question.update, answer.argument, self._by, answer.note, answer.token
+        )
         said = f"{answer.argument['action']}, for {question.label!r}"
         sending = asyncio.create_task(deliver(self._target, request, said, seconds=_SECONDS))
         try:
@@ -131,6 +137,7 @@ class AnswerPrompt:
             raise
         except CommandFailed as refusal:
             say(str(refusal))
+            self._takes_signed_only |= NOT_SIGNED in str(refusal)
             return False
         except CounterstepError as ended:
             say(str(ended))

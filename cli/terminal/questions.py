@@ -57,6 +57,7 @@ class PromptedQuestion:
         since: When it was asked, in ISO 8601, because the same question can be asked again.
         terms: What is to be looked at, and what happens when nobody answers.
         hash: Of what is to be looked at; the answer names it. It is empty if no answer has to.
+        needs_token: Whether an answer has to be signed.
     """
 
     task: str
@@ -68,6 +69,7 @@ class PromptedQuestion:
     since: str
     terms: tuple[str, ...] = ()
     hash: str = ""
+    needs_token: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -146,6 +148,7 @@ def _question(
         since=asked["since"],
         terms=tuple(terms_of(asked)),
         hash=asked.get("hash", ""),
+        needs_token=bool(asked.get("roles")),
     )
 
 

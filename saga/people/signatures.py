@@ -23,6 +23,9 @@ from ..spec.approval import Role
 from ..spec.arguments import canonical
 from .updates import Amend, Answer, Decide, Resolve, Who, read_message, refused
 
+NOT_SIGNED: Final = "this is not signed, and the workers take signed decisions only: send a token"
+"""Why workers with keys refuse a claim; whoever takes answers from people can ask for a token then."""
+
 EARLY: Final = 10.0
 """Seconds by which the clock of whoever signs may be ahead."""
 
@@ -136,7 +139,7 @@ def check_signature(message: _Said) -> Proof | None:
             raise refused("the token cannot be checked: set COUNTERSTEP_DECISION_KEYS on the workers")
         return None
     if token is None:
-        raise refused("this is not signed, and the workers take signed decisions only: send a token")
+        raise refused(NOT_SIGNED)
     try:
         claims = keys.claims(token)
     except ValueError as error:

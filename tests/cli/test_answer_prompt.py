@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.runtime.connection import has_workers
-from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.till import till
+from counterstep.tests.support.people.signing import Signer
 from counterstep.tests.support.processes.command import Shop, Terminal, until
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell
 from counterstep.tests.support.tasks.work import child, put
@@ -180,3 +184,31 @@ async def test_who_wants_nothing_to_be_asked_says_so(tasks: Tasks, effects: Desk
     assert await closed(terminal) == 0
     assert PROMPT not in terminal.seen
     assert list(effects.effects()) == ["tea"]
+
+
+async def test_who_has_to_prove_it_is_asked_for_a_token(
+    server: EmbeddedServer, task_queue: str, effects: Desk, shop: Shop
+) -> None:
+    signer = Signer(shop.folder)
+    plugin = CounterstepPlugin([desk, till], inline_specs=True, decision_keys=str(signer.file))
+    client = await Client.connect(server.address, plugins=[plugin])
+    async with Worker(client, task_queue=task_queue):
+        handle = await Tasks(client, task_queue).start(
+            [{"id": "p", "tool": "till.pay", "input": {"what": "tea"}}]
+        )
+        terminal = Terminal(shop, "watch", handle.id)
+        await shown(terminal, PROMPT)
+        (asked,) = (await handle.query("board"))["waiting_for"]
+        await typed(terminal, "approve", NOTE)
+        await typed(terminal, "", "Refused: this is not signed", PROMPT)
+        await typed(terminal, "approve", NOTE)
+        await typed(terminal, "", "A signed token:")
+        await typed(terminal, "me", "Refused: ", PROMPT)
+        await typed(terminal, "approve", NOTE)
+        await typed(terminal, "", "A signed token:")
+        said = {"step": "p", "action": "approve", "hash": asked["hash"]}
+        token = signer.token(handle.id, said, sub="eve")
+        await typed(terminal, token, "approve, for 'p', says who has signed the token")
+        assert await closed(terminal) == 0, terminal.seen
+        (made,) = (await handle.query("board"))["decisions"]
+        assert (made["action"], made["by"], made["proven"]) == ("approve", "eve", True)
