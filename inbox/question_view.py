@@ -51,6 +51,12 @@ NEEDS_NOTE: Final = ("resolve", "skip")
 """It leaves an effect as it is, and the log has to say why."""
 
 
+_HINTS: Final = {
+    ("decide", "always"): "for the rest of this task, within the bounds that the approval sets.",
+    NEEDS_NOTE: "say why in the note.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerButton:
     """One answer that a question takes.
@@ -168,7 +174,7 @@ def _button(asked: Asked, action: str, editable: Any) -> AnswerButton:
     look = "good" if action in _GOOD else "bad" if action in _BAD else "plain"
     if is_choice:
         return AnswerButton(action, label, "plain")
-    hint = "Say why in the note." if name == NEEDS_NOTE else ""
+    hint = _HINTS.get(name, "")
     fields: tuple[FormField, ...] = ()
     if action == "edit":
         fields = fields_of(editable)

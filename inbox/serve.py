@@ -21,16 +21,10 @@ def open_socket(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family)
 
 
-async def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until SIGINT or SIGTERM; requests under way are finished then.
-
-    Args:
-        app: The application.
-        listening: Where.
-        ready: Called once it is about to serve.
-    """
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """Returns how uvicorn serves the inbox."""
     # A header that anybody can send must not change from where a request seems to come.
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         proxy_headers=False,
         server_header=False,
@@ -40,9 +34,19 @@ async def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None
         lifespan="off",
         timeout_graceful_shutdown=10,
     )
+
+
+async def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until SIGINT or SIGTERM; requests under way are finished then.
+
+    Args:
+        app: The application.
+        listening: Where.
+        ready: Called once it is about to serve.
+    """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # uvicorn sends the signal once more when it is done; then it has been obeyed already.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     ready()
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await uvicorn.Server(server_config(app)).serve(sockets=[listening])

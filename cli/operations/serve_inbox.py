@@ -138,6 +138,8 @@ def _local(users: Sequence[str]) -> LocalSignIn:
         person = Person(name.strip(), tuple(filter(None, (role.strip() for role in roles.split(",")))))
         if not person.name or not person.name.isprintable() or len(person.name) > 200:
             raise CommandFailed(f"--user {user!r} names nobody; write it as NAME or NAME=ROLE,ROLE.")
+        if person.name in passwords:
+            raise CommandFailed(f"--user names {person.name} twice.")
         passwords[person.name] = (person, secrets.token_urlsafe(12))
     return LocalSignIn(passwords)
 

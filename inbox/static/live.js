@@ -7,6 +7,8 @@
   const notice = document.getElementById("notice");
   const parts = (page) => [...page.querySelectorAll("[data-live]")];
   const known = new Map(parts(document).map((part) => [part.id, part.innerHTML]));
+  // What was written and refused stands on the page; a fresh one does not have it.
+  const kept = new Set(parts(document).filter((part) => part.querySelector("[data-kept]")).map((part) => part.id));
   let tag = null;
 
   function tell(text, link) {
@@ -27,6 +29,7 @@
   }
 
   function isInUse(part) {
+    if (part.querySelector("[data-kept]")) return true;
     const controls = [...part.querySelectorAll("input, textarea, select")];
     return controls.some((control) => control === document.activeElement || isChanged(control));
   }
@@ -48,6 +51,7 @@
     for (const fresh of parts(page)) {
       const part = document.getElementById(fresh.id);
       if (!part) { isNews = true; continue; }
+      if (kept.delete(fresh.id)) known.set(fresh.id, fresh.innerHTML);
       if (known.get(fresh.id) === fresh.innerHTML) continue;
       if (isInUse(part)) { isNews = true; continue; }
       known.set(fresh.id, fresh.innerHTML);

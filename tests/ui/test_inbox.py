@@ -96,12 +96,18 @@ def test_a_call_is_rejected_by_keyboard_and_enter_in_a_note_answers_nothing(
 def test_arguments_are_edited_and_what_does_not_fit_is_not_lost(browser: Browser, visit: InboxVisit) -> None:
     visit.refund("order-1044")
     with visit.person(browser, "ann") as page:
+        page.clock.install()
         page.goto(f"{visit.url}/tasks/order-1044")
         page.get_by_text("Edit the arguments").click()
         page.get_by_label("cents").fill("a lot")
         page.get_by_role("button", name="Approve as edited").click()
         expect(page.get_by_role("alert")).to_have_text("“cents” has to be a number. Nothing was sent.")
+        page.get_by_role("heading", name="The board").click()
+        with page.expect_response(f"{visit.url}/tasks/order-1044"):
+            page.clock.run_for(6000)
+        page.clock.run_for(6000)
         expect(page.get_by_label("cents")).to_have_value("a lot")
+        expect(page.locator("#notice")).to_be_hidden()
         page.get_by_label("cents").fill("9900")
         page.get_by_role("button", name="Approve as edited").click()
         expect(page.get_by_role("status").filter(has_text="“Approve as edited” it is")).to_be_visible()
