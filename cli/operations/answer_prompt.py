@@ -99,8 +99,9 @@ class AnswerPrompt:
     async def _is_settled(self, question: PromptedQuestion) -> bool:
         """Asks once; returns whether that is all: it is left open, sent, or has been answered elsewhere."""
         forget_typed()
-        alone = len(self._questions()) == 1
-        say(f"Your answer for {question.label}?" if alone else _again(question))
+        say(f"Your answer for {question.label}?")
+        if len(self._questions()) > 1:  # all of them were shown above, and this one may be far away
+            say("\n".join([question.text, *(f"  {line}" for line in question.terms)]))
         typing = asyncio.create_task(
             ask_answer(question, signed=self._takes_signed_only or question.needs_token)
         )
@@ -176,11 +177,6 @@ class AnswerPrompt:
             return
         self._is_deaf = entered.exception() is not None
         self._left.clear()
-
-
-def _again(question: PromptedQuestion) -> str:
-    """Shows one question of several, so that it stands beside its answers."""
-    return "\n".join(["Your answer?", question.text, *(f"  {line}" for line in question.terms)])
 
 
 def _decided(board: Mapping[str, Any] | None, question: PromptedQuestion) -> str:
