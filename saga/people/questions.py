@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 
 from ..names import nearest
+from ..record.consent import shown_hash
 from ..record.status import Status
 from ..record.step_record import StepState
 from ..record.task_record import TaskRecord
@@ -61,7 +62,8 @@ class Questions:
             scope: A stop ends the wait.
             state: What the task shows meanwhile.
             show: What the person is to look at.
-            hash: See `StepQuestion`.
+            hash: See `StepQuestion`; where somebody in particular, or several people, are asked, and none is
+                given, it is made here.
             terms: Who is asked, and how long is waited for them.
             said: What people have said already who count.
 
@@ -72,6 +74,9 @@ class Questions:
             Stopped: The scope was stopped first.
         """
         since = workflow.now()
+        if not hash and (terms.people > 1 or terms.roles):
+            # Between two answers, or the look at it and a signature, what is shown may change.
+            hash = shown_hash(step, ask, show)
         question = StepQuestion(step, kind, ask, actions, since, state, show, hash, terms, [*said])
         self._asked[step] = question
         self._record.log.add("counterstep", f"asks a person: {kind}", step, ask)

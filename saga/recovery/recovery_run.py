@@ -78,6 +78,7 @@ class RecoveryRun:
             if workflow.info().is_continue_as_new_suggested() and not record.ledger.remaining():
                 await self._continue(record)
             page = await self._read()
+        await context.notices.linger()
         if record.ledger.remaining():
             raise life.ended(cancelled=False, cause=None)
         life.complete()

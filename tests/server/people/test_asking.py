@@ -37,11 +37,14 @@ async def test_two_people_approve_a_step_and_see_what_one_has_edited(tasks: Task
     handle = await tasks.start([ask, use], {"what": "cup"})
     asked = await asked_of(handle, "q")
     assert (asked["people"], asked["show"]) == (2, "cup")
-    await tell(handle, "decide", step="q", action="edit", value="pen")
+    said = {"step": "q", "hash": asked["hash"]}
+    await tell(handle, "decide", **said, action="edit", value="pen")
     await until_show(handle, "pen")
-    assert "ann has answered already" in await refusal_of(handle, "decide", step="q", action="approve")
+    assert "has changed" in await refusal_of(handle, "decide", **said, action="approve", by="bob")
+    said["hash"] = (await asked_of(handle, "q"))["hash"]
+    assert "ann has answered already" in await refusal_of(handle, "decide", **said, action="approve")
     assert effects.events() == []
-    await tell(handle, "decide", step="q", action="approve", by="bob")
+    await tell(handle, "decide", **said, action="approve", by="bob")
     assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ["pen"]
 
@@ -81,10 +84,11 @@ async def test_two_people_decide_what_becomes_of_a_failed_step(tasks: Tasks, eff
     handle = await tasks.start([put("a"), broken], {"by": "eve"})
     asked = await asked_of(handle, "b")
     assert asked["show"]["input"] == {"what": "b", "fail": "final"}
-    assert "eve may not answer" in await refusal_of(handle, "decide", step="b", action="skip", by="eve")
-    await tell(handle, "decide", step="b", action="skip")
+    said = {"step": "b", "action": "skip", "hash": asked["hash"]}
+    assert "eve may not answer" in await refusal_of(handle, "decide", **said, by="eve")
+    await tell(handle, "decide", **said)
     assert (await asked_of(handle, "b"))["said"][0]["by"] == "ann"
-    await tell(handle, "decide", step="b", action="skip", by="bob")
+    await tell(handle, "decide", **said, by="bob")
     assert (await end_of(handle)).type == "completed"
 
 

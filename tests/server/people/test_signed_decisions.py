@@ -228,8 +228,7 @@ async def test_without_keys_a_token_and_a_role_prove_nothing(
 ) -> None:
     ask = {"id": "q", "approve": {"ask": "Go on?", "roles": ["boss"]}}
     handle = await tasks.start([ask])
-    await until_asked(handle, "q")
-    said = {"step": "q", "action": "approve"}
+    said = {"step": "q", "action": "approve", "hash": (await asked_of(handle, "q"))["hash"]}
     assert "COUNTERSTEP_DECISION_KEYS" in await refusal_of(handle, "decide", **said)
     token = Signer(tmp_path).token(handle.id, said, "boss")
     assert "cannot be checked" in await refusal_of(handle, "decide", **said, token=token)

@@ -132,3 +132,19 @@ def _shown(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return "none" if default in ((), None) else str(default)
+
+
+def test_a_webhook_has_an_address_and_a_secret_which_may_be_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERSTEP_NOTIFY_URL", "https://hooks.example.com/counterstep")
+    with pytest.raises(SettingsError, match="belong together"):
+        read_settings()
+    file = tmp_path / "secret"
+    file.write_text("whsec_c2VjcmV0\n")
+    monkeypatch.setenv("COUNTERSTEP_NOTIFY_SECRET_FILE", str(file))
+    monkeypatch.setenv("COUNTERSTEP_DECISION_TOKEN", "an option of commands")
+    settings = read_settings()
+    assert settings.notify_secret is not None
+    assert settings.notify_secret.get_secret_value() == "whsec_c2VjcmV0"
+    assert "c2Vj" not in repr(settings)
