@@ -20,6 +20,7 @@ from ..failure import Failure
 from ..limits.budget import Budget
 from ..record.task_record import TaskRecord
 from ..record.task_state import ENDED
+from ..spec.approval import Asking
 from ..spec.retry import Retry
 from ..spec.snapshot import SnapshotRequest
 from ..spec.waiting import Approve, Wait
@@ -173,6 +174,7 @@ class Saga:
         choices: Sequence[str] = (),
         deadline: timedelta | str | None = None,
         default: str | None = None,
+        asking: Asking | None = None,
         step: str = "approve",
     ) -> Decision:
         """Waits for a person, who answers by the update ``decide`` (``counterstep approve ID STEP``).
@@ -185,6 +187,7 @@ class Saga:
             choices: The possible answers, if not ``approve``, ``reject`` and ``edit``; ``reject`` rejects.
             deadline: How long to wait at most, e.g. ``"1d"``.
             default: The answer that counts after that; ``reject`` if not said.
+            asking: Who is asked, and when they are reminded; None for anybody.
             step: The step's id, which the answer names.
 
         Returns:
@@ -195,7 +198,8 @@ class Saga:
             DefinitionError: The arguments do not fit together.
             asyncio.CancelledError: The workflow was cancelled.
         """
-        keys = said(Approve, ask=ask, choices=choices or None, deadline=deadline, default=default)
+        own = {"ask": ask, "choices": choices or None, "deadline": deadline, "default": default}
+        keys = said(Approve, **{**dict(asking or ()), **{name: own[name] for name in own if own[name]}})
         return await self._waited(step, lambda name, scope: self._waits.approve(name, keys, show, scope))
 
     @overload

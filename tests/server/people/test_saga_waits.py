@@ -46,6 +46,18 @@ async def test_a_person_lets_a_saga_go_on(tasks: Tasks, effects: Desk) -> None:
     assert list(effects.effects()) == ["a", "b"]
 
 
+async def test_two_people_let_a_saga_go_on(tasks: Tasks, effects: Desk) -> None:
+    asking = {"people": 2, "not_by": "'eve'"}
+    handle = await tasks.start_workflow("Errand", [approval(step="ok", asking=asking), act("put", "b")])
+    (asked,) = (await until_state(handle, "waiting"))["waiting_for"]
+    said = {"step": "ok", "action": "approve", "hash": asked["hash"]}
+    await tell(handle, "decide", **said)
+    assert "eve may not answer" in await refusal_of(handle, "decide", **said, by="eve")
+    await tell(handle, "decide", **said, by="bob")
+    assert (await end_of(handle)).type == "completed"
+    assert list(effects.effects()) == ["b"]
+
+
 async def test_a_person_says_no(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start_workflow("Errand", [act("put", "a"), approval()])
     await until_state(handle, "waiting")
