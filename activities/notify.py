@@ -76,7 +76,7 @@ class Notifier:
 
         data = dict(notice["data"])
         if webhook.inbox is not None:
-            data["link"] = link_to(webhook.inbox, data["task_id"])
+            data["link"] = link_to(webhook.inbox, data["task_id"], data["step"])
         body = json.dumps({**notice, "data": data}, ensure_ascii=False)
         info = activity.info()
         # The same for all attempts, so that a receiver knows what it has had already.
@@ -107,9 +107,9 @@ class Notifier:
         }
 
 
-def link_to(inbox: str, task_id: str) -> str:
-    """Returns where the inbox shows a task."""
-    return f"{inbox.rstrip('/')}/tasks/{quote(task_id, safe='')}"
+def link_to(inbox: str, task_id: str, step: str) -> str:
+    """Returns where the inbox shows what a step of a task asks."""
+    return f"{inbox.rstrip('/')}/tasks/{quote(task_id, safe='')}?step={quote(step, safe='')}"
 
 
 def _signer(webhook: Webhook) -> Any:

@@ -22,6 +22,7 @@ from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.envconfig import ClientConnectConfig
 from temporalio.worker import Worker
 
+from counterstep import Agent, Bundle
 from counterstep.embedded import EmbeddedServer
 from counterstep.inbox import waiting_tasks
 from counterstep.inbox.app import make_app
@@ -30,7 +31,11 @@ from counterstep.inbox.person import Person
 from counterstep.inbox.signing import DecisionSigner
 from counterstep.plugin import CounterstepPlugin
 from counterstep.runtime.connection import connect
+from counterstep.testing.model_behaviour import Behaviour, call
+from counterstep.testing.model_server import ModelServer
+from counterstep.tests.support.bundles.agents import KEY, told
 from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.desk import put as desk_put
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.pages.inbox_page import InboxPage
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked, until_state
@@ -250,6 +255,38 @@ async def test_a_childs_question_is_answered_on_its_own_page(office: Office, eff
     assert answer.headers["location"] == link
     assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ["pen"]
+
+
+async def test_an_agent_that_asks_is_answered(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    curious = Bundle("curious")
+    words = {"description": "Asks.", "instructions": "Ask.", "tools": [desk_put]}
+    curious.add(Agent(name="clerk", model="openai/curious", may_ask=True, **words))  # type: ignore[arg-type]
+    async with ModelServer() as models:
+        models.for_model("curious").reply(
+            Behaviour.calls(call("ask_person", question="Which one?", choices=["cup", "pen"])),
+            Behaviour.calls(call("ask_person", question="And why?")),
+            Behaviour.text("Done."),
+        )
+        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
+            monkeypatch.setenv(name, value)
+        plugin = CounterstepPlugin([desk, curious], inline_specs=True)
+        client = await Client.connect(server.address, plugins=[plugin])
+        async with Worker(client, task_queue=task_queue):
+            ann = await visitor(await Client.connect(server.address), "ann")
+            step = {"id": "s", "agent": "curious.clerk", "input": {"wish": "something"}}
+            handle = await Tasks(client, task_queue).start([step], output="${{ steps.s.output }}")
+            await until_asked(handle, "s/ask.1")
+            page = await ann.see(f"/tasks/{handle.id}?step=s%2Fask.1")
+            assert "An agent has a question" in page.text and "Agent curious.clerk" in page.text
+            refused = await ann.press(page, "answer")
+            assert "Refused" in InboxPage(refused.text).text
+            await ann.press(InboxPage(refused.text), "answer", **{"value.answer.": "pen"})
+            await until_asked(handle, "s/ask.2")
+            await ann.answer(handle.id, "answer", **{"value.answer.": "It writes.\nAlways."})
+            assert (await end_of(handle)).output == "Done."
+        assert "It writes.\\nAlways." in told(models.requests[2], "tool")[1]
 
 
 # --- signed decisions

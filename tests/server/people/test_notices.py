@@ -87,7 +87,7 @@ async def test_what_is_waited_for_is_told_signed_and_again_where_it_was_refused(
     assert (data["task_id"], data["task"], data["step"], data["kind"]) == (handle.id, "test", "q", "approve")
     assert data["actions"] == ["approve", "reject", "edit"]
     assert data["deadline"].startswith("20")
-    assert data["link"] == f"https://inbox.example.com/tasks/{handle.id}"
+    assert data["link"] == f"https://inbox.example.com/tasks/{handle.id}?step=q"
     answered = next(notice for notice in receiver.got if notice["type"] == "task.answered")
     assert answered["data"]["answer"] == {"action": "approve", "by": "ann", "proven": False}
     assert set(receiver.refused) <= set(receiver.ids), "it was sent again under its own id"
