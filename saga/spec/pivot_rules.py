@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from pydantic import ValidationError
 
 from ..effect import Effect
 from ..errors import Fault
 from .catalog import AgentEntry, Catalog
 from .graph import Graph, every_step, targets
 from .task_spec import Step, TaskSpec
+
+_BRINGS: Final = "AgentTask"
+"""The workflow type that runs whatever task its input brings or names."""
 
 
 def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
@@ -18,7 +24,9 @@ def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
     later, or may still run beside it, could fail when it is too late to undo the rest.
     """
     yield from _agent_faults(spec.steps, catalog, "steps")
-    pivots = list(_pivots(spec.steps, catalog, "steps", looped=False))
+    yield from _brought_faults(spec.steps, catalog, "steps")
+    steps = [_told(step, catalog) for step in spec.steps]
+    pivots = list(_pivots(steps, catalog, "steps", looped=False))
     if not pivots:
         return
     first, _ = pivots[0]
@@ -27,7 +35,7 @@ def pivot_faults(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
             yield Fault(path, f"{first.id!r} is the pivot already; a task has one")
         if looped:
             yield Fault(path, "a pivot cannot stand under for_each: it would be several points of no return")
-    yield from _order_faults(spec.steps, first, pivots[0][1][0], catalog)
+    yield from _order_faults(steps, first, pivots[0][1][0], catalog)
 
 
 def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
@@ -92,6 +100,60 @@ def _agent_faults(steps: Sequence[Step], catalog: Catalog, path: str) -> Iterato
             pivot = _pivot_of(catalog.agents.get(name), catalog)
             if pivot is not None:
                 yield Fault(here, f"the fallback {name} may call the pivot {pivot}; a fallback cannot be one")
+
+
+def _brought_faults(steps: Sequence[Step], catalog: Catalog, path: str) -> Iterator[Fault]:
+    """Yields the faults of children whose task the step brings or names: the step has to say that it is one.
+
+    The workers of the child refuse it as well, which comes when a part of the task has been done already.
+    """
+    for index, step in enumerate(steps):
+        here = f"{path}[{index}]"
+        if step.group is not None:
+            yield from _brought_faults(step.group.steps, catalog, f"{here}.group.steps")
+        pivot = _brought_pivot(step, catalog)
+        if pivot is not None and step.effect is not Effect.PIVOT:
+            yield Fault(here, f"its child has the pivot {pivot!r}; say effect: pivot")
+        name, brought = _brought(step, catalog)
+        if brought is not None and not name:
+            for fault in pivot_faults(brought, catalog):
+                yield Fault(f"{here}.input.spec.{fault.path}", fault.message)
+
+
+def _brought(step: Step, catalog: Catalog) -> tuple[str, TaskSpec | None]:
+    """Returns the name and the spec of the task that a step brings, as far as both are written down in it."""
+    if step.workflow != _BRINGS or not isinstance(step.input, Mapping):
+        return "", None
+    name = step.input.get("task")
+    if isinstance(name, str):
+        return name, catalog.tasks.get(name)
+    try:
+        return "", TaskSpec.model_validate(step.input.get("spec"))
+    except ValidationError:
+        return "", None  # an expression makes it, or the child tells its faults
+
+
+def _brought_pivot(step: Step, catalog: Catalog, trail: tuple[str, ...] = ()) -> str | None:
+    """Returns the id of the pivot in the task that a step brings, however deep; None where there is none."""
+    name, spec = _brought(step, catalog)
+    if spec is None or name in trail:
+        return None
+    for inner in every_step(spec.steps):
+        if inner.group is None and Effect.PIVOT in effects_of(inner, catalog):
+            return inner.id
+        if _brought_pivot(inner, catalog, (*trail, name) if name else trail) is not None:
+            return inner.id
+    return None
+
+
+def _told(step: Step, catalog: Catalog) -> Step:
+    """Returns a step that says what its children are, so that what follows from it is told at once."""
+    if step.group is not None:
+        steps = tuple(_told(inner, catalog) for inner in step.group.steps)
+        return step.model_copy(update={"group": step.group.model_copy(update={"steps": steps})})
+    if _brought_pivot(step, catalog) is None:
+        return step
+    return step.model_copy(update={"effect": Effect.PIVOT})
 
 
 def _pivot_of(agent: AgentEntry | None, catalog: Catalog) -> str | None:

@@ -225,23 +225,35 @@ async def test_faults_of_children_are_told_before_anything_runs(
     assert effects.events() == []
 
 
-@pytest.mark.parametrize("say", [{}, {"effect": "pivot"}])
-async def test_a_pivot_in_a_child_whose_spec_is_brought_is_the_parents(
-    tasks: Tasks, effects: Desk, say: dict[str, str]
-) -> None:
-    inner = {"name": "inner", "steps": [put("i1"), step("i2", "desk.hand_over", "i1")]}
-    brought = child("mid", "AgentTask", "a", input={"spec": inner}, task_queue=tasks.task_queue, **say)
+INNER = {"name": "inner", "steps": [put("i1"), step("i2", "desk.hand_over", "i1")]}
+
+
+async def test_a_pivot_in_a_child_whose_spec_is_brought_is_the_parents(tasks: Tasks, effects: Desk) -> None:
+    keys = {"task_queue": tasks.task_queue, "effect": "pivot"}
+    brought = child("mid", "AgentTask", "a", input={"spec": INNER}, **keys)
     handle = await tasks.start([put("a"), brought, step("b", "desk.announce", "mid", delay=HELD)])
-    if say:
-        await effects.until("begin", "b")
-        await handle.cancel()
-        effects.release("b")
-    end = await end_of(handle)
-    if say:
-        assert list(effects.effects()) == ["a", "i1", "i2", "b"], "past the pivot nothing is undone"
-        assert end.type == "completed"
+    await effects.until("begin", "b")
+    await handle.cancel()
+    effects.release("b")
+    assert (await end_of(handle)).type == "completed"
+    assert list(effects.effects()) == ["a", "i1", "i2", "b"], "past the pivot nothing is undone"
+
+
+@pytest.mark.parametrize("spec", [INNER, "${{ task.spec }}"], ids=["written", "computed"])
+async def test_a_pivot_of_which_the_parent_does_not_know_never_starts(
+    tasks: Tasks, effects: Desk, spec: Any
+) -> None:
+    """Where it is written down nothing starts; else the child refuses before it has done anything."""
+    brought = child("mid", "AgentTask", "a", input={"spec": spec}, task_queue=tasks.task_queue)
+    end = await tasks.run([put("a"), brought], {"spec": INNER})
+    assert effects.effects() == {}
+    if spec is INNER:
+        assert (end.type, "its child has the pivot 'i2'; say effect: pivot" in end.message) == (
+            "InvalidSpec",
+            True,
+        )
+        assert effects.events() == []
         return
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "InvalidSpec")
     assert "say effect: pivot in its step 'mid'" in end.failure["message"]
-    assert effects.what("done") == ["a"], "the child has refused before it did anything"
-    assert effects.effects() == {}
+    assert effects.what("done") == ["a"]
