@@ -32,6 +32,7 @@ STUCK = [
 
 @pytest.fixture(scope="module")
 def visit(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InboxVisit]:
+    expect.set_options(timeout=60_000)  # a page asks for news every five seconds
     with inbox_visit(server, tmp_path_factory.mktemp("inbox")) as visit:
         yield visit
 
@@ -218,6 +219,8 @@ def test_all_texts_can_be_read(browser: Browser, visit: InboxVisit, scheme: str)
         page.get_by_text("Edit the arguments").click()
         assert page.evaluate(CONTRAST) == []
         page.get_by_role("button", name="Approve as edited").click()
+        expect(page.get_by_role("status").filter(has_text="it is, for")).to_be_visible()
+        page.wait_for_load_state()
         assert page.evaluate(CONTRAST) == []
 
 
