@@ -48,7 +48,8 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
 
     Raises:
         SettingsError: No bundle is named.
-        DefinitionError: A bundle or the codec cannot be loaded, or a bundle cannot be served.
+        DefinitionError: A bundle or the codec cannot be loaded, a bundle cannot be served, or the keys of
+            signed decisions or the webhook cannot be used.
         ServerUnavailable: The server cannot be reached, or has refused the worker for good.
     """
     if not settings.bundles:
@@ -70,7 +71,10 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
     telling.cancel()
     watching.cancel()
     if running.done():
-        raise ServerUnavailable(f"The worker has stopped: {running.exception()}.")
+        error = running.exception()
+        if isinstance(error, DefinitionError):
+            raise error
+        raise ServerUnavailable(f"The worker has stopped: {error}.")
     logger.info("draining: no new work; running calls have %s to finish", settings.graceful_shutdown)
     await stop_worker(worker, running, settings.graceful_shutdown)
     logger.info("worker stopped")

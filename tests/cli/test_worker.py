@@ -97,6 +97,7 @@ async def test_a_second_signal_ends_it_at_once(
         (["worker", "--bundle", "shop"], {}, 2, "write it as module:attribute"),
         ([], {"COUNTERSTEP_BUNDLES": "shop:shop", "TEMPORAL_ADDRESS": "127.0.0.1:1"}, 4, "127.0.0.1:1"),
         ([], {"COUNTERSTEP_GRACEFUL_SHUTDOWN": "soon"}, 2, "COUNTERSTEP_GRACEFUL_SHUTDOWN: a duration looks"),
+        (["worker"], {"COUNTERSTEP_NOTIFY_URL": "http://127.0.0.1:1"}, 2, "belong together"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -111,3 +112,17 @@ def test_what_is_wrong_is_said_in_a_sentence(
     ended = subprocess.run(SCRIPT, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=100)
     assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_worker_without_the_keys_that_it_is_to_have_does_not_start(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "keys.json")
+    shop = Shop.open(tmp_path, TEMPORAL_ADDRESS=server.address, COUNTERSTEP_DECISION_KEYS=missing)
+    done = shop.run("worker", "--bundle", "shop:shop")
+    assert (done.code, "COUNTERSTEP_DECISION_KEYS: " in done.err, "cannot be read" in done.err) == (
+        2,
+        True,
+        True,
+    )
+    assert "Traceback" not in done.err
