@@ -188,7 +188,8 @@ class Signatures:
         if message.token is None:
             return Signed(message, None)
         proof = _proof(_unverified(message.token))
-        fault = _fault(message, proof, self._record.task_id)
+        # Not the task of the record: a recovery tells compensations of the task that it undoes.
+        fault = _fault(message, proof, workflow.info().workflow_id)
         if fault is not None:
             raise refused(f"the token is refused: {fault}")
         if proof.jti in self._record.consent.tokens:
