@@ -119,6 +119,7 @@ class Toolbox:
         self.way_out = ABANDON if engine >= 2 else GIVE_UP
         self.earlier = earlier or EarlierCalls({}, {}, ())
         self._heeds_repeats = engine >= 3
+        self._counts_resets = engine >= 3
         self._pivot = pivot
         self._ask_person = ask_person
         self._had_effects = has_effects
@@ -211,7 +212,7 @@ class Toolbox:
         built_on: frozenset[str],
         scope: StopScope,
     ) -> ToolAnswer:
-        call = self._call(tool, arguments, built_on)
+        call = await self._call(tool, arguments, built_on, scope)
         key = EarlierCalls.key(tool, arguments) if tool.effect is not Effect.READ_ONLY else ""
         call = replace(call, key=self.earlier.unsure.get(key))
         try:
@@ -258,16 +259,21 @@ class Toolbox:
         tool = self._tools.get(wanted.name)
         return tool is not None and tool.effect is Effect.PIVOT
 
-    def _call(self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str]) -> Call:
+    async def _call(
+        self, tool: ToolEntry, arguments: dict[str, Any], built_on: frozenset[str], scope: StopScope
+    ) -> Call:
         self.calls += 1
+        path, round_ = f"{self._job.path}/tool.{self.calls}", self._job.round
+        if self._counts_resets:
+            round_ = await self._caller.reset_gate.round_at(path, round_, self._job.step, scope)
         return Call.of(
             tool,
             arguments,
             step=self._job.step,
-            path=f"{self._job.path}/tool.{self.calls}",
+            path=path,
             summary=f"{self._agent} uses {tool.name}",
             depends_on=built_on,
-            round=self._job.round,
+            round=round_,
             task_queue=self._job.task_queue,
             agent=self._agent,
         )

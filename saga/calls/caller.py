@@ -36,6 +36,7 @@ class Caller:
 
     Attributes:
         load: Bounds what is under way, and what is done at a time.
+        reset_gate: Every call passes it, so that a reset is noticed before anything is called.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class Caller:
         Args:
             record: The task's record.
             root_key: See `idempotency_key`.
-            reset_gate: Every call passes it, so that a reset is noticed before anything is called.
-            load: See the attributes.
+            reset_gate: See the attributes.
+            load: See there.
             approvals: Every call that needs a person's yes passes them.
             engine: See `Snapshot`.
         """
         self._record = record
-        self._reset_gate = reset_gate
+        self.reset_gate = reset_gate
         self._root_key = root_key
         self._approvals = approvals
         self.load = load
@@ -133,7 +134,7 @@ class Caller:
     async def _expect_leave(self, call: Call, scope: StopScope) -> None:
         """Raises where nothing new is to be called."""
         scope.check(call.step)
-        await self._reset_gate.pass_gate(call.step, scope)
+        await self.reset_gate.pass_gate(call.step, scope)
         if self.load.is_history_full(self._record.ledger.count_open()):
             message = "the history of the task has room left for its undos only"
             failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
@@ -212,7 +213,7 @@ class Caller:
             self.load.undos.leave()
 
     async def _undo(self, entry: Entry, reason: str) -> None:
-        if await self._reset_gate.is_undone(entry):
+        if await self.reset_gate.is_undone(entry):
             return
         undo = {
             "input": entry.input,

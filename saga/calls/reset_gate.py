@@ -110,6 +110,25 @@ class ResetGate:
             failure = Failure(step=step, type=FailureType.RESET, message=message)
             raise Failed(failure, not_applied=True)
 
+    async def round_at(self, path: str, begun: int, step: str, scope: StopScope) -> int:
+        """Passes the gate for a call of a loop that may have begun before a reset, and gives it its round.
+
+        Args:
+            path: Where the call is made.
+            begun: The round in which the loop has begun.
+            step: Who asks.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            That round, or a later one if a call at this path is undone in a run that a reset has replaced.
+
+        Raises:
+            Failed: A person has chosen to roll back.
+            Stopped: The scope was stopped meanwhile.
+        """
+        await self.pass_gate(step, scope)
+        return max(begun, self._record.rounds.get(path, 0) + 1)
+
     async def _read_if_due(self) -> None:
         if self._can_tell and (self._has_begun_again or self._seen < self._record.resets.count):
             self._has_begun_again, self._seen = False, self._record.resets.count
