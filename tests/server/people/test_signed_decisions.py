@@ -21,6 +21,7 @@ from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.people.signing import Signer
 from counterstep.tests.support.processes.worker_process import worker_process
+from counterstep.tests.support.tasks.recovery import recover, recovery_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, until_asked
 
 Shop = tuple[Tasks, Signer]
@@ -221,6 +222,26 @@ async def test_what_was_signed_outlives_its_worker(
         await handle.execute_update("decide", signer.signed(handle.id, said, "clerk", sub="bob"))
         assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ["tea"]
+
+
+async def test_a_stuck_undo_of_a_recovery_is_settled_with_a_token_for_the_recovery(
+    shop: Shop, effects: Desk
+) -> None:
+    tasks, signer = shop
+    stuck = {"id": "b", "tool": "desk.put", "input": {"what": "b", "undo": "broken"}}
+    handle = await tasks.start([stuck, {"id": "q", "needs": ["b"], "approve": {"ask": "Go on?"}}])
+    await until_asked(handle, "q")
+    await handle.terminate()
+    assert (await recover(tasks, handle)).state == "needs_attention"
+    recovery = recovery_of(tasks, handle)
+    await until_asked(recovery, "b")
+    said = {"step": "b", "action": "retry"}
+    wrong = signer.signed(handle.id, said)
+    assert "for the task" in await refusal_of(recovery, "resolve", **wrong)
+    effects.repair("b")
+    await recovery.execute_update("resolve", signer.signed(recovery.id, said))
+    assert await recovery.result() == {"undone": ["b"], "not_undone": []}
+    assert effects.effects() == {}
 
 
 async def test_without_keys_a_token_and_a_role_prove_nothing(
