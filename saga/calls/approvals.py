@@ -165,8 +165,7 @@ class CallApprovals:
             again = await read_before(shown.call) if call.before is not None else None
             if call.before is None or canonical(again) == canonical(shown.before):
                 if answer.action == "always":
-                    tool = shown.call.activity
-                    self._record.consent = self._record.consent.grant_always(tool, shown.arguments)
+                    self._allow_further(shown, due)
                 return Settled(shown.call, shown.before, shown.hash)
             said, edited = [], None
             shown = self._show(shown.call, again)
@@ -202,14 +201,23 @@ class CallApprovals:
     async def _is_within_always(self, shown: _Shown, due: Sequence[Approval], scope: dict[str, Any]) -> bool:
         if not ApprovalTerms.of(due).always or shown.call.effect is Effect.PIVOT:
             return False
-        for earlier in self._record.consent.always.get(shown.call.activity, ()):
-            bounded = [
-                await self._truth(shown.call, "approval.always", approval.always, {**scope, SHOWN: earlier})
-                if isinstance(approval.always, str)
-                else within(earlier, shown.arguments)
-                for approval in due
-            ]
-            if all(bounded):
+        for approval in due:
+            if not await self._stays_within(shown, approval, scope):
+                return False
+        return True
+
+    def _allow_further(self, shown: _Shown, due: Sequence[Approval]) -> None:
+        for approval in due:
+            standing = _standing(shown.call, approval)
+            self._record.consent = self._record.consent.grant_always(standing, shown.arguments)
+
+    async def _stays_within(self, shown: _Shown, approval: Approval, scope: dict[str, Any]) -> bool:
+        """Says whether a call stays within what somebody has allowed of whom this approval has asked."""
+        for earlier in self._record.consent.always.get(_standing(shown.call, approval), ()):
+            if not isinstance(approval.always, str):
+                if within(earlier, shown.arguments):
+                    return True
+            elif await self._truth(shown.call, "approval.always", approval.always, {**scope, SHOWN: earlier}):
                 return True
         return False
 
@@ -286,6 +294,11 @@ def _inherited() -> tuple[ToolApproval, ...]:
 def _place(call: Call) -> str:
     """Returns where a yes counts: for a call of an agent, all of the agent's run."""
     return call.path if call.agent is None else call.path.rpartition("/")[0]
+
+
+def _standing(call: Call, approval: Approval) -> str:
+    """Returns for what an `always` counts: one approval, as another may ask other people."""
+    return f"{call.activity} {canonical(approval.model_dump(mode='json', exclude_defaults=True))}"
 
 
 def _with_arguments(call: Call, arguments: dict[str, Any]) -> Call:

@@ -32,7 +32,7 @@ class Consent(BaseModel):
     Attributes:
         unused: By the place of the calls, the hashes of those that were approved and are still to be made, or
             have failed: a call that is made again needs no other yes.
-        always: By tool, the arguments that stand for all further calls within them.
+        always: By tool and approval, the arguments that stand for all further calls within them.
         tokens: The ids of signed tokens that have been used, each with the time in seconds at which it
             expires: until then it could be sent once more.
     """
@@ -58,10 +58,10 @@ class Consent(BaseModel):
         others = {name: hashes for name, hashes in self.unused.items() if name != place}
         return self.model_copy(update={"unused": {**others, place: left} if left else others})
 
-    def grant_always(self, tool: str, arguments: dict[str, Any]) -> Consent:
-        """Adds the yes to all further calls of a tool within these arguments."""
+    def grant_always(self, standing: str, arguments: dict[str, Any]) -> Consent:
+        """Adds the yes to all further calls within these arguments, as far as one approval goes."""
         return self.model_copy(
-            update={"always": {**self.always, tool: (*self.always.get(tool, ()), arguments)}}
+            update={"always": {**self.always, standing: (*self.always.get(standing, ()), arguments)}}
         )
 
     def use_token(self, id_: str, expires: float, now: float) -> Consent:

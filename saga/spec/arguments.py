@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import Fault
 from ..expressions.json_values import whole
-from .json_schema import check_input, resolve
+from .json_schema import check_input, check_part, join, resolve
 
 _DEEPEST = 20
 """Levels of objects whose defaults are filled in."""
+
+_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""The keywords of JSON Schema under which names stand, and not keywords."""
 
 
 def exact_faults(schema: Mapping[str, Any], arguments: Any) -> list[Fault]:
@@ -24,12 +28,14 @@ def exact_faults(schema: Mapping[str, Any], arguments: Any) -> list[Fault]:
         schema: JSON Schema of the arguments, by name.
         arguments: What the call is to be made with.
     """
-    return check_input(_closed(schema), arguments, "arguments")
+    faults = [Fault(where, "is not a finite number") for where in _not_finite(arguments, "arguments")]
+    return faults or check_input(_closed(schema), arguments, "arguments")
 
 
 def completed(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Returns arguments with the defaults of those that are left out, as far as the schema tells them."""
-    return dict(_filled(schema, schema, arguments, 0))
+    closed = _closed(schema)
+    return dict(_filled(closed, closed, arguments, 0))
 
 
 def canonical(value: Any) -> str:
@@ -63,35 +69,63 @@ def _one_kind_of_number(value: Any) -> Any:
     return whole(value)
 
 
+def _not_finite(value: Any, path: str) -> Iterator[str]:
+    """Yields where a number is infinite, or none at all: compared with a bound it would be within it."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _not_finite(part, join(path, [key]))
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _not_finite(part, join(path, [index]))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path
+
+
 def _closed(schema: Any) -> Any:
     """Returns a schema whose objects take no fields but those that they list, unless it says otherwise."""
     if isinstance(schema, list):
         return [_closed(part) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
-    closed = {
-        key: part if key in ("const", "enum", "default") else _closed(part) for key, part in schema.items()
-    }
+    closed = {key: _closed_part(key, part) for key, part in schema.items()}
     if isinstance(schema.get("properties"), Mapping) and "additionalProperties" not in schema:
         closed["additionalProperties"] = False
     return closed
+
+
+def _closed_part(key: str, part: Any) -> Any:
+    if key in ("const", "enum", "default", "examples"):
+        return part
+    if key in _BY_NAME and isinstance(part, Mapping):
+        return {name: _closed(inner) for name, inner in part.items()}  # a field may be called as a keyword is
+    return _closed(part)
 
 
 def _filled(root: Mapping[str, Any], part: Any, value: Any, depth: int) -> Any:
     if not isinstance(part, Mapping) or depth > _DEEPEST:
         return value
     schema = resolve({"$defs": root.get("$defs", {}), **part})
+    for one in schema.get("allOf", ()):
+        value = _filled(root, one, value, depth + 1)
+    for choices in (schema.get("anyOf"), schema.get("oneOf")):
+        fitting = (one for one in choices or () if not check_part(root, one, value, ""))
+        value = _filled(root, next(fitting, None), value, depth + 1)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_filled(root, schema.get("items"), item, depth + 1) for item in value]
-    properties = schema.get("properties")
-    if not isinstance(value, Mapping) or not isinstance(properties, Mapping):
+        first = schema.get("prefixItems", ())
+        return [
+            _filled(root, first[at] if at < len(first) else schema.get("items"), item, depth + 1)
+            for at, item in enumerate(value)
+        ]
+    if not isinstance(value, Mapping):
         return value
+    properties = schema.get("properties", {})
     defaults = {
         name: field["default"]
         for name, field in properties.items()
         if isinstance(field, Mapping) and "default" in field
     }
+    others = schema.get("additionalProperties")
     return {
-        name: _filled(root, properties.get(name), inner, depth + 1)
+        name: _filled(root, properties.get(name, others), inner, depth + 1)
         for name, inner in {**defaults, **value}.items()
     }

@@ -239,6 +239,21 @@ async def test_always_is_for_what_stays_within_what_was_shown(shop: Till, effect
     assert [event.note for event in effects.events("done")] == ["9000", "8000"]
 
 
+async def test_always_says_nothing_to_an_approval_that_was_not_asked_for(shop: Till, effects: Desk) -> None:
+    tasks, models = shop
+    models.for_model("cashier").reply(
+        Behaviour.calls(call("pay", what="tea", cents=9000)),
+        Behaviour.calls(call("pay", what="tea", cents=8000)),
+        Behaviour.text("Done."),
+    )
+    other = {"tool": "till.pay", "when": "arguments.cents < 8500", "ask": "So little?", "always": True}
+    handle = await tasks.start([agent(approvals=[other])])
+    await answer(handle, "always", "c/tool.1")
+    await answer(handle, "reject", "c/tool.2")
+    assert (await end_of(handle)).type == "completed"
+    assert [event.note for event in effects.events("done")] == ["9000"]
+
+
 @pytest.mark.parametrize("arguments", [{"cents": "9000"}, {"cents": 1, "Cents": 9000}, {"cents": 9000.5}])
 async def test_arguments_that_a_tool_would_read_generously_do_not_pass_a_rule(
     shop: Till, effects: Desk, arguments: dict[str, Any]

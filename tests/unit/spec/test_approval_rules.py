@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from counterstep import Approval, Bundle, DefinitionError, Effect, SpecError
 from counterstep.bundle.registry import Registry
@@ -108,6 +109,44 @@ def test_what_is_called_is_written_in_one_way_only() -> None:
     assert [str(f) for f in exact_faults(schema, {"what": "x", "Cents": 1})] == [
         "arguments: there is no 'Cents' here; did you mean 'cents'?"
     ]
+
+
+class Price(BaseModel):
+    cents: int = 9999
+
+
+class Order(BaseModel):
+    price: Price | None = None
+    by_name: dict[str, Price] = {}
+    pair: tuple[Price, int] | None = None
+    default: Price = Price()
+    weight: float = 0
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ({"price": {}}, {"price": {"cents": 9999}}),
+        ({"price": None}, {"price": None}),
+        ({"by_name": {"a": {}, "b": {"cents": 1}}}, {"by_name": {"a": {"cents": 9999}, "b": {"cents": 1}}}),
+        ({"pair": [{}, 3]}, {"pair": [{"cents": 9999}, 3]}),
+    ],
+)
+def test_defaults_are_shown_however_deep_they_are(given: dict[str, Any], whole: dict[str, Any]) -> None:
+    rest = {"price": None, "by_name": {}, "pair": None, "default": {"cents": 9999}, "weight": 0}
+    assert completed(Order.model_json_schema(), given) == {**rest, **whole}
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"weight": float("nan")}, "arguments.weight: is not a finite number"),
+        ({"by_name": {"a": {"cents": float("-inf")}}}, "arguments.by_name.a.cents: is not a finite number"),
+        ({"default": {"Cents": 1}}, "arguments.default: there is no 'Cents' here; did you mean 'cents'?"),
+    ],
+)
+def test_what_no_bound_would_stop_is_refused(given: dict[str, Any], fault: str) -> None:
+    assert [str(one) for one in exact_faults(Order.model_json_schema(), given)] == [fault]
 
 
 @pytest.mark.parametrize(
