@@ -10,6 +10,9 @@ from ..spec.arguments import canonical, completed
 from ..spec.catalog import ToolEntry
 from .model_protocol import ChatMessage
 
+_FURTHER_UP = '"it is further up in this conversation"'
+"""Where a provider has given several calls the same id: better than the result of another call."""
+
 
 class EarlierCalls:
     """What one run of an agent has done, by tool and canonical arguments.
@@ -32,7 +35,10 @@ class EarlierCalls:
         """
         self.done = dict(done)
         self.unsure = dict(unsure)
-        told = {message.tool_call_id: message.content or "null" for message in said} if done else {}
+        told: dict[str | None, str] = {}
+        for message in said if done else ():
+            known = message.tool_call_id in told
+            told[message.tool_call_id] = _FURTHER_UP if known else message.content or "null"
         self._results = {key: told.get(id_, "null") for key, id_ in done.items()}
         self._locks: dict[str, asyncio.Lock] = {}
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from counterstep import Approval, Bundle, DefinitionError, Effect, SpecError
 from counterstep.bundle.registry import Registry
 from counterstep.bundle.spec_file import parse_spec
+from counterstep.saga.agents.earlier_calls import EarlierCalls
+from counterstep.saga.agents.model_protocol import ChatMessage
 from counterstep.saga.people.approval_terms import ApprovalTerms
 from counterstep.saga.record.consent import Consent, shown_hash
 from counterstep.saga.spec.arguments import canonical, completed, exact_faults, within
@@ -181,3 +183,13 @@ def test_a_yes_is_used_up() -> None:
     assert consent.use("p", "h").use("p", "i") == Consent()
     always = Consent().grant_always("t", {"a": 1})
     assert always.with_always({"t": ({"a": 1}, {"a": 2})}).always == {"t": ({"a": 1}, {"a": 2})}
+
+
+def test_calls_with_the_same_id_do_not_get_each_others_results() -> None:
+    said = [
+        ChatMessage(role="tool", tool_call_id=id_, content=content)
+        for id_, content in (("call_1", '"a"'), ("call_1", '"b"'), ("call_2", '"c"'))
+    ]
+    earlier = EarlierCalls({"a": "call_1", "b": "call_1", "c": "call_2"}, {}, said)
+    further_up = '"it is further up in this conversation"'
+    assert [earlier.result(key) for key in "abc"] == [further_up, further_up, '"c"']
