@@ -102,6 +102,7 @@ class Approval(Asking):
             default: Literal["reject", "fail"] = "reject",
             people: int = 1,
             roles: Sequence[str] = (),
+            not_by: str | None = None,
             remind: timedelta | str | None = None,
             escalate: EscalateTo | Mapping[str, Any] | None = None,
             always: bool | str = False,
