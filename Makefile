@@ -34,9 +34,9 @@ demo-support: setup ## run a task with several wishes: all well, a fault in one 
 # They start many processes: what these import is compiled once, also where the environment says otherwise.
 test test-unit test-slow: export PYTHONDONTWRITEBYTECODE :=
 
-# Most tests wait for timers and processes: three at a time do not need three cores.
+# Most tests wait for timers and processes: four at a time do not need four cores.
 test: setup ## run the tests; ARGS="-k ledger" picks some
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile -m "not slow and not npm" $(ARGS)
+	@$(BIN)/pytest --numprocesses 4 --dist loadfile -m "not slow and not npm" $(ARGS)
 
 test-unit: setup ## run the tests that need no server
 	@$(BIN)/pytest tests/unit --numprocesses 2 $(ARGS)

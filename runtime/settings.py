@@ -181,7 +181,7 @@ def read_settings() -> Settings:
         ) from None
     if faults:
         raise SettingsError(faults)
-    os.environ.update(secrets)
+    os.environ.update({name: secret for name, secret in secrets.items() if name not in own})
     return settings
 
 

@@ -148,3 +148,4 @@ def test_a_webhook_has_an_address_and_a_secret_which_may_be_a_file(
     assert settings.notify_secret is not None
     assert settings.notify_secret.get_secret_value() == "whsec_c2VjcmV0"
     assert "c2Vj" not in repr(settings)
+    assert "COUNTERSTEP_NOTIFY_SECRET" not in os.environ, "nobody else reads it"
