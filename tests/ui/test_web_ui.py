@@ -67,7 +67,7 @@ def test_the_list_shows_the_state_of_each_task(page: Page, trips: Trips) -> None
 
 
 def test_the_list_is_filtered_by_state(page: Page, trips: Trips) -> None:
-    open_list(page, trips, 'SagaState="rolled_back"')
+    open_list(page, trips, 'SagaTask="trip.trip" AND SagaState="rolled_back"')
     expect(rows(page)).to_have_count(1)
     expect(rows(page)).to_contain_text(trips.undone)
     picture(page, "list-rolled-back")
@@ -109,11 +109,11 @@ def test_the_undos_of_a_failed_task_are_seen_in_their_order(page: Page, trips: T
     # All bookings are cancelled; the output of an agent is withdrawn once its own is.
     assert sorted(shown[1:]) == [
         f"{undo} • undo {step}{call}"
-        for undo, call in (("counterstep.retract", ""), ("trip.cancel_booking", "/tool.1"))
+        for undo, call in (("counterstep.retract", ""), ("trip.cancel_booking", "/tool.2"))
         for step in ("car", "flight", "hotel")
     ]
     for step in ("car", "flight", "hotel"):
-        cancelled = shown.index(f"trip.cancel_booking • undo {step}/tool.1")
+        cancelled = shown.index(f"trip.cancel_booking • undo {step}/tool.2")
         assert cancelled < shown.index(f"counterstep.retract • undo {step}")
     picture(page, "undos", below="Timeline")
 
