@@ -54,7 +54,7 @@ def details(page: Page, which: str) -> FrameLocator:
 
 
 def test_the_list_shows_the_state_of_each_task(page: Page, trips: Trips) -> None:
-    open_list(page, trips)
+    open_list(page, trips, 'SagaTask STARTS_WITH "trip."')
     for id_, *cells in (
         (trips.booked, "trip.trip", "completed"),
         (trips.undone, "trip.trip", "rolled_back"),
