@@ -118,8 +118,7 @@ class Toolbox:
         self.built_on = built_on
         self.way_out = ABANDON if engine >= 2 else GIVE_UP
         self.earlier = earlier or EarlierCalls({}, {}, ())
-        self._heeds_repeats = engine >= 3
-        self._counts_resets = engine >= 3
+        self._heeds_earlier = engine >= 3
         self._pivot = pivot
         self._ask_person = ask_person
         self._had_effects = has_effects
@@ -195,7 +194,7 @@ class Toolbox:
             return refusal(wanted.invalid or "the arguments are not a JSON object")
         if tool.effect is Effect.PIVOT and (self._pivot is None or self._record.committed):
             return refusal(_NO_PIVOT if self._pivot is None else "a task has one pivot, which was applied")
-        if tool.effect is Effect.READ_ONLY or tool.repeats == "allow" or not self._heeds_repeats:
+        if tool.effect is Effect.READ_ONLY or tool.repeats == "allow" or not self._heeds_earlier:
             return await self._make(tool, wanted, wanted.arguments, built_on, scope)
         key = EarlierCalls.key(tool, wanted.arguments)
         async with self.earlier.lock(key):
@@ -248,7 +247,7 @@ class Toolbox:
         failure = failed.failure
         if failure.type in _SAID_NO:
             return ToolAnswer(refusal(f"{failure.type}: {failure.message}").text)
-        if tool.effect is Effect.RETRIABLE and not failed.not_applied and self._heeds_repeats:
+        if tool.effect is Effect.RETRIABLE and not failed.not_applied and self._heeds_earlier:
             self.earlier.unsure[key] = self._caller.key_of(call)
         evidence = Evidence(tool=tool.name, arguments=call.input, error=failure.message)
         return refusal(
@@ -264,7 +263,7 @@ class Toolbox:
     ) -> Call:
         self.calls += 1
         path, round_ = f"{self._job.path}/tool.{self.calls}", self._job.round
-        if self._counts_resets:
+        if self._heeds_earlier:
             round_ = await self._caller.reset_gate.round_at(path, round_, self._job.step, scope)
         return Call.of(
             tool,

@@ -10,14 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from temporalio.client import Client
-from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import KEY, team, told
+from counterstep.tests.support.bundles.agents import team, team_at_work, told
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked
@@ -31,13 +28,8 @@ GUARDED = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "ung
 async def field(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> AsyncIterator[Field]:
-    async with ModelServer() as models:
-        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
-            monkeypatch.setenv(name, value)
-        plugin = CounterstepPlugin([desk, team, till], inline_specs=True)
-        client = await Client.connect(server.address, plugins=[plugin])
-        async with Worker(client, task_queue=task_queue):
-            yield Tasks(client, task_queue), models
+    async with team_at_work(server.address, task_queue, monkeypatch, [desk, team, till]) as shop:
+        yield shop
 
 
 def work(agent: str, **keys: Any) -> dict[str, Any]:

@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from temporalio.client import Client
-from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import KEY, told
+from counterstep.tests.support.bundles.agents import team_at_work, told
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks
@@ -26,14 +23,8 @@ AGENT = {"id": "c", "agent": "till.cashier", "input": {}}
 async def shop(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> AsyncIterator[tuple[Tasks, ModelServer]]:
-    async with ModelServer() as models:
-        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
-            monkeypatch.setenv(name, value)
-        client = await Client.connect(
-            server.address, plugins=[CounterstepPlugin([desk, till], inline_specs=True)]
-        )
-        async with Worker(client, task_queue=task_queue):
-            yield Tasks(client, task_queue), models
+    async with team_at_work(server.address, task_queue, monkeypatch, [desk, till]) as shop:
+        yield shop
 
 
 async def answers(shop: tuple[Tasks, ModelServer], *turns: list[Any]) -> list[Any]:

@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.client import WorkflowHandle
 
 from counterstep import Agent, Asking, Bundle, DefinitionError
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.agents import agent_loop
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import KEY, told
+from counterstep.tests.support.bundles.agents import team_at_work, told
 from counterstep.tests.support.bundles.desk import Desk, desk, put
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, refusal_of, tell, until_asked
 
@@ -34,14 +32,8 @@ Shop = tuple[Tasks, ModelServer]
 async def shop(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> AsyncIterator[Shop]:
-    async with ModelServer() as models:
-        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
-            monkeypatch.setenv(name, value)
-        client = await Client.connect(
-            server.address, plugins=[CounterstepPlugin([desk, office], inline_specs=True)]
-        )
-        async with Worker(client, task_queue=task_queue):
-            yield Tasks(client, task_queue), models
+    async with team_at_work(server.address, task_queue, monkeypatch, [desk, office]) as shop:
+        yield shop
 
 
 def step(name: str) -> dict[str, Any]:

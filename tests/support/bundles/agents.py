@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
@@ -211,14 +211,18 @@ def wordy_fast(subject: Subject) -> Verdict:
 
 @asynccontextmanager
 async def team_at_work(
-    address: str, task_queue: str, monkeypatch: pytest.MonkeyPatch, **options: Any
+    address: str,
+    task_queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    bundles: Sequence[Bundle] = (desk, team),
+    **options: Any,
 ) -> AsyncIterator[tuple[Tasks, ModelServer]]:
-    """Runs a worker of `desk` and `team`, and the server that its models are at."""
+    """Runs a worker of these bundles, with options of Temporal's, and the server that its models are at."""
     await asyncio.to_thread(_warm_up)
     async with ModelServer() as models:
         for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
             monkeypatch.setenv(name, value)
-        plugin = CounterstepPlugin([desk, team], inline_specs=True)
+        plugin = CounterstepPlugin(bundles, inline_specs=True)
         client = await Client.connect(address, plugins=[plugin])
         async with Worker(client, task_queue=task_queue, **options):
             yield Tasks(client, task_queue), models
