@@ -298,6 +298,18 @@ async def test_one_yes_is_for_one_of_two_equal_calls(shop: Till, effects: Desk) 
     assert effects.what("done") == ["tea"]
 
 
+async def test_a_yes_that_a_failed_call_has_left_is_for_one_more_call(shop: Till, effects: Desk) -> None:
+    tasks, models = shop
+    tips = Behaviour.calls(call("tip", what="tea", cents=1, fail="first"))
+    models.for_model("cashier").reply(tips, tips, tips, Behaviour.text("Done."))
+    handle = await tasks.start([agent(approvals=[{"tool": "till.tip"}])])
+    await answer(handle, "approve", "c/tool.1")
+    await answer(handle, "reject", "c/tool.3")
+    assert (await end_of(handle)).type == "completed"
+    assert effects.what("begin") == ["tea", "tea"]
+    assert effects.what("done") == ["tea"]
+
+
 # --- the pivot
 
 

@@ -204,7 +204,7 @@ def put(
     record("begin", what)
     if fail == "once" and current_step().attempt == 1:
         raise RuntimeError(f"{what} failed once")
-    if fail == "first" and _begun(what) == 1:
+    if fail == "first" and begun(what) == 1:
         raise RuntimeError(f"{what} failed at first")
     pause(what, delay)
     if fail == "not_applied":
@@ -277,7 +277,8 @@ def announce(what: str, delay: float = 0, late: float = 0, fail: str = "") -> Pl
     return put(what, delay, late, fail)
 
 
-def _begun(what: str) -> int:
+def begun(what: str) -> int:
+    """Returns how many calls of this name have begun."""
     with _open(os.environ[VARIABLE]) as db:
         found = db.execute("select count(*) from events where action = 'begin' and what = ?", (what,))
         return int(found.fetchone()[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio.exceptions import ApplicationError
 
 from counterstep import Agent, Approval, Bundle, Effect, Undo, current_step
-from counterstep.tests.support.bundles.desk import pause, record, standing, write
+from counterstep.tests.support.bundles.desk import begun, pause, record, standing, write
 
 till = Bundle("till")
 
@@ -19,7 +19,8 @@ def pay(what: str, cents: int = 6000, fail: str = "", late: float = 0) -> dict[s
     """Pays for a thing.
 
     Args:
-        fail: after (it happens, and nobody is told), once (at once, in the first attempt only).
+        fail: after (it happens, and nobody is told), once (at once, in the first attempt only), first (at
+            once, in the first call only).
         late: Seconds between the effect and the answer, or `HELD`.
     """
     return _pay(what, cents, fail, late)
@@ -32,9 +33,9 @@ def charge(what: str, cents: int, fail: str = "", late: float = 0) -> dict[str, 
 
 
 @till.tool(compensate="pay_back", repeats="allow")
-def tip(what: str, cents: int) -> dict[str, int | str]:
+def tip(what: str, cents: int, fail: str = "") -> dict[str, int | str]:
     """Pays once more whenever it is asked to."""
-    return _pay(what, cents, "", 0)
+    return _pay(what, cents, fail, 0)
 
 
 @till.tool(compensate="pay_back", repeats="refuse")
@@ -80,6 +81,8 @@ def _pay(what: str, cents: int, fail: str, late: float, *, before: bool = False)
         pause(what, late)
     if fail == "once" and current_step().attempt == 1:
         raise RuntimeError(f"{what} failed once")
+    if fail == "first" and begun(what) == 1:
+        raise ApplicationError(f"{what} failed at first", non_retryable=True)
     write(current_step().idempotency_key, what, "done")
     record("done", what, str(cents))
     if not before:
