@@ -172,7 +172,7 @@ class AgentLoop:
             job.round,
             request,
             scope,
-            f"{agent.name}, turn {self.turn}",
+            f"{job.label or agent.name}, turn {self.turn}"[:200],
             timeout=self.timeout,
             retry=job.retry,
             task_queue=job.task_queue,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 
@@ -26,29 +24,14 @@ from ..spec.json_schema import check_input
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_loop import AgentLoop
+from .agent_outcome import AgentOutcome
 from .ask_person import person_for
 from .assignment import Assignment
+from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
 from .model_caller import ModelCaller
 from .model_protocol import ChatMessage
 from .toolbox import MakePivot, Toolbox
-
-__all__ = ["AgentOutcome", "AgentRunner", "Assignment"]
-
-
-@dataclass(frozen=True, slots=True)
-class AgentOutcome:
-    """What came of an assignment.
-
-    Attributes:
-        output: The answer.
-        evidence: The tool calls that were executed.
-        models: The models that took part.
-    """
-
-    output: Any = None
-    evidence: Sequence[Evidence] = ()
-    models: frozenset[str] = field(default_factory=frozenset)
 
 
 class AgentRunner:
@@ -96,6 +79,8 @@ class AgentRunner:
         scope: StopScope,
         timeout: timedelta | None = None,
         pivot: MakePivot | None = None,
+        *,
+        delegate: RunAgent,
     ) -> AgentOutcome:
         """Lets an agent do a job.
 
@@ -106,6 +91,7 @@ class AgentRunner:
             timeout: The longest one model call may take; None for the agent's own.
             pivot: Makes the call of the pivot among its tools; None where the step may not be one. Then the
                 conversation stays in this workflow, however long it is.
+            delegate: Lets the agents among its tools do a job.
 
         Returns:
             The answer, as its output schema wants it, with the evidence.
@@ -116,7 +102,9 @@ class AgentRunner:
             Stopped: The scope was stopped.
         """
         scope.check(job.step)
-        tools = tuple(self._catalog.tools[name] for name in agent.tools)
+        catalog = self._catalog
+        tools = tuple(catalog.tools[name] for name in agent.tools if name in catalog.tools)
+        others = [catalog.agents[name] for name in agent.tools if name not in catalog.tools]
         entry = self._own_entry(job)
         built_on = job.depends_on | {job.id}
         loop = AgentLoop(
@@ -135,6 +123,7 @@ class AgentRunner:
                 engine=self._engine,
                 pivot=pivot,
                 ask_person=person_for(agent, self._questions),
+                delegates=Delegates(others, job, self._record, self._rollback, delegate) if others else None,
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             messages=_opening(agent, self._record.goal, job),
@@ -197,6 +186,9 @@ def _opening(agent: AgentEntry, goal: str, job: Assignment) -> Sequence[ChatMess
     about_goal = f"The goal of the whole task: {goal}" if goal else ""
     system = "\n\n".join(part for part in (agent.instructions.strip(), about_goal) if part)
     user = [ChatMessage(role="user", content=json.dumps(job.input, ensure_ascii=False))]
+    if job.say:
+        told = json.dumps(job.say, ensure_ascii=False)
+        user.append(ChatMessage(role="user", content=f"What your team tells you: {told}"))
     if job.feedback:
         complaints = "\n".join(f"- {line}" for line in job.feedback)
         wrong = f"This was tried before, and undone. Do better than that; what was wrong:\n{complaints}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ class Assignment:
         retry: How its model calls are retried.
         task_queue: A bulkhead for all its calls, or None for the task's own queue.
         feedback: What was wrong with earlier attempts.
+        say: What a team, or another agent, tells the agent besides its input; JSON.
+        label: What the Web UI shows instead of the agent's name; empty for that.
+        depth: How many agents and teams are around it.
     """
 
     step: str
@@ -35,6 +39,9 @@ class Assignment:
     retry: Retry = MODEL_RETRY
     task_queue: str | None = None
     feedback: tuple[str, ...] = ()
+    say: Mapping[str, Any] | None = None
+    label: str = ""
+    depth: int = 0
 
     @property
     def id(self) -> str:

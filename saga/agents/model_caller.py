@@ -109,12 +109,12 @@ class ModelCaller:
         except Failed as failed:
             spent = _spent(failed)
             if spent is not None and self._counts_all:
-                self._record.spend(step, models[0], spent)
+                self._record.spend(step, models[0], spent, path)
             raise
         finally:
             self._release(taken)
-        reply = self._read(step, models[0], answer)
-        self._record.spend(step, reply.model, reply.usage)
+        reply = self._read(step, path, models[0], answer)
+        self._record.spend(step, reply.model, reply.usage, path)
         return reply
 
     def _most_requests(self, request: ModelRequest, retry: Retry) -> int:
@@ -122,13 +122,14 @@ class ModelCaller:
         bounded = self._record.spending.budget.model_calls is not None and not self._record.committed
         return len(request.models) * (retry.attempts if bounded and self._counts_all else 1)
 
-    def _read(self, step: str, model: str, answer: RawValue) -> ModelReply:
+    def _read(self, step: str, path: str, model: str, answer: RawValue) -> ModelReply:
         try:
             return ModelReply.model_validate(as_json(answer))
         except (ValueError, RuntimeError) as error:
             # JSON may be nested more deeply than the converter reads, though it has written it.
             if self._counts_all:
-                self._record.spend(step, model, CallUsage(model_calls=1, input_tokens=0, output_tokens=0))
+                unknown = CallUsage(model_calls=1, input_tokens=0, output_tokens=0)
+                self._record.spend(step, model, unknown, path)
             message = trim(f"the model's answer cannot be read: {error}", 500)
             raise Failed(Failure(step=step, type=FailureType.INVALID_OUTPUT, message=message)) from None
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
 from typing import Any
 
 from ..calls.call import Call, as_json
@@ -22,7 +20,9 @@ from ..spec.catalog import ToolEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
+from .delegates import Delegates
 from .earlier_calls import EarlierCalls
+from .model_names import by_model_name
 from .model_protocol import ABANDON, ASK_PERSON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
 
 MakePivot = Callable[[Call, ToolEntry], Awaitable[tuple[Call, Any]]]
@@ -31,7 +31,6 @@ MakePivot = Callable[[Call, ToolEntry], Awaitable[tuple[Call, Any]]]
 AskPerson = Callable[[ToolCall, str, StopScope], Awaitable["ToolAnswer"]]
 """Asks a person what a model wants to know; the text is the path of the question."""
 
-_LONGEST_NAME = 64
 _NO_PIVOT = "it is the point of no return, which only a step that says effect: pivot may pass"
 _SAID_NO = (FailureType.APPROVAL_DENIED, FailureType.APPROVAL_EXPIRED)
 """Not a fault of the model: it goes on without the call."""
@@ -94,6 +93,7 @@ class Toolbox:
         earlier: EarlierCalls | None = None,
         pivot: MakePivot | None = None,
         ask_person: AskPerson | None = None,
+        delegates: Delegates | None = None,
     ) -> None:
         """Fills a toolbox.
 
@@ -112,6 +112,7 @@ class Toolbox:
             earlier: What the agent has done before; None where it begins.
             pivot: Makes the call of a pivot; None where the step may not be one.
             ask_person: Asks people; None for an agent that may not.
+            delegates: The agents among its tools; None for none.
         """
         self.executed: list[ExecutedCall] = []
         self.calls = calls
@@ -124,8 +125,9 @@ class Toolbox:
         self._had_effects = has_effects
         self._past_pivot = past_pivot
         self._agent = agent
+        self._delegates = delegates
         reserved = WAYS_OUT if ask_person is None else WAYS_OUT | {ASK_PERSON.name}
-        self._tools = _by_model_name(tools, reserved)
+        self._tools = by_model_name(tools, reserved | (delegates.names if delegates else frozenset()))
         self._job = job
         self._record = record
         self._caller = caller
@@ -137,6 +139,8 @@ class Toolbox:
             ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
             for name, tool in self._tools.items()
         ]
+        if self._delegates is not None:
+            tools += self._delegates.offered()
         if self._ask_person is not None:
             tools.append(ASK_PERSON)
         return (*tools, self.way_out) if tools else ()
@@ -145,6 +149,8 @@ class Toolbox:
     def has_effects(self) -> bool:
         """Whether a call with effects has succeeded, which giving up would undo."""
         changing = {tool.name for tool in self._tools.values() if tool.effect is not Effect.READ_ONLY}
+        if self._delegates is not None and self._delegates.have_effects:
+            return True
         done = (executed.evidence for executed in self.executed)
         return self._had_effects or any(item.tool in changing and item.error is None for item in done)
 
@@ -186,8 +192,11 @@ class Toolbox:
         if tool is None and self._ask_person is not None and wanted.name == ASK_PERSON.name:
             self.calls += 1
             return await self._ask_person(wanted, f"{self._job.path}/ask.{self.calls}", scope)
+        if tool is None and self._delegates is not None and wanted.name in self._delegates.names:
+            return await self._delegate(self._delegates, wanted, built_on, scope)
         if tool is None:
-            return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, self._tools)}")
+            known = [*self._tools, *(self._delegates.names if self._delegates else ())]
+            return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, known)}")
         if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
@@ -202,6 +211,21 @@ class Toolbox:
             if told is None:
                 return await self._make(tool, wanted, wanted.arguments, built_on, scope)
         return repeated(tool, told)
+
+    async def _delegate(
+        self, delegates: Delegates, wanted: ToolCall, built_on: frozenset[str], scope: StopScope
+    ) -> ToolAnswer:
+        if self._record.committed or self._past_pivot:
+            return refusal("past the point of no return no other agent is asked any more")
+        self.calls += 1
+        done = await delegates.use(wanted, self.calls, built_on, scope)
+        self.built_on |= done.entries
+        if done.outcome is None:
+            return refusal(done.error, None if done.evidence is None else ExecutedCall(done.evidence))
+        self.executed += [ExecutedCall(item) for item in done.outcome.evidence]
+        assert done.evidence is not None
+        text = json.dumps(done.outcome.output, ensure_ascii=False)
+        return ToolAnswer(text, executed=ExecutedCall(done.evidence))
 
     async def _make(
         self,
@@ -310,15 +334,3 @@ def refusal(reason: str, executed: ExecutedCall | None = None) -> ToolAnswer:
 
 def _never_ran(failed: Failed) -> bool:
     return failed.not_applied and failed.failure.type == FailureType.INVALID_INPUT
-
-
-def _by_model_name(tools: Iterable[ToolEntry], reserved: Collection[str]) -> dict[str, ToolEntry]:
-    """Names tools as providers allow: the function's name, or with its bundle where two are alike."""
-    named: dict[str, ToolEntry] = {}
-    for tool in tools:
-        full = re.sub(r"[^A-Za-z0-9_-]", "__", tool.name)[-_LONGEST_NAME:]
-        short = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name.rpartition(".")[2])[-_LONGEST_NAME:]
-        numbered = (f"tool_{number}" for number in count(1))
-        name = next(n for n in chain((short, full), numbered) if n not in named and n not in reserved)
-        named[name] = tool
-    return named

@@ -77,6 +77,7 @@ def arguments_of(
         log=record.log.lines[-MAX_LOG:],
         lines=record.log.written,
         decisions=record.log.decisions,
+        moves=record.teams.carried(),
         facts=record.facts,
         events=record.events,
         feedback=record.feedback,

@@ -28,6 +28,7 @@ from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
+from ..teams.agent_caller import AgentCaller
 from ..temporal.load import Load
 from ..verification.verifier import Verifier
 from .events import Events
@@ -53,7 +54,7 @@ class RunContext:
         models: Asks its models.
         children: Runs its child workflows.
         parent_budget: What its parent lets it spend.
-        agents: Runs its model agents.
+        agents: Lets its agents do jobs.
         verifier: Checks its outputs.
         engine: By which rules it is run, see `ENGINE`.
     """
@@ -73,7 +74,7 @@ class RunContext:
     models: ModelCaller
     children: ChildCaller
     parent_budget: ParentBudget
-    agents: AgentRunner
+    agents: AgentCaller
     verifier: Verifier
     engine: int
 
@@ -134,6 +135,9 @@ class RunContext:
             engine=snapshot.engine,
             notify=snapshot.notify,
         )
+        agents = AgentRunner(
+            record, caller, rollback, models, catalog, root_key, long, snapshot.engine, questions
+        )
         context = cls(
             record=record,
             status=status,
@@ -150,9 +154,7 @@ class RunContext:
             models=models,
             children=children,
             parent_budget=parent_budget,
-            agents=AgentRunner(
-                record, caller, rollback, models, catalog, root_key, long, snapshot.engine, questions
-            ),
+            agents=AgentCaller(agents, record, caller, rollback, questions, catalog, reset_gate),
             verifier=Verifier(record, caller, models, catalog),
             engine=snapshot.engine,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..agents.agent_runner import AgentOutcome
+from ..agents.agent_outcome import AgentOutcome
 from ..agents.assignment import Assignment
 from ..agents.toolbox import MakePivot
 from ..calls.call import Call, as_json

@@ -9,7 +9,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from ..agents.agent_runner import AgentOutcome, Assignment
+from ..agents.agent_outcome import AgentOutcome
+from ..agents.assignment import Assignment
 from ..calls.call import Call, as_json
 from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT, MODEL_RETRY
 from ..effect import Effect

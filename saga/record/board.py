@@ -66,6 +66,7 @@ def _step(progress: StepRecord, room: int) -> dict[str, Any]:
         "finished": _time(progress.finished),
         "output": bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
         "error": progress.error,
+        **({"degraded": progress.degraded} if progress.degraded else {}),
         "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
         "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
     }

@@ -18,6 +18,7 @@ class CarriedRecord(BaseModel):
     """What a `TaskRecord` remembers, as JSON; the attributes are those of the record.
 
     Attributes:
+        moves: What teams have decided.
         lines: How many lines the log has had.
         entries: The ledger; empty where it travels by itself.
     """
@@ -29,6 +30,7 @@ class CarriedRecord(BaseModel):
     log: list[dict[str, Any]]
     lines: int
     decisions: list[dict[str, Any]] = Field(default_factory=list)
+    moves: list[dict[str, Any]] = Field(default_factory=list)
     facts: dict[str, Any] = Field(default_factory=dict)
     events: list[dict[str, Any]] = Field(default_factory=list)
     feedback: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)

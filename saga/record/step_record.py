@@ -33,6 +33,7 @@ class StepRecord:
         target: The name of the agent or tool.
         needs: The steps that it waits for.
         attempts: How often its call was begun (``for_each`` items and re-runs each count).
+        degraded: Why the output is only what there was at a limit of a team; None where it is whole.
     """
 
     kind: str
@@ -48,11 +49,12 @@ class StepRecord:
     model_calls: int = 0
     tokens: int = 0
     usd: float = 0.0
+    degraded: str | None = None
 
     def reset(self) -> None:
         """Makes the step as if it had not started; what it has cost stays."""
         self.state, self.output, self.error = StepState.PENDING, None, None
-        self.finished, self.verdicts = None, []
+        self.finished, self.verdicts, self.degraded = None, [], None
 
     def end(self, state: StepState, output: Any, error: str | None, now: datetime) -> None:
         """Records how the step ended."""

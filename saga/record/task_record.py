@@ -23,6 +23,7 @@ from .resets import Resets
 from .step_record import StepRecord, StepState
 from .task_log import TaskLog
 from .task_state import TaskState
+from .team_log import TeamLog
 from .undo_progress import UndoProgress
 
 
@@ -38,6 +39,7 @@ class TaskRecord:
         failure: The first failure; later ones do not replace it.
         steps: Progress by step id.
         log: Who did what, on which step, why and when.
+        teams: What teams have decided.
         undo_order: Ids of ledger entries in the order in which their undos finished.
         undos: How far the undos have come.
         compensations: What is declared of them, by name; those of finished children included.
@@ -83,6 +85,7 @@ class TaskRecord:
         self.failure: Failure | None = None
         self.steps: dict[str, StepRecord] = {}
         self.log = TaskLog(now)
+        self.teams = TeamLog(now)
         self.undo_order: list[str] = []
         self.undos = UndoProgress(now)
         self.compensations: dict[str, CompensationEntry] = {}
@@ -122,6 +125,7 @@ class TaskRecord:
         """
         self.steps, self.spending.usage = dict(carried.steps), carried.usage
         self.log.restore(carried.log, carried.lines, carried.decisions)
+        self.teams.restore(carried.moves)
         self.facts, self.events = dict(carried.facts), list(carried.events)
         self.feedback = {step: list(told) for step, told in carried.feedback.items()}
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)
@@ -226,6 +230,20 @@ class TaskRecord:
         answer = "passed" if verdict.passed else "rejected"
         self.log.add(verdict.validator, answer, step_id, "; ".join(verdict.reasons))
 
+    def go_on(self, step_id: str) -> None:
+        """Records that a step goes on although what it has done so far is undone."""
+        step = self.steps.get(step_id)
+        if step is not None and step.state is StepState.UNDONE:
+            step.state = StepState.RUNNING
+            self._changed(self)
+
+    def degrade(self, step_id: str, reason: str) -> None:
+        """Records that the output of a step is only what there was when a limit was reached."""
+        step = self.steps.get(step_id)
+        if step is not None:
+            step.degraded = reason
+        self.log.add("counterstep", "degraded", step_id, reason)
+
     def withdraw(self, step_id: str) -> None:
         """Takes a step's output out of the shared context: its undos are done."""
         step = self.steps.get(step_id)
@@ -249,8 +267,9 @@ class TaskRecord:
             raise Failed(failure, not_applied=True)
         self.spending.reserve_call()
 
-    def spend(self, step_id: str, model: str, cost: CallUsage) -> None:
-        """Adds what one model call has cost."""
+    def spend(self, step_id: str, model: str, cost: CallUsage, path: str = "") -> None:
+        """Adds what one model call, at a path, has cost."""
+        self.teams.spend(path, cost)
         if self.spending.add_call(model, cost):
             message = f"no price is known for {model}; its calls are not in the sum"
             self.log.add("counterstep", message, step_id)

@@ -13,6 +13,7 @@ from ..history_format import RETRACT, STAND_IN
 from .approval import Approval, Asking
 from .retry import Retry
 from .task_spec import TaskSpec
+from .teams.team import Team
 
 Repeats = Literal["return", "refuse", "allow"]
 """What an agent gets that asks once more for what it has done already in its step: the earlier result, a
@@ -63,13 +64,14 @@ class AgentEntry(_Entry):
         python: True where the agent is Python code (one activity of its own name).
         models: litellm names as a fallback chain; empty for the worker's default.
         instructions: The system prompt of a model agent.
-        tools: Names of the tools it may call, and no others.
+        tools: Names of the tools and of the agents it may call, and no others.
         max_turns: Most model calls of one run.
         temperature: Sampling temperature, or None for the provider's default.
         max_tokens: The most tokens of one answer, or None for the provider's default.
         may_ask: Whom it may ask what it has to know; None where it may ask nobody.
         stand_in: True where the stand-in model may play it when no model is set.
         whole_input: True where the input is one object; False where it is arguments by name.
+        team: How several agents play it; None for one.
     """
 
     effect: Effect
@@ -88,8 +90,19 @@ class AgentEntry(_Entry):
     timeout: Duration | None = None
     parameters: tuple[str, ...] = ()
     whole_input: bool = True
+    team: Team | None = None
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}
+
+    @property
+    def is_model(self) -> bool:
+        """Whether a language model plays it, and nobody else."""
+        return not self.python and self.team is None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names of what it may call: tools and agents; those of a team's members are agents."""
+        return self.tools if self.team is None else self.team.agents
 
 
 class ValidatorEntry(_Entry):
@@ -132,10 +145,21 @@ class Catalog(BaseModel):
         """Returns the fallback chain that `agent` uses on this worker; empty where none is set."""
         return agent.models or self.default_models or ((STAND_IN,) if agent.stand_in else ())
 
+    def with_others(self, agents: Iterable[str]) -> dict[str, AgentEntry]:
+        """Returns agents by name, with those that they may call, and those in turn."""
+        found: dict[str, AgentEntry] = {}
+        waiting = [*agents]
+        while waiting:
+            name = waiting.pop(0)
+            if name in self.agents and name not in found:
+                found[name] = self.agents[name]
+                waiting += found[name].others
+        return found
+
     def only(self, *, tools: Iterable[str], agents: Iterable[str], validators: Iterable[str]) -> Catalog:
         """Returns the part that these names, and the names behind them, need."""
-        agent_entries = {name: self.agents[name] for name in agents if name in self.agents}
-        names = [*tools, *(tool for entry in agent_entries.values() for tool in entry.tools)]
+        agent_entries = self.with_others(agents)
+        names = [*tools, *(name for entry in agent_entries.values() for name in entry.others)]
         names += [self.tools[name].before or "" for name in names if name in self.tools]
         tool_entries = {name: self.tools[name] for name in names if name in self.tools}
         undone_by = {entry.compensate for entry in tool_entries.values()}

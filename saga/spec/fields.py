@@ -20,7 +20,7 @@ def _not_reserved(value: str) -> str:
 StepId = Annotated[str, Field(pattern=STEP_ID, max_length=64), AfterValidator(_not_reserved)]
 
 
-def _as_expression(value: Any) -> Any:
+def as_expression(value: Any) -> Any:
     """Takes ``when: true`` and ``${{ x }}`` where a bare expression is asked for."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -29,7 +29,7 @@ def _as_expression(value: Any) -> Any:
     return value
 
 
-BareExpression = Annotated[str, BeforeValidator(_as_expression), Field(min_length=1)]
+BareExpression = Annotated[str, BeforeValidator(as_expression), Field(min_length=1)]
 
 ModelName = Annotated[str, Field(min_length=1)]
 ModelNames = ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)]

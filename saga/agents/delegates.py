@@ -1,0 +1,158 @@
+"""The agents that an agent may ask like tools: each does its job in a context of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ..calls.rollback import Rollback
+from ..errors import FailureType
+from ..failure import Failed, Stopped
+from ..history_format import RETRACT
+from ..record.task_record import TaskRecord
+from ..spec.catalog import AgentEntry
+from ..spec.json_schema import check_input
+from ..temporal.stop_scope import StopScope
+from ..verdict import Evidence
+from .agent_outcome import AgentOutcome
+from .assignment import Assignment
+from .model_names import by_model_name
+from .model_protocol import WAYS_OUT, ToolCall, ToolSchema
+
+MAX_DEPTH: Final = 5
+"""How many agents and teams may be inside of each other."""
+
+_ENDS_ALL: Final = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
+"""What fails a delegate so that its caller cannot go on either."""
+
+
+class RunAgent(Protocol):
+    """Lets any agent do a job: a model, Python code, or a team."""
+
+    async def __call__(self, agent: AgentEntry, job: Assignment, scope: StopScope) -> AgentOutcome:
+        """Returns what came of it; raises `Failed`, with nothing undone, or `Stopped`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """What came of one job that an agent has given to another.
+
+    Attributes:
+        outcome: None where it has failed, or was not begun.
+        error: Why, in words for the model.
+        evidence: The call; None where nothing was begun.
+        entries: The ledger entries of what was done, which stand.
+    """
+
+    outcome: AgentOutcome | None = None
+    error: str = ""
+    evidence: Evidence | None = None
+    entries: frozenset[str] = frozenset()
+
+
+class Delegates:
+    """The agents among the tools of one agent.
+
+    Attributes:
+        names: What the model calls them.
+        have_effects: Whether one of them has done what giving up would undo.
+    """
+
+    def __init__(
+        self,
+        agents: Iterable[AgentEntry],
+        job: Assignment,
+        record: TaskRecord,
+        rollback: Rollback,
+        run: RunAgent,
+    ) -> None:
+        """Offers agents to an agent.
+
+        Args:
+            agents: Which.
+            job: What the agent that asks them does itself.
+            record: The task's record.
+            rollback: Undoes what they did where they fail.
+            run: Lets them do a job.
+        """
+        self._agents = by_model_name(agents, WAYS_OUT)
+        self._job = job
+        self._record = record
+        self._rollback = rollback
+        self._run = run
+        self.names = frozenset(self._agents)
+        self.have_effects = False
+
+    def offered(self) -> list[ToolSchema]:
+        """Returns what the model is shown of them."""
+        return [
+            ToolSchema(name=name, description=agent.description or agent.name, parameters=agent.input_schema)
+            for name, agent in self._agents.items()
+        ]
+
+    async def use(
+        self, wanted: ToolCall, number: int, built_on: frozenset[str], scope: StopScope
+    ) -> Delegated:
+        """Gives a job to one of them.
+
+        Args:
+            wanted: What the model asks for.
+            number: The number of the call in its conversation.
+            built_on: The ledger entries that the job builds on.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            What came of it; what a failed job did is undone.
+
+        Raises:
+            Failed: It failed so that the caller cannot go on, or what it did cannot be undone.
+            Stopped: The scope was stopped.
+        """
+        agent = self._agents[wanted.name]
+        if wanted.arguments is None:
+            return Delegated(error=wanted.invalid or "the arguments are not a JSON object")
+        faults = check_input(agent.input_schema, wanted.arguments)
+        if faults:
+            return Delegated(error="; ".join(str(fault) for fault in faults[:5]))
+        if self._job.depth + 1 > MAX_DEPTH:
+            return Delegated(
+                error=f"{MAX_DEPTH} agents are inside of each other already; do it without {wanted.name}"
+            )
+        path = f"{self._job.path}/{wanted.name}.{number}"
+        job = Assignment(
+            step=self._job.step,
+            path=path,
+            round=self._job.round,
+            input=wanted.arguments,
+            depends_on=built_on,
+            compensation=agent.compensate,
+            retry=self._job.retry,
+            task_queue=self._job.task_queue,
+            label=f"{path.replace('/', ' / ')}",
+            depth=self._job.depth + 1,
+        )
+        try:
+            outcome = await self._run(agent, job, scope)
+        except Stopped:
+            raise
+        except Failed as failed:
+            return await self._failed(agent, wanted.arguments, path, failed, scope)
+        entries = self._record.ledger.under(path)
+        self.have_effects = self.have_effects or self._did_something(entries)
+        evidence = Evidence(tool=agent.name, arguments=wanted.arguments, result=outcome.output)
+        return Delegated(outcome, evidence=evidence, entries=entries)
+
+    async def _failed(
+        self, agent: AgentEntry, arguments: dict[str, Any], path: str, failed: Failed, scope: StopScope
+    ) -> Delegated:
+        if failed.ends_step or failed.failure.type in _ENDS_ALL:
+            raise failed
+        failure = failed.failure
+        if not await self._rollback.run(str(failure), within=self._record.ledger.under(path), scope=scope):
+            raise failed
+        evidence = Evidence(tool=agent.name, arguments=arguments, error=failure.message)
+        return Delegated(error=f"{failure.type}: {failure.message}", evidence=evidence)
+
+    def _did_something(self, entries: frozenset[str]) -> bool:
+        return any(self._record.ledger[entry].compensation != RETRACT for entry in entries)

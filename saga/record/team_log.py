@@ -1,0 +1,102 @@
+"""What teams have decided in a task, and what that has cost: from this a policy can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from ..failure import trim
+from ..limits.usage import CallUsage
+from .bounded import bounded
+
+Operation = Literal["spawn", "delegate", "communicate", "aggregate", "stop"]
+"""The five kinds of decisions of an orchestrator: ask a member for the first time, give it another job, pass
+on what others have said, combine answers, and stop."""
+
+MAX_MOVES: Final = 1000
+"""Moves that are kept; the oldest go first."""
+
+_MAX_SAID: Final = 2_000
+
+_CARRIED: Final = 300
+"""Moves that go on into a continued run, without what was said."""
+
+
+class TeamLog:
+    """The moves of all teams of one task.
+
+    Attributes:
+        moves: JSON objects, oldest first.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """Begins an empty log; `now` is the task's clock."""
+        self.moves: list[dict[str, Any]] = []
+        self._now = now
+
+    def restore(self, moves: Iterable[dict[str, Any]]) -> None:
+        """Goes on with the log of an earlier run."""
+        self.moves = [dict(move) for move in moves]
+
+    def carried(self) -> list[dict[str, Any]]:
+        """Returns what a continued run goes on with."""
+        return [{key: part for key, part in move.items() if key != "said"} for move in self.moves[-_CARRIED:]]
+
+    def decide(
+        self,
+        operation: Operation,
+        *,
+        team: str,
+        pattern: str,
+        reason: str,
+        call: str = "",
+        member: str = "",
+        said: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """Records one decision.
+
+        Args:
+            operation: Which of the five kinds.
+            team: The path of the team.
+            pattern: Its pattern.
+            reason: Why.
+            call: The path of the member's turn; empty for a decision about the team itself.
+            member: Who was asked.
+            said: What was passed on.
+            **more: What else belongs to it; JSON.
+        """
+        move: dict[str, Any] = {
+            "at": self._now().isoformat(),
+            "operation": operation,
+            "team": team,
+            "pattern": pattern,
+            "reason": trim(reason, 500),
+        }
+        if call:
+            move |= {"call": call, "member": member, "state": "running", "usage": None}
+        if said:
+            move["said"] = bounded(said, _MAX_SAID)
+        self.moves.append({**move, **more})
+        del self.moves[:-MAX_MOVES]
+
+    def end(self, call: str, state: str, error: str = "") -> None:
+        """Records what became of a member's turn."""
+        for move in reversed(self.moves):
+            if move.get("call") == call:
+                move["state"] = state
+                if error:
+                    move["error"] = trim(error, 500)
+                return
+
+    def spend(self, path: str, cost: CallUsage) -> None:
+        """Adds what a model call at `path` has cost to the turns that it belongs to."""
+        for move in self.moves:
+            if "call" in move and path.startswith(f"{move['call']}/"):
+                spent = move["usage"] or {"model_calls": 0, "tokens": 0, "usd": 0.0}
+                move["usage"] = {
+                    "model_calls": spent["model_calls"] + cost.model_calls,
+                    "tokens": spent["tokens"] + cost.input_tokens + cost.output_tokens,
+                    "usd": spent["usd"] + (cost.usd or 0.0),
+                }

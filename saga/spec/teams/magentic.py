@@ -1,0 +1,49 @@
+"""Magentic: a manager plans, asks members one by one, and plans anew where they do not get on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .member import AgentName, Members
+from .pattern import Cost, Pattern, Seat
+
+
+class Magentic(Pattern):
+    """A manager with a task ledger and a progress ledger (Magentic-One, arXiv 2411.04468, section 4).
+
+    The manager writes down facts and a plan, then says after each turn whether the job is done, whether the
+    team goes round in circles, and who does what next. After `max_stalls` turns without progress everything
+    since the plan is undone, and it plans anew. The limits are those of AutoGen's MagenticOneGroupChat.
+
+    Attributes:
+        manager: Who plans, and makes the team's answer.
+        members: Who does the work.
+        max_turns: How often a member is asked, at most.
+        max_stalls: After how many turns without progress it plans anew; reached, not passed.
+        max_resets: How often it plans anew, at most.
+        progress_attempts: How often the manager may say who is next in a way that cannot be used.
+        on_reset: What becomes of what was done since the plan: it is undone, or kept.
+    """
+
+    pattern: Literal["magentic"] = "magentic"
+    manager: AgentName
+    members: Members
+    max_turns: int = Field(default=20, ge=1, le=200)
+    max_stalls: int = Field(default=3, ge=1, le=20)
+    max_resets: int = Field(default=2, ge=0, le=10)
+    progress_attempts: int = Field(default=3, ge=1, le=10)
+    on_reset: Literal["undo", "keep"] = "undo"
+
+    def seats(self) -> tuple[Seat, ...]:
+        """Returns everybody who may be asked."""
+        found = tuple(Seat(f"members[{at}]", member) for at, member in enumerate(self.members))
+        return (Seat("manager", self.manager), *found)
+
+    def cost(self) -> Cost:
+        """Returns how many turns it takes."""
+        # Facts and plan in one turn, then progress and a member's turn, and at last the answer.
+        most = (1 + self.max_resets) + (2 * self.max_turns + 1) + 1
+        formula = "(1 + resets) + (2 * turns + 1) + 1"
+        return Cost(3, most, formula)

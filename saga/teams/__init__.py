@@ -1,0 +1,1 @@
+"""Teams: one pure planner a pattern, and the loop that plays them."""

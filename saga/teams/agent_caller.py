@@ -1,0 +1,142 @@
+"""Lets any agent do a job: a model, Python code, or a team."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ..agents.agent_outcome import AgentOutcome
+from ..agents.agent_runner import AgentRunner
+from ..agents.assignment import Assignment
+from ..agents.delegates import MAX_DEPTH
+from ..agents.toolbox import MakePivot
+from ..calls.call import Call, as_json
+from ..calls.caller import Caller
+from ..calls.reset_gate import ResetGate
+from ..calls.rollback import Rollback
+from ..calls.timeouts_and_retries import MODEL_RETRY
+from ..errors import FailureType
+from ..failure import Failed, Failure
+from ..people.questions import Questions
+from ..record.task_record import TaskRecord
+from ..spec.catalog import AgentEntry, Catalog
+from ..spec.json_schema import check_input
+from ..temporal.stop_scope import StopScope
+from .member_caller import MemberCaller
+from .planners import planner_of
+from .team_run import TeamRun
+
+TOLD = "team"
+"""The parameter in which an agent of Python code gets what a team, or another agent, tells it."""
+
+
+class AgentCaller:
+    """Lets the agents of one task do jobs."""
+
+    def __init__(
+        self,
+        models: AgentRunner,
+        record: TaskRecord,
+        caller: Caller,
+        rollback: Rollback,
+        questions: Questions,
+        catalog: Catalog,
+        reset_gate: ResetGate,
+    ) -> None:
+        """Prepares to let the agents of one task do jobs.
+
+        Args:
+            models: Runs those that language models play.
+            record: The task's record.
+            caller: Calls those that are Python code.
+            rollback: Undoes what losing or failed members of teams did.
+            questions: Asks people who play in teams.
+            catalog: The part of the catalog that the task's snapshot holds.
+            reset_gate: Gives calls another round where a reset has lost their undo.
+        """
+        self._models = models
+        self._record = record
+        self._caller = caller
+        self._rollback = rollback
+        self._questions = questions
+        self._catalog = catalog
+        self._reset_gate = reset_gate
+
+    async def run(
+        self,
+        agent: AgentEntry,
+        job: Assignment,
+        scope: StopScope,
+        timeout: timedelta | None = None,
+        pivot: MakePivot | None = None,
+    ) -> AgentOutcome:
+        """Lets an agent do a job.
+
+        Args:
+            agent: Who does it.
+            job: What is to be done.
+            scope: The part of the task that it belongs to.
+            timeout: The longest one call may take; None for the agent's own.
+            pivot: See `AgentRunner.run`.
+
+        Returns:
+            The answer, with the evidence.
+
+        Raises:
+            Failed: The job has failed. What was done for it stands, unless it was another member's of a team:
+                the caller undoes what is in the ledger under the path of the job.
+            Stopped: The scope was stopped.
+        """
+        if agent.team is not None:
+            return await self._play(agent, job, scope)
+        if agent.python:
+            return await self._call(agent, job, scope, timeout)
+        return await self._models.run(agent, job, scope, timeout, pivot, delegate=self.run)
+
+    async def _play(self, agent: AgentEntry, job: Assignment, scope: StopScope) -> AgentOutcome:
+        assert agent.team is not None
+        if job.depth > MAX_DEPTH:
+            message = f"{MAX_DEPTH} agents and teams are inside of each other already"
+            raise Failed(Failure(step=job.step, type=FailureType.CAP_REACHED, message=message))
+        faults = check_input(agent.input_schema, job.input)
+        if faults:
+            message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+            raise Failed(
+                Failure(step=job.step, type=FailureType.INVALID_INPUT, message=message), not_applied=True
+            )
+        members = MemberCaller(
+            agent, job, self._record, self._questions, self._catalog, self._reset_gate, self.run
+        )
+        return await TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback).run(
+            scope
+        )
+
+    async def _call(
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+    ) -> AgentOutcome:
+        call = Call.of(
+            agent,
+            _with_told(agent, job),
+            step=job.step,
+            path=job.path,
+            summary=(job.label or job.path)[:200],
+            depends_on=job.depends_on,
+            round=job.round,
+            timeout=timeout,
+            retry=None if job.retry == MODEL_RETRY else job.retry,
+            task_queue=job.task_queue,
+        )
+        output = as_json(await self._caller.call(call, scope))
+        faults = check_input(agent.output_schema, output, "output")
+        if faults:  # what was declared was checked where it ran; a team may ask for something else
+            message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+            raise Failed(Failure(step=job.step, type=FailureType.INVALID_OUTPUT, message=message))
+        return AgentOutcome(output=output)
+
+
+def _with_told(agent: AgentEntry, job: Assignment) -> Any:
+    """Returns the input, with what the agent is told where it has a place for that."""
+    has_place = TOLD in agent.parameters or TOLD in agent.input_schema.get("properties", {})
+    if not has_place or not isinstance(job.input, dict):
+        return job.input
+    return {**job.input, TOLD: dict(job.say or {})}

@@ -1,0 +1,79 @@
+"""How answers are compared: what they are counted by, and where they contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ExpressionError
+from ..expressions.expression import compile_expression
+from ..spec.arguments import canonical
+from .state import Turn
+
+MOST_CONTRADICTIONS = 20
+"""Contradictions that are listed; whoever has to decide reads no more."""
+
+NO_WORD = "<no word of it>"
+
+
+def choice_of(by: str | None, output: Any) -> str:
+    """Returns what an answer is counted by.
+
+    Args:
+        by: An expression over ``output``; None for the whole answer.
+        output: The answer.
+
+    Raises:
+        ExpressionError: The expression cannot be evaluated for this answer.
+    """
+    return canonical(output if by is None else value_of(by, {"output": output}))
+
+
+def value_of(source: str, scope: Mapping[str, Any]) -> Any:
+    """Evaluates an expression of a team.
+
+    Raises:
+        ExpressionError: It cannot be evaluated; the message has the expression.
+    """
+    return compile_expression(source).evaluate(scope)
+
+
+def number_of(source: str, output: Any) -> float:
+    """Evaluates an expression over ``output`` that has to give a number.
+
+    Raises:
+        ExpressionError: It cannot be evaluated, or gives something else.
+    """
+    value = value_of(source, {"output": output})
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ExpressionError(f"{source!r} must give a number, not {value!r}")
+    return float(value)
+
+
+def contradictions(answers: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Lists where answers contradict each other: where they say different things in the same place.
+
+    Args:
+        answers: Turns that have answered, each of another member.
+
+    Returns:
+        For each place an object with ``at``, e.g. ``output.price``, and ``said``, by member.
+    """
+    said = {turn.member: dict(_leaves(turn.output, "output")) for turn in answers}
+    places = dict.fromkeys(at for leaves in said.values() for at in leaves)
+    found = {at: {who: leaves.get(at, NO_WORD) for who, leaves in said.items()} for at in places}
+    differ = [{"at": at, "said": words} for at, words in found.items() if _differ(words.values())]
+    return differ[:MOST_CONTRADICTIONS]
+
+
+def _differ(values: Iterable[Any]) -> bool:
+    told = {canonical(value) for value in values if value != NO_WORD}
+    return len(told) > 1
+
+
+def _leaves(value: Any, at: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, part in value.items():
+            yield from _leaves(part, f"{at}.{key}")
+    else:
+        yield at, value

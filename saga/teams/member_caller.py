@@ -1,0 +1,158 @@
+"""Asks one member of a team: an agent, or a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..agents.agent_outcome import AgentOutcome
+from ..agents.assignment import Assignment
+from ..agents.delegates import RunAgent
+from ..calls.reset_gate import ResetGate
+from ..errors import FailureType
+from ..failure import Failed, Failure
+from ..people.questions import Check, Questions, fits
+from ..people.terms import Terms
+from ..people.updates import NobodyAnswered
+from ..record.task_record import TaskRecord
+from ..spec.catalog import AgentEntry, Catalog
+from ..spec.teams.member import ANSWER, Person
+from ..temporal.stop_scope import StopScope
+from .moves import Limit, MemberCall
+from .state import Turn
+
+MEMBER: Final = "member"
+"""The kind of the questions to people who play in a team."""
+
+
+class MemberCaller:
+    """Asks the members of one team."""
+
+    def __init__(
+        self,
+        team: AgentEntry,
+        job: Assignment,
+        record: TaskRecord,
+        questions: Questions,
+        catalog: Catalog,
+        reset_gate: ResetGate,
+        run: RunAgent,
+    ) -> None:
+        """Prepares to ask the members of a team.
+
+        Args:
+            team: The team.
+            job: What the team is to do.
+            record: The task's record.
+            questions: Asks people.
+            catalog: Has the agents.
+            reset_gate: Gives a turn another round where a reset has lost its undo.
+            run: Lets an agent do a job.
+        """
+        assert team.team is not None
+        self._team = team
+        self._pattern = team.team
+        self._job = job
+        self._record = record
+        self._questions = questions
+        self._catalog = catalog
+        self._reset_gate = reset_gate
+        self._run = run
+
+    def path_of(self, turn: Turn) -> str:
+        """Returns the place of a turn in the task, ``TEAM/MEMBER.N``."""
+        return f"{self._job.path}/{turn.member}.{turn.number}"
+
+    async def ask(
+        self, turn: Turn, call: MemberCall, depends_on: frozenset[str], scope: StopScope
+    ) -> AgentOutcome:
+        """Asks a member.
+
+        Args:
+            turn: Its turn.
+            call: What it is asked.
+            depends_on: The ledger entries that the turn builds on.
+            scope: What it is stopped with.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            Failed: There is no answer that can be used; what was done for it stands.
+            Stopped: The scope was stopped.
+        """
+        path = self.path_of(turn)
+        told = {**(self._job.say or {}), **(call.say or {})}
+        member = self._pattern.member(turn.member)
+        if isinstance(member, Person):
+            return await self._ask_person(member, path, call, told, scope)
+        agent = self._catalog.agents[member]
+        changes: dict[str, Any] = {}
+        if self._schema(call) is not None:
+            changes["output_schema"] = self._schema(call)
+        if call.temperature is not None:
+            changes["temperature"] = call.temperature
+        job = Assignment(
+            step=self._job.step,
+            path=path,
+            round=await self._reset_gate.round_at(path, self._job.round, self._job.step, scope),
+            input=self._job.input,
+            depends_on=depends_on,
+            compensation=agent.compensate,
+            retry=self._job.retry,
+            task_queue=self._job.task_queue,
+            feedback=self._job.feedback,
+            say=told or None,
+            label=self._label(call),
+            depth=self._job.depth + 1,
+        )
+        return await self._run(agent.model_copy(update=changes) if changes else agent, job, scope)
+
+    def _label(self, call: MemberCall) -> str:
+        team = self._team.name.rpartition(".")[2]
+        return f"{team} {call.stage}: {call.member}" if call.stage else f"{team}: {call.member}"
+
+    def _schema(self, call: MemberCall) -> Mapping[str, Any] | None:
+        """Returns what a member's answer has to fit; None for what it declares itself."""
+        return call.schema or (self._team.output_schema if call.final and self._team.output_schema else None)
+
+    async def _ask_person(
+        self, person: Person, path: str, call: MemberCall, told: Mapping[str, Any], scope: StopScope
+    ) -> AgentOutcome:
+        answer = await self._questions.ask(
+            path,
+            MEMBER,
+            person.ask,
+            {"answer": fits(self._schema(call) or ANSWER)},
+            scope,
+            show={"input": self._job.input, **told},
+            terms=Terms.of_asking(person, "no_answer"),
+        )
+        if isinstance(answer, NobodyAnswered):
+            message = f"{person.name} has not answered in time"
+            raise Failed(Failure(step=self._job.step, type=FailureType.TIMEOUT, message=message))
+        return AgentOutcome(output=answer.value)
+
+    async def ask_about_limit(self, limit: Limit, check: Check, scope: StopScope) -> tuple[Any, str] | None:
+        """Asks a person what is to become of a team that has reached a limit.
+
+        Args:
+            limit: Which, with what there is.
+            check: Of the answer that the person may supply.
+            scope: A stop ends the wait.
+
+        Returns:
+            The answer that the person has supplied, and who that was; None to let the team fail.
+
+        Raises:
+            Stopped: The scope was stopped first.
+        """
+        answer = await self._questions.ask(
+            self._job.path,
+            "escalated",
+            f"{self._team.name}: {limit.message}; what now?",
+            {"supply": check, "rollback": None},
+            scope,
+            show={"input": self._job.input, **limit.say},
+        )
+        return (answer.value, answer.by) if answer.action == "supply" else None

@@ -1,0 +1,160 @@
+"""Plays a team without a server: what its planner decides is done to a value, and checked at every move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from counterstep.saga.failure import Failure
+from counterstep.saga.teams.moves import Answer, Ask, Fail, Limit, MemberCall, Move, Planner, UndoTurns, Wait
+from counterstep.saga.teams.state import TeamState, Turn, TurnState
+
+Reply = Callable[[Turn, MemberCall], Any]
+"""What a member answers; a `Failure` where it fails."""
+
+Pick = Callable[[int], int]
+"""Which of so many turns that are under way ends next."""
+
+
+@dataclass
+class Game:
+    """How a team has played.
+
+    Attributes:
+        end: The last move.
+        state: All turns.
+        calls: What was asked, by the number of the turn.
+        undone: The numbers of the turns that were undone, in order; those that failed at once included.
+        busiest: How many were under way at once, at most.
+    """
+
+    end: Answer | Limit | Fail
+    state: TeamState
+    calls: dict[int, MemberCall]
+    undone: list[int]
+    busiest: int = 0
+
+    @property
+    def asked(self) -> list[str]:
+        """Who was asked, in order."""
+        return [turn.member for turn in self.state.turns]
+
+    @property
+    def output(self) -> Any:
+        """The team's answer."""
+        assert isinstance(self.end, Answer), self.end
+        return self.end.output
+
+
+@dataclass
+class _Table:
+    planner: Planner
+    reply: Reply
+    pick: Pick
+    most: int
+    state: TeamState
+    calls: dict[int, MemberCall] = field(default_factory=dict)
+    undone: list[int] = field(default_factory=list)
+    busiest: int = 0
+
+    def play(self) -> Game:
+        for _ in range(10 * self.most + 10):
+            move = self._next()
+            if isinstance(move, Answer | Limit | Fail):
+                self._end(move)
+                return Game(move, self.state, self.calls, self.undone, self.busiest)
+            self._do(move)
+        raise AssertionError("the planner does not come to an end")
+
+    def _next(self) -> Move:
+        move = self.planner.next(self.state)
+        again = TeamState.model_validate_json(self.state.model_dump_json())
+        assert self.planner.next(again) == move, "the same state has to give the same move, wherever it was"
+        return move
+
+    def _do(self, move: Ask | Wait | UndoTurns) -> None:
+        match move:
+            case Ask(calls):
+                assert calls, "it asks nobody"
+                for call in calls:
+                    self._begin(call)
+            case Wait():
+                running = self.state.running
+                assert running, "it waits, and nothing is under way"
+                self._finish(running[self.pick(len(running))])
+            case UndoTurns(turns):
+                assert turns, "it undoes nothing"
+                self._undo(turns)
+
+    def _begin(self, call: MemberCall) -> None:
+        number = len(self.state.turns) + 1
+        assert number <= self.most, f"turn {number} is one more than the {self.most} that its cost allows"
+        standing = {turn.number for turn in self.state.standing}
+        assert call.builds_on <= standing, "it builds on what does not stand"
+        turn = Turn(
+            number=number,
+            member=call.member,
+            purpose=call.purpose,
+            round=call.round,
+            builds_on=call.builds_on,
+        )
+        self.calls[number] = call
+        self.state = self.state.begin(turn)
+        self.busiest = max(self.busiest, len(self.state.running))
+
+    def _finish(self, turn: Turn) -> None:
+        reply = self.reply(turn, self.calls[turn.number])
+        if isinstance(reply, Failure):
+            self.undone.append(turn.number)
+            self.state = self.state.change(turn.number, state=TurnState.FAILED, failure=reply)
+        else:
+            self.state = self.state.change(turn.number, state=TurnState.ANSWERED, output=reply)
+
+    def _undo(self, numbers: frozenset[int]) -> None:
+        open_ = {turn.number for turn in (*self.state.running, *self.state.standing)}
+        assert numbers <= open_, f"{sorted(numbers - open_)} neither run nor stand, and are to be undone"
+        for turn in self.state.turns:
+            if turn.number in open_ - numbers:
+                assert turn.builds_on.isdisjoint(numbers), f"turn {turn.number} builds on what is undone"
+        for number in numbers:
+            stood = self.state.turns[number - 1].state is TurnState.ANSWERED
+            self.undone.append(number)
+            stopped = Failure(step="s", type="Cancelled", message="stopped")
+            self.state = self.state.change(
+                number,
+                state=TurnState.UNDONE if stood else TurnState.FAILED,
+                failure=None if stood else stopped,
+            )
+
+    def _end(self, move: Answer | Limit | Fail) -> None:
+        kept = frozenset[int]() if isinstance(move, Fail) else move.keep
+        assert kept <= {turn.number for turn in self.state.standing}, "it keeps what does not stand"
+        losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - kept
+        if losers:
+            self._undo(frozenset(losers))
+        assert len(self.undone) == len(set(self.undone)), "a turn was undone twice"
+        ended = {turn.number for turn in self.state.turns} - kept
+        assert set(self.undone) == ended, "what is not kept is undone, and nothing else"
+
+
+def play(planner: Planner, reply: Reply, *, most: int, pick: Pick = lambda _: 0, input: Any = None) -> Game:
+    """Plays a team to its end.
+
+    Args:
+        planner: Says what comes next.
+        reply: What members answer.
+        most: The most turns that its cost allows.
+        pick: The order in which turns end; the oldest first where not given.
+        input: The team's input.
+
+    Raises:
+        AssertionError: The planner has broken a rule of the loop: it repeats or loses an undo, keeps what
+            does not stand, asks more than its cost allows, waits for nothing, or does not come to an end.
+    """
+    return _Table(planner, reply, pick, most, TeamState(input=input)).play()
+
+
+def failure(message: str = "broken") -> Failure:
+    """Returns why a member has failed."""
+    return Failure(step="s", type="SomeError", message=message)
