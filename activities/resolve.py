@@ -18,7 +18,7 @@ from ..saga.spec.catalog import Catalog
 from ..saga.spec.checker import check_spec
 from ..saga.spec.graph import every_step, targets
 from ..saga.spec.input_reads import check_task_input
-from ..saga.spec.pivot_rules import child_tasks
+from ..saga.spec.rules.pivot_rules import child_tasks
 from ..saga.spec.snapshot import Snapshot, SnapshotRequest
 from ..saga.spec.task_spec import TaskSpec
 

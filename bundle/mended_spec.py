@@ -14,7 +14,7 @@ from ..saga.errors import Fault
 from ..saga.spec.catalog import Catalog
 from ..saga.spec.checker import check_spec
 from ..saga.spec.json_schema import join
-from ..saga.spec.pivot_rules import pivot_faults
+from ..saga.spec.rules.pivot_rules import pivot_faults
 from ..saga.spec.task_spec import TaskSpec
 
 KnownKeys = Callable[[Sequence[int | str]], list[str]]

@@ -11,7 +11,6 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.history_format import RECOVER_CHILD, RETRACT
 from ..saga.names import nearest
-from ..saga.spec.approval_rules import approval_faults
 from ..saga.spec.catalog import (
     AgentEntry,
     Catalog,
@@ -20,6 +19,7 @@ from ..saga.spec.catalog import (
     ValidatorEntry,
     other_kind,
 )
+from ..saga.spec.rules.approval_rules import approval_faults
 from ..saga.spec.task_spec import TaskSpec
 from ..saga.temporal.sdk_internals import activity_type, workflow_type
 from .bundle import Bundle

@@ -15,7 +15,7 @@ from ..runtime.codec import PayloadUnreadable
 from ..saga.errors import CounterstepError
 from .evidence import read_field
 from .inbox_config import InboxConfig
-from .person import Person
+from .person import SignedIn
 from .question_view import NEEDS_NOTE, AnswerButton, QuestionView, questions_of
 from .task_reader import SeenTask
 from .visible_text import visible
@@ -44,7 +44,7 @@ class Said:
 
 
 async def answer(
-    client: Client, config: InboxConfig, person: Person, task: SeenTask, form: Mapping[str, str]
+    client: Client, config: InboxConfig, person: SignedIn, task: SeenTask, form: Mapping[str, str]
 ) -> Said:
     """Sends what a person has answered, if it is about what is asked now.
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from .inbox_config import InboxConfig
-from .person import Person
+from .person import SignedIn
 
 FIELD: Final = "csrf"
 
@@ -21,7 +21,7 @@ _MOST_FIELDS: Final = 2_000
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-def form_token(request: Request, person: Person | None, config: InboxConfig) -> str:
+def form_token(request: Request, person: SignedIn | None, config: InboxConfig) -> str:
     """Returns what every form shown to a person carries.
 
     It is bound to the session, and to the person: whoever plants a session of their own in somebody else's
@@ -32,7 +32,7 @@ def form_token(request: Request, person: Person | None, config: InboxConfig) -> 
     return hmac.new(config.secret.encode(), text.encode(), "sha256").hexdigest()
 
 
-async def read_form(request: Request, person: Person | None, config: InboxConfig) -> dict[str, str]:
+async def read_form(request: Request, person: SignedIn | None, config: InboxConfig) -> dict[str, str]:
     """Reads a form that a person has sent.
 
     Returns:

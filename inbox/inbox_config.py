@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ..saga.errors import Fault
-from .person import Person
+from .person import SignedIn
 from .signing import DecisionSigner
 
 HTTPS: Final = "https"
@@ -51,7 +51,7 @@ class LocalSignIn:
         passwords: The people by their names, each with a password.
     """
 
-    passwords: dict[str, tuple[Person, str]]
+    passwords: dict[str, tuple[SignedIn, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from .answers import Said
 from .forgery import form_token
 from .inbox_config import InboxConfig, LocalSignIn
-from .person import Person
+from .person import SignedIn
 from .visible_text import visible
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -53,7 +53,7 @@ class PageRenderer:
         request: Request,
         template: str,
         *,
-        person: Person | None = None,
+        person: SignedIn | None = None,
         status: int = 200,
         said: Said | None = None,
         **values: Any,

@@ -16,7 +16,7 @@ from .answers import Said, answer
 from .forgery import form_token, read_form
 from .inbox_config import InboxConfig, LocalSignIn
 from .page_renderer import PageRenderer, keep
-from .person import Person
+from .person import SignedIn
 from .question_view import children_that_ask, questions_of
 from .sign_in import USER, check_password, person_of
 from .task_reader import SeenTask, read_task
@@ -97,7 +97,7 @@ class Pages:
     def _task_page(
         self,
         request: Request,
-        person: Person,
+        person: SignedIn,
         seen: SeenTask,
         said: Said | None = None,
         entered: Mapping[str, str] | None = None,

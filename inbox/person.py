@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SignedIn:
     """Somebody who may answer.
 
     Attributes:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from .inbox_config import InboxConfig, LocalSignIn, ProxySignIn
-from .person import Person
+from .person import SignedIn
 
 USER: Final = "user"
 """Where a session keeps who has signed in."""
@@ -18,7 +18,7 @@ _LONGEST: Final = 200
 _MOST_ROLES: Final = 200
 
 
-def person_of(request: Request, config: InboxConfig) -> Person | None:
+def person_of(request: Request, config: InboxConfig) -> SignedIn | None:
     """Returns who has sent a request; None where somebody has to sign in first.
 
     Raises:
@@ -30,7 +30,7 @@ def person_of(request: Request, config: InboxConfig) -> Person | None:
     return _person_of_proxy(request, config.sign_in)
 
 
-def _person_of_proxy(request: Request, sign_in: ProxySignIn) -> Person:
+def _person_of_proxy(request: Request, sign_in: ProxySignIn) -> SignedIn:
     if not sign_in.trusts(request.client.host if request.client else None):
         raise HTTPException(
             403, "Please use the address of the proxy: requests from elsewhere are not taken."
@@ -41,7 +41,7 @@ def _person_of_proxy(request: Request, sign_in: ProxySignIn) -> Person:
     if not name:
         raise HTTPException(401, f"The proxy does not say who you are: it sends no {sign_in.user_header}.")
     roles = [role.strip() for role in _header(request, sign_in.groups_header).split(",")]
-    return Person(name, tuple(dict.fromkeys(filter(None, roles)))[:_MOST_ROLES])
+    return SignedIn(name, tuple(dict.fromkeys(filter(None, roles)))[:_MOST_ROLES])
 
 
 def _header(request: Request, name: str) -> str:
@@ -61,7 +61,7 @@ def _header(request: Request, name: str) -> str:
     return text
 
 
-def check_password(sign_in: LocalSignIn, name: str, password: str) -> Person | None:
+def check_password(sign_in: LocalSignIn, name: str, password: str) -> SignedIn | None:
     """Returns whose name and password these are; None if they are nobody's."""
     person, expected = sign_in.passwords.get(name, (None, ""))
     is_right = hmac.compare_digest(password.encode(), expected.encode())

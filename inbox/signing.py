@@ -11,7 +11,7 @@ import jwt
 
 from ..saga.errors import DefinitionError
 from ..saga.people.signatures import value_hash
-from .person import Person
+from .person import SignedIn
 
 LIFETIME: Final = 120
 """Seconds for which a token counts: it is sent at once."""
@@ -52,7 +52,7 @@ class DecisionSigner:
         self._audience = audience
         self.public_keys = {"keys": [_public(self._key)]}
 
-    def token(self, person: Person, task_id: str, said: Mapping[str, Any], now: float) -> str:
+    def token(self, person: SignedIn, task_id: str, said: Mapping[str, Any], now: float) -> str:
         """Returns a signed token for one decision.
 
         Args:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ...inbox.app import make_app
 from ...inbox.inbox_config import InboxConfig, LocalSignIn, ProxySignIn, read_networks, unsafe, url_faults
-from ...inbox.person import Person
+from ...inbox.person import SignedIn
 from ...inbox.serve import open_socket, serve
 from ...inbox.signing import DecisionSigner
 from ...observability.logs import configure_logs
@@ -135,7 +135,7 @@ def _local(users: Sequence[str]) -> LocalSignIn:
     passwords = {}
     for user in users:
         name, _, roles = user.partition("=")
-        person = Person(name.strip(), tuple(filter(None, (role.strip() for role in roles.split(",")))))
+        person = SignedIn(name.strip(), tuple(filter(None, (role.strip() for role in roles.split(",")))))
         if not person.name or not person.name.isprintable() or len(person.name) > 200:
             raise CommandFailed(f"--user {user!r} names nobody; write it as NAME or NAME=ROLE,ROLE.")
         if person.name in passwords:

@@ -19,6 +19,7 @@ from ..record.step_record import StepState
 from ..record.task_record import TaskRecord
 from ..record.task_result import TaskResult
 from ..record.task_state import TaskState
+from ..record.undo_progress import undone_steps
 from ..spec.snapshot import Snapshot
 from ..spec.task_spec import Step
 from ..temporal.cancel_watch import CancelWatch
@@ -108,7 +109,7 @@ class Engine:
             task=self._record.task,
             state=TaskState.COMPLETED.value,
             output=output,
-            undone=self._record.undone_steps(),
+            undone=undone_steps(self._record.ledger, self._record.undo_order),
             not_undone=self._record.ledger.skipped_steps(),
             usage=self._record.spending.usage.report(),
         )

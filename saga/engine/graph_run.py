@@ -14,7 +14,7 @@ from ..effect import Effect
 from ..failure import Failed, Failure, RetryFromStep, Stopped
 from ..record.step_record import StepRecord, StepState
 from ..spec.graph import Graph
-from ..spec.pivot_rules import effects_of
+from ..spec.rules.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from .run_context import RunContext

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 from ..errors import FailureType
 from ..failure import CallFailed, Failed, Failure, trim
 from ..record.task_state import TaskState
+from ..record.undo_progress import undone_steps
 from .run_context import RunContext
 
 MAX_REMAINING = 500
@@ -59,7 +60,7 @@ class Lifecycle:
         assert failure is not None
         details: dict[str, Any] = {
             "failure": failure.model_dump(mode="json"),
-            "undone": self._record.undone_steps(),
+            "undone": undone_steps(self._record.ledger, self._record.undo_order),
             "not_undone": self._record.ledger.not_undone_steps(),
             "usage": self._record.spending.usage.report(),
         }

@@ -14,7 +14,7 @@ from ..effect import Effect
 from ..errors import FailureType
 from ..names import nearest
 from ..record.task_state import TaskState
-from ..spec.pivot_rules import effects_of
+from ..spec.rules.pivot_rules import effects_of
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.task_marker import mark_as_task
 from .continue_as_new import read_carried

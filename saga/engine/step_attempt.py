@@ -20,7 +20,7 @@ from ..people.questions import Check, fits
 from ..record.board import MAX_OUTPUT
 from ..record.bounded import bounded
 from ..spec.catalog import AgentEntry, ToolEntry
-from ..spec.pivot_rules import effects_of
+from ..spec.rules.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..verdict import Subject
 from ..verification.verifier import Claim

@@ -16,7 +16,7 @@ from ..people.terms import Terms
 from ..people.updates import Answer
 from ..record.step_record import StepState
 from ..spec.failure_policy import Escalate, Escalation, Fallback, OnTrouble, RetryFrom
-from ..spec.pivot_rules import effects_of
+from ..spec.rules.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
 from .step_attempt import StepAttempt

@@ -26,7 +26,7 @@ class StepState(StrEnum):
 
 @dataclass(slots=True)
 class StepRecord:
-    """One step's progress; only the `TaskRecord` changes it.
+    """One step's progress; only the `TaskRecord` changes it, and a team that goes on.
 
     Attributes:
         kind: ``agent``, ``tool``, ``group`` or ``activity``.
@@ -63,6 +63,11 @@ class StepRecord:
     def withdraw(self) -> None:
         """Takes the output out of the shared context: the undos of the step are done."""
         self.state, self.output = StepState.UNDONE, None
+
+    def go_on(self) -> None:
+        """Runs on although all that was done so far is undone."""
+        if self.state is StepState.UNDONE:
+            self.state = StepState.RUNNING
 
     def spend(self, model_calls: int, tokens: int, usd: float) -> None:
         """Adds what the step has cost."""

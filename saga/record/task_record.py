@@ -111,7 +111,7 @@ class TaskRecord:
         self._changed(self)
 
     def describe(self, task: str, goal: str, budget: Budget | None = None) -> None:
-        """Says what the task is and what it may spend, where that becomes known only now."""
+        """Says what the task is and may spend, where that becomes known only now."""
         self.task, self.goal = task, goal
         if budget is not None:
             self.spending.budget = budget
@@ -230,20 +230,6 @@ class TaskRecord:
         answer = "passed" if verdict.passed else "rejected"
         self.log.add(verdict.validator, answer, step_id, "; ".join(verdict.reasons))
 
-    def go_on(self, step_id: str) -> None:
-        """Records that a step goes on although what it has done so far is undone."""
-        step = self.steps.get(step_id)
-        if step is not None and step.state is StepState.UNDONE:
-            step.state = StepState.RUNNING
-            self._changed(self)
-
-    def degrade(self, step_id: str, reason: str) -> None:
-        """Records that the output of a step is only what there was when a limit was reached."""
-        step = self.steps.get(step_id)
-        if step is not None:
-            step.degraded = reason
-        self.log.add("counterstep", "degraded", step_id, reason)
-
     def withdraw(self, step_id: str) -> None:
         """Takes a step's output out of the shared context: its undos are done."""
         step = self.steps.get(step_id)
@@ -359,8 +345,3 @@ class TaskRecord:
         self.ledger = self.ledger.skip(entry_id)
         self.undos.end(entry_id)
         self._changed(self)
-
-    def undone_steps(self) -> list[str]:
-        """Returns the steps whose undos are all done, in the order in which they finished."""
-        last = {self.ledger[entry_id].step: position for position, entry_id in enumerate(self.undo_order)}
-        return [step for step in sorted(last, key=lambda step: last[step]) if not self.ledger.stands(step)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -84,3 +84,14 @@ class UndoProgress:
         if None in self._rollbacks:
             return ledger.count_open() - sum(entry.state not in ENDED for entry in ledger.begun())
         return sum(1 for _ in self.to_come(ledger))
+
+
+def undone_steps(ledger: Ledger, undo_order: Iterable[str]) -> list[str]:
+    """Returns the steps whose undos are all done, in the order in which they finished.
+
+    Args:
+        ledger: What had to be undone.
+        undo_order: Ids of its entries in the order in which their undos finished.
+    """
+    last = {ledger[entry_id].step: position for position, entry_id in enumerate(undo_order)}
+    return [step for step in sorted(last, key=lambda step: last[step]) if not ledger.stands(step)]

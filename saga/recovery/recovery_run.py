@@ -17,6 +17,7 @@ from ..history_format import READ_OUTSTANDING
 from ..record.board import board
 from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
+from ..record.undo_progress import undone_steps
 from ..spec.snapshot import SnapshotRequest
 from ..temporal.cancel_watch import CancelWatch
 from .recovery_id import RecoveryId
@@ -83,7 +84,7 @@ class RecoveryRun:
             raise life.ended(cancelled=False, cause=None)
         life.complete()
         return {
-            "undone": [*self._request.undone, *record.undone_steps()],
+            "undone": [*self._request.undone, *undone_steps(record.ledger, record.undo_order)],
             "not_undone": list(page.left_alone),
         }
 
@@ -123,7 +124,7 @@ class RecoveryRun:
 
     async def _continue(self, record: TaskRecord) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)
-        undone = (*self._request.undone, *record.undone_steps())
+        undone = (*self._request.undone, *undone_steps(record.ledger, record.undo_order))
         request = self._request.model_copy(update={"undone": undone})
         workflow.continue_as_new(request.model_dump(mode="json"))
 

@@ -10,7 +10,6 @@ from ..errors import Fault
 from ..expressions.template import expressions
 from ..expressions.tokens import is_one_hole
 from ..names import nearest, plain_model
-from .approval_rules import spec_approval_faults
 from .catalog import AgentEntry, Catalog, ToolEntry, other_kind
 from .failure_policy import Fallback, RetryFrom
 from .graph import (
@@ -25,8 +24,9 @@ from .graph import (
 )
 from .json_schema import check_input, check_part, check_schema, fields_of, join, resolve
 from .leftovers import template_leftovers, text_leftovers
-from .pivot_rules import child_cycle, pivot_faults
 from .references import ReadScope, ReferenceCheck
+from .rules.approval_rules import spec_approval_faults
+from .rules.pivot_rules import child_cycle, pivot_faults
 from .task_spec import Step, TaskSpec
 from .validation import Validation
 

@@ -8,7 +8,7 @@ from ..errors import FailureType
 from ..spec.teams.concurrent import Concurrent
 from ..spec.teams.member import key_of
 from .comparing import choice_of, contradictions, number_of
-from .moves import Answer, Ask, Fail, Limit, MemberCall, Move, Wait
+from .moves import AskMembers, AwaitTurn, FailTeam, GiveAnswer, MemberCall, Move, ReachLimit
 from .state import TeamState, Turn
 
 ANSWER, COMBINE, JUDGE = "answer", "combine", "judge"
@@ -33,9 +33,9 @@ class ConcurrentPlanner:
         waiting = self._members[len(state.of(ANSWER)) :]
         room = (self._terms.max_parallel or len(waiting)) - len(state.running)
         if waiting and room > 0:
-            return Ask([self._asking(who) for who in waiting[:room]])
+            return AskMembers([self._asking(who) for who in waiting[:room]])
         if state.running or waiting:
-            return Wait()
+            return AwaitTurn()
         return self._all_ended(state)
 
     def _decided(self, state: TeamState) -> Move | None:
@@ -56,16 +56,16 @@ class ConcurrentPlanner:
         answers = answers[:enough]
         keep = frozenset(turn.number for turn in answers)
         if terms.aggregator is not None:
-            return Ask([self._combining(terms.aggregator, COMBINE, answers)])
+            return AskMembers([self._combining(terms.aggregator, COMBINE, answers)])
         if terms.combine == "best":
             assert terms.score is not None
             scores = {turn.number: number_of(terms.score, turn.output) for turn in answers}
             best = max(answers, key=lambda turn: (scores[turn.number], -turn.number))
             reason = f"the answer of {best.member} has the highest score, {scores[best.number]:g}"
-            return Answer(best.output, frozenset({best.number}), reason, contradictions(answers))
+            return GiveAnswer(best.output, frozenset({best.number}), reason, contradictions(answers))
         listed = contradictions(answers)
         output = {"answers": {turn.member: turn.output for turn in answers}, "contradictions": listed}
-        return Answer(output, keep, f"{len(answers)} of {len(self._members)} answers are there", listed)
+        return GiveAnswer(output, keep, f"{len(answers)} of {len(self._members)} answers are there", listed)
 
     def _all_ended(self, state: TeamState) -> Move:
         """Returns what follows where nobody is left to ask, and there is no answer."""
@@ -74,36 +74,37 @@ class ConcurrentPlanner:
         failed = [turn for turn in state.of(ANSWER) if turn.failure is not None]
         reasons = "; ".join(f"{turn.member}: {turn.failure.message}" for turn in failed if turn.failure)
         if terms.combine != "vote" or not answers:
-            return Fail(f"{len(failed)} of {len(self._members)} members have failed: {reasons}")
+            return FailTeam(f"{len(failed)} of {len(self._members)} members have failed: {reasons}")
         if terms.judge is not None:
-            return Ask([self._combining(terms.judge, JUDGE, answers)])
+            return AskMembers([self._combining(terms.judge, JUDGE, answers)])
         most = self._leader(answers)[1]
         message = f"the most votes for one answer are {most:g} of {self._all():g}" + (
             f"; {reasons}" if failed else ""
         )
         told = {"answers": [turn.output for turn in answers]}
-        return Limit(
+        return ReachLimit(
             f"the members do not agree: {message}", answers[0].member, keep, FailureType.NO_AGREEMENT, told
         )
 
     def _combined(self, state: TeamState, turn: Turn) -> Move:
         """Returns the answer of whoever had to combine the others."""
         if turn in state.running:
-            return Wait()
+            return AwaitTurn()
         if turn.failure is not None:
-            return Fail(f"{turn.member}, who had to combine the answers, has failed: {turn.failure.message}")
+            return FailTeam(f"{turn.member} had to combine them, and has failed: {turn.failure.message}")
         answers = list(state.answers(ANSWER))
         if turn.purpose == JUDGE:
             return self._judged(answers, turn)
         keep = frozenset(state_turn.number for state_turn in state.standing)
-        return Answer(turn.output, keep, f"{turn.member} has combined the answers", contradictions(answers))
+        reason = f"{turn.member} has combined the answers"
+        return GiveAnswer(turn.output, keep, reason, contradictions(answers))
 
     def _judged(self, answers: list[Turn], turn: Turn) -> Move:
         """Returns what the judge has chosen: one of the answers, or one of its own."""
         choice = choice_of(self._terms.by, turn.output)
         like = [a for a in answers if choice_of(self._terms.by, a.output) == choice]
         keep = frozenset({turn.number, *(a.number for a in like[:1])})
-        return Answer(
+        return GiveAnswer(
             turn.output, keep, f"{turn.member} has decided between the answers", contradictions(answers)
         )
 
@@ -142,8 +143,8 @@ class ConcurrentPlanner:
         leader = max(weights, key=lambda choice: weights[choice])
         return first[leader], weights[leader]
 
-    def _voted(self, answers: list[Turn], winner: Turn, reason: str) -> Answer:
-        return Answer(winner.output, frozenset({winner.number}), reason, contradictions(answers))
+    def _voted(self, answers: list[Turn], winner: Turn, reason: str) -> GiveAnswer:
+        return GiveAnswer(winner.output, frozenset({winner.number}), reason, contradictions(answers))
 
     def _all(self) -> float:
         return sum(self._terms.weights.get(member, 1) for member in self._members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..agents.agent_outcome import AgentOutcome
 from ..agents.assignment import Assignment
@@ -18,11 +18,23 @@ from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.teams.member import ANSWER, Person
 from ..temporal.stop_scope import StopScope
-from .moves import Limit, MemberCall
+from .moves import MemberCall, ReachLimit
 from .state import Turn
 
 MEMBER: Final = "member"
 """The kind of the questions to people who play in a team."""
+
+
+class Supplied(NamedTuple):
+    """What a person has supplied in place of a team's answer.
+
+    Attributes:
+        value: The answer.
+        by: Who that was.
+    """
+
+    value: Any
+    by: str
 
 
 class MemberCaller:
@@ -133,7 +145,7 @@ class MemberCaller:
             raise Failed(Failure(step=self._job.step, type=FailureType.TIMEOUT, message=message))
         return AgentOutcome(output=answer.value)
 
-    async def ask_about_limit(self, limit: Limit, check: Check, scope: StopScope) -> tuple[Any, str] | None:
+    async def ask_about_limit(self, limit: ReachLimit, check: Check, scope: StopScope) -> Supplied | None:
         """Asks a person what is to become of a team that has reached a limit.
 
         Args:
@@ -142,7 +154,7 @@ class MemberCaller:
             scope: A stop ends the wait.
 
         Returns:
-            The answer that the person has supplied, and who that was; None to let the team fail.
+            The answer that the person has supplied; None to let the team fail.
 
         Raises:
             Stopped: The scope was stopped first.
@@ -155,4 +167,4 @@ class MemberCaller:
             scope,
             show={"input": self._job.input, **limit.say},
         )
-        return (answer.value, answer.by) if answer.action == "supply" else None
+        return Supplied(answer.value, answer.by) if answer.action == "supply" else None

@@ -42,7 +42,7 @@ class MemberCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskMembers:
     """Ask members, side by side with those that are being asked already.
 
     Attributes:
@@ -53,7 +53,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class AwaitTurn:
     """Wait until one of those that are being asked has ended; at least one is."""
 
 
@@ -71,7 +71,7 @@ class UndoTurns:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GiveAnswer:
     """The team's answer. All other turns are stopped, waited for and undone before it is checked.
 
     Attributes:
@@ -88,7 +88,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ReachLimit:
     """A limit of the team is reached; what follows says its `on_limit`.
 
     Attributes:
@@ -107,7 +107,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class FailTeam:
     """The team cannot answer.
 
     Attributes:
@@ -119,7 +119,7 @@ class Fail:
     type: FailureType = FailureType.TEAM_FAILED
 
 
-Move = Ask | Wait | UndoTurns | Answer | Limit | Fail
+Move = AskMembers | AwaitTurn | UndoTurns | GiveAnswer | ReachLimit | FailTeam
 
 
 class Planner(Protocol):

@@ -20,7 +20,17 @@ from ..spec.catalog import AgentEntry
 from ..spec.json_schema import check_input
 from ..temporal.stop_scope import StopScope
 from .member_caller import MemberCaller
-from .moves import Answer, Ask, Fail, Limit, MemberCall, Planner, UndoTurns, Wait
+from .moves import (
+    AskMembers,
+    AwaitTurn,
+    FailTeam,
+    GiveAnswer,
+    MemberCall,
+    Move,
+    Planner,
+    ReachLimit,
+    UndoTurns,
+)
 from .state import TeamState, Turn, TurnState
 
 FINISH = "finish"
@@ -86,25 +96,25 @@ class TeamRun:
             while True:
                 scope.check(self._job.step)
                 match self._next():
-                    case Ask(calls):
+                    case AskMembers(calls):
                         for call in calls:
                             self._begin(call, scope)
-                    case Wait():
+                    case AwaitTurn():
                         await self._next_end(scope)
                     case UndoTurns(turns, reason):
                         await self._undo(turns, reason, scope)
-                    case Answer() as answer:
+                    case GiveAnswer() as answer:
                         return await self._answer(answer, scope)
-                    case Limit() as limit:
+                    case ReachLimit() as limit:
                         return await self._at_limit(limit, scope)
-                    case Fail(message, type_):
+                    case FailTeam(message, type_):
                         self._decide("stop", message)
                         raise self._failed(type_, message)
         except Exception as error:
             await self._drain(self._tasks.values(), f"{self._team.name} has ended: {error}")
             raise
 
-    def _next(self) -> Ask | Wait | UndoTurns | Answer | Limit | Fail:
+    def _next(self) -> Move:
         try:
             return self._planner.next(self.state)
         except ExpressionError as error:
@@ -181,7 +191,9 @@ class TeamRun:
         within = self._record.ledger.dependents(entries)
         if not await self._rollback.run(reason, within=within, scope=scope):
             raise self._failed(FailureType.ABANDONED, f"an undo of {self._team.name} is stuck")
-        self._record.go_on(self._job.step)
+        step = self._record.steps.get(self._job.step)
+        if step is not None:
+            step.go_on()
 
     async def _drain(self, turns: Iterable[Turn], reason: str) -> None:
         """Stops turns, and waits until nothing of them runs any more."""
@@ -198,7 +210,7 @@ class TeamRun:
 
     # --- the end
 
-    async def _answer(self, answer: Answer, scope: StopScope, degraded: str = "") -> AgentOutcome:
+    async def _answer(self, answer: GiveAnswer, scope: StopScope, degraded: str = "") -> AgentOutcome:
         losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - answer.keep
         if losers:
             await self._undo(losers, f"not a part of the answer of {self._team.name}", scope)
@@ -211,7 +223,10 @@ class TeamRun:
             more["contradictions"] = list(answer.contradictions)
         self._decide("stop", answer.reason, **more)
         if degraded:
-            self._record.degrade(self._job.step, degraded)
+            self._record.log.add("counterstep", "degraded", self._job.step, degraded)
+            step = self._record.steps.get(self._job.step)
+            if step is not None:
+                step.degraded = degraded
         kept = [self._outcomes[number] for number in sorted(answer.keep & self._outcomes.keys())]
         return AgentOutcome(
             output=answer.output,
@@ -220,7 +235,7 @@ class TeamRun:
             degraded=bool(degraded) or any(outcome.degraded for outcome in kept),
         )
 
-    async def _at_limit(self, limit: Limit, scope: StopScope) -> AgentOutcome:
+    async def _at_limit(self, limit: ReachLimit, scope: StopScope) -> AgentOutcome:
         """Does what the team says of its limits: fails, sums up what there is, or asks a person."""
         losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - limit.keep
         if losers:
@@ -233,7 +248,7 @@ class TeamRun:
             return await self._escalate(limit, scope)
         raise self._failed(limit.type, f"{self._team.name}: {limit.message}")
 
-    async def _finish(self, limit: Limit, scope: StopScope) -> AgentOutcome:
+    async def _finish(self, limit: ReachLimit, scope: StopScope) -> AgentOutcome:
         please = "Make the best answer of what there is, now, and say in it what is missing."
         call = MemberCall(
             limit.finisher,
@@ -251,15 +266,17 @@ class TeamRun:
             raise self._failed(
                 limit.type, f"{limit.message}, and to sum up failed too: {turn.failure.message}"
             )
-        answer = Answer(turn.output, limit.keep | {turn.number}, f"{turn.member} has summed up what there is")
+        answer = GiveAnswer(
+            turn.output, limit.keep | {turn.number}, f"{turn.member} has summed up what there is"
+        )
         return await self._answer(answer, scope, degraded=limit.message)
 
-    async def _escalate(self, limit: Limit, scope: StopScope) -> AgentOutcome:
+    async def _escalate(self, limit: ReachLimit, scope: StopScope) -> AgentOutcome:
         answer = await self._members.ask_about_limit(limit, fits(self._team.output_schema), scope)
         if answer is None:
             raise self._failed(limit.type, f"{self._team.name}: {limit.message}")
         value, by = answer
-        supplied = Answer(value, limit.keep, f"{by} has supplied the answer")
+        supplied = GiveAnswer(value, limit.keep, f"{by} has supplied the answer")
         return await self._answer(supplied, scope)
 
     # --- telling

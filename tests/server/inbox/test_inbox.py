@@ -27,7 +27,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.inbox import waiting_tasks
 from counterstep.inbox.app import make_app
 from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn
-from counterstep.inbox.person import Person
+from counterstep.inbox.person import SignedIn
 from counterstep.inbox.signing import DecisionSigner
 from counterstep.plugin import CounterstepPlugin
 from counterstep.runtime.connection import connect
@@ -106,7 +106,7 @@ class Office:
 
 
 async def visitor(client: Client, name: str, signer: DecisionSigner | None = None) -> Visitor:
-    people = {"ann": (Person("ann", ("finance",)), "password"), "bob": (Person("bob"), "password")}
+    people = {"ann": (SignedIn("ann", ("finance",)), "password"), "bob": (SignedIn("bob"), "password")}
     ui = "http://ui.test/workflows"
     config = InboxConfig("127.0.0.1", LocalSignIn(people), "s" * 32, web_ui=ui, signer=signer)
     transport = httpx.ASGITransport(make_app(client, config))

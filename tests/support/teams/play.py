@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterstep.saga.failure import Failure
-from counterstep.saga.teams.moves import Answer, Ask, Fail, Limit, MemberCall, Move, Planner, UndoTurns, Wait
+from counterstep.saga.teams.moves import (
+    AskMembers,
+    AwaitTurn,
+    FailTeam,
+    GiveAnswer,
+    MemberCall,
+    Move,
+    Planner,
+    ReachLimit,
+    UndoTurns,
+)
 from counterstep.saga.teams.state import TeamState, Turn, TurnState
 
 Reply = Callable[[Turn, MemberCall], Any]
@@ -29,7 +39,7 @@ class Game:
         busiest: How many were under way at once, at most.
     """
 
-    end: Answer | Limit | Fail
+    end: GiveAnswer | ReachLimit | FailTeam
     state: TeamState
     calls: dict[int, MemberCall]
     undone: list[int]
@@ -43,7 +53,7 @@ class Game:
     @property
     def output(self) -> Any:
         """The team's answer."""
-        assert isinstance(self.end, Answer), self.end
+        assert isinstance(self.end, GiveAnswer), self.end
         return self.end.output
 
 
@@ -61,7 +71,7 @@ class _Table:
     def play(self) -> Game:
         for _ in range(10 * self.most + 10):
             move = self._next()
-            if isinstance(move, Answer | Limit | Fail):
+            if isinstance(move, GiveAnswer | ReachLimit | FailTeam):
                 self._end(move)
                 return Game(move, self.state, self.calls, self.undone, self.busiest)
             self._do(move)
@@ -73,13 +83,13 @@ class _Table:
         assert self.planner.next(again) == move, "the same state has to give the same move, wherever it was"
         return move
 
-    def _do(self, move: Ask | Wait | UndoTurns) -> None:
+    def _do(self, move: AskMembers | AwaitTurn | UndoTurns) -> None:
         match move:
-            case Ask(calls):
+            case AskMembers(calls):
                 assert calls, "it asks nobody"
                 for call in calls:
                     self._begin(call)
-            case Wait():
+            case AwaitTurn():
                 running = self.state.running
                 assert running, "it waits, and nothing is under way"
                 self._finish(running[self.pick(len(running))])
@@ -127,8 +137,8 @@ class _Table:
                 failure=None if stood else stopped,
             )
 
-    def _end(self, move: Answer | Limit | Fail) -> None:
-        kept = frozenset[int]() if isinstance(move, Fail) else move.keep
+    def _end(self, move: GiveAnswer | ReachLimit | FailTeam) -> None:
+        kept = frozenset[int]() if isinstance(move, FailTeam) else move.keep
         assert kept <= {turn.number for turn in self.state.standing}, "it keeps what does not stand"
         losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - kept
         if losers:

@@ -17,14 +17,14 @@ from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceCl
 
 from counterstep.inbox.app import make_app
 from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn, ProxySignIn, unsafe
-from counterstep.inbox.person import Person
+from counterstep.inbox.person import SignedIn
 from counterstep.inbox.signing import DecisionSigner
 from counterstep.saga.errors import DefinitionError
 from counterstep.tests.support.pages.inbox_page import InboxPage
 
 SECRET = "s" * 32
-ANN = Person("ann", ("finance",))
-LOCAL = LocalSignIn({"ann": (ANN, "right"), "bob": (Person("bob"), "other")})
+ANN = SignedIn("ann", ("finance",))
+LOCAL = LocalSignIn({"ann": (ANN, "right"), "bob": (SignedIn("bob"), "other")})
 PROXY = ProxySignIn((ipaddress.ip_network("10.0.0.0/8"),))
 URL = "https://inbox.example.com"
 

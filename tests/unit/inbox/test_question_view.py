@@ -13,7 +13,7 @@ from counterstep.client import Board
 from counterstep.inbox.inbox_config import InboxConfig, LocalSignIn
 from counterstep.inbox.page_renderer import PageRenderer
 from counterstep.inbox.pages import Pages
-from counterstep.inbox.person import Person
+from counterstep.inbox.person import SignedIn
 from counterstep.inbox.question_view import children_that_ask, questions_of
 from counterstep.inbox.task_reader import SeenTask
 from counterstep.tests.support.pages.inbox_page import InboxPage
@@ -56,7 +56,7 @@ def rendered(board: Board) -> str:
         pages = Pages(client, config, PageRenderer(config, EVIL))
         scope = {"type": "http", "headers": [], "query_string": b"", "session": {}, "path": "/"}
         seen = SeenTask(board.task_id, board.task, board.state.value, False, board)
-        page = pages._task_page(Request(scope), Person(EVIL), seen)
+        page = pages._task_page(Request(scope), SignedIn(EVIL), seen)
         return bytes(page.body).decode()
 
     return asyncio.run(render())

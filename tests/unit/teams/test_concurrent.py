@@ -12,7 +12,7 @@ from counterstep.saga.errors import FailureType
 from counterstep.saga.failure import Failure
 from counterstep.saga.spec.teams.concurrent import Concurrent
 from counterstep.saga.teams.concurrent import ConcurrentPlanner
-from counterstep.saga.teams.moves import Answer, Fail, Limit, MemberCall
+from counterstep.saga.teams.moves import FailTeam, GiveAnswer, MemberCall, ReachLimit
 from counterstep.saga.teams.state import Turn
 from counterstep.tests.support.teams.play import Game, failure, play
 
@@ -57,7 +57,7 @@ def test_no_majority_asks_the_judge_who_sees_no_authors() -> None:
 
 def test_no_majority_and_no_judge_is_no_agreement() -> None:
     end = played({"one": 1, "two": 2, "three": 3}, combine="vote").end
-    assert isinstance(end, Limit)
+    assert isinstance(end, ReachLimit)
     assert end.type == FailureType.NO_AGREEMENT
     assert "the most votes for one answer are 1 of 3" in end.message
 
@@ -88,7 +88,7 @@ def test_a_quorum_of_answers_is_enough_and_the_rest_is_stopped() -> None:
 
 def test_a_failed_member_fails_a_team_that_needs_everybody() -> None:
     end = played({"one": 1, "two": failure("no stock"), "three": 3}).end
-    assert isinstance(end, Fail)
+    assert isinstance(end, FailTeam)
     assert "1 of 3 members have failed: two: no stock" in end.message
 
 
@@ -117,9 +117,9 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
         pick=lambda running: data.draw(st.integers(0, running - 1)),
     )
     answers = [turn.output for turn in game.state.turns if turn.has_answered]
-    if isinstance(game.end, Answer) and combine in ("vote", "best"):
+    if isinstance(game.end, GiveAnswer) and combine in ("vote", "best"):
         assert game.end.output in answers
-    if isinstance(game.end, Fail):
+    if isinstance(game.end, FailTeam):
         assert any(isinstance(turn.failure, Failure) for turn in game.state.turns)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..effect import Effect
-from ..errors import ExpressionError, Fault
-from ..expressions.expression import SCOPE, compile_expression
-from ..expressions.template import expressions
-from ..names import nearest
-from .approval import APPROVAL_READS, SHOWN, Approval, ToolApproval
-from .catalog import Catalog, ToolEntry, other_kind
-from .graph import targets
-from .leftovers import template_leftovers
-from .references import misread
-from .task_spec import Step
+from ...effect import Effect
+from ...errors import ExpressionError, Fault
+from ...expressions.expression import SCOPE, compile_expression
+from ...expressions.template import expressions
+from ...names import nearest
+from ..approval import APPROVAL_READS, SHOWN, Approval, ToolApproval
+from ..catalog import Catalog, ToolEntry, other_kind
+from ..graph import targets
+from ..leftovers import template_leftovers
+from ..references import misread
+from ..task_spec import Step
 
 
 def approval_faults(

@@ -7,11 +7,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from ..effect import Effect
-from ..errors import Fault
-from .catalog import AgentEntry, Catalog
-from .graph import Graph, every_step, targets
-from .task_spec import Step, TaskSpec
+from ...effect import Effect
+from ...errors import Fault
+from ..catalog import AgentEntry, Catalog
+from ..graph import Graph, every_step, targets
+from ..task_spec import Step, TaskSpec
 
 _BRINGS: Final = "AgentTask"
 """The workflow type that runs whatever task its input brings or names."""

@@ -1,0 +1,1 @@
+"""What the checker of specs finds around pivots, approvals and teams."""
