@@ -3,6 +3,7 @@
 This is the authoring API. It is light: neither litellm nor a Temporal client is imported by it, and each name
 is loaded when it is first used. These modules are public as well, with the names in their ``__all__``:
 
+- `counterstep.teams`: several agents that answer as one.
 - `counterstep.plugin`: `CounterstepPlugin`, for workers.
 - `counterstep.client`: for programs that start tasks.
 - `counterstep.testing.explore`, ``.server``, ``.model_server`` and ``.model_behaviour``: for tests.

@@ -307,7 +307,7 @@ def _resolver_of(config: WorkerConfig) -> Resolver | None:
 def _asks_models(registry: Registry) -> bool:
     """Returns whether a task of these bundles may ask a real model, for an agent or a judge."""
     catalog = registry.catalog
-    if any(not agent.python and catalog.models_of(agent) != (STAND_IN,) for agent in catalog.agents.values()):
+    if any(agent.is_model and catalog.models_of(agent) != (STAND_IN,) for agent in catalog.agents.values()):
         return True
     checks = [
         check

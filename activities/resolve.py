@@ -19,6 +19,7 @@ from ..saga.spec.checker import check_spec
 from ..saga.spec.graph import every_step, targets
 from ..saga.spec.input_reads import check_task_input
 from ..saga.spec.rules.pivot_rules import child_tasks
+from ..saga.spec.rules.team_rules import with_teams
 from ..saga.spec.snapshot import Snapshot, SnapshotRequest
 from ..saga.spec.task_spec import TaskSpec
 
@@ -116,9 +117,11 @@ def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:
     names += [name for step in steps for name in step.fallbacks]
     validations = [*spec.validate_, *(validation for step in steps for validation in step.validate_)]
     checks = [validation.check for validation in validations if validation.check]
+    for task in (spec, *tasks.values()):
+        catalog = with_teams(task, catalog)
     part = catalog.only(tools=names, agents=names, validators=checks)
     named = {step.compensate for step in steps if step.compensate is not None}
-    if any(step.workflow or step.agent for step in steps):
+    if any(step.workflow or step.agent or step.team for step in steps):
         named.add(RECOVER_CHILD)  # a long conversation is a child too
     own = {name: catalog.compensations[name] for name in sorted(named)}
     return part.model_copy(update={"compensations": {**part.compensations, **own}, "tasks": tasks})

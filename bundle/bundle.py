@@ -17,6 +17,7 @@ from ..saga.spec.approval import Approval
 from ..saga.spec.catalog import AgentEntry, CompensationEntry, Repeats, ToolEntry, ValidatorEntry
 from ..saga.spec.fields import STEP_ID
 from ..saga.spec.task_spec import TaskSpec
+from ..saga.spec.teams.pattern import Pattern
 from ..saga.temporal.sdk_internals import is_activity, is_workflow
 from .agent import Agent
 from .declaration import (
@@ -32,6 +33,7 @@ from .declaration import (
 )
 from .function import Function
 from .spec_file import in_bundle, load_spec, parse_spec
+from .team_declaration import team_entry
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -265,10 +267,11 @@ class Bundle:
         return register if function is None else register(function)
 
     def add(self, thing: T) -> T:
-        """Adds a model agent, a Temporal workflow class or a Temporal activity.
+        """Adds a model agent, a team, a Temporal workflow class or a Temporal activity.
 
         Args:
-            thing: An `Agent`, a class with ``@workflow.defn`` or a function with ``@activity.defn``.
+            thing: An `Agent`, a team of `counterstep.teams`, a class with ``@workflow.defn`` or a function
+                with ``@activity.defn``.
 
         Returns:
             `thing` itself.
@@ -280,22 +283,28 @@ class Bundle:
             name = self._free(thing.name, "agent")
             self.agents[name] = agent_entry(name, thing, self.name, stand_in=self.stand_in)
             object.__setattr__(thing, NAME_ATTRIBUTE, name)
+        elif isinstance(thing, Pattern):
+            name = self._free(thing.name, "team")
+            self.agents[name] = team_entry(name, thing, self.name)
+            object.__setattr__(thing, NAME_ATTRIBUTE, name)
         elif is_workflow(thing):
             self.workflows.append(thing)
         elif is_activity(thing):
             self.activities.append(thing)
         else:
             raise DefinitionError(
-                f"bundle {self.name}: {thing!r} is not an Agent, a workflow or an activity; "
+                f"bundle {self.name}: {thing!r} is not an Agent, a team, a workflow or an activity; "
                 "tools, compensations and validators are registered by their decorators"
             )
         return thing
 
-    def add_task(self, spec: str | Path | TaskSpec | Mapping[str, Any]) -> TaskSpec:
+    def add_task(self, spec: str | Path | TaskSpec | Mapping[str, Any] | Agent[Any] | Pattern) -> TaskSpec:
         """Registers a task, which clients start by its name, ``BUNDLE.TASK``.
 
         Args:
-            spec: A file, with a path relative to the file that calls this, or the spec itself.
+            spec: A file, with a path relative to the file that calls this; or the spec itself; or an agent or
+                a team, which is added if it was not yet: then the task has its name, its input and its
+                output, and one step, which calls it.
 
         Returns:
             The spec.
@@ -304,6 +313,8 @@ class Bundle:
             SpecError: The spec has faults.
             DefinitionError: The name is taken.
         """
+        if isinstance(spec, Agent | Pattern):
+            return self._add_agent_task(spec)
         if isinstance(spec, TaskSpec):
             parsed = spec
         elif isinstance(spec, Mapping):
@@ -314,6 +325,26 @@ class Bundle:
             parsed = in_bundle(self.name, file.name, lambda: load_spec(file))
         self.tasks[self._free(parsed.name, "task")] = parsed
         return parsed
+
+    def _add_agent_task(self, agent: Agent[Any] | Pattern) -> TaskSpec:
+        """Registers a task of one step; it may have the name of its agent, and no other one."""
+        if getattr(agent, NAME_ATTRIBUTE, None) is None:
+            self.add(agent)
+        name = getattr(agent, NAME_ATTRIBUTE)
+        step = agent.name
+        if name not in self.agents:
+            raise DefinitionError(f"bundle {self.name}: {name} belongs to another bundle; add its task there")
+        if name in self.tasks:
+            raise DefinitionError(f"task {name}: the name is taken by a task")
+        document = {
+            "name": step,
+            "goal": self.agents[name].description,
+            "input": self.agents[name].input_schema,
+            "steps": [{"id": step, "agent": name, "input": "${{ task }}"}],
+            "output": f"${{{{ steps.{step}.output }}}}",
+        }
+        self.tasks[name] = in_bundle(self.name, step, lambda: parse_spec(document))
+        return self.tasks[name]
 
     def _new(self, function: Any, kind: str) -> tuple[str, str]:
         """Returns the full name of a function to be registered, and the name that messages use for it."""

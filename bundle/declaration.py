@@ -162,8 +162,8 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         max_tokens=agent.max_tokens,
         may_ask=_asking(what, agent.may_ask),
         timeout=read_timeout(what, agent.timeout),
-        input_schema=_schema(what, "input", agent.input, "validation"),
-        output_schema=_schema(what, "output", agent.output, "serialization"),
+        input_schema=read_schema(what, "input", agent.input, "validation"),
+        output_schema=read_schema(what, "output", agent.output, "serialization"),
     )
 
 
@@ -200,13 +200,24 @@ def _tools(what: str, tools: Any, bundle: str) -> tuple[str, ...]:
     names = tuple(read_target(what, tool, bundle) for tool in tools)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DefinitionError(f"{what}: it names the tool {twice[0]} twice")
+        raise DefinitionError(f"{what}: it names {twice[0]} twice among its tools")
     return names
 
 
-def _schema(
+def read_schema(
     what: str, part: str, annotation: Any, mode: Literal["validation", "serialization"]
 ) -> dict[str, Any]:
+    """Returns the JSON Schema of a declared type, which may be one already.
+
+    Args:
+        what: How messages name what has declared it.
+        part: What it is the type of, e.g. ``input``.
+        annotation: The type; None for any object.
+        mode: Whether values are read or written.
+
+    Raises:
+        DefinitionError: It is neither a type that can be written as JSON nor a JSON Schema.
+    """
     if annotation is None:
         return {"type": "object"}
     if not isinstance(annotation, dict):

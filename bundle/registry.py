@@ -20,6 +20,7 @@ from ..saga.spec.catalog import (
     other_kind,
 )
 from ..saga.spec.rules.approval_rules import approval_faults
+from ..saga.spec.rules.team_rules import team_faults
 from ..saga.spec.task_spec import TaskSpec
 from ..saga.temporal.sdk_internals import activity_type, workflow_type
 from .bundle import Bundle
@@ -114,7 +115,7 @@ class Registry:
                 for fault in approval_faults(tool.approval, tool, catalog, "approval", None):
                     yield f"{what}: {fault}"
         for agent in catalog.agents.values():
-            what = f"agent {agent.name}"
+            what = f"{'agent' if agent.team is None else 'team'} {agent.name}"
             if agent.compensate not in catalog.compensations:
                 yield f"{what}: {self._unknown('compensation', agent.compensate, catalog.compensations)}"
             if len(agent.tools) > MAX_TOOLS and not agent.many_tools:
@@ -123,8 +124,10 @@ class Registry:
                     "split it, or say many_tools=True"
                 )
             for name in agent.tools:
-                if name not in catalog.tools:
-                    yield f"{what}: {self._unknown('tool', name, catalog.tools)}"
+                if name not in catalog.tools and name not in catalog.agents:
+                    yield f"{what}: {self._unknown('tool', name, [*catalog.tools, *catalog.agents])}"
+            for fault in team_faults(agent, catalog):
+                yield f"{what}: {fault}"
             yield from self._pivot_faults(what, agent)
 
     def _pivot_faults(self, what: str, agent: AgentEntry) -> Iterator[str]:

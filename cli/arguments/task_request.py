@@ -111,8 +111,8 @@ def read_request(
 
 def played_by_stand_in(request: TaskRequest, catalog: Catalog) -> list[str]:
     """Returns the model agents that the stand-in model plays because no model is set."""
-    entries = [catalog.agents[name] for name in sorted(request.agents()) if name in catalog.agents]
-    return [e.name for e in entries if not e.python and catalog.models_of(e) == (STAND_IN,)]
+    entries = catalog.with_others(sorted(request.agents())).values()
+    return [e.name for e in entries if e.is_model and catalog.models_of(e) == (STAND_IN,)]
 
 
 def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None, file: Path | None) -> list[Fault]:
@@ -135,6 +135,8 @@ def _agents(steps: Sequence[Step]) -> Iterator[str]:
     for step in steps:
         if step.agent is not None:
             yield from (step.agent, *step.one_of)
+        if step.team is not None:
+            yield from step.team.agents
         for trouble in (step.on_failure, step.on_reject):
             if isinstance(trouble, Fallback):
                 yield trouble.fallback

@@ -13,15 +13,13 @@ from ..history_format import RETRACT
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry
 from ..spec.json_schema import check_input
+from ..spec.rules.team_rules import MAX_DEPTH
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_outcome import AgentOutcome
 from .assignment import Assignment
 from .model_names import by_model_name
 from .model_protocol import WAYS_OUT, ToolCall, ToolSchema
-
-MAX_DEPTH: Final = 5
-"""How many agents and teams may be inside of each other."""
 
 _ENDS_ALL: Final = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
 """What fails a delegate so that its caller cannot go on either."""

@@ -65,7 +65,7 @@ class StepAttempt:
 
     def fault_of(self, item: StepItem) -> Check:
         """Returns what says why a value cannot be the output of the step, or None."""
-        if self._step.agent is None and self._step.tool is None:
+        if self._step.kind not in ("agent", "tool", "team"):
             return fits({})
         try:
             return fits(self._target(item).output_schema)
@@ -178,7 +178,7 @@ class StepAttempt:
 
     def _entry(self, name: str) -> AgentEntry | ToolEntry:
         catalog = self._context.catalog
-        known: Mapping[str, AgentEntry | ToolEntry] = catalog.agents if self._step.agent else catalog.tools
+        known: Mapping[str, AgentEntry | ToolEntry] = catalog.tools if self._step.tool else catalog.agents
         entry = known.get(name) or catalog.agents.get(name)
         if entry is None:
             message = f"there is no {self._step.kind} {name!r}{nearest(name, known)}"

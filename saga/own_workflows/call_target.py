@@ -102,7 +102,9 @@ class CallTarget:
     def typed(self, output: Any) -> Any:
         """Turns the JSON result of a bundle's tool or agent into the type that it declares."""
         type_ = getattr(self.target, "output", Any) if _is_agent(self.target) else return_type(self.target)
-        return output if type_ is Any or isinstance(type_, dict) else read_json(_adapter(type_), output)
+        return (
+            output if type_ in (Any, None) or isinstance(type_, dict) else read_json(_adapter(type_), output)
+        )
 
 
 def read_action(target: Any, catalog: Catalog) -> CallTarget:

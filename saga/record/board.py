@@ -27,11 +27,11 @@ def board(record: TaskRecord) -> dict[str, Any]:
 
     Returns:
         A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``to_undo``, ``usage``,
-        ``budget``, ``waiting_for``, ``decisions``, ``failure`` and ``log``. An entry of the ledger names what
-        it depends on without what that depends on already; ``to_undo`` lists the ids of those that a
-        rollback has still to begin, newest first. Together they are the application state (outputs), the
-        operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
-        (arXiv 2503.11951, section 3).
+        ``budget``, ``waiting_for``, ``decisions``, ``failure`` and ``log``; ``moves`` where a team has
+        played. An entry of the ledger names what it depends on without what that depends on already;
+        ``to_undo`` lists the ids of those that a rollback has still to begin, newest first. Together they are
+        the application state (outputs), the operation state (the log) and the dependency state (``needs`` and
+        verdicts) of SagaLLM (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(record.steps))
     entries = list(record.ledger)
@@ -50,6 +50,7 @@ def board(record: TaskRecord) -> dict[str, Any]:
         "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),
         "decisions": list(record.log.decisions),
+        **({"moves": list(record.teams.moves)} if record.teams.moves else {}),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "log": list(record.log.lines),
     }

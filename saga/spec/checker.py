@@ -27,6 +27,7 @@ from .leftovers import template_leftovers, text_leftovers
 from .references import ReadScope, ReferenceCheck
 from .rules.approval_rules import spec_approval_faults
 from .rules.pivot_rules import child_cycle, pivot_faults
+from .rules.team_rules import same_models, team_faults, with_teams
 from .task_spec import Step, TaskSpec
 from .validation import Validation
 
@@ -57,6 +58,7 @@ class _Called(NamedTuple):
 
 class _Checker:
     def __init__(self, spec: TaskSpec, catalog: Catalog) -> None:
+        catalog = with_teams(spec, catalog)
         self._spec = spec
         self._catalog = catalog
         self._readable = ReferenceCheck(spec, catalog)
@@ -136,13 +138,18 @@ class _Checker:
 
     def _target(self, step: Step, name: str, where: str, here: str) -> Iterator[Fault]:
         known: Mapping[str, AgentEntry | ToolEntry]
-        known = self._catalog.agents if step.kind == "agent" else self._catalog.tools
+        known = self._catalog.tools if step.kind == "tool" else self._catalog.agents
         entry = known.get(name)
         if entry is None:
             yield Fault(where, self._unknown(step.kind, name, known))
             return
         if isinstance(entry, AgentEntry):
-            yield from self._model(entry, where)
+            yield from self._models_of(entry, where)
+            yield from (
+                team_faults(entry, self._catalog, where)
+                if step.team
+                else same_models(entry, self._catalog, where)
+            )
         yield from self._input(step, entry, here)
         yield from self._effect(step, entry, here)
 
@@ -177,10 +184,12 @@ class _Checker:
         other = other_kind(name, self._catalog, but=kind)
         return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
 
-    def _model(self, agent: AgentEntry, where: str) -> Iterator[Fault]:
-        if not agent.python and not self._catalog.models_of(agent):
-            message = f"{agent.name} names no model; set COUNTERSTEP_MODEL or give its Agent a model"
-            yield Fault(where, message)
+    def _models_of(self, agent: AgentEntry, where: str) -> Iterator[Fault]:
+        """Yields the agents that a call may reach and that no model can play."""
+        for entry in {agent.name: agent, **self._catalog.with_others(agent.others)}.values():
+            if entry.is_model and not self._catalog.models_of(entry):
+                message = f"{entry.name} names no model; set COUNTERSTEP_MODEL or give its Agent a model"
+                yield Fault(where, message)
 
     def _input(self, step: Step, entry: AgentEntry | ToolEntry | _Called, here: str) -> Iterator[Fault]:
         if isinstance(step.input, str) and is_one_hole(step.input):
@@ -230,7 +239,7 @@ class _Checker:
         elif entry is None:
             yield Fault(where, self._unknown_agent(trouble.fallback))
         else:
-            yield from self._model(entry, where)
+            yield from self._models_of(entry, where)
             yield from self._input(step, entry, here)
 
     def _unknown_agent(self, name: str) -> str:
@@ -267,5 +276,5 @@ class _Checker:
         """Returns the models that may take part in what `steps` make."""
         names = {name for step in steps for _, name in targets(step)}
         names |= {name for step in steps for name in step.fallbacks}
-        agents = [self._catalog.agents[name] for name in names if name in self._catalog.agents]
-        return {model for agent in agents if not agent.python for model in self._catalog.models_of(agent)}
+        agents = self._catalog.with_others(names).values()
+        return {model for agent in agents if agent.is_model for model in self._catalog.models_of(agent)}

@@ -19,10 +19,11 @@ from .approval import ToolApproval
 from .failure_policy import Escalate, Escalation, Fallback, OnTrouble, RetryFrom
 from .fields import BareExpression, SpecModel, StepId
 from .retry import Retry
+from .teams.team import Team
 from .validation import Validation
 from .waiting import Approve, Wait
 
-KINDS = ("agent", "tool", "workflow", "group", "approve", "wait")
+KINDS = ("agent", "tool", "team", "workflow", "group", "approve", "wait")
 """What a step may call."""
 
 
@@ -32,7 +33,7 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
     kinds = [kind for kind in KINDS if kind in said]
     if len(kinds) != 1:
         found = f"not {' and '.join(kinds)} together" if kinds else "and this one is none"
-        return f"a step is exactly one of agent, tool, workflow, group, approve and wait, {found}"
+        return f"a step is exactly one of agent, tool, team, workflow, group, approve and wait, {found}"
     own = ("input", "one_of", "compensate", "effect", "retry", "timeout", "task_queue")
     refused = [key for key in own if "group" in said and step.get(key)]
     if refused:
@@ -46,6 +47,9 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
         return (
             f"a child workflow has no {' and no '.join(refused)}; it undoes itself, and retry_from repeats it"
         )
+    refused = [key for key in ("one_of", "compensate", "effect") if "team" in said and step.get(key)]
+    if refused:
+        return f"a team has no {' and no '.join(refused)}; what its members do has"
     if "max_parallel" in said and "for_each" not in said:
         return "max_parallel needs for_each"
     return None
@@ -64,13 +68,14 @@ class Group(SpecModel):
 
 
 class Step(SpecModel):
-    """One node of a task: exactly one of `agent`, `tool`, `workflow`, `group`, `approve` and `wait`.
+    """One node of a task: exactly one of `agent`, `tool`, `team`, `workflow`, `group`, `approve` and `wait`.
 
     Attributes:
         id: Its name, unique in the whole task.
         needs: Steps that have to end before; those that its expressions read need not be named.
         agent: The agent to call, by its full name; a template that comes to one of `one_of`.
         tool: The tool to call, likewise.
+        team: Several agents that do it together, as a registered team would.
         workflow: The child to start: a registered task, or a workflow type.
         group: Steps that succeed or are undone together.
         approve: A question to a person.
@@ -96,6 +101,7 @@ class Step(SpecModel):
     needs: tuple[StepId, ...] = ()
     agent: str | None = None
     tool: str | None = None
+    team: Team | None = None
     workflow: str | None = Field(default=None, min_length=1)
     group: Group | None = None
     approve: Approve | None = None
@@ -132,8 +138,11 @@ class Step(SpecModel):
 
     @property
     def target(self) -> str | None:
-        """What is called, as written (an agent or tool may be an expression); None where nothing is."""
-        return self.agent or self.tool or self.workflow
+        """What is called, as written (an agent or tool may be an expression); None where nothing is.
+
+        A team that is written in a step is an agent of the name of the step.
+        """
+        return self.agent or self.tool or self.workflow or (self.id if self.team is not None else None)
 
     @property
     def label(self) -> str:
@@ -142,6 +151,8 @@ class Step(SpecModel):
             return f"group of {len(self.group.steps)}"
         if self.approve is not None:
             return "a person"
+        if self.team is not None:
+            return f"{self.team.pattern} of {len(self.team.seats())}"
         if self.wait is not None:
             return self.wait.event or format_duration(self.wait.time or timedelta())
         return self.target or ""

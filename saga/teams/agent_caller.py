@@ -8,7 +8,6 @@ from typing import Any
 from ..agents.agent_outcome import AgentOutcome
 from ..agents.agent_runner import AgentRunner
 from ..agents.assignment import Assignment
-from ..agents.delegates import MAX_DEPTH
 from ..agents.toolbox import MakePivot
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
@@ -21,6 +20,7 @@ from ..people.questions import Questions
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
+from ..spec.rules.team_rules import MAX_DEPTH
 from ..temporal.stop_scope import StopScope
 from .member_caller import MemberCaller
 from .planners import planner_of

@@ -96,7 +96,7 @@ class _Nursery:
         # litellm takes seconds to import and to warm up: once, for all forks.
         from ...activities.models.litellm_client import warm_up
 
-        if any(not agent.python for bundle in bundles for agent in bundle.agents.values()):
+        if any(agent.is_model for bundle in bundles for agent in bundle.agents.values()):
             warm_up()
         self._children: dict[int, str] = {}
         self._deaths: dict[str, int] = {}

@@ -50,7 +50,10 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
         if entry is not None:
             found.add(step.effect or (Effect.COMPENSATABLE if step.compensate else entry.effect))
         if isinstance(entry, AgentEntry):
-            found |= {catalog.tools[tool].effect for tool in entry.tools if tool in catalog.tools}
+            inside = catalog.with_others([name])
+            found |= {other.effect for other in inside.values() if other is not entry}
+            tools = [tool for other in inside.values() for tool in other.tools if tool in catalog.tools]
+            found |= {catalog.tools[tool].effect for tool in tools}
     return found
 
 
@@ -94,7 +97,7 @@ def _agent_faults(steps: Sequence[Step], catalog: Catalog, path: str) -> Iterato
             pivot = _pivot_of(agent, catalog)
             if pivot is not None and step.effect is not Effect.PIVOT:
                 yield Fault(here, f"{name} may call the pivot {pivot}; say effect: pivot")
-            elif agent is not None and not agent.python and step.effect is Effect.PIVOT and pivot is None:
+            elif agent is not None and agent.is_model and step.effect is Effect.PIVOT and pivot is None:
                 yield Fault(f"{here}.effect", f"{name} has no pivot among its tools; leave effect out")
         for name in step.fallbacks:
             pivot = _pivot_of(catalog.agents.get(name), catalog)

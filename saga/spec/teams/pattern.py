@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ..fields import SpecModel
 from .member import Person, key_of
@@ -94,6 +94,11 @@ class Pattern(SpecModel, ABC):
         if faults:
             raise ValueError("; ".join(f"{path}: {message}" for path, message in faults))
         return self
+
+    @model_serializer(mode="wrap")
+    def _with_pattern(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What has its default is left out in histories, and this tells the patterns apart.
+        return {"pattern": self.pattern, **write(self)}
 
     @property
     def at_limit(self) -> OnLimit:

@@ -1,0 +1,118 @@
+"""Finds the faults of teams, and of agents that ask others, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...effect import Effect
+from ...errors import Fault
+from ...history_format import STAND_IN
+from ...names import nearest, plain_model
+from ..catalog import AgentEntry, Catalog, other_kind
+from ..graph import every_step
+from ..task_spec import TaskSpec
+from ..teams.member import Person
+
+MAX_DEPTH = 5
+"""How many agents and teams may be inside of each other."""
+
+
+def with_teams(spec: TaskSpec, catalog: Catalog) -> Catalog:
+    """Returns a catalog in which the teams that are written in the steps of a spec are agents, by step id."""
+    teams = {step.id: step.team for step in every_step(spec.steps) if step.team is not None}
+    if not teams:
+        return catalog
+    entries = {
+        name: AgentEntry(
+            name=name,
+            description=team.description,
+            effect=Effect.READ_ONLY,
+            team=team,
+            input_schema={"type": "object"},
+            output_schema=team.output or {},
+        )
+        for name, team in teams.items()
+    }
+    return catalog.model_copy(update={"agents": {**catalog.agents, **entries}})
+
+
+def team_faults(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator[Fault]:
+    """Yields what is wrong with whom an agent asks: the members of a team, or the agents among its tools.
+
+    Args:
+        agent: A team, or any other agent.
+        catalog: What the worker offers.
+        path: Where the team is written; empty for one that is registered.
+    """
+    yield from _unknown_members(agent, catalog, path)
+    cycle = _cycle(agent, catalog)
+    if cycle:
+        yield Fault(path, f"these agents ask each other for ever: {' -> '.join(cycle)}")
+        return
+    depth = _depth(agent, catalog)
+    if depth > MAX_DEPTH:
+        yield Fault(path, f"{depth} agents and teams are inside of each other; the most is {MAX_DEPTH}")
+    yield from _pivots(agent, catalog, path)
+    yield from same_models(agent, catalog, path)
+
+
+def same_models(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator[Fault]:
+    """Yields the places of a team in which somebody judges what the same model has made."""
+    seats = () if agent.team is None else agent.team.seats()
+    for seat in seats:
+        if not seat.independent or isinstance(seat.member, Person):
+            continue
+        judged = [other.member for other in seats if not other.independent]
+        authors = _models([name for name in judged if not isinstance(name, Person)], catalog)
+        own = _models([seat.member], catalog)
+        same = {model for model in own if plain_model(model) in {plain_model(name) for name in authors}}
+        if same - {STAND_IN}:
+            message = f"{seat.member} is played by {min(same)}, as a member is that it judges; it must differ"
+            yield Fault(_join(path, seat.path), message)
+
+
+def _unknown_members(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
+    for seat in () if agent.team is None else agent.team.seats():
+        if isinstance(seat.member, Person) or seat.member in catalog.agents:
+            continue
+        other = other_kind(seat.member, catalog, but="agent")
+        unknown = f"there is no agent {seat.member!r}{nearest(seat.member, catalog.agents)}"
+        yield Fault(_join(path, seat.path), f"{seat.member!r} {other}" if other else unknown)
+
+
+def _cycle(agent: AgentEntry, catalog: Catalog) -> list[str]:
+    """Returns the agents by which an agent would ask itself, in order; empty where it does not."""
+    trails = [[agent.name, other] for other in agent.others]
+    while trails:
+        trail = trails.pop()
+        if trail[-1] in trail[:-1]:
+            return trail[trail.index(trail[-1]) :] if trail[-1] == agent.name else []
+        entry = catalog.agents.get(trail[-1])
+        trails += [[*trail, other] for other in (entry.others if entry else ())]
+    return []
+
+
+def _depth(agent: AgentEntry, catalog: Catalog) -> int:
+    others = [catalog.agents[name] for name in agent.others if name in catalog.agents]
+    if any(_cycle(other, catalog) for other in others):
+        return 0
+    return 1 + max((_depth(other, catalog) for other in others), default=0)
+
+
+def _pivots(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
+    """Yields the pivots that are out of reach of the step which would have to say that it may be one."""
+    for name, entry in catalog.with_others(agent.others).items():
+        for tool in entry.tools:
+            if tool in catalog.tools and catalog.tools[tool].effect is Effect.PIVOT:
+                yield Fault(path, f"{name} may call the pivot {tool}; only a step may call a pivot")
+        if entry.python and entry.effect is Effect.PIVOT:
+            yield Fault(path, f"{name} is a pivot; only a step may call a pivot")
+
+
+def _models(names: list[str], catalog: Catalog) -> set[str]:
+    entries = catalog.with_others(names).values()
+    return {model for entry in entries if entry.is_model for model in catalog.models_of(entry)}
+
+
+def _join(path: str, part: str) -> str:
+    return f"{path}.{part}" if path else part

@@ -1,0 +1,55 @@
+"""A bundle of teams whose members put things on the desk; each member has a model of its own name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from counterstep import Agent, Bundle
+from counterstep.teams import Concurrent
+from counterstep.tests.support.bundles.desk import look, put
+
+crew = Bundle("crew")
+
+
+class Opinion(BaseModel):
+    """What a member thinks."""
+
+    verdict: str
+    confidence: float = 1.0
+
+
+def member(name: str, **changes: Any) -> Agent[Any]:
+    """Adds an agent that can put things on the desk, and is played by a model of its own name."""
+    said: dict[str, Any] = {
+        "description": f"{name} has an opinion.",
+        "instructions": "You have an opinion.",
+        "model": f"openai/{name}",
+        "tools": [put, look],
+        "output": Opinion,
+    }
+    return crew.add(Agent(name=name, **{**said, **changes}))
+
+
+ann, bob, cid = member("ann"), member("bob"), member("cid")
+chair = member("chair", tools=[])
+editor = member("editor")
+
+poll = crew.add(
+    Concurrent(
+        name="poll",
+        description="Votes on a thing.",
+        members=[ann, bob, cid],
+        combine="vote",
+        by="output.verdict",
+        judge=chair,
+        output=Opinion,
+    )
+)
+survey = crew.add(Concurrent(name="survey", description="Collects opinions.", members=[ann, bob, cid]))
+edited = crew.add(
+    Concurrent(name="edited", description="Makes one opinion of several.", members=[ann, bob], combine=editor)
+)
+boss = member("boss", tools=[put, poll, ann])
+crew.add_task(poll)
