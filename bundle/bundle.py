@@ -20,6 +20,7 @@ from ..saga.spec.task_spec import TaskSpec
 from ..saga.spec.teams.pattern import Pattern
 from ..saga.temporal.sdk_internals import is_activity, is_workflow
 from .agent import Agent
+from .agent_task import agent_task
 from .declaration import (
     agent_entry,
     expect_undo,
@@ -32,7 +33,7 @@ from .declaration import (
     read_timeout,
 )
 from .function import Function
-from .spec_file import in_bundle, load_spec, parse_spec
+from .spec_file import read_task
 from .team_declaration import team_entry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,9 +67,7 @@ class Bundle:
             DefinitionError: The name contains something else, or is reserved.
         """
         if not isinstance(name, str) or not re.fullmatch(STEP_ID, name) or name == "counterstep":
-            raise DefinitionError(
-                f"bundle {name!r}: a name looks like [a-z][a-z0-9_]* and is not counterstep"
-            )
+            raise DefinitionError(f"bundle {name!r}: names look like [a-z][a-z0-9_]*, and not counterstep")
         self.name = name
         self.stand_in = stand_in
         self.tools: dict[str, ToolEntry] = {}
@@ -270,8 +269,7 @@ class Bundle:
         """Adds a model agent, a team, a Temporal workflow class or a Temporal activity.
 
         Args:
-            thing: An `Agent`, a team of `counterstep.teams`, a class with ``@workflow.defn`` or a function
-                with ``@activity.defn``.
+            thing: An `Agent`, a team of `counterstep.teams`, a workflow class or an activity function.
 
         Returns:
             `thing` itself.
@@ -302,9 +300,8 @@ class Bundle:
         """Registers a task, which clients start by its name, ``BUNDLE.TASK``.
 
         Args:
-            spec: A file, with a path relative to the file that calls this; or the spec itself; or an agent or
-                a team, which is added if it was not yet: then the task has its name, its input and its
-                output, and one step, which calls it.
+            spec: A file, with a path relative to the file that calls this; the spec itself; or an agent or a
+                team: then the task has its name, its input and its output, and one step, which calls it.
 
         Returns:
             The spec.
@@ -314,44 +311,21 @@ class Bundle:
             DefinitionError: The name is taken.
         """
         if isinstance(spec, Agent | Pattern):
-            return self._add_agent_task(spec)
-        if isinstance(spec, TaskSpec):
-            parsed = spec
-        elif isinstance(spec, Mapping):
-            parsed = in_bundle(self.name, str(spec.get("name", "?")), lambda: parse_spec(spec))
-        else:
-            here = sys._getframe(1).f_globals.get("__file__")
-            file = Path(here).parent / spec if here else Path(spec)
-            parsed = in_bundle(self.name, file.name, lambda: load_spec(file))
+            added = spec if hasattr(spec, NAME_ATTRIBUTE) else self.add(spec)
+            entry = self.agents[getattr(added, NAME_ATTRIBUTE)]
+            self.tasks[self._free(spec.name, "task", but=self.agents)] = agent_task(entry)
+            return self.tasks[entry.name]
+        parsed = read_task(self.name, spec, sys._getframe(1).f_globals.get("__file__"))
         self.tasks[self._free(parsed.name, "task")] = parsed
         return parsed
-
-    def _add_agent_task(self, agent: Agent[Any] | Pattern) -> TaskSpec:
-        """Registers a task of one step; it may have the name of its agent, and no other one."""
-        if getattr(agent, NAME_ATTRIBUTE, None) is None:
-            self.add(agent)
-        name = getattr(agent, NAME_ATTRIBUTE)
-        step = agent.name
-        if name not in self.agents:
-            raise DefinitionError(f"bundle {self.name}: {name} belongs to another bundle; add its task there")
-        if name in self.tasks:
-            raise DefinitionError(f"task {name}: the name is taken by a task")
-        document = {
-            "name": step,
-            "goal": self.agents[name].description,
-            "input": self.agents[name].input_schema,
-            "steps": [{"id": step, "agent": name, "input": "${{ task }}"}],
-            "output": f"${{{{ steps.{step}.output }}}}",
-        }
-        self.tasks[name] = in_bundle(self.name, step, lambda: parse_spec(document))
-        return self.tasks[name]
 
     def _new(self, function: Any, kind: str) -> tuple[str, str]:
         """Returns the full name of a function to be registered, and the name that messages use for it."""
         name = self._free(getattr(function, "__name__", repr(function)), kind)
         return name, f"{kind} {name}"
 
-    def _free(self, name: str, kind: str) -> str:
+    def _free(self, name: str, kind: str, *, but: object = None) -> str:
+        """Returns the full name; raises where it is in use, except among those of `but`."""
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise DefinitionError(f"bundle {self.name}: {name!r} is not a valid {kind} name")
         full = f"{self.name}.{name}"
@@ -363,7 +337,7 @@ class Bundle:
             "a task": self.tasks,
         }
         for other, group in groups.items():
-            if full in group:
+            if full in group and group is not but:
                 raise DefinitionError(f"{kind} {full}: the name is taken by {other}")
         return full
 

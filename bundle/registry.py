@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from ..saga.calls.timeouts_and_retries import UNDO_RETRY
@@ -125,7 +126,7 @@ class Registry:
                 )
             for name in agent.tools:
                 if name not in catalog.tools and name not in catalog.agents:
-                    yield f"{what}: {self._unknown('tool', name, [*catalog.tools, *catalog.agents])}"
+                    yield f"{what}: {self._unknown('tool', name, _meant(name, catalog))}"
             for fault in team_faults(agent, catalog):
                 yield f"{what}: {fault}"
             yield from self._pivot_faults(what, agent)
@@ -157,6 +158,11 @@ class Registry:
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
         other = other_kind(name, self._catalog, but=kind)
         return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
+
+
+def _meant(name: str, catalog: Catalog) -> Iterable[str]:
+    """Returns what an agent may have meant by a name among its tools: an agent that is close, or a tool."""
+    return get_close_matches(name, catalog.agents, n=1, cutoff=0.8) or catalog.tools
 
 
 def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:

@@ -124,6 +124,25 @@ def parse_spec(document: Any, catalog: Catalog | None = None) -> TaskSpec:
         raise SpecError(first_faults(list(faults.values()))) from None
 
 
+def read_task(bundle: str, spec: str | Path | TaskSpec | Mapping[str, Any], beside: str | None) -> TaskSpec:
+    """Reads the spec of a task that is registered in a bundle.
+
+    Args:
+        bundle: The bundle's name.
+        spec: A file, or what it would contain.
+        beside: The file that a relative path is relative to; None for the working directory.
+
+    Raises:
+        SpecError: The spec has faults.
+    """
+    if isinstance(spec, TaskSpec):
+        return spec
+    if isinstance(spec, Mapping):
+        return in_bundle(bundle, str(spec.get("name", "?")), lambda: parse_spec(spec))
+    file = Path(beside).parent / spec if beside else Path(spec)
+    return in_bundle(bundle, file.name, lambda: load_spec(file))
+
+
 def in_bundle(bundle: str, source: str, read: Callable[[], TaskSpec]) -> TaskSpec:
     """Reads a spec of a bundle; its faults name the task that they belong to.
 

@@ -300,7 +300,7 @@ def test_anything_else_is_arguments_by_name(type_: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", "Shop", "1shop", "my shop", "shop\n", "counterstep", "shop.x", None])
 def test_bundle_names(name: Any) -> None:
-    with pytest.raises(DefinitionError, match="a name looks like"):
+    with pytest.raises(DefinitionError, match="names look like"):
         Bundle(name)
 
 
@@ -458,7 +458,7 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         (lambda b: b.add(agent(input={"required": "x"})), "agent b.a: input.required: is not a JSON Schema"),
         (lambda b: b.add(agent(tools=[stray])), "agent b.a: 'stray' is not registered in a bundle yet"),
         (lambda b: b.add(agent(tools="price_of")), "agent b.a: tools must be a list of functions or names"),
-        (lambda b: b.add(agent(tools=["x", "b.x"])), "agent b.a: it names the tool b.x twice"),
+        (lambda b: b.add(agent(tools=["x", "b.x"])), "agent b.a: it names b.x twice among its tools"),
         (lambda b: b.add(agent(model=["a", 5])), "agent b.a: model must be a litellm name or a list of them"),
         (lambda b: b.add(agent(effect="safe")), "agent b.a: 'safe' is not an effect"),
         (lambda b: b.add(agent(effect=Effect.PIVOT, compensate="x")), "agent b.a: it names a compensation"),
@@ -466,9 +466,9 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         # what else is added
         (
             lambda b: b.add(a_tool),
-            "is not an Agent, a workflow or an activity; tools, compensations and validators",
+            "is not an Agent, a team, a workflow or an activity; tools, compensations and validators",
         ),
-        (lambda b: b.add(Desk), "is not an Agent, a workflow or an activity"),
+        (lambda b: b.add(Desk), "is not an Agent, a team, a workflow or an activity"),
         (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is not an Agent"),
     ],
 )

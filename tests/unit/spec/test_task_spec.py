@@ -55,7 +55,7 @@ validate: [{check: x.final}]
 
 ONE_STEP: dict[str, Any] = {"name": "x", "steps": [{"id": "a", "tool": "b.c"}]}
 
-ONE_KIND = "a step is exactly one of agent, tool, workflow, group, approve and wait"
+ONE_KIND = "a step is exactly one of agent, tool, team, workflow, group, approve and wait"
 
 
 def spec_of(text: str) -> TaskSpec:
