@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from ..calls.rollback import Rollback
@@ -28,8 +29,13 @@ _ENDS_ALL: Final = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_F
 class RunAgent(Protocol):
     """Lets any agent do a job: a model, Python code, or a team."""
 
-    async def __call__(self, agent: AgentEntry, job: Assignment, scope: StopScope) -> AgentOutcome:
-        """Returns what came of it; raises `Failed`, with nothing undone, or `Stopped`."""
+    async def __call__(
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
+    ) -> AgentOutcome:
+        """Returns what came of it; raises `Failed`, with nothing undone, or `Stopped`.
+
+        The timeout is the longest that one call may take; None for the agent's own.
+        """
 
 
 @dataclass(frozen=True, slots=True)

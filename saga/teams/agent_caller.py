@@ -88,12 +88,14 @@ class AgentCaller:
             Stopped: The scope was stopped.
         """
         if agent.team is not None:
-            return await self._play(agent, job, scope)
+            return await self._play(agent, job, scope, timeout)
         if agent.python:
             return await self._call(agent, job, scope, timeout)
         return await self._models.run(agent, job, scope, timeout, pivot, delegate=self.run)
 
-    async def _play(self, agent: AgentEntry, job: Assignment, scope: StopScope) -> AgentOutcome:
+    async def _play(
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+    ) -> AgentOutcome:
         assert agent.team is not None
         if job.depth > MAX_DEPTH:
             message = f"{MAX_DEPTH} agents and teams are inside of each other already"
@@ -105,7 +107,7 @@ class AgentCaller:
                 Failure(step=job.step, type=FailureType.INVALID_INPUT, message=message), not_applied=True
             )
         members = MemberCaller(
-            agent, job, self._record, self._questions, self._catalog, self._reset_gate, self.run
+            agent, job, self._record, self._questions, self._catalog, self._reset_gate, self.run, timeout
         )
         return await TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback).run(
             scope

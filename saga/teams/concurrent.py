@@ -70,7 +70,6 @@ class ConcurrentPlanner:
     def _all_ended(self, state: TeamState) -> Move:
         """Returns what follows where nobody is left to ask, and there is no answer."""
         terms, answers = self._terms, list(state.answers(ANSWER))
-        keep = frozenset(turn.number for turn in answers)
         failed = [turn for turn in state.of(ANSWER) if turn.failure is not None]
         reasons = "; ".join(f"{turn.member}: {turn.failure.message}" for turn in failed if turn.failure)
         if terms.combine != "vote" or not answers:
@@ -83,7 +82,11 @@ class ConcurrentPlanner:
         )
         told = {"answers": [turn.output for turn in answers]}
         return ReachLimit(
-            f"the members do not agree: {message}", answers[0].member, keep, FailureType.NO_AGREEMENT, told
+            f"the members do not agree: {message}",
+            answers[0].member,
+            keep=frozenset(),  # none of them was chosen
+            type=FailureType.NO_AGREEMENT,
+            say=told,
         )
 
     def _combined(self, state: TeamState, turn: Turn) -> Move:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from ..agents.agent_outcome import AgentOutcome
@@ -49,6 +50,7 @@ class MemberCaller:
         catalog: Catalog,
         reset_gate: ResetGate,
         run: RunAgent,
+        timeout: timedelta | None = None,
     ) -> None:
         """Prepares to ask the members of a team.
 
@@ -60,6 +62,7 @@ class MemberCaller:
             catalog: Has the agents.
             reset_gate: Gives a turn another round where a reset has lost its undo.
             run: Lets an agent do a job.
+            timeout: The longest that one call of a member may take; None for the member's own.
         """
         assert team.team is not None
         self._team = team
@@ -70,6 +73,7 @@ class MemberCaller:
         self._catalog = catalog
         self._reset_gate = reset_gate
         self._run = run
+        self._timeout = timeout
 
     def path_of(self, turn: Turn) -> str:
         """Returns the place of a turn in the task, ``TEAM/MEMBER.N``."""
@@ -95,6 +99,8 @@ class MemberCaller:
         """
         path = self.path_of(turn)
         told = {**(self._job.say or {}), **(call.say or {})}
+        if call.schema is not None:  # an agent in Python code has to tell what it is asked for
+            told["purpose"] = call.purpose
         member = self._pattern.member(turn.member)
         if isinstance(member, Person):
             return await self._ask_person(member, path, call, told, scope)
@@ -118,7 +124,9 @@ class MemberCaller:
             label=self._label(call),
             depth=self._job.depth + 1,
         )
-        return await self._run(agent.model_copy(update=changes) if changes else agent, job, scope)
+        return await self._run(
+            agent.model_copy(update=changes) if changes else agent, job, scope, self._timeout
+        )
 
     def _label(self, call: MemberCall) -> str:
         team = self._team.name.rpartition(".")[2]

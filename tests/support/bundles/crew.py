@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from counterstep import Agent, Bundle
-from counterstep.teams import Concurrent
+from counterstep.teams import Concurrent, Person
 from counterstep.tests.support.bundles.desk import look, put
 
 crew = Bundle("crew")
@@ -50,6 +50,39 @@ poll = crew.add(
 survey = crew.add(Concurrent(name="survey", description="Collects opinions.", members=[ann, bob, cid]))
 edited = crew.add(
     Concurrent(name="edited", description="Makes one opinion of several.", members=[ann, bob], combine=editor)
+)
+torn = crew.add(
+    Concurrent(
+        name="torn",
+        description="Asks a person where it does not agree.",
+        members=[ann, bob],
+        combine="vote",
+        by="output.verdict",
+        on_limit="escalate",
+        output=Opinion,
+    )
+)
+hasty = crew.add(
+    Concurrent(
+        name="hasty",
+        description="Sums up where it does not agree.",
+        members=[ann, bob],
+        combine="vote",
+        by="output.verdict",
+        on_limit="finish",
+        output=Opinion,
+    )
+)
+mixed = crew.add(
+    Concurrent(
+        name="mixed",
+        description="Has a person among its members.",
+        members=[ann, Person(name="expert", ask="What do you think?")],
+        combine="vote",
+        by="output.verdict",
+        quorum=2,
+        output=Opinion,
+    )
 )
 boss = member("boss", tools=[put, poll, ann])
 crew.add_task(poll)
