@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
+from temporalio import workflow
 
-from counterstep import Agent, Bundle
+from counterstep import Agent, Bundle, Saga, Undo
 from counterstep.teams import Concurrent, Person
-from counterstep.tests.support.bundles.desk import look, put
+from counterstep.tests.support.bundles.desk import Placed, look, put, take_back
 
 crew = Bundle("crew")
 
@@ -86,3 +87,37 @@ mixed = crew.add(
 )
 boss = member("boss", tools=[put, poll, ann])
 crew.add_task(poll)
+
+
+@crew.agent(compensate="move_back")
+def mover(what: str, team: dict[str, Any] | None = None) -> Opinion:
+    """Puts a thing on the desk, and says how many have told it something."""
+    put(what)
+    return Opinion(verdict=str(len((team or {}).get("answers", ()))))
+
+
+@crew.compensation
+def move_back(undo: Undo[Opinion]) -> None:
+    """Takes it off again."""
+    take_back(cast("Undo[Placed]", undo))
+
+
+relay = crew.add(
+    Concurrent(name="relay", description="Hands answers to Python code.", members=[ann, bob], combine=mover)
+)
+lead = member("lead", tools=[mover, poll])
+
+
+@crew.add
+@workflow.defn(name="crew.asks_a_team")
+class AsksTeam:
+    """Asks a team by itself."""
+
+    @workflow.run
+    async def run(self, what: str, fails: bool = False) -> str:
+        """Returns the verdict."""
+        async with Saga() as saga:
+            opinion = await saga.call(poll, {"what": what})
+            if fails:
+                raise ValueError("a bug behind the team")
+            return str(opinion.verdict)
