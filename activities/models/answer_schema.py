@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...saga.spec.json_schema import check_input
+from ...saga.spec.json_schema import as_field, check_input
 
 _FIELD = "answer"
 """The only field of the object around an answer that is not an object."""
@@ -53,16 +53,7 @@ class AnswerForm:
         root = _root(schema)
         if root.get("type") == "object" and not root.keys() & _NOT_AT_THE_ROOT:
             return cls(schema, _completed(root), wrapped=False)
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        inner = {key: value for key, value in schema.items() if key not in definitions}
-        moved: dict[str, Any] = _moved({_FIELD: inner})
-        sent = {
-            "type": "object",
-            "properties": moved,
-            "required": [_FIELD],
-            "additionalProperties": False,
-            **_moved(definitions),
-        }
+        sent = as_field(schema, _FIELD)
         return cls(schema, _completed(sent), wrapped=True)
 
     def read(self, value: Any) -> tuple[Any, list[str]]:
@@ -178,19 +169,6 @@ def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
             break
         root = {**found, **{key: value for key, value in root.items() if key != "$ref"}}
     return root
-
-
-def _moved(part: Any) -> Any:
-    """Writes references to the whole schema as references to the field in which it stands now."""
-    if isinstance(part, list):
-        return [_moved(item) for item in part]
-    if not isinstance(part, Mapping):
-        return part
-    moved = {key: value if key in _VALUES else _moved(value) for key, value in part.items()}
-    reference = part.get("$ref")
-    if isinstance(reference, str) and re.fullmatch(r"#(/(?!\$defs/|definitions/).*)?", reference):
-        moved["$ref"] = f"#/properties/{_FIELD}{reference[1:]}"
-    return moved
 
 
 def _completed(part: Any) -> Any:

@@ -20,13 +20,13 @@ from .cost_limits import Loops, check_copied, joined, weight
 from .effort import Effort, Evaluation
 from .json_values import OperationRefused, for_cel, from_cel, kind, size
 from .parsed import Path
-from .rewriter import CALCULATE, EACH, JOINED, PARTS, SCOPE, SIZE, read
+from .rewriter import CALCULATE, CHAT_SCOPE, EACH, JOINED, PARTS, SCOPE, SIZE, read
 from .tokens import OPEN, Token, tokenize
 
 # The library logs whatever a function of ours refuses, values included; the error that follows says it too.
 logging.getLogger("cel").setLevel(logging.ERROR)
 
-__all__ = ["MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
+__all__ = ["CHAT_SCOPE", "MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
 
 MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""

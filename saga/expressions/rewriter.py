@@ -20,6 +20,9 @@ SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback
 APPROVAL_SCOPE = ("arguments", "before", "agent", "shown")
 """What the expressions of approvals may read, and no others."""
 
+CHAT_SCOPE = ("turns", "last", "output", "input")
+"""What the expressions of a group chat may read."""
+
 CALCULATE = "calculate_"
 """Stands in rewritten source for a run of ``+ -`` or of ``* / %``: the operators, then the operands."""
 
@@ -194,7 +197,7 @@ class _Reader:
             return None
         if name in _LITERALS:
             return None
-        if name not in SCOPE and name not in APPROVAL_SCOPE:
+        if not any(name in scope for scope in (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE)):
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
 

@@ -28,6 +28,7 @@ _HIDES_FIELDS = (
     "patternProperties",
     "dependentSchemas",
 )
+_VALUES = ("const", "enum", "default", "examples")
 _UNUSABLE = (Unresolvable, UnknownType, RecursionError, ArithmeticError, re.error)
 
 
@@ -103,11 +104,46 @@ def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema
 
 
+def as_field(
+    schema: Mapping[str, Any], field: str, beside: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Returns the schema of an object that has a value as one of its fields, and no fields but those given.
+
+    Args:
+        schema: JSON Schema of the value.
+        field: The name of its field.
+        beside: JSON Schemas of the other fields, by name.
+    """
+    definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    inner = {key: value for key, value in schema.items() if key not in definitions}
+    fields = {field: _moved(inner, field), **(beside or {})}
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+        **_moved(definitions, field),
+    }
+
+
 def join(path: str, parts: Iterable[Any]) -> str:
     """Writes a path, e.g. ``steps[2].input.sku``."""
     for part in parts:
         path = f"{path}[{part}]" if isinstance(part, int) else f"{path}.{part}" if path else str(part)
     return path
+
+
+def _moved(part: Any, field: str) -> Any:
+    """Writes references to the whole schema as references to the field in which it stands now."""
+    if isinstance(part, list):
+        return [_moved(item, field) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    moved = {key: value if key in _VALUES else _moved(value, field) for key, value in part.items()}
+    reference = part.get("$ref")
+    if isinstance(reference, str) and re.fullmatch(r"#(/(?!\$defs/|definitions/).*)?", reference):
+        moved["$ref"] = f"#/properties/{field}{reference[1:]}"
+    return moved
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:

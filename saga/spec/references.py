@@ -98,7 +98,7 @@ class ReferenceCheck:
         if path.root == "event":
             return None if place.scope == "event" else f"{path} can be read in wait.where only"
         if path.root not in _ROOTS:
-            return f"{path} cannot be read here"
+            return f"{path} cannot be read here{self._meant(path.root, room)}"
         if path.root == "task":
             return misread(path, self._input, 0, "the task's input")
         if path.root == "steps":

@@ -38,6 +38,18 @@ def value_of(source: str, scope: Mapping[str, Any]) -> Any:
     return compile_expression(source).evaluate(scope)
 
 
+def truth_of(source: str, scope: Mapping[str, Any]) -> bool:
+    """Evaluates an expression of a team that has to be true or false.
+
+    Raises:
+        ExpressionError: It cannot be evaluated, or gives something else.
+    """
+    value = value_of(source, scope)
+    if not isinstance(value, bool):
+        raise ExpressionError(f"{source!r} must be true or false, not {value!r}")
+    return value
+
+
 def number_of(source: str, output: Any) -> float:
     """Evaluates an expression over ``output`` that has to give a number.
 

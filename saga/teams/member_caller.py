@@ -17,9 +17,10 @@ from ..people.terms import Terms
 from ..people.updates import NobodyAnswered
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
+from ..spec.json_schema import as_field
 from ..spec.teams.member import ANSWER, Person
 from ..temporal.stop_scope import StopScope
-from .moves import MemberCall, ReachLimit
+from .moves import OUTPUT, MemberCall, ReachLimit
 from .state import Turn
 
 MEMBER: Final = "member"
@@ -101,13 +102,16 @@ class MemberCaller:
         told = {**(self._job.say or {}), **(call.say or {})}
         if call.schema is not None:  # an agent in Python code has to tell what it is asked for
             told["purpose"] = call.purpose
+        if call.introduces:
+            told["members"] = {key: self._description(key) for key in call.introduces}
         member = self._pattern.member(turn.member)
         if isinstance(member, Person):
             return await self._ask_person(member, path, call, told, scope)
         agent = self._catalog.agents[member]
         changes: dict[str, Any] = {}
-        if self._schema(call) is not None:
-            changes["output_schema"] = self._schema(call)
+        form = self._form(call, agent)
+        if form is not None:
+            changes["output_schema"] = form
         if call.temperature is not None:
             changes["temperature"] = call.temperature
         job = Assignment(
@@ -132,6 +136,19 @@ class MemberCaller:
         team = self._team.name.rpartition(".")[2]
         return f"{team} {call.stage}: {call.member}" if call.stage else f"{team}: {call.member}"
 
+    def _description(self, key: str) -> str:
+        member = self._pattern.member(key)
+        return member.ask if isinstance(member, Person) else self._catalog.agents[member].description
+
+    def _form(self, call: MemberCall, agent: AgentEntry) -> Mapping[str, Any] | None:
+        """Returns what an agent's answer has to fit in place of what it declares, if anything."""
+        schema = self._schema(call)
+        if call.beside is None:
+            return schema
+        if agent.python:  # it has one type, whatever it is asked
+            return None
+        return as_field(schema or agent.output_schema, OUTPUT, call.beside)
+
     def _schema(self, call: MemberCall) -> Mapping[str, Any] | None:
         """Returns what a member's answer has to fit; None for what it declares itself."""
         return call.schema or (self._team.output_schema if call.final and self._team.output_schema else None)
@@ -139,11 +156,12 @@ class MemberCaller:
     async def _ask_person(
         self, person: Person, path: str, call: MemberCall, told: Mapping[str, Any], scope: StopScope
     ) -> AgentOutcome:
+        schema = self._schema(call) or ANSWER
         answer = await self._questions.ask(
             path,
             MEMBER,
             person.ask,
-            {"answer": fits(self._schema(call) or ANSWER)},
+            {"answer": fits(as_field(schema, OUTPUT, call.beside) if call.beside else schema)},
             scope,
             show={"input": self._job.input, **told},
             terms=Terms.of_asking(person, "no_answer"),

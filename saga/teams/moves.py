@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from ..errors import FailureType
 from .state import TeamState
 
+OUTPUT = "output"
+"""Where the answer itself stands in what a member says who is to say more than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemberCall:
@@ -23,6 +26,9 @@ class MemberCall:
         builds_on: The numbers of the turns on whose effects it builds: they are not undone without it.
         final: Whether its answer may become the team's, and so has to fit the team's output.
         schema: JSON Schema of the answer, in place of the member's own.
+        beside: JSON Schemas of what it is to say beside its answer, by name. The answer is then an object of
+            these and ``output``; Python code may give its plain answer all the same.
+        introduces: Those of whom the team tells it who they are, as the team calls them.
         temperature: In place of the member's own.
         stage: How far the team is, for people, e.g. ``2/2``.
         aggregates: Whether it makes one answer of several.
@@ -36,6 +42,8 @@ class MemberCall:
     builds_on: frozenset[int] = frozenset()
     final: bool = False
     schema: Mapping[str, Any] | None = None
+    beside: Mapping[str, Mapping[str, Any]] | None = None
+    introduces: tuple[str, ...] = ()
     temperature: float | None = None
     stage: str = ""
     aggregates: bool = False

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ...expressions.expression import CHAT_SCOPE
 from ..fields import BareExpression
 from .member import NAME, AgentName, Members, Speaker
-from .pattern import Cost, Pattern, Seat
+from .pattern import Cost, Pattern, Seat, misread
 
 ROUND_ROBIN = "round_robin"
 
@@ -22,7 +23,7 @@ class GroupChat(Pattern):
         speaker: Who is next: ``round_robin``; or an agent that chooses and may end the chat; or an expression
             over ``turns`` (each with ``member`` and ``output``), ``last`` (the last of them, or null) and
             ``input`` that gives a member's name, or null for the end. Nobody speaks twice in a row.
-        done: When the chat has ended: an expression over ``output``, what was said last, and ``turns``.
+        done: When the chat has ended: an expression over ``output``, what was said last, and the others.
         summary: Who makes the team's answer of what was said; None for what was said last.
         max_turns: How often somebody speaks, at most.
     """
@@ -57,12 +58,12 @@ class GroupChat(Pattern):
 
     def cost(self) -> Cost:
         """Returns how many turns it takes."""
-        each, more = 1 + int(self.chooser is not None), int(self.summary is not None)
-        # Who chooses is asked once more, to end the chat.
-        most = each * self.max_turns + more
-        least = each + int(self.chooser is not None) + more
-        formula = "max_turns" if each == 1 else "2 * max_turns"
-        return Cost(least, most, formula + (" + 1" if more else ""))
+        chooser, more = int(self.chooser is not None), int(self.summary is not None)
+        # Who chooses is asked once more, to end the chat; where the first word ends it, that is not needed.
+        least = (1 + chooser if self.done is not None else 1 + 2 * chooser) + more
+        most = (1 + chooser) * self.max_turns + chooser + more
+        formula = "2 * max_turns" if chooser else "max_turns"
+        return Cost(least, most, formula + (f" + {chooser + more}" if chooser + more else ""))
 
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
@@ -71,4 +72,5 @@ class GroupChat(Pattern):
             found.append(("members", "a chat has two members or more"))
         if self.rule is None and self.chooser is None and self.done is None:
             found.append(("done", "nobody ends a round robin; say when it is done, or name a speaker"))
-        return found
+        found += misread("speaker", self.rule, ("turns", "last", "input"))
+        return found + misread("done", self.done, CHAT_SCOPE)

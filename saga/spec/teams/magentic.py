@@ -43,7 +43,9 @@ class Magentic(Pattern):
 
     def cost(self) -> Cost:
         """Returns how many turns it takes."""
-        # Facts and plan in one turn, then progress and a member's turn, and at last the answer.
-        most = (1 + self.max_resets) + (2 * self.max_turns + 1) + 1
-        formula = "(1 + resets) + (2 * turns + 1) + 1"
-        return Cost(3, most, formula)
+        # A reset takes so many turns without progress, and there is none once every turn is taken.
+        needed = self.max_stalls - 1
+        resets = min(self.max_resets, (self.max_turns - 1) // needed) if needed else self.max_resets
+        # Each plan has a turn, and one that ends it; each member's turn one before it; then the answer.
+        most = 2 * (1 + resets) + 2 * self.max_turns + 1
+        return Cost(3, most, "2 * (1 + resets) + 2 * max_turns + 1")

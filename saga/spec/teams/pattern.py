@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from ...errors import ExpressionError
+from ...expressions.expression import SCOPE, compile_expression
+from ...names import nearest
 from ..fields import SpecModel
 from .member import Person, key_of
 
@@ -46,6 +50,30 @@ class Cost(NamedTuple):
     least: int
     most: int
     formula: str
+
+
+def misread(path: str, source: str | None, scope: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns what is wrong with an expression of a team, as `Pattern.faults` does.
+
+    Args:
+        path: Where it is written.
+        source: The expression; None where there is none.
+        scope: What it may read.
+    """
+    if source is None:
+        return []
+    try:
+        paths = compile_expression(source).paths
+    except ExpressionError as error:
+        if not error.unknown:
+            return [(path, str(error))]
+        message = str(error).removesuffix(nearest(error.unknown, SCOPE))
+        return [(path, f"{message}{nearest(error.unknown, scope)}")]
+    return [
+        (path, f"{read} cannot be read here; there are {', '.join(scope)}")
+        for read in paths
+        if read.root not in scope
+    ]
 
 
 class Pattern(SpecModel, ABC):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ..fields import BareExpression, SpecModel
 from .member import AgentName, Member, Members, key_of
-from .pattern import Cost, Pattern, Seat
+from .pattern import Cost, Pattern, Seat, misread
 
 
 class Route(SpecModel):
@@ -70,7 +70,8 @@ class Router(Pattern):
         asked = sum(seat is not None for seat in (self.classifier, self.better, self.second))
         person = int(self.default is not None and self.fallback is None)
         least = 1 if self.rules or not asked else 2
-        return Cost(least, 1 + asked + person, f"1 + {asked} classifiers at most" if asked else "1")
+        more = [f"{asked} to classify at most"] * bool(asked) + ["1 for the person"] * person
+        return Cost(least, 1 + asked + person, " + ".join(["1", *more]))
 
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
@@ -86,4 +87,8 @@ class Router(Pattern):
             found.append(("classifier", "better and second are asked after it"))
         if self.fallback is not None and self.fallback not in keys:
             found.append(("default", f"there is no member {self.fallback!r}; there are {', '.join(keys)}"))
-        return found
+        return found + [
+            fault
+            for at, rule in enumerate(self.rules)
+            for fault in misread(f"rules[{at}].when", rule.when, ("input",))
+        ]

@@ -165,6 +165,6 @@ def play(planner: Planner, reply: Reply, *, most: int, pick: Pick = lambda _: 0,
     return _Table(planner, reply, pick, most, TeamState(input=input)).play()
 
 
-def failure(message: str = "broken") -> Failure:
+def failure(message: str = "broken", type_: str = "SomeError") -> Failure:
     """Returns why a member has failed."""
-    return Failure(step="s", type="SomeError", message=message)
+    return Failure(step="s", type=type_, message=message)
