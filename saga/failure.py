@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.exceptions import ApplicationError
 
 from .errors import CounterstepError, FailureType
 
@@ -49,19 +48,6 @@ class Failed(CounterstepError):
         self.failure = failure
         self.not_applied = not_applied
         self.ends_step = ends_step
-
-
-class CallFailed(ApplicationError):
-    """What ``Saga.call`` raises when a call has failed; its own undo is done by then.
-
-    Attributes:
-        call_failure: What went wrong.
-    """
-
-    def __init__(self, failure: Failure) -> None:
-        """Takes its message and its type from a failure."""
-        super().__init__(str(failure), type=failure.type, non_retryable=True)
-        self.call_failure = failure
 
 
 class Stopped(Failed):

@@ -8,9 +8,10 @@ from typing import Any
 from temporalio.exceptions import ApplicationError, FailureError
 
 from ..errors import FailureType
-from ..failure import CallFailed, Failed, Failure, trim
+from ..failure import Failed, Failure, trim
 from ..record.task_state import TaskState
 from ..record.undo_progress import undone_steps
+from ..temporal.call_failed import CallFailed
 from .run_context import RunContext
 
 MAX_REMAINING = 500

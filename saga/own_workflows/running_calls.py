@@ -9,7 +9,8 @@ from typing import Any
 from temporalio import workflow
 
 from ..engine.run_context import RunContext
-from ..failure import CallFailed, Failed, Stopped
+from ..failure import Failed, Stopped
+from ..temporal.call_failed import CallFailed
 from ..temporal.stop_scope import StopScope
 from .saga_calls import SagaCalls
 
