@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -62,16 +63,53 @@ def number_of(source: str, output: Any) -> float:
     return float(value)
 
 
+def ballot(
+    by: str | None, answers: Iterable[Turn], weights: Mapping[str, float] | None = None
+) -> list[tuple[Turn, float]]:
+    """Counts the votes for answers.
+
+    Args:
+        by: What they are counted by; see `choice_of`.
+        answers: Turns that have answered.
+        weights: How much the vote of a member counts, 1 where it is not named.
+
+    Returns:
+        For each answer the first turn that has given it, and the weight behind it; the most weight first,
+        and the earliest of equals.
+
+    Raises:
+        ExpressionError: An answer cannot be counted.
+    """
+    behind: dict[str, float] = {}
+    first: dict[str, Turn] = {}
+    for turn in answers:
+        choice = choice_of(by, turn.output)
+        first.setdefault(choice, turn)
+        behind[choice] = behind.get(choice, 0) + (weights or {}).get(turn.member, 1)
+    ranked = sorted(behind, key=lambda choice: -behind[choice])
+    return [(first[choice], behind[choice]) for choice in ranked]
+
+
+def by_member(answers: Sequence[Turn]) -> dict[str, Any]:
+    """Returns answers by who has given them: the member, or ``MEMBER.N`` where one has given several."""
+    times = Counter(turn.member for turn in answers)
+    return {
+        turn.member if times[turn.member] == 1 else f"{turn.member}.{turn.number}": turn.output
+        for turn in answers
+    }
+
+
 def contradictions(answers: Sequence[Turn]) -> list[dict[str, Any]]:
     """Lists where answers contradict each other: where they say different things in the same place.
 
     Args:
-        answers: Turns that have answered, each of another member.
+        answers: Turns that have answered.
 
     Returns:
-        For each place an object with ``at``, e.g. ``output.price``, and ``said``, by member.
+        For each place an object with ``at``, e.g. ``output.price``, and ``said``, by member as in
+        `by_member`.
     """
-    said = {turn.member: dict(_leaves(turn.output, "output")) for turn in answers}
+    said = {who: dict(_leaves(output, "output")) for who, output in by_member(answers).items()}
     places = dict.fromkeys(at for leaves in said.values() for at in leaves)
     found = {at: {who: leaves.get(at, NO_WORD) for who, leaves in said.items()} for at in places}
     differ = [{"at": at, "said": words} for at, words in found.items() if _differ(words.values())]

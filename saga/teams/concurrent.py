@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from ..errors import FailureType
 from ..spec.teams.concurrent import Concurrent
 from ..spec.teams.member import key_of
-from .comparing import choice_of, contradictions, number_of
+from .comparing import ballot, by_member, choice_of, contradictions, number_of
+from .judging import JUDGE, judge_call, judged
 from .moves import AskMembers, AwaitTurn, FailTeam, GiveAnswer, MemberCall, Move, ReachLimit
 from .state import TeamState, Turn
 
-ANSWER, COMBINE, JUDGE = "answer", "combine", "judge"
+ANSWER, COMBINE = "answer", "combine"
 
 
 class ConcurrentPlanner:
@@ -24,9 +25,11 @@ class ConcurrentPlanner:
 
     def next(self, state: TeamState) -> Move:
         """Returns the next move; see `Planner`."""
-        combined = next(iter([*state.of(COMBINE), *state.of(JUDGE)]), None)
-        if combined is not None:
-            return self._combined(state, combined)
+        for turn in state.of(COMBINE):
+            return self._combined(state, turn)
+        for turn in state.of(JUDGE):
+            choice = partial(choice_of, self._terms.by)
+            return judged(turn, list(state.answers(ANSWER)), choice)
         decided = self._decided(state)
         if decided is not None:
             return decided
@@ -44,7 +47,7 @@ class ConcurrentPlanner:
         answers = list(state.answers(ANSWER))
         if terms.combine == "vote":
             winner, weight = self._leader(answers)
-            if winner is None or not self._is_enough(weight):
+            if winner is None or not self._terms.is_enough(weight):
                 return None
             return self._voted(answers, winner, f"{weight:g} of {self._all():g} votes are for it")
         everybody = len(state.of(ANSWER)) == len(self._members) and not state.running
@@ -56,7 +59,7 @@ class ConcurrentPlanner:
         answers = answers[:enough]
         keep = frozenset(turn.number for turn in answers)
         if terms.aggregator is not None:
-            return AskMembers([self._combining(terms.aggregator, COMBINE, answers)])
+            return AskMembers([self._combining(terms.aggregator, answers)])
         if terms.combine == "best":
             assert terms.score is not None
             scores = {turn.number: number_of(terms.score, turn.output) for turn in answers}
@@ -75,7 +78,7 @@ class ConcurrentPlanner:
         if terms.combine != "vote" or not answers:
             return FailTeam(f"{len(failed)} of {len(self._members)} members have failed: {reasons}")
         if terms.judge is not None:
-            return AskMembers([self._combining(terms.judge, JUDGE, answers)])
+            return AskMembers([judge_call(terms.judge, answers, "no answer has the votes")])
         most = self._leader(answers)[1]
         message = f"the most votes for one answer are {most:g} of {self._all():g}" + (
             f"; {reasons}" if failed else ""
@@ -94,21 +97,13 @@ class ConcurrentPlanner:
         if turn in state.running:
             return AwaitTurn()
         if turn.failure is not None:
-            return FailTeam(f"{turn.member} had to combine them, and has failed: {turn.failure.message}")
-        answers = list(state.answers(ANSWER))
-        if turn.purpose == JUDGE:
-            return self._judged(answers, turn)
-        keep = frozenset(state_turn.number for state_turn in state.standing)
-        reason = f"{turn.member} has combined the answers"
-        return GiveAnswer(turn.output, keep, reason, contradictions(answers))
-
-    def _judged(self, answers: list[Turn], turn: Turn) -> Move:
-        """Returns what the judge has chosen: one of the answers, or one of its own."""
-        choice = choice_of(self._terms.by, turn.output)
-        like = [a for a in answers if choice_of(self._terms.by, a.output) == choice]
-        keep = frozenset({turn.number, *(a.number for a in like[:1])})
+            return FailTeam(
+                f"{turn.member}, who had to combine the answers, has failed: {turn.failure.message}"
+            )
+        answers = [other for other in state.answers(ANSWER) if other.number in turn.builds_on]
+        keep = turn.builds_on | {turn.number}  # not those who have answered since then
         return GiveAnswer(
-            turn.output, keep, f"{turn.member} has decided between the answers", contradictions(answers)
+            turn.output, keep, f"{turn.member} has combined the answers", contradictions(answers)
         )
 
     def _asking(self, who: str) -> MemberCall:
@@ -116,18 +111,12 @@ class ConcurrentPlanner:
         final = self._terms.combine in ("vote", "best")
         return MemberCall(who, ANSWER, reason="everybody is asked", final=final, stage=stage)
 
-    def _combining(self, who: str, purpose: str, answers: list[Turn]) -> MemberCall:
-        if purpose == JUDGE:  # whose answer it is must not count
-            told: dict[str, Any] = {"answers": [turn.output for turn in answers]}
-            return MemberCall(
-                key_of(who), JUDGE, reason="no answer has the votes", say=told, final=True, aggregates=True
-            )
-        told = {turn.member: turn.output for turn in answers}
+    def _combining(self, who: str, answers: list[Turn]) -> MemberCall:
         return MemberCall(
             key_of(who),
             COMBINE,
             reason="the answers are there",
-            say={"answers": told, "contradictions": contradictions(answers)},
+            say={"answers": by_member(answers), "contradictions": contradictions(answers)},
             builds_on=frozenset(turn.number for turn in answers),
             final=True,
             aggregates=True,
@@ -135,24 +124,11 @@ class ConcurrentPlanner:
 
     def _leader(self, answers: list[Turn]) -> tuple[Turn | None, float]:
         """Returns the answer with the most weight behind it, the earliest of several, and that weight."""
-        weights: dict[str, float] = {}
-        first: dict[str, Turn] = {}
-        for turn in answers:
-            choice = choice_of(self._terms.by, turn.output)
-            first.setdefault(choice, turn)
-            weights[choice] = weights.get(choice, 0) + self._terms.weights.get(turn.member, 1)
-        if not weights:
-            return None, 0
-        leader = max(weights, key=lambda choice: weights[choice])
-        return first[leader], weights[leader]
+        ranked = ballot(self._terms.by, answers, self._terms.weights)
+        return ranked[0] if ranked else (None, 0)
 
     def _voted(self, answers: list[Turn], winner: Turn, reason: str) -> GiveAnswer:
         return GiveAnswer(winner.output, frozenset({winner.number}), reason, contradictions(answers))
 
     def _all(self) -> float:
         return sum(self._terms.weights.get(member, 1) for member in self._members)
-
-    def _is_enough(self, weight: float) -> bool:
-        """Says whether an answer has the weight it needs: the quorum, or more than half of all."""
-        quorum = self._terms.quorum
-        return weight > self._all() / 2 if quorum is None else weight >= quorum

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from ..spec.teams.concurrent import Concurrent
+from ..spec.teams.debate import Debate
 from ..spec.teams.group_chat import GroupChat
 from ..spec.teams.magentic import Magentic
 from ..spec.teams.maker_checker import MakerChecker
+from ..spec.teams.mixture import Mixture
 from ..spec.teams.router import Router
+from ..spec.teams.second_opinion import SecondOpinion
 from ..spec.teams.team import Team
 from .concurrent import ConcurrentPlanner
+from .debate import DebatePlanner
 from .group_chat import GroupChatPlanner
 from .magentic import MagenticPlanner
 from .maker_checker import MakerCheckerPlanner
+from .mixture import MixturePlanner
 from .moves import Planner
 from .router import RouterPlanner
+from .second_opinion import SecondOpinionPlanner
 
 
 def planner_of(team: Team) -> Planner:
@@ -21,6 +27,12 @@ def planner_of(team: Team) -> Planner:
     match team:
         case Concurrent():
             return ConcurrentPlanner(team)
+        case Debate():
+            return DebatePlanner(team)
+        case Mixture():
+            return MixturePlanner(team)
+        case SecondOpinion():
+            return SecondOpinionPlanner(team)
         case MakerChecker():
             return MakerCheckerPlanner(team)
         case GroupChat():
@@ -29,5 +41,3 @@ def planner_of(team: Team) -> Planner:
             return RouterPlanner(team)
         case Magentic():
             return MagenticPlanner(team)
-        case _:
-            raise NotImplementedError(team.pattern)

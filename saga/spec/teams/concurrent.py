@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Literal
 
 from pydantic import Field
@@ -56,10 +57,23 @@ class Concurrent(Pattern):
     def cost(self) -> Cost:
         """Returns how many turns it takes."""
         members, more = len(self.members), int(self.aggregator is not None)
-        enough = members if self.quorum is None else min(members, max(1, int(self.quorum)))
         formula = "members" + (" + 1" if more else "") + (" (+ 1 for the judge)" if self.judge else "")
-        least = members if self.combine == "vote" else enough
+        least = min(members, max(self.max_parallel or members, self._enough()))  # the rest is not even asked
         return Cost(least + more, members + more + int(self.judge is not None), formula)
+
+    def _enough(self) -> int:
+        """Returns how many answers decide, where the first to be asked are the first to answer, and agree."""
+        if self.combine != "vote":
+            return len(self.members) if self.quorum is None else int(self.quorum)
+        weights = [self.weights.get(key_of(member), 1) for member in self.members]
+        behind = list(accumulate(weights))
+        return 1 + sum(not self.is_enough(weight) for weight in behind[:-1])
+
+    def is_enough(self, weight: float) -> bool:
+        """Says whether an answer has the weight it needs in a vote: the quorum, or more than half of all."""
+        if self.quorum is not None:
+            return weight >= self.quorum
+        return weight > sum(self.weights.get(key_of(member), 1) for member in self.members) / 2
 
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
@@ -76,6 +90,8 @@ class Concurrent(Pattern):
         if (self.combine == "best") != (self.score is not None):
             found.append(("score", "combine: best needs it, and nothing else takes it"))
         most = sum(self.weights.get(key, 1) for key in keys) if self.combine == "vote" else len(keys)
+        if self.quorum is not None and self.combine != "vote" and self.quorum != int(self.quorum):
+            found.append(("quorum", "it is a number of answers, and so a whole one"))
         if self.quorum is not None and self.quorum > most:
             found.append(("quorum", f"it can never be reached; the most is {most:g}"))
         return found

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from .member import AgentName, Members
+from .member import AgentName, Members, key_of
 from .pattern import Cost, Pattern, Seat
 
 
@@ -40,20 +40,23 @@ class Mixture(Pattern):
         return (*found, Seat("aggregator", self.aggregator))
 
     @property
-    def windows(self) -> int:
-        """How often the aggregator is asked."""
-        answers = self.samples or len(self.members)
+    def depth(self) -> int:
+        """How many layers there are in fact: samples are one."""
+        return self.layers if self.samples is None else 1
+
+    def windows_of(self, answers: int) -> int:
+        """Returns how often the aggregator is asked where there are so many answers."""
         if self.window is None or answers <= self.window:
             return 1
         return 1 + -(-(answers - self.window) // (self.window - 1))  # one place is for its own last answer
 
     def cost(self) -> Cost:
         """Returns how many turns it takes."""
-        if self.samples is not None:
-            turns = self.samples + self.windows
-            return Cost(turns, turns, "samples + 1" if self.windows == 1 else "samples + windows")
-        turns = len(self.members) * self.layers + self.windows
-        return Cost(turns, turns, "members * layers + " + ("1" if self.windows == 1 else "windows"))
+        answers = self.samples or len(self.members)
+        windows = self.windows_of(answers)
+        turns = answers * self.depth + windows
+        formula = "samples" if self.samples is not None else "members * layers"
+        return Cost(turns, turns, f"{formula} + {'1' if windows == 1 else 'windows'}")
 
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
@@ -62,6 +65,12 @@ class Mixture(Pattern):
             found.append(("samples", f"Self-MoA samples one member, and there are {len(self.members)}"))
         if self.samples is not None and "layers" in self.model_fields_set and self.layers != 1:
             found.append(("layers", "Self-MoA has one layer of samples; leave layers out"))
+        keys = [key_of(member) for member in self.members]
+        found += [
+            (f"members[{at}]", f"{key!r} is there already; to ask one agent several times, say samples")
+            for at, key in enumerate(keys)
+            if key in keys[:at]
+        ]
         if self.samples is None and len(self.members) < 2:
             found.append(("members", "a mixture has two members or more; with one, say samples"))
         return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterstep.saga.failure import Failure
+from counterstep.saga.teams.judging import JUDGE
 from counterstep.saga.teams.moves import (
     AskMembers,
     AwaitTurn,
@@ -25,6 +26,9 @@ Reply = Callable[[Turn, MemberCall], Any]
 
 Pick = Callable[[int], int]
 """Which of so many turns that are under way ends next."""
+
+AtOnce = Callable[[int], int]
+"""How many of so many turns that are under way end before the planner is asked again."""
 
 
 @dataclass
@@ -51,6 +55,11 @@ class Game:
         return [turn.member for turn in self.state.turns]
 
     @property
+    def kept(self) -> set[int]:
+        """The numbers of the turns whose effects stand at the end."""
+        return {turn.number for turn in self.state.standing}
+
+    @property
     def output(self) -> Any:
         """The team's answer."""
         assert isinstance(self.end, GiveAnswer), self.end
@@ -62,6 +71,7 @@ class _Table:
     planner: Planner
     reply: Reply
     pick: Pick
+    at_once: AtOnce
     most: int
     state: TeamState
     calls: dict[int, MemberCall] = field(default_factory=dict)
@@ -90,9 +100,10 @@ class _Table:
                 for call in calls:
                     self._begin(call)
             case AwaitTurn():
-                running = self.state.running
-                assert running, "it waits, and nothing is under way"
-                self._finish(running[self.pick(len(running))])
+                assert self.state.running, "it waits, and nothing is under way"
+                for _ in range(self.at_once(len(self.state.running))):
+                    running = self.state.running
+                    self._finish(running[self.pick(len(running))])
             case UndoTurns(turns):
                 assert turns, "it undoes nothing"
                 self._undo(turns)
@@ -148,7 +159,15 @@ class _Table:
         assert set(self.undone) == ended, "what is not kept is undone, and nothing else"
 
 
-def play(planner: Planner, reply: Reply, *, most: int, pick: Pick = lambda _: 0, input: Any = None) -> Game:
+def play(
+    planner: Planner,
+    reply: Reply,
+    *,
+    most: int,
+    pick: Pick = lambda _: 0,
+    at_once: AtOnce = lambda _: 1,
+    input: Any = None,
+) -> Game:
     """Plays a team to its end.
 
     Args:
@@ -156,13 +175,32 @@ def play(planner: Planner, reply: Reply, *, most: int, pick: Pick = lambda _: 0,
         reply: What members answer.
         most: The most turns that its cost allows.
         pick: The order in which turns end; the oldest first where not given.
+        at_once: How many end at the same time; one where not given.
         input: The team's input.
 
     Raises:
         AssertionError: The planner has broken a rule of the loop: it repeats or loses an undo, keeps what
             does not stand, asks more than its cost allows, waits for nothing, or does not come to an end.
     """
-    return _Table(planner, reply, pick, most, TeamState(input=input)).play()
+    return _Table(planner, reply, pick, at_once, most, TeamState(input=input)).play()
+
+
+def stands_for_the_answer(game: Game) -> None:
+    """Says that no more stands than the answer: one turn that has given it, and a judge who has chosen it.
+
+    That holds for teams in which members answer the same question side by side, and one answer counts.
+
+    Raises:
+        AssertionError: A loser stands, or what the answer says does not.
+    """
+    if not isinstance(game.end, GiveAnswer):
+        return
+    standing = game.state.standing
+    behind = [turn for turn in standing if turn.output == game.end.output]
+    assert behind, "nothing stands of what the answer says"
+    others = [turn for turn in standing if turn.purpose != JUDGE and turn is not behind[0]]
+    losers = others[1:] if behind[0].purpose == JUDGE else others
+    assert not losers, f"turn {losers[0].number} stands, and is not a part of the answer"
 
 
 def failure(message: str = "broken", type_: str = "SomeError") -> Failure:

@@ -80,6 +80,38 @@ def test_an_agent_combines_the_answers_and_they_stand_with_it() -> None:
     assert game.calls[4].builds_on == {1, 2, 3}
 
 
+def test_an_answer_that_comes_after_the_quorum_is_not_combined_and_does_not_stand() -> None:
+    team = Concurrent(members=MEMBERS, combine="a.editor", quorum=2)
+    game = play(ConcurrentPlanner(team), lambda turn, _: turn.member, most=team.cost().most)
+    assert game.asked == ["one", "two", "three", "editor"]
+    assert (game.output, game.kept) == ("editor", {1, 2, 4})  # the third has answered before the editor
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {},
+        {"combine": "a.editor"},
+        {"quorum": 2},
+        {"quorum": 2, "max_parallel": 1},
+        {"combine": "vote"},
+        {"combine": "vote", "judge": "a.chair"},
+        {"combine": "vote", "max_parallel": 1},
+        {"combine": "vote", "max_parallel": 1, "weights": {"one": 5}},
+        {"combine": "vote", "max_parallel": 1, "weights": {"three": 5}},
+        {"combine": "vote", "max_parallel": 1, "quorum": 1},
+    ],
+)
+def test_the_measured_turns_are_those_of_the_formula(terms: dict[str, Any]) -> None:
+    team = Concurrent(**{"members": MEMBERS, **terms})
+    cost = team.cost()
+    least = play(ConcurrentPlanner(team), lambda turn, _: "same", most=cost.most)
+    assert len(least.asked) == cost.least
+    if team.quorum is None and not team.weights:  # nothing ends it before everybody is asked
+        most = play(ConcurrentPlanner(team), lambda turn, _: turn.member, most=cost.most)
+        assert len(most.asked) == cost.most
+
+
 def test_a_quorum_of_answers_is_enough_and_the_rest_is_stopped() -> None:
     game = played({"one": 1, "two": failure(), "three": 3}, quorum=1, pick=lambda running: running - 1)
     assert game.output["answers"] == {"three": 3}
@@ -115,6 +147,7 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
         reply,
         most=team.cost().most,
         pick=lambda running: data.draw(st.integers(0, running - 1)),
+        at_once=lambda running: data.draw(st.integers(1, running)),
     )
     answers = [turn.output for turn in game.state.turns if turn.has_answered]
     if isinstance(game.end, GiveAnswer) and combine in ("vote", "best"):
@@ -128,6 +161,7 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
     [
         ({"weights": {"onne": 1}, "combine": "vote"}, "there is no member 'onne'"),
         ({"quorum": 4}, "it can never be reached; the most is 3"),
+        ({"quorum": 1.5}, "it is a number of answers, and so a whole one"),
         ({"combine": "best"}, "combine: best needs it"),
         ({"by": "output"}, "it is for combine: vote"),
         ({"members": ["a.one", "b.one"]}, "are both called 'one'"),
