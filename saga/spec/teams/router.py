@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +24,12 @@ class Route(SpecModel):
     to: str = Field(min_length=1)
 
 
+if TYPE_CHECKING:  # what is taken, and not only what is kept
+    Routes = Sequence[Any]
+else:
+    Routes = tuple[Route, ...]
+
+
 class Router(Pattern):
     """One member does the job: whom a rule names, or else a classifier that is sure enough.
 
@@ -41,7 +48,7 @@ class Router(Pattern):
 
     pattern: Literal["router"] = "router"
     members: Members
-    rules: tuple[Route, ...] = ()
+    rules: Routes = ()
     classifier: AgentName | None = None
     better: AgentName | None = None
     second: AgentName | None = None

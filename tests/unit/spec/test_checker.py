@@ -476,6 +476,10 @@ PIVOT = {"tool": "extra.send"}
                 "steps[3].input.what: '[1].map(i, i)[0] + i': there is no 'i' to read",
             ],
         ),
+        (  # a word that only other expressions know
+            [{"id": "last"}, reads("last.price")],
+            ["steps[1].input.what: last.price cannot be read here; a step is read as steps.last.output"],
+        ),
         # lists, at any depth
         (
             [{"for_each": "task.items"}, reads("steps.s0.output.price")],
