@@ -23,7 +23,8 @@ class GroupChat(Pattern):
         speaker: Who is next: ``round_robin``; or an agent that chooses and may end the chat; or an expression
             over ``turns`` (each with ``member`` and ``output``), ``last`` (the last of them, or null) and
             ``input`` that gives a member's name, or null for the end. Nobody speaks twice in a row.
-        done: When the chat has ended: an expression over ``output``, what was said last, and the others.
+        done: When the chat has ended: an expression over ``output``, what was said last, and over
+            what `speaker` may read.
         summary: Who makes the team's answer of what was said; None for what was said last.
         max_turns: How often somebody speaks, at most.
     """

@@ -41,6 +41,7 @@ def test_a_draft_that_is_accepted_at_once_is_the_answer() -> None:
     assert (game.output, game.undone, game.asked) == ("first", [], ["writer", "critic"])
     assert game.end.keep == {1, 2}  # type: ignore[union-attr]
     assert (game.calls[1].say, game.calls[1].final, game.calls[1].beside) == (None, True, None)
+    assert game.calls[2].builds_on == {1}
     assert game.calls[2].say is not None
     assert game.calls[2].say["draft"] == "first"
     assert "issues" not in game.calls[2].say
