@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from ...effect import Effect
 from ...errors import Fault
+from ...expressions.expression import compile_expression
 from ...history_format import STAND_IN
 from ...names import nearest, plain_model
 from ..catalog import AgentEntry, Catalog, other_kind
 from ..graph import every_step
+from ..references import misread
 from ..task_spec import TaskSpec
 from ..teams.member import Person
 
@@ -53,6 +56,7 @@ def team_faults(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator
     if depth > MAX_DEPTH:
         yield Fault(path, f"{depth} agents and teams are inside of each other; the most is {MAX_DEPTH}")
     yield from _pivots(agent, catalog, path)
+    yield from _misreads(agent, catalog, path)
     yield from same_models(agent, catalog, path)
 
 
@@ -107,6 +111,26 @@ def _pivots(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
                 yield Fault(path, f"{name} may call the pivot {tool}; only a step may call a pivot")
         if entry.python and entry.effect is Effect.PIVOT:
             yield Fault(path, f"{name} is a pivot; only a step may call a pivot")
+
+
+def _misreads(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
+    """Yields the expressions of a team that read what is not in any answer that it may get."""
+    if agent.team is None:
+        return
+    members = [seat.member for seat in agent.team.seats() if not seat.independent]
+    known = [
+        catalog.agents[name] for name in members if not isinstance(name, Person) and name in catalog.agents
+    ]
+    answers = [agent] if agent.output_schema else known
+    for at, source in agent.team.reads().items():
+        expression = None if source is None else compile_expression(source)
+        if expression is None or expression.is_conditional:
+            continue
+        for read, entry in product(expression.paths, answers):
+            message = misread(read, entry.output_schema, 0, f"the answer of {entry.name}")
+            if message is not None:
+                yield Fault(_join(path, at), message)
+                break
 
 
 def _models(names: list[str], catalog: Catalog) -> set[str]:

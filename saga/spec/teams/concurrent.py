@@ -95,3 +95,7 @@ class Concurrent(Pattern):
         if self.quorum is not None and self.quorum > most:
             found.append(("quorum", f"it can never be reached; the most is {most:g}"))
         return found
+
+    def reads(self) -> dict[str, str | None]:
+        """Returns its expressions over answers, by where they are written."""
+        return {"by": self.by, "score": self.score}

@@ -48,3 +48,7 @@ class Debate(Pattern):
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
         return [("members", "a debate has two members or more")] if len(self.members) < 2 else []
+
+    def reads(self) -> dict[str, str | None]:
+        """Returns its expressions over answers, by where they are written."""
+        return {"by": self.by}

@@ -13,6 +13,8 @@ from .pattern import Cost, Pattern, Seat
 class Mixture(Pattern):
     """A mixture of agents (arXiv 2406.04692): every layer sees the answers of the one before.
 
+    Those are superseded then, and what was done for them is undone. A member that has failed is left out.
+
     Attributes:
         members: Who answers in each layer.
         aggregator: Who makes the team's answer of those of the last layer.

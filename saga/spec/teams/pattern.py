@@ -110,6 +110,10 @@ class Pattern(SpecModel, ABC):
         """Returns which of its parameters do not go together, each as a path and what is wrong there."""
         return []
 
+    def reads(self) -> dict[str, str | None]:
+        """Returns its expressions over the answers of its members, by where they are written."""
+        return {}
+
     @model_validator(mode="after")
     def _parameters_go_together(self) -> Pattern:
         seats = self.seats()
@@ -118,7 +122,9 @@ class Pattern(SpecModel, ABC):
                 if other.key == seat.key and (other.member != seat.member or not self.by_role):
                     both = f"{seat.path} and {other.path} are both called {seat.key!r}"
                     raise ValueError(f"{both}; names in a team are unique")
-        faults = self.faults()
+        faults = [*self.faults()]
+        for path, source in self.reads().items():
+            faults += misread(path, source, ("output",))
         if faults:
             raise ValueError("; ".join(f"{path}: {message}" for path, message in faults))
         return self

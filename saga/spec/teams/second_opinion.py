@@ -14,6 +14,9 @@ from .pattern import Cost, Pattern, Seat
 class SecondOpinion(Pattern):
     """A second agent answers where the first is not sure enough; where they differ, a third decides.
 
+    An answer is not sure where its confidence cannot be read. Where one of both fails, the answer of the
+    other counts if it is sure, and is a limit of the team (see `on_limit`) if it is not.
+
     Attributes:
         first: Who is asked at first.
         other: Who is asked where the first is less sure than `below`.
@@ -45,3 +48,7 @@ class SecondOpinion(Pattern):
         return Cost(
             1, most, "1 (+ 1 where the first is not sure" + (", + 1 where both differ)" if most > 2 else ")")
         )
+
+    def reads(self) -> dict[str, str | None]:
+        """Returns its expressions over answers, by where they are written."""
+        return {"confidence": self.confidence, "by": self.by}

@@ -161,6 +161,8 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
     [
         ({"weights": {"onne": 1}, "combine": "vote"}, "there is no member 'onne'"),
         ({"quorum": 4}, "it can never be reached; the most is 3"),
+        ({"combine": "best", "score": "input.x"}, "score: input.x cannot be read here; there are output"),
+        ({"combine": "vote", "by": "output +"}, r"by: 'output \+' does not parse"),
         ({"quorum": 1.5}, "it is a number of answers, and so a whole one"),
         ({"combine": "best"}, "combine: best needs it"),
         ({"by": "output"}, "it is for combine: vote"),

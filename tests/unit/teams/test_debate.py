@@ -143,6 +143,21 @@ def test_too_few_who_are_left_fail_the_debate(said: dict[str, Any], message: str
     assert message in end.message
 
 
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"members": ["a.one"]}, "a debate has two members or more"),
+        ({"members": []}, "at least 1 item"),
+        ({"rounds": 11}, "less than or equal to 10"),
+        ({"by": "output."}, r"by: 'output\.' does not parse"),
+        ({"by": "outputs.x"}, "there is no 'outputs' to read; did you mean 'output'"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(terms: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Debate(**{"members": MEMBERS, **terms})
+
+
 @pytest.mark.parametrize("members", [2, 3, 5])
 @pytest.mark.parametrize("rounds", [1, 2, 4])
 @pytest.mark.parametrize("stop", [None, 2 / 3])

@@ -142,6 +142,20 @@ def test_the_measured_turns_are_those_of_the_formula(reconcile: str | None, turn
     assert len(played(replies, reconcile=reconcile).asked) == cost.most
 
 
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"below": 1.1}, "less than or equal to 1"),
+        ({"confidence": "input.x"}, "confidence: input.x cannot be read here; there are output"),
+        ({"by": "output +"}, r"by: 'output \+' does not parse"),
+        ({"other": "b.one"}, "other and first are both called 'one'"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(terms: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SecondOpinion(**{"first": "a.one", "other": "a.two", **terms})
+
+
 @given(data=st.data())
 def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> None:
     team = SecondOpinion(
