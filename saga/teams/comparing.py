@@ -90,26 +90,32 @@ def ballot(
     return [(first[choice], behind[choice]) for choice in ranked]
 
 
-def by_member(answers: Sequence[Turn]) -> dict[str, Any]:
-    """Returns answers by who has given them: the member, or ``MEMBER.N`` where one has given several."""
-    times = Counter(turn.member for turn in answers)
+def by_member(answers: Sequence[Turn], among: Sequence[Turn] = ()) -> dict[str, Any]:
+    """Returns answers by who has given them: the member, or ``MEMBER.N`` where one has given several.
+
+    Args:
+        answers: Turns that have answered.
+        among: All turns of which they are some; only they where not given.
+    """
+    times = Counter(turn.member for turn in among or answers)
     return {
         turn.member if times[turn.member] == 1 else f"{turn.member}.{turn.number}": turn.output
         for turn in answers
     }
 
 
-def contradictions(answers: Sequence[Turn]) -> list[dict[str, Any]]:
+def contradictions(answers: Sequence[Turn], among: Sequence[Turn] = ()) -> list[dict[str, Any]]:
     """Lists where answers contradict each other: where they say different things in the same place.
 
     Args:
         answers: Turns that have answered.
+        among: As of `by_member`.
 
     Returns:
         For each place an object with ``at``, e.g. ``output.price``, and ``said``, by member as in
         `by_member`.
     """
-    said = {who: dict(_leaves(output, "output")) for who, output in by_member(answers).items()}
+    said = {who: dict(_leaves(output, "output")) for who, output in by_member(answers, among).items()}
     places = dict.fromkeys(at for leaves in said.values() for at in leaves)
     found = {at: {who: leaves.get(at, NO_WORD) for who, leaves in said.items()} for at in places}
     differ = [{"at": at, "said": words} for at, words in found.items() if _differ(words.values())]

@@ -90,7 +90,9 @@ class MixturePlanner:
         size, last = self._terms.window or len(answers), self._terms.windows_of(len(answers))
         start = 0 if before is None else 1 + (size - 1) * (window - 1)
         seen = answers[start : start + size - (before is not None)]
-        told = {"answers": by_member(seen), "please": SUM_UP if before is None else GO_ON}
+        own = [] if before is None else [before]
+        everybody = [*answers, *own]
+        told = {"answers": by_member(seen, everybody), "please": SUM_UP if before is None else GO_ON}
         if before is not None:
             told["so_far"] = before.output
         return MemberCall(
@@ -98,7 +100,7 @@ class MixturePlanner:
             COMBINE,
             window,
             reason=f"sums up {len(seen)} of {len(answers)} answers",
-            say={**told, "contradictions": contradictions([*seen, *([before] if before else [])])},
+            say={**told, "contradictions": contradictions([*seen, *own], everybody)},
             final=window == last,
             stage=f"{window}/{last}" if last > 1 else "",
             aggregates=True,

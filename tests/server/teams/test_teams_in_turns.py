@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer, ReceivedRequest
-from counterstep.tests.support.bundles.agents import board_of, team_at_work, told
+from counterstep.tests.support.bundles.agents import board_of, team_at_work, team_word, told
 from counterstep.tests.support.bundles.circle import circle
 from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import Desk, desk
@@ -47,13 +46,6 @@ def puts(what: str) -> Behaviour:
 
 def of(models: ModelServer, name: str) -> list[ReceivedRequest]:
     return [request for request in models.requests if request.model == name]
-
-
-def team_word(request: ReceivedRequest) -> dict[str, Any]:
-    """What the team told whoever was asked."""
-    word = next(text for text in told(request, "user") if text.startswith("What your team tells you: "))
-    found: dict[str, Any] = json.loads(word.partition(": ")[2])
-    return found
 
 
 async def test_a_rejected_draft_is_undone_before_the_next_which_answers_each_issue(

@@ -266,6 +266,13 @@ def told(request: ReceivedRequest, role: str) -> list[str]:
     return [message["content"] for message in request.body["messages"] if message["role"] == role]
 
 
+def team_word(request: ReceivedRequest) -> dict[str, Any]:
+    """What the team told whoever was asked."""
+    word = next(text for text in told(request, "user") if text.startswith("What your team tells you: "))
+    found: dict[str, Any] = json.loads(word.partition(": ")[2])
+    return found
+
+
 async def board_of(handle: WorkflowHandle[Any, Any]) -> Mapping[str, Any]:
     """The board of a task."""
     board: Mapping[str, Any] = await handle.query("board")

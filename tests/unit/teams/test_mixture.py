@@ -102,7 +102,11 @@ def test_the_member_may_be_its_own_aggregator() -> None:
 def test_in_windows_the_last_answer_of_the_aggregator_takes_one_place() -> None:
     game = sampled(6, window=3)
     told = [game.calls[at].say or {} for at in (7, 8, 9)]
-    assert [list(say["answers"].values()) for say in told] == [[1, 2, 3], [4, 5], [6]]
+    assert [say["answers"] for say in told] == [
+        {"one.1": 1, "one.2": 2, "one.3": 3},
+        {"one.4": 4, "one.5": 5},
+        {"one.6": 6},
+    ]
     assert [say.get("so_far") for say in told] == [None, 7, 8]
     assert [say["please"] for say in told] == [SUM_UP, GO_ON, GO_ON]
     assert told[1]["contradictions"] == [{"at": "output", "said": {"one.4": 4, "one.5": 5, "editor": 7}}]
