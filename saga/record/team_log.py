@@ -92,11 +92,15 @@ class TeamLog:
 
     def spend(self, path: str, cost: CallUsage) -> None:
         """Adds what a model call at `path` has cost to the turns that it belongs to."""
-        for move in self.moves:
-            if "call" in move and path.startswith(f"{move['call']}/"):
-                spent = move["usage"] or {"model_calls": 0, "tokens": 0, "usd": 0.0}
-                move["usage"] = {
-                    "model_calls": spent["model_calls"] + cost.model_calls,
-                    "tokens": spent["tokens"] + cost.input_tokens + cost.output_tokens,
-                    "usd": spent["usd"] + (cost.usd or 0.0),
-                }
+        seen: set[str] = set()
+        for move in reversed(self.moves):  # a team that is asked again has turns of the same paths
+            call = move.get("call", "")
+            if not call or call in seen or not path.startswith(f"{call}/"):
+                continue
+            seen.add(call)
+            spent = move["usage"] or {"model_calls": 0, "tokens": 0, "usd": 0.0}
+            move["usage"] = {
+                "model_calls": spent["model_calls"] + cost.model_calls,
+                "tokens": spent["tokens"] + cost.input_tokens + cost.output_tokens,
+                "usd": spent["usd"] + (cost.usd or 0.0),
+            }
