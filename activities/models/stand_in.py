@@ -2,7 +2,8 @@
 
 It calls each tool that it is offered once, in order, one in each turn, and then answers. It fills parameters
 and fields by name, from the task's input and the tools' results. It is deterministic, so examples and tests
-run the same everywhere. It does not understand text, and it cannot judge anything.
+run the same everywhere. It does not understand text, and it cannot judge anything: in a team it accepts, is
+sure, and lets everybody speak once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ...saga.agents.model_protocol import WAYS_OUT
+from .stand_in_in_team import said_in_team
 
 _FORMATS = {
     "date": "2000-01-01",
@@ -25,6 +27,9 @@ _FORMATS = {
     "email": "nobody@example.com",
     "uri": "https://example.com",
 }
+_SURE = {"confidence": 1}
+"""What a field is where nothing tells it, and its name says what is meant."""
+
 _MISSING = object()
 _DEEPEST = 12
 
@@ -75,7 +80,10 @@ def stand_in_reply(
                 arguments = _Filler(function.get("parameters") or {}, known).fill_root()
                 return StandInReply(None, function["name"], arguments if isinstance(arguments, dict) else {})
     if output_schema is not None:
-        return StandInReply(json.dumps(_Filler(output_schema, known).fill_root()))
+        filled = _Filler(output_schema, known).fill_root()
+        if isinstance(filled, dict):
+            filled |= said_in_team(known, output_schema)
+        return StandInReply(json.dumps(filled))
     return StandInReply(json.dumps(known[0]) if known else "Nothing to say.")
 
 
@@ -171,6 +179,8 @@ class _Filler:
             return schema["default"]
         if "enum" not in schema and schema.get("examples"):
             return schema["examples"][0]
+        if name in _SURE and required and validator.is_valid(_SURE[name]):
+            return _SURE[name]
         return self._build(schema, depth) if required else _MISSING
 
     def _resolved(self, schema: Any) -> dict[str, Any]:
@@ -218,7 +228,7 @@ class _Filler:
             items = self._resolved(schema.get("items"))
             return [self._build(items, depth + 1) for _ in range(schema.get("minItems", 0))]
         if kind == "string":
-            return _FORMATS.get(schema.get("format", ""), "x" * schema.get("minLength", 0))
+            return _text(schema)
         if kind in ("integer", "number"):
             return _number(schema)
         return False if kind == "boolean" else None
@@ -242,6 +252,14 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 def _is_null(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "null"
+
+
+def _text(schema: dict[str, Any]) -> str:
+    """Returns the text of a format, or else the shortest; it says something where a pattern wants that."""
+    shortest: str = _FORMATS.get(schema.get("format", ""), "x" * schema.get("minLength", 0))
+    if "pattern" in schema and not Draft202012Validator(schema).is_valid(shortest):
+        return shortest or "x"
+    return shortest
 
 
 def _number(schema: dict[str, Any]) -> float:
