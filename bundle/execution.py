@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -88,7 +88,8 @@ async def _in_thread(call: Callable[[], Any]) -> _Ended:
         except BaseException as error:
             return _Ended(error=error)
 
-    return await _outlasted(_threads().submit(contextvars.copy_context().run, work), lambda: None)
+    running = _threads().submit(contextvars.copy_context().run, work)
+    return await _outlasted(asyncio.wrap_future(running), lambda: None)
 
 
 async def _on_user_loop(name: str, call: Callable[[], Awaitable[Any]]) -> _Ended:
@@ -101,16 +102,12 @@ async def _on_user_loop(name: str, call: Callable[[], Awaitable[Any]]) -> _Ended
             return _Ended(error=error)
 
     running = UserCall(name, work())
-    starting = asyncio.create_task(running.start())
-    try:
-        return await _outlasted(running.outcome, running.stop)
-    finally:
-        starting.cancel()
+    running.start()
+    return await _outlasted(running.outcome, running.stop)
 
 
-async def _outlasted(outcome: Future[_Ended], stop: Callable[[], None]) -> _Ended:
+async def _outlasted(waiting: asyncio.Future[_Ended], stop: Callable[[], None]) -> _Ended:
     """Awaits a call even after a cancel, so that what it still did is known and kept."""
-    waiting = asyncio.wrap_future(outcome)
     cancelled: asyncio.CancelledError | None = None
     while not waiting.done():
         try:

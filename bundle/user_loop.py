@@ -7,8 +7,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Generator
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Final
 
 BLOCKED_SECONDS: Final = 0.5
@@ -100,41 +100,46 @@ class UserLoop:
 
     def _begin(self, call: UserCall) -> None:
         self.is_blocked = False
-        if not call.taken.done():
+        if not call.has_begun:
             call.tasks.append(self._loop.create_task(call.run(self)))
 
 
 class UserCall:
     """One call of a coroutine function, on whichever loop comes to it first.
 
+    It is made, started and awaited on one event loop, the caller's. Each message between the threads wakes
+    one of them up, so there are two: that there is something to do, and what has become of it.
+
     Attributes:
         name: What is called.
         outcome: What ``work`` returns. It is done only when the coroutine has ended, because nothing that it
             still does may land after its undo.
-        taken: Done as soon as the coroutine has begun somewhere.
         tasks: Those that may begin it, one for each loop that it was offered to.
     """
 
     def __init__(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Prepares a call; `work` raises nothing but ``asyncio.CancelledError``."""
         self.name = name
-        self.outcome: Future[Any] = Future()
-        self.taken: Future[None] = Future()
+        self._caller = asyncio.get_running_loop()
+        self.outcome: asyncio.Future[Any] = self._caller.create_future()
         self.tasks: list[asyncio.Task[Any]] = []
         self._work = work
         self._lock = threading.Lock()
         self._loop: UserLoop | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._stopped = False
 
-    async def start(self) -> None:
-        """Begins the call; where a loop is blocked, on another one."""
-        while not self.taken.done():
-            loop = UserLoop.free(self.name)
-            loop.offer(self)
-            await asyncio.wait([asyncio.wrap_future(self.taken)], timeout=BLOCKED_SECONDS)
-            if not self.taken.done():
-                loop.tell_blocked()
+    @property
+    def has_begun(self) -> bool:
+        """Whether the coroutine has begun somewhere."""
+        return self._loop is not None
+
+    def start(self) -> None:
+        """Has a loop begin the call; where that is blocked, another one."""
+        loop = UserLoop.free(self.name)
+        loop.offer(self)
+        self._watch = self._caller.call_later(BLOCKED_SECONDS, self._look_after, loop)
 
     def stop(self) -> None:
         """Cancels the coroutine."""
@@ -153,18 +158,36 @@ class UserCall:
                 return
             self._loop, self._task = loop, task
             stopped = self._stopped
-        self.taken.set_result(None)
         if stopped:
             self._work.close()
-            self.outcome.cancel()
+            self._tell(self.outcome.cancel)
             return
         loop.names.append(self.name)
         try:
-            self.outcome.set_result(await _Steps(self._work, self.name))
+            self._tell(self._succeed, await _Steps(self._work, self.name))
         except asyncio.CancelledError:
-            self.outcome.cancel()
+            self._tell(self.outcome.cancel)
         finally:
             loop.names.remove(self.name)
+
+    def _look_after(self, loop: UserLoop) -> None:
+        if not self.has_begun:
+            loop.tell_blocked()
+            self.start()
+
+    def _tell(self, what: Callable[..., object], *args: Any) -> None:
+        """Has the caller's loop do something; where that is closed, nobody waits any more."""
+        with suppress(RuntimeError):
+            self._caller.call_soon_threadsafe(self._end, what, *args)
+
+    def _end(self, what: Callable[..., object], *args: Any) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        what(*args)
+
+    def _succeed(self, result: Any) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(result)
 
 
 class _OpenLoop(asyncio.SelectorEventLoop):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter
 
 _MADE = PydanticPayloadConverter()
 
@@ -17,4 +16,4 @@ class SharedPydanticConverter(PydanticPayloadConverter):
 
     def __init__(self) -> None:
         """Makes a converter of the shared parts."""
-        CompositePayloadConverter.__init__(self, *_MADE.converters.values())
+        self.converters = _MADE.converters

@@ -57,6 +57,7 @@ def _checked(duration: timedelta) -> timedelta:
     return duration
 
 
+@lru_cache(maxsize=1024)
 def format_duration(value: timedelta) -> str:
     """Writes `value` in the largest unit that keeps it whole, e.g. ``90s``, ``2h`` or ``1.5ms``."""
     microseconds = value // timedelta(microseconds=1)

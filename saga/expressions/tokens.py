@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 _TOKEN = re.compile(
@@ -70,6 +71,7 @@ def is_one_hole(text: str) -> bool:
     return first is not None and text[first.start : first.end] == text.strip()
 
 
+@lru_cache(maxsize=1024)
 def _closing(text: str, position: int) -> int | None:
     """Finds the ``}}`` that ends a hole: not one of a string, nor one that closes maps of the expression."""
     depth = 0

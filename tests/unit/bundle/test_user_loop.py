@@ -16,10 +16,8 @@ from counterstep.bundle.user_loop import UserCall
 
 def running(name: str, work: Coroutine[Any, Any, Any]) -> tuple[UserCall, asyncio.Future[Any]]:
     call = UserCall(name, work)
-    starting = asyncio.create_task(call.start())
-    outcome = asyncio.wrap_future(call.outcome)
-    outcome.add_done_callback(lambda _: starting.cancel())
-    return call, outcome
+    call.start()
+    return call, call.outcome
 
 
 async def thread_after(seconds: float) -> int:
@@ -86,3 +84,40 @@ async def test_who_has_blocked_once_runs_apart_and_holds_up_nobody_who_has_begun
     _, busy = running("shop.busy", blocks(0.4))
     assert await quick == shared and not busy.done()
     assert await busy == await running("shop.busy", thread_after(0))[1] != shared
+
+
+async def test_a_call_wakes_its_caller_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    await running("look", thread_after(0))[1]
+    caller, woken = asyncio.get_running_loop(), 0
+    wake = caller.call_soon_threadsafe
+
+    def counted(*args: Any, **options: Any) -> asyncio.Handle:
+        nonlocal woken
+        woken += 1
+        return wake(*args, **options)
+
+    monkeypatch.setattr(caller, "call_soon_threadsafe", counted)
+    await running("look", thread_after(0))[1]
+    assert woken == 1
+
+
+def test_a_call_whose_caller_is_gone_leaves_the_loop_to_others() -> None:
+    ended = threading.Event()
+
+    async def late() -> int:
+        await asyncio.sleep(0.1)
+        ended.set()
+        return threading.get_ident()
+
+    async def begin() -> None:
+        running("look", late())
+        await asyncio.sleep(0.02)
+
+    asyncio.run(begin())
+    assert ended.wait(5)
+
+    async def again() -> int:
+        thread: int = await running("look", thread_after(0))[1]
+        return thread
+
+    assert asyncio.run(again()) != threading.get_ident()
