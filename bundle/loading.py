@@ -1,4 +1,4 @@
-"""Imports bundles that are named as ``module:attribute``."""
+"""Imports bundles that are named as ``module:attribute``, or by the name an installed package gives them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..saga.errors import DefinitionError
 from .bundle import Bundle
+from .installed import find_installed, is_installed_name
 
 _OURS = {Path(__file__), Path(importlib.__file__)}
 
@@ -19,15 +20,17 @@ def load_bundle(reference: str) -> Bundle:
     """Imports one bundle.
 
     Args:
-        reference: ``package.module:attribute``; the working directory is searched as well.
+        reference: ``package.module:attribute``; the working directory is searched as well. Or the name of
+            an entry point ``counterstep.bundles`` of an installed package.
 
     Returns:
         The bundle.
 
     Raises:
-        DefinitionError: The reference is malformed, cannot be imported, or is not a bundle.
+        DefinitionError: The reference is malformed or unknown, cannot be imported, or is not a bundle.
     """
-    module_name, _, attribute = reference.partition(":")
+    place = find_installed(reference) if is_installed_name(reference) else reference
+    module_name, _, attribute = place.partition(":")
     if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise DefinitionError(f"bundle {reference!r}: write it as module:attribute, e.g. shop.bundle:shop")
     here = str(Path.cwd())

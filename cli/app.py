@@ -13,9 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from .commands.amend import amend
+from .commands.authoring.catalog import catalog
+from .commands.authoring.check import check
+from .commands.authoring.new import new
+from .commands.authoring.schema import schema
 from .commands.cancel import cancel
-from .commands.catalog import catalog
-from .commands.check import check
 from .commands.decide import approve, decide, reject
 from .commands.explore import explore
 from .commands.graph import graph
@@ -25,7 +27,6 @@ from .commands.recover import recover
 from .commands.resolve import resolve
 from .commands.result import result
 from .commands.run import run
-from .commands.schema import schema
 from .commands.server import server
 from .commands.start import start
 from .commands.status import status
@@ -87,7 +88,7 @@ for command in (run, start, status, watch, result, cancel):
 app.command("list")(_guarded(list_tasks))
 for decision in (resolve, decide, approve, reject, amend):
     app.command()(_guarded(decision))
-for other in (recover, sweep, check, graph, schema, catalog, explore, server, worker, inbox):
+for other in (recover, sweep, new, check, graph, schema, catalog, explore, server, worker, inbox):
     app.command()(_guarded(other))
 
 

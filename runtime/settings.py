@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     Temporal's own settings (address, namespace, TLS, API key) are Temporal's own variables.
 
     Attributes:
-        bundles: What to offer, as ``module:attribute``.
+        bundles: What to offer, as ``module:attribute`` or by the name of an installed bundle.
         model: litellm names as a fallback chain, for agents that name none.
         task_queue: The queue of the workers.
         codec: The payload codec of clients and workers, as ``module:attribute``.

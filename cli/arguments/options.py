@@ -21,7 +21,9 @@ InputFile = Annotated[
 Bundles = Annotated[
     list[str] | None,
     typer.Option(
-        "--bundle", metavar="MODULE:ATTRIBUTE", help="A bundle to load; repeatable. Also COUNTERSTEP_BUNDLES."
+        "--bundle",
+        metavar="MODULE:ATTRIBUTE",
+        help="A bundle to load, or the name of an installed one; repeatable. Also COUNTERSTEP_BUNDLES.",
     ),
 ]
 Address = Annotated[

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..arguments.options import Bundles, Json
-from ..errors import CommandFailed
-from ..terminal.output import emit
+from ...arguments.options import Bundles, Json
+from ...errors import CommandFailed
+from ...terminal.output import emit
 
 
 def catalog(bundle: Bundles = None, json: Json = False) -> None:
@@ -12,10 +12,10 @@ def catalog(bundle: Bundles = None, json: Json = False) -> None:
 
     Nothing is started. With the COUNTERSTEP_BUNDLES of a worker it shows what that worker offers.
     """
-    from ...bundle.loading import load_bundles
-    from ...bundle.registry import Registry
-    from ...runtime.settings import read_settings
-    from ..terminal.catalog_table import print_catalog
+    from ....bundle.loading import load_bundles
+    from ....bundle.registry import Registry
+    from ....runtime.settings import read_settings
+    from ...terminal.catalog_table import print_catalog
 
     settings = read_settings()
     references = (*(bundle or ()), *settings.bundles)

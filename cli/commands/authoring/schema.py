@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.output import emit
+from ...terminal.output import emit
 
 
 def schema(json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = True) -> None:
     """Print the JSON Schema of a task spec."""
-    from ...saga.spec.task_spec import TaskSpec
+    from ....saga.spec.task_spec import TaskSpec
 
     document = TaskSpec.model_json_schema(by_alias=True)
     emit({"$schema": "https://json-schema.org/draft/2020-12/schema", **document})

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ..arguments.options import Bundles, Json
-from ..errors import CommandFailed
-from ..exit_codes import ExitCode
-from ..terminal.output import emit, say
+from ...arguments.options import Bundles, Json
+from ...errors import CommandFailed
+from ...exit_codes import ExitCode
+from ...terminal.output import emit, say
 
 
 def check(
@@ -25,15 +25,15 @@ def check(
 
     What fails only in some cases is a warning, with which the exit code is still 0.
     """
-    from ...bundle.loading import load_bundles
-    from ...bundle.positions import located_in_file
-    from ...bundle.registry import Registry
-    from ...bundle.spec_file import first_faults
-    from ...runtime.settings import read_settings
-    from ...saga.errors import SpecError
-    from ...saga.spec.checker import check_spec
-    from ...saga.spec.skippable import warnings_of
-    from ..arguments.task_request import find_spec
+    from ....bundle.loading import load_bundles
+    from ....bundle.positions import located_in_file
+    from ....bundle.registry import Registry
+    from ....bundle.spec_file import first_faults
+    from ....runtime.settings import read_settings
+    from ....saga.errors import SpecError
+    from ....saga.spec.checker import check_spec
+    from ....saga.spec.skippable import warnings_of
+    from ...arguments.task_request import find_spec
 
     settings = read_settings()
     references = (*(bundle or ()), *settings.bundles)

@@ -1,0 +1,1 @@
+"""Commands for who writes bundles and specs; they start no task."""
