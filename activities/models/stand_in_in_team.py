@@ -35,6 +35,8 @@ def said_in_team(known: Sequence[Any], schema: Mapping[str, Any]) -> dict[str, A
     if "done" in fields:
         found |= {"done": found.get("next") is None, "progress": True, "in_loop": False}
         found["instruction"] = "Do your part."
+    if "to" in fields:
+        found["reason"] = "the first that fits"
     return {name: value for name, value in found.items() if name in fields}
 
 

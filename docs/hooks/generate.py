@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, get_args
 
 import griffe
 import typer
@@ -13,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+from pydantic import BaseModel
 from typer.cli import get_docs_for_click
 
 from counterstep.bundle import registry, spec_file, yaml_document
@@ -28,10 +31,15 @@ from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
 from counterstep.saga.spec.fields import STEP_ID
 from counterstep.saga.spec.task_spec import TaskSpec
+from counterstep.saga.spec.teams.pattern import Pattern
+from counterstep.saga.spec.teams.router import Route
+from counterstep.saga.spec.teams.team import Team
 from counterstep.saga.temporal import gate, load
 
 _MARK: Final = re.compile(r"<!-- generate: (\w+) -->")
 _DURATION: Final = "(ms|s|m|h|d)"
+
+_PATTERNS: Final[tuple[type[Pattern], ...]] = get_args(get_args(Team)[0])
 
 Schema = Mapping[str, Any]
 
@@ -58,14 +66,28 @@ def sections(schema: Schema) -> str:
 
 
 def _section(model: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
-    text, described = _docstring(model["description"])
-    yield f"## {model['title']} {{ #{model['title'].lower()} }}\n\n{text}\n"
+    yield f"## {model['title']} {{ #{model['title'].lower()} }}\n\n{_docstring(model['description'])[0]}\n"
+    yield from _fields(model, definitions)
+    yield ""
+
+
+def _fields(model: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
+    shared = (
+        _docstring(inspect.cleandoc(Pattern.__doc__ or ""))[1] if "pattern" in model["properties"] else {}
+    )
+    described = {**shared, **_docstring(model["description"])[1]}
     yield "| key | value | default | |\n|---|---|---|---|"
     for name, field in model["properties"].items():
         default = "required" if name in model.get("required", ()) else _default(field)
         meaning = described.get(name) or described.get(f"{name}_", "")
         yield f"| `{name}` | {_kind(field, definitions)} | {default} | {meaning} |"
-    yield ""
+
+
+def parameters(model: type[BaseModel]) -> str:
+    """Writes a table of the fields of one model, for a page of its own."""
+    schema = model.model_json_schema(by_alias=True)
+    table = "\n".join(_fields(schema, schema.get("$defs", {})))
+    return table.replace("](#", "](../reference/spec.md#")
 
 
 def _docstring(text: str) -> tuple[str, Mapping[str, str]]:
@@ -204,4 +226,6 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "failures": failure_table,
     "limits": limit_table,
     "commands": commands,
+    "route": partial(parameters, Route),
+    **{model.model_fields["pattern"].default: partial(parameters, model) for model in _PATTERNS},
 }
