@@ -24,7 +24,7 @@ from counterstep.observability.redaction import hide
 from counterstep.plugin import CounterstepPlugin, Webhook
 from counterstep.runtime.codec import load_codec
 from counterstep.runtime.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
-from counterstep.runtime.process import end_process
+from counterstep.runtime.process import end_process, keep_what_is_loaded
 from counterstep.runtime.settings import Settings, SettingsError, read_settings
 from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable
 
@@ -112,9 +112,10 @@ def stock_plugin(
 
 
 async def _tell_when_it_polls(worker: Worker, settings: Settings, config: ClientConnectConfig) -> None:
-    """Logs when the worker begins to serve, because loading a model client takes seconds."""
+    """Notes when the worker begins to serve and all is loaded; a model client takes seconds."""
     while not worker.is_running:  # noqa: ASYNC110 (the SDK has no event for it)
         await asyncio.sleep(0.02)
+    keep_what_is_loaded()
     where = config.get("target_host", DEFAULT_ADDRESS)
     logger.info(
         "worker started: %s on queue %r at %s", ", ".join(settings.bundles), settings.task_queue, where

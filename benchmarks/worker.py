@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from benchmarks.ours import bench
 from counterstep.plugin import CounterstepPlugin
+from counterstep.runtime.process import keep_what_is_loaded
 
 
 async def main(address: str, queue: str) -> None:
@@ -30,6 +31,8 @@ async def main(address: str, queue: str) -> None:
     else:
         worker = Worker(client, task_queue=queue, workflows=[SagaByHand], activities=ACTIVITIES)
     async with worker:
+        # What `counterstep worker` does once it serves; here both sides do it.
+        keep_what_is_loaded()
         print("ready", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
             print(time.process_time(), flush=True)

@@ -1,7 +1,8 @@
-"""Ends a process of Counterstep's; all of them end in this way."""
+"""A process of Counterstep's: what it keeps while it serves, and how it ends."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -24,3 +25,9 @@ def end_process(code: int) -> NoReturn:
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # type: ignore[union-attr]
     os._exit(code)
+
+
+def keep_what_is_loaded() -> None:
+    """Spares later garbage collections what is in memory by now: it stays until the process ends."""
+    gc.collect()
+    gc.freeze()
