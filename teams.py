@@ -14,6 +14,7 @@ member, a workflow calls it (``saga.call(panel, claim)``), and ``claims.add_task
 from .saga.spec.teams.concurrent import Concurrent
 from .saga.spec.teams.debate import Debate
 from .saga.spec.teams.group_chat import GroupChat
+from .saga.spec.teams.handoff import Handoff
 from .saga.spec.teams.magentic import Magentic
 from .saga.spec.teams.maker_checker import MakerChecker
 from .saga.spec.teams.member import Person
@@ -25,6 +26,7 @@ __all__ = [
     "Concurrent",
     "Debate",
     "GroupChat",
+    "Handoff",
     "Magentic",
     "MakerChecker",
     "Mixture",

@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 
 from ..saga.effect import Effect
 from ..saga.spec.approval import Asking
+from ..saga.spec.teams.pattern import OnLimit
 
 OutputT = TypeVar("OutputT", default=Any)
 
@@ -39,6 +40,14 @@ class Agent(Generic[OutputT]):
         timeout: The longest time that one model call may take; None for 60 s.
         may_ask: Whether it may ask a person, by the tool ``ask_person``: the task waits for the answer, as
             for an approval. An `Asking` says who answers, and how long is waited.
+        handoffs: To whom it may hand its conversation over, by tools ``transfer_to_NAME``: agents, or
+            `counterstep.teams.Handoff` for more than that. Whoever has the conversation in the end gives this
+            agent's answer, of its output type.
+        returns: Whether all of these may hand the conversation back to it.
+        max_handoffs: How often a conversation that it has begun is handed over, at most.
+        on_limit: What follows when that is reached, or agents hand over in a circle: ``fail``; ``finish``,
+            whoever has the conversation answers with what there is, and the result is marked as degraded; or
+            ``escalate`` to a person.
     """
 
     name: str
@@ -56,3 +65,7 @@ class Agent(Generic[OutputT]):
     many_tools: bool = False
     timeout: timedelta | str | None = None
     may_ask: bool | Asking = False
+    handoffs: Sequence[Any] = ()
+    returns: bool = False
+    max_handoffs: int = 5
+    on_limit: OnLimit = "fail"

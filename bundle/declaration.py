@@ -21,10 +21,15 @@ from ..saga.spec.approval import Approval, Asking
 from ..saga.spec.catalog import AgentEntry, Repeats
 from ..saga.spec.json_schema import check_schema
 from ..saga.spec.retry import Retry
+from ..saga.spec.teams.handoff import Handoff
+from ..saga.spec.teams.pattern import OnLimit
 from ..saga.undo import Undo
 from ..saga.verdict import Subject, Verdict
 from .agent import Agent
 from .function import Function, adapter, is_object_type, schema_of
+
+MAX_HANDOFFS = 50
+"""How often one conversation may be handed over, whatever its agent says."""
 
 
 def read_effect(what: str, effect: Effect | str | None, compensate: object, *, retracts: bool) -> Effect:
@@ -162,6 +167,10 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         max_tokens=agent.max_tokens,
         may_ask=_asking(what, agent.may_ask),
         timeout=read_timeout(what, agent.timeout),
+        handoffs=_handoffs(what, name, agent, bundle),
+        returns=agent.returns,
+        max_handoffs=agent.max_handoffs,
+        on_limit=agent.on_limit,
         input_schema=read_schema(what, "input", agent.input, "validation"),
         output_schema=read_schema(what, "output", agent.output, "serialization"),
     )
@@ -174,6 +183,38 @@ def _asking(what: str, may_ask: bool | Asking) -> Asking | None:
     if asking is not None and (asking.people > 1 or asking.not_by is not None):
         raise DefinitionError(f"{what}: may_ask takes one person's answer; leave people and not_by out")
     return asking
+
+
+def _handoffs(what: str, name: str, agent: Agent[Any], bundle: str) -> tuple[Handoff, ...]:
+    if isinstance(agent.handoffs, str) or not isinstance(agent.handoffs, Sequence):
+        raise DefinitionError(f"{what}: handoffs must be a list of agents, or of Handoff(to=...)")
+    faults, found = [], list[Handoff]()
+    for at, item in enumerate(agent.handoffs):
+        said = dict(item) if isinstance(item, Handoff) else {"to": item}
+        try:
+            handoff = Handoff.model_validate(said, context={"bundle": bundle})
+        except ValidationError as error:
+            faults.append(f"{what}: {faults_in(error, f'handoffs[{at}]')}")
+            continue
+        if handoff.to == name:
+            faults.append(f"{what}: handoffs[{at}].to: it cannot hand over to itself")
+        if handoff.to in {other.to for other in found}:
+            faults.append(f"{what}: handoffs[{at}].to: it hands over to {handoff.to} already")
+        found.append(handoff)
+    if not _is_count(agent.max_handoffs) or agent.max_handoffs > MAX_HANDOFFS:
+        faults.append(f"{what}: max_handoffs must be from 1 to {MAX_HANDOFFS}, not {agent.max_handoffs!r}")
+    if agent.on_limit not in typing.get_args(OnLimit):
+        known = ", ".join(typing.get_args(OnLimit))
+        faults.append(f"{what}: on_limit: {agent.on_limit!r} is not one of {known}")
+    if not isinstance(agent.returns, bool):
+        faults.append(f"{what}: returns must be True or False, not {agent.returns!r}")
+    if faults:
+        raise DefinitionError("\n".join(faults))
+    typed = (
+        None if handoff.metadata is None else read_schema(what, "metadata", handoff.metadata, "validation")
+        for handoff in found
+    )
+    return tuple(h.model_copy(update={"metadata": schema}) for h, schema in zip(found, typed, strict=True))
 
 
 def _is_count(value: object) -> bool:

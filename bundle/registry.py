@@ -119,11 +119,9 @@ class Registry:
             what = f"{'agent' if agent.team is None else 'team'} {agent.name}"
             if agent.compensate not in catalog.compensations:
                 yield f"{what}: {self._unknown('compensation', agent.compensate, catalog.compensations)}"
-            if len(agent.tools) > MAX_TOOLS and not agent.many_tools:
-                yield (
-                    f"{what}: {len(agent.tools)} tools are more than {MAX_TOOLS}; "
-                    "split it, or say many_tools=True"
-                )
+            offered = len(agent.tools) + len(agent.handoffs)
+            if offered > MAX_TOOLS and not agent.many_tools:
+                yield (f"{what}: {offered} tools are more than {MAX_TOOLS}; split it, or say many_tools=True")
             for name in agent.tools:
                 if name not in catalog.tools and name not in catalog.agents:
                     yield f"{what}: {self._unknown('tool', name, _meant(name, catalog))}"

@@ -15,7 +15,9 @@ from ..temporal.stop_scope import StopScope
 from .assignment import Assignment
 from .model_caller import ModelCaller
 from .model_protocol import WAYS_OUT, ChatMessage, ModelReply, ModelRequest, ToolCall
-from .toolbox import ToolAnswer, Toolbox, refusal
+from .tool_answer import ToolAnswer, refusal
+from .toolbox import Toolbox
+from .transfers import Transfer
 
 MAX_CORRECTIONS = 3
 """How often one run may be told that its answer, or a tool call of its turn, was unusable."""
@@ -110,7 +112,7 @@ class AgentLoop:
             is_full: Asked before each turn; True where the next one is to be taken elsewhere.
 
         Returns:
-            True when there is an answer; False when the conversation has to move.
+            True when there is an answer, or the agent hands over; False when the conversation has to move.
 
         Raises:
             Failed: The agent gave up or needed too many turns or corrections, the conversation is too long,
@@ -134,6 +136,17 @@ class AgentLoop:
             )
             raise self.failed(FailureType.CONVERSATION_TOO_LONG, message)
 
+    def take_up(self, said: Iterable[ChatMessage], turn: int) -> None:
+        """Goes on from where the conversation has come elsewhere.
+
+        Args:
+            said: What was said there.
+            turn: See the attributes.
+        """
+        self.turn = turn
+        for message in said:
+            self._say(message)
+
     def failed(self, type_: FailureType, message: str) -> Failed:
         """Returns what to raise when the conversation fails."""
         return Failed(Failure(step=self.job.step, type=type_, message=trim(message)))
@@ -151,7 +164,12 @@ class AgentLoop:
         else:
             self.output = reply.output
             return True
-        return False
+        return self.transfer is not None
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """The handoff with which it has ended; None where it has ended otherwise, or goes on."""
+        return None if self.toolbox.transfers is None else self.toolbox.transfers.made
 
     async def _ask(self, scope: StopScope) -> ModelReply:
         agent, job = self.agent, self.job

@@ -31,6 +31,7 @@ from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
 from .model_caller import ModelCaller
 from .model_protocol import ChatMessage
+from .thread import Thread
 from .toolbox import MakePivot, Toolbox
 
 
@@ -81,6 +82,7 @@ class AgentRunner:
         pivot: MakePivot | None = None,
         *,
         delegate: RunAgent,
+        thread: Thread | None = None,
     ) -> AgentOutcome:
         """Lets an agent do a job.
 
@@ -92,9 +94,11 @@ class AgentRunner:
             pivot: Makes the call of the pivot among its tools; None where the step may not be one. Then the
                 conversation stays in this workflow, however long it is.
             delegate: Lets the agents among its tools do a job.
+            thread: The conversation that others have had before, or will have; None for one of its own.
 
         Returns:
-            The answer, as its output schema wants it, with the evidence.
+            The answer, as its output schema wants it, with the evidence; None for an answer where the
+            thread has a handoff.
 
         Raises:
             Failed: The input does not fit, it gave up, needed too many turns or corrections, or a call
@@ -107,6 +111,8 @@ class AgentRunner:
         others = [catalog.agents[name] for name in agent.tools if name not in catalog.tools]
         entry = self._own_entry(job)
         built_on = job.depends_on | {job.id}
+        opening = [*_opening(agent, self._record.goal, job), *(thread.shown if thread is not None else ())]
+        turns = thread.turns if thread is not None else 0
         loop = AgentLoop(
             agent=agent,
             job=job,
@@ -124,9 +130,11 @@ class AgentRunner:
                 pivot=pivot,
                 ask_person=person_for(agent, self._questions),
                 delegates=Delegates(others, job, self._record, self._rollback, delegate) if others else None,
+                earlier=thread.earlier if thread is not None else None,
+                transfers=thread.transfers if thread is not None else None,
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
-            messages=_opening(agent, self._record.goal, job),
+            messages=opening,
             owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
             engine=self._engine,
         )
@@ -134,13 +142,15 @@ class AgentRunner:
         self._record.arm(entry)
         try:
             evidence: list[Evidence] = []
-            if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop)):
+            if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop, turns)):
                 evidence = await self._long.go_on(loop, tools, scope)
             _check_room(loop)
         except BaseException as error:
             self._settle_failed(loop, error)
             raise
         self._record.settle(job.id, loop.output)
+        if thread is not None:
+            thread.hear(agent.name, loop.messages[len(opening) :], loop.turn)
         own = [executed.evidence for executed in loop.toolbox.executed]
         return AgentOutcome(loop.output, [*own, *evidence], frozenset(loop.models))
 

@@ -17,7 +17,8 @@ from ..spec.catalog import AgentEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .model_protocol import ASK_PERSON, ToolCall
-from .toolbox import AskPerson, ExecutedCall, ToolAnswer, refusal
+from .tool_answer import ExecutedCall, ToolAnswer, refusal
+from .toolbox import AskPerson
 
 NEEDS_INPUT: Final = "needs_input"
 """The kind of these questions."""

@@ -21,7 +21,8 @@ from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..verdict import Evidence
 from .assignment import Assignment
 from .model_protocol import ChatMessage
-from .toolbox import ExecutedCall
+from .tool_answer import ExecutedCall
+from .transfers import Transfer, TransferTool
 
 
 class _Frozen(BaseModel):
@@ -119,6 +120,8 @@ class ConversationState(_Frozen):
         consent: To what people have said yes so far.
         notify: Whether a webhook is told when the conversation waits for people.
         task: The input of the task, which approvals may read.
+        transfers: To whom the agent may hand the conversation over; None where it may not.
+        begun: How many messages there were when the child began.
         messages: What was said; empty on the way.
     """
 
@@ -149,6 +152,8 @@ class ConversationState(_Frozen):
     consent: Consent = Consent()
     notify: bool = False
     task: Any = None
+    transfers: tuple[TransferTool, ...] | None = None
+    begun: int = 0
     messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod
@@ -169,12 +174,22 @@ class ConversationAnswer(_Frozen):
         calls: The tool calls that it has executed.
         models: The models that took part.
         always: To which further calls people have said yes, by tool.
+        transfer: The handoff with which it has ended; None where it has ended with an answer.
+        messages: After a handoff what the child has added to the conversation.
+        turn: After a handoff the turns taken.
+        done: After a handoff, see `EarlierCalls`.
+        unsure: After a handoff, see there.
     """
 
     output: Any = None
     calls: tuple[CarriedCall, ...] = ()
     models: tuple[str, ...] = ()
     always: dict[str, tuple[dict[str, Any], ...]] = {}
+    transfer: Transfer | None = None
+    messages: tuple[ChatMessage, ...] = ()
+    turn: int = 0
+    done: dict[str, str] = {}
+    unsure: dict[str, str] = {}
 
 
 def packed(calls: Iterable[ExecutedCall]) -> tuple[CarriedCall, ...]:

@@ -13,6 +13,8 @@ from .model_protocol import ChatMessage
 _FURTHER_UP = '"it is further up in this conversation"'
 """Where a provider has given several calls the same id: better than the result of another call."""
 
+_ELSEWHERE = '"it was made before this conversation, which does not have its result"'
+
 
 class EarlierCalls:
     """What one run of an agent has done, by tool and canonical arguments.
@@ -33,14 +35,34 @@ class EarlierCalls:
             unsure: See the attributes.
             said: The conversation so far, which has the results.
         """
-        self.done = dict(done)
-        self.unsure = dict(unsure)
+        self.done: dict[str, str] = {}
+        self.unsure: dict[str, str] = {}
+        self._results: dict[str, str] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self.take_over(done, unsure, said)
+
+    def take_over(
+        self, done: Mapping[str, str], unsure: Mapping[str, str], said: Iterable[ChatMessage]
+    ) -> None:
+        """Takes over what was done elsewhere; what is known already stays.
+
+        Args:
+            done: See the attributes.
+            unsure: See the attributes.
+            said: The conversation, which has the results.
+        """
         told: dict[str | None, str] = {}
         for message in said if done else ():
             known = message.tool_call_id in told
             told[message.tool_call_id] = _FURTHER_UP if known else message.content or "null"
-        self._results = {key: told.get(id_, "null") for key, id_ in done.items()}
-        self._locks: dict[str, asyncio.Lock] = {}
+        results = {key: told.get(id_ or None, _ELSEWHERE) for key, id_ in done.items()}
+        self._results = results | self._results
+        self.done |= done
+        self.unsure = dict(unsure)
+
+    def leave(self) -> None:
+        """Forgets by which ids the calls were asked for: the conversation that has these is left behind."""
+        self.done = dict.fromkeys(self.done, "")
 
     @staticmethod
     def key(tool: ToolEntry, arguments: Mapping[str, Any]) -> str:

@@ -74,9 +74,14 @@ class LongConversations:
         self._engine = engine
         self._notify = notify
 
-    def is_due(self, loop: AgentLoop) -> bool:
-        """Says whether the next turn of a conversation is to be taken in a child."""
-        return loop.turn >= limits.MAX_TURNS or loop.size > LONG
+    def is_due(self, loop: AgentLoop, before: int = 0) -> bool:
+        """Says whether the next turn of a conversation is to be taken in a child.
+
+        Args:
+            loop: As far as it has come.
+            before: The turns that others have taken who had it before.
+        """
+        return before + loop.turn >= limits.MAX_TURNS or loop.size > LONG
 
     async def go_on(self, loop: AgentLoop, tools: Sequence[ToolEntry], scope: StopScope) -> list[Evidence]:
         """Goes on with a conversation in a child, to its end.
@@ -84,7 +89,7 @@ class LongConversations:
         The child's tool calls become part of this task's ledger, and what it has spent of its usage.
 
         Args:
-            loop: As far as it has come; it gets the answer and the models.
+            loop: As far as it has come; it gets the answer, or the handoff, and the models.
             tools: What the agent may call.
             scope: The part of the task that it belongs to; a stop cancels the child, which rolls back.
 
@@ -97,6 +102,7 @@ class LongConversations:
         """
         step = loop.job.step
         most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
+        transfers = loop.toolbox.transfers
         approvals = self._approvals.demanded_at(loop.job.path)
         asks = bool(approvals) or any(tool.approval is not None for tool in tools)
         held, budget = 0, Budget()  # like any child it gets a part of the budget, and asks for more
@@ -127,6 +133,8 @@ class LongConversations:
             approvals=approvals,
             consent=self._record.consent if asks else Consent(),
             task=self._approvals.task_input if asks else None,
+            transfers=transfers.tools if transfers is not None else None,
+            begun=len(loop.messages) if transfers is not None else 0,
         )
         child = ChildCall(
             step=step,
@@ -151,6 +159,10 @@ class LongConversations:
         finally:
             self._models.give_back(held)
         loop.output = answer.output
+        if transfers is not None and answer.transfer is not None:
+            transfers.made = answer.transfer
+            loop.take_up(answer.messages, answer.turn)
+            loop.toolbox.earlier.take_over(answer.done, answer.unsure, answer.messages)
         loop.models.update(answer.models)
         self._record.consent = self._record.consent.with_always(answer.always)
         return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]

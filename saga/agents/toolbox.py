@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..calls.call import Call, as_json
@@ -24,45 +24,18 @@ from .delegates import Delegates
 from .earlier_calls import EarlierCalls
 from .model_names import by_model_name
 from .model_protocol import ABANDON, ASK_PERSON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
+from .tool_answer import ExecutedCall, ToolAnswer, edited, refusal, repeated
+from .transfers import Transfers
 
 MakePivot = Callable[[Call, ToolEntry], Awaitable[tuple[Call, Any]]]
 """Makes the call of a pivot when nothing forbids it any more; returns it as it was made, and its result."""
 
-AskPerson = Callable[[ToolCall, str, StopScope], Awaitable["ToolAnswer"]]
+AskPerson = Callable[[ToolCall, str, StopScope], Awaitable[ToolAnswer]]
 """Asks a person what a model wants to know; the text is the path of the question."""
 
 _NO_PIVOT = "it is the point of no return, which only a step that says effect: pivot may pass"
 _SAID_NO = (FailureType.APPROVAL_DENIED, FailureType.APPROVAL_EXPIRED)
 """Not a fault of the model: it goes on without the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
-    """What a model is told about one of its tool calls.
-
-    Attributes:
-        text: The result as JSON, or an object with the key ``error``.
-        fault: Why there is no result; None where there is one.
-        executed: What was executed; None where nothing was.
-    """
-
-    text: str
-    fault: str | None = None
-    executed: ExecutedCall | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutedCall:
-    """One executed call.
-
-    Attributes:
-        evidence: What validators and judges see of it.
-        entry: The id of its ledger entry, which has its arguments and its result; None where it has none,
-            or has failed.
-    """
-
-    evidence: Evidence
-    entry: str | None = None
 
 
 class Toolbox:
@@ -74,6 +47,7 @@ class Toolbox:
         built_on: The ledger entries that the next call builds on.
         way_out: How a model gives up.
         earlier: The calls with effects that have been made.
+        transfers: To whom the conversation may be handed over; None for nobody.
     """
 
     def __init__(
@@ -94,6 +68,7 @@ class Toolbox:
         pivot: MakePivot | None = None,
         ask_person: AskPerson | None = None,
         delegates: Delegates | None = None,
+        transfers: Transfers | None = None,
     ) -> None:
         """Fills a toolbox.
 
@@ -113,6 +88,7 @@ class Toolbox:
             pivot: Makes the call of a pivot; None where the step may not be one.
             ask_person: Asks people; None for an agent that may not.
             delegates: The agents among its tools; None for none.
+            transfers: See the attributes.
         """
         self.executed: list[ExecutedCall] = []
         self.calls = calls
@@ -126,24 +102,32 @@ class Toolbox:
         self._past_pivot = past_pivot
         self._agent = agent
         self._delegates = delegates
+        self.transfers = transfers
         reserved = WAYS_OUT if ask_person is None else WAYS_OUT | {ASK_PERSON.name}
-        self._tools = by_model_name(tools, reserved | (delegates.names if delegates else frozenset()))
+        for others in (delegates, transfers):
+            reserved |= others.names if others else frozenset()
+        self._tools = by_model_name(tools, reserved)
         self._job = job
         self._record = record
         self._caller = caller
         self._rollback = rollback
 
     def offered(self) -> tuple[ToolSchema, ...]:
-        """Returns what the model is shown: the tools and a way to give up; nothing where it has no tools."""
+        """Returns what the model is shown: the tools and a way to give up; nothing where it has no tools.
+
+        In a conversation that was handed over there may be tool calls: providers take none without tools.
+        """
         tools = [
             ToolSchema(name=name, description=tool.description or tool.name, parameters=tool.input_schema)
             for name, tool in self._tools.items()
         ]
         if self._delegates is not None:
             tools += self._delegates.offered()
+        if self.transfers is not None:
+            tools += self.transfers.offered()
         if self._ask_person is not None:
             tools.append(ASK_PERSON)
-        return (*tools, self.way_out) if tools else ()
+        return (*tools, self.way_out) if tools or self.transfers is not None else ()
 
     @property
     def has_effects(self) -> bool:
@@ -170,7 +154,9 @@ class Toolbox:
         """
         built_on = self.built_on
         pivots = [at for at, call in enumerate(wanted) if self._is_pivot(call)]
-        beside = [at for at in range(len(wanted)) if at not in pivots]
+        handed = self.transfers.names if self.transfers is not None else ()
+        transfers = [at for at, call in enumerate(wanted) if call.name in handed]
+        beside = [at for at in range(len(wanted)) if at not in (*pivots, *transfers)]
         ended = await asyncio.gather(
             *(self._use(wanted[at], built_on, scope) for at in beside), return_exceptions=True
         )
@@ -181,6 +167,9 @@ class Toolbox:
             answered[at] = outcome
         for at in pivots:  # nothing may be under way beside it that could still have to be undone
             answered[at] = await self._use(wanted[at], built_on, scope)
+        if self.transfers is not None and transfers:  # when all else is done that the turn asks for
+            handovers = self.transfers.use([wanted[at] for at in transfers])
+            answered |= dict(zip(transfers, handovers, strict=True))
         answers = [answered[at] for at in range(len(wanted))]
         self.executed += [answer.executed for answer in answers if answer.executed is not None]
         # What came before, the next ones depend on through these.
@@ -196,6 +185,7 @@ class Toolbox:
             return await self._delegate(self._delegates, wanted, built_on, scope)
         if tool is None:
             known = [*self._tools, *(self._delegates.names if self._delegates else ())]
+            known += self.transfers.names if self.transfers is not None else ()
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, known)}")
         if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
@@ -248,7 +238,7 @@ class Toolbox:
             self.built_on |= {made.id}
         text = json.dumps(result, ensure_ascii=False)
         if made.input != arguments:
-            text = _edited(result, made.input)
+            text = edited(result, made.input)
         if key:
             self.earlier.succeed((key, EarlierCalls.key(tool, made.input)), wanted.id, text)
         evidence = Evidence(tool=tool.name, arguments=made.input, result=result)
@@ -307,29 +297,6 @@ class Toolbox:
             return
         if not await self._rollback.run(str(failed.failure), within=[call.id], scope=scope):
             raise failed
-
-
-def repeated(tool: ToolEntry, told: str) -> ToolAnswer:
-    """Returns what a model is told that asks for what it has done already.
-
-    Args:
-        tool: What it asks for.
-        told: What it was told then, as JSON.
-    """
-    if tool.repeats == "refuse":
-        return refusal(f"{tool.name} has succeeded with these arguments already; it was not called again")
-    note = "this call has succeeded already; it was not made again, and this is what it gave then"
-    return ToolAnswer(json.dumps({"repeated": note, "result": json.loads(told)}, ensure_ascii=False))
-
-
-def _edited(result: Any, arguments: Any) -> str:
-    note = "a person has allowed the call with other arguments, and it was made with those"
-    return json.dumps({"edited": note, "arguments": arguments, "result": result}, ensure_ascii=False)
-
-
-def refusal(reason: str, executed: ExecutedCall | None = None) -> ToolAnswer:
-    """Returns what a model is told about a call that gave no result."""
-    return ToolAnswer(json.dumps({"error": reason}, ensure_ascii=False), reason, executed)
 
 
 def _never_ran(failed: Failed) -> bool:

@@ -14,6 +14,7 @@ from ..agents.ask_person import person_for
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.earlier_calls import EarlierCalls
 from ..agents.toolbox import Toolbox
+from ..agents.transfers import Transfers
 from ..calls.headers import PARENT
 from ..errors import FailureType
 from ..failure import Failure
@@ -101,6 +102,7 @@ class _ConversationRun:
             has_effects=state.has_effects,
             ask_person=person_for(agent, self._context.questions),
             earlier=EarlierCalls(state.done, state.unsure, state.messages),
+            transfers=None if state.transfers is None else Transfers(state.transfers),
         )
         self._toolbox.executed += [call.executed(self._record.ledger) for call in so_far.calls]
         self._loop = AgentLoop(
@@ -197,9 +199,15 @@ class _ConversationRun:
     def _answer(self) -> ConversationAnswer:
         calls = packed(self._toolbox.executed)
         models = tuple(sorted(self._loop.models))
-        return ConversationAnswer(
+        answer = ConversationAnswer(
             output=self._loop.output, calls=calls, models=models, always=self._record.consent.always
         )
+        if self._loop.transfer is None:
+            return answer
+        earlier = self._toolbox.earlier
+        said = tuple(self._loop.messages[self._state.begun :])
+        more = {"messages": said, "turn": self._loop.turn, "done": earlier.done, "unsure": earlier.unsure}
+        return answer.model_copy(update={"transfer": self._loop.transfer, **more})
 
     async def _backward(self, error: Exception) -> BaseException:
         cancelled = self._cancel.requested and self._scope.reason == _CANCELLED

@@ -13,6 +13,8 @@ from ..history_format import RETRACT, STAND_IN
 from .approval import Approval, Asking
 from .retry import Retry
 from .task_spec import TaskSpec
+from .teams.handoff import Handoff
+from .teams.pattern import OnLimit
 from .teams.team import Team
 
 Repeats = Literal["return", "refuse", "allow"]
@@ -72,6 +74,10 @@ class AgentEntry(_Entry):
         stand_in: True where the stand-in model may play it when no model is set.
         whole_input: True where the input is one object; False where it is arguments by name.
         team: How several agents play it; None for one.
+        handoffs: To whom it may hand its conversation over.
+        returns: Whether all of these may hand it back.
+        max_handoffs: How often a conversation that it has begun is handed over, at most.
+        on_limit: What follows when that is reached, or agents hand over in a circle.
     """
 
     effect: Effect
@@ -91,6 +97,10 @@ class AgentEntry(_Entry):
     parameters: tuple[str, ...] = ()
     whole_input: bool = True
     team: Team | None = None
+    handoffs: tuple[Handoff, ...] = ()
+    returns: bool = False
+    max_handoffs: int = 5
+    on_limit: OnLimit = "fail"
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}
 
@@ -101,8 +111,14 @@ class AgentEntry(_Entry):
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The names of what it may call: tools and agents; those of a team's members are agents."""
-        return self.tools if self.team is None else self.team.agents
+        """The names of what it may call: tools and agents; those of a team's members are agents.
+
+        Those are among them to whom it may hand over, and the tools that are called when it does.
+        """
+        if self.team is not None:
+            return self.team.agents
+        handed = [name for handoff in self.handoffs for name in (handoff.to, handoff.on_handoff)]
+        return (*self.tools, *(name for name in handed if name is not None))
 
 
 class ValidatorEntry(_Entry):
@@ -154,6 +170,17 @@ class Catalog(BaseModel):
             if name in self.agents and name not in found:
                 found[name] = self.agents[name]
                 waiting += found[name].others
+        return found
+
+    def in_conversation(self, agent: AgentEntry) -> dict[str, AgentEntry]:
+        """Returns an agent by its name, with those to whom its conversation may come by handoffs."""
+        found = {agent.name: agent}
+        waiting = [agent]
+        while waiting:
+            for handoff in waiting.pop(0).handoffs:
+                if handoff.to in self.agents and handoff.to not in found:
+                    found[handoff.to] = self.agents[handoff.to]
+                    waiting.append(found[handoff.to])
         return found
 
     def only(self, *, tools: Iterable[str], agents: Iterable[str], validators: Iterable[str]) -> Catalog:

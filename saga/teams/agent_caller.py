@@ -21,7 +21,10 @@ from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
 from ..spec.rules.team_rules import MAX_DEPTH
+from ..spec.teams.handoffs import Handoffs
 from ..temporal.stop_scope import StopScope
+from .handoff_caller import HandoffCaller
+from .handoffs import HandoffPlanner
 from .member_caller import MemberCaller
 from .planners import planner_of
 from .team_run import TeamRun
@@ -91,6 +94,8 @@ class AgentCaller:
             return await self._play(agent, job, scope, timeout)
         if agent.python:
             return await self._call(agent, job, scope, timeout)
+        if agent.handoffs:
+            return await self._converse(agent, job, scope, timeout)
         return await self._models.run(agent, job, scope, timeout, pivot, delegate=self.run)
 
     async def _play(
@@ -110,6 +115,32 @@ class AgentCaller:
             agent, job, self._record, self._questions, self._catalog, self._reset_gate, self.run, timeout
         )
         return await TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback).run(
+            scope
+        )
+
+    async def _converse(
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+    ) -> AgentOutcome:
+        """Lets an agent begin a conversation that it may hand over."""
+        terms = Handoffs(
+            members=tuple(self._catalog.in_conversation(agent)),
+            max_handoffs=agent.max_handoffs,
+            on_limit=agent.on_limit,
+        )
+        team = agent.model_copy(update={"team": terms})
+        members = HandoffCaller(
+            team,
+            job,
+            self._record,
+            self._questions,
+            self._catalog,
+            self._reset_gate,
+            self.run,
+            timeout,
+            models=self._models,
+            caller=self._caller,
+        )
+        return await TeamRun(team, job, HandoffPlanner(terms), members, self._record, self._rollback).run(
             scope
         )
 

@@ -124,7 +124,7 @@ class FailTeam:
     """
 
     message: str
-    type: FailureType = FailureType.TEAM_FAILED
+    type: str = FailureType.TEAM_FAILED
 
 
 Move = AskMembers | AwaitTurn | UndoTurns | GiveAnswer | ReachLimit | FailTeam

@@ -85,8 +85,8 @@ def tools_of(steps: Iterable[Step], catalog: Catalog) -> set[str]:
             seen.add(step.workflow)
             waiting += catalog.tasks[step.workflow].steps
         for name in (*(name for _, name in targets(step)), *step.fallbacks):
-            agent = catalog.agents.get(name)
-            found |= {name} if name in catalog.tools else set(agent.tools) if agent is not None else set()
+            inside = catalog.with_others([name]).values()
+            found |= {name} if name in catalog.tools else {other for e in inside for other in e.others}
     return found
 
 

@@ -52,7 +52,7 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
         if isinstance(entry, AgentEntry):
             inside = catalog.with_others([name])
             found |= {other.effect for other in inside.values() if other is not entry}
-            tools = [tool for other in inside.values() for tool in other.tools if tool in catalog.tools]
+            tools = [tool for other in inside.values() for tool in other.others if tool in catalog.tools]
             found |= {catalog.tools[tool].effect for tool in tools}
     return found
 

@@ -15,6 +15,7 @@ from ..graph import every_step
 from ..references import misread
 from ..task_spec import TaskSpec
 from ..teams.member import Person
+from .handoff_rules import handoff_faults
 
 MAX_DEPTH = 5
 """How many agents and teams may be inside of each other."""
@@ -48,6 +49,7 @@ def team_faults(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator
         path: Where the team is written; empty for one that is registered.
     """
     yield from _unknown_members(agent, catalog, path)
+    yield from handoff_faults(agent, catalog)
     cycle = _cycle(agent, catalog)
     if cycle:
         yield Fault(path, f"these agents ask each other for ever: {' -> '.join(cycle)}")
@@ -86,18 +88,30 @@ def _unknown_members(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator
 
 def _cycle(agent: AgentEntry, catalog: Catalog) -> list[str]:
     """Returns the agents by which an agent would ask itself, in order; empty where it does not."""
-    trails = [[agent.name, other] for other in agent.others]
+    trails = [[agent.name, other] for other in _asked_by(agent, catalog)]
     while trails:
         trail = trails.pop()
         if trail[-1] in trail[:-1]:
             return trail[trail.index(trail[-1]) :] if trail[-1] == agent.name else []
         entry = catalog.agents.get(trail[-1])
-        trails += [[*trail, other] for other in (entry.others if entry else ())]
+        trails += [[*trail, other] for other in (_asked_by(entry, catalog) if entry else ())]
     return []
 
 
+def _asked_by(agent: AgentEntry, catalog: Catalog) -> list[str]:
+    """Returns the agents that are asked while an agent is at its job.
+
+    Whoever takes its conversation over goes on with that job, and is not asked: handoffs may go in a circle.
+    """
+    inside = catalog.in_conversation(agent).values()
+    names = [] if agent.team is None else [*agent.team.agents]
+    names += [name for entry in inside for name in entry.tools]
+    names += [entry.name for entry in inside if entry is not agent and not entry.is_model]
+    return [name for name in dict.fromkeys(names) if name in catalog.agents]
+
+
 def _depth(agent: AgentEntry, catalog: Catalog) -> int:
-    others = [catalog.agents[name] for name in agent.others if name in catalog.agents]
+    others = [catalog.agents[name] for name in _asked_by(agent, catalog)]
     if any(_cycle(other, catalog) for other in others):
         return 0
     return 1 + max((_depth(other, catalog) for other in others), default=0)
@@ -106,7 +120,7 @@ def _depth(agent: AgentEntry, catalog: Catalog) -> int:
 def _pivots(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
     """Yields the pivots that are out of reach of the step which would have to say that it may be one."""
     for name, entry in catalog.with_others(agent.others).items():
-        for tool in entry.tools:
+        for tool in entry.others:
             if tool in catalog.tools and catalog.tools[tool].effect is Effect.PIVOT:
                 yield Fault(path, f"{name} may call the pivot {tool}; only a step may call a pivot")
         if entry.python and entry.effect is Effect.PIVOT:

@@ -59,6 +59,7 @@ PUBLIC = {
         "Concurrent",
         "Debate",
         "GroupChat",
+        "Handoff",
         "Magentic",
         "MakerChecker",
         "Mixture",
