@@ -57,7 +57,7 @@ def test_one_who_fails_fails_all_as_if_it_were_alone(type_: str) -> None:
 def test_the_same_handoff_once_more_is_a_loop_and_another_one_is_not() -> None:
     end = played(to("two", a=1, b=2.0), to("one"), to("two", b=2, a=1)).end
     assert isinstance(end, ReachLimit)
-    assert (end.type, end.finisher, end.keep) == (FailureType.LOOP_DETECTED, "one", {1, 2, 3})
+    assert (end.type, end.finisher, end.keep) == (FailureType.LOOP_DETECTED, "one", frozenset({1, 2, 3}))
     assert played(to("two", a=1), to("one"), to("two", a=2), says("x")).output == "x"
     assert played(to("two"), to("three"), to("two"), says("x")).output == "x"
 
