@@ -1,0 +1,154 @@
+"""Every pattern of a team on a real server: its cost, failures, limits, budgets and cancels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from pydantic import TypeAdapter
+
+from counterstep.embedded import EmbeddedServer
+from counterstep.saga.spec.teams.pattern import Cost, Pattern
+from counterstep.saga.spec.teams.team import Team
+from counterstep.tests.support.bundles.agents import board_of, team_at_work
+from counterstep.tests.support.bundles.crew import crew
+from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
+from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked
+from counterstep.tests.support.teams.cast import Cast, calls_in
+from counterstep.tests.support.teams.shapes import SHAPES, Cap, Shape, Step
+from counterstep.tests.support.teams.team_stage import TeamStage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+EACH = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+LIMITED = pytest.mark.parametrize(
+    ("shape", "cap"), [pytest.param(s, s.cap, id=s.name) for s in SHAPES if s.cap is not None]
+)
+BEHIND = {"id": "after", "needs": ["w"], "tool": "desk.put", "input": {"what": "x", "fail": "not_applied"}}
+_TEAM: TypeAdapter[Pattern] = TypeAdapter(Team)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TeamStage]:
+    with pytest.MonkeyPatch.context() as patch:
+        path = tmp_path_factory.mktemp("teams") / "desk.sqlite"
+        patch.setenv(VARIABLE, str(path))
+        async with team_at_work(server.address, f"teams-{uuid4()}", patch, [desk, crew]) as (tasks, models):
+            yield TeamStage(tasks, Cast(models), Desk(path))
+
+
+def cost_of(shape: Shape) -> Cost:
+    return _TEAM.validate_python(shape.team).cost()
+
+
+def without_none(team: Step) -> dict[str, Any]:
+    return {key: value for key, value in team.items() if value is not None}
+
+
+# --- cost
+
+
+@EACH
+async def test_the_model_calls_are_those_of_the_formula(stage: TeamStage, shape: Shape) -> None:
+    runs = [await stage.start(shape.team, words, busy=False) for words in (shape.least, shape.most)]
+    for (handle, name), turns in zip(runs, cost_of(shape)[:2], strict=True):
+        end = await end_of(handle)
+        assert end.type == "completed", end.message
+        assert end.details["usage"]["model_calls"] == stage.cast.count(name) == turns
+
+
+# --- what stands
+
+
+@EACH
+async def test_what_is_not_a_part_of_the_answer_is_undone(stage: TeamStage, shape: Shape) -> None:
+    handle, name = await stage.start(shape.team, shape.most)
+    end = await end_of(handle)
+    assert (end.type, end.output) == ("completed", shape.verdict)
+    assert sorted(stage.standing(name)) == sorted(shape.stands)
+    assert sorted([*stage.of(name, "undone"), *shape.stands]) == sorted(stage.of(name, "done"))
+    assert stage.cast.count(name) == calls_in(shape.most)
+
+
+@EACH
+async def test_a_failure_behind_a_team_undoes_what_stands_of_it(stage: TeamStage, shape: Shape) -> None:
+    handle, name = await stage.start(shape.team, shape.most, BEHIND)
+    end = await end_of(handle)
+    assert (end.type, end.failure["step"]) == ("SagaRolledBack", "after")
+    stage.leaves_nothing(name)
+
+
+@EACH
+async def test_a_team_that_fails_in_the_middle_is_undone(stage: TeamStage, shape: Shape) -> None:
+    handle, name = await stage.start(shape.team, shape.fails)
+    end = await end_of(handle)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "TeamFailed")
+    assert shape.reason in end.failure["message"]
+    stage.leaves_nothing(name)
+    assert stage.cast.count(name) == calls_in(shape.fails)
+
+
+# --- limits
+
+
+@LIMITED
+async def test_a_limit_fails_the_team_and_everything_is_undone(
+    stage: TeamStage, shape: Shape, cap: Cap
+) -> None:
+    team = without_none({**shape.team, **cap.changes, cap.key: "fail"})
+    handle, name = await stage.start(team, cap.words)
+    end = await end_of(handle)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", cap.type)
+    assert cap.message in end.failure["message"]
+    stage.leaves_nothing(name)
+    assert stage.cast.count(name) == calls_in(cap.words)
+
+
+@LIMITED
+async def test_at_a_limit_one_last_call_sums_up(stage: TeamStage, shape: Shape, cap: Cap) -> None:
+    team = without_none({**shape.team, **cap.changes, cap.key: "finish"})
+    words = {**cap.words, cap.finisher: [*cap.words.get(cap.finisher, ()), cap.sums_up]}
+    handle, name = await stage.start(team, words)
+    end = await end_of(handle)
+    assert (end.type, end.output) == ("completed", "a summary")
+    assert cap.message in (await board_of(handle))["steps"]["w"]["degraded"]
+    assert stage.cast.count(name) == calls_in(words)
+
+
+@pytest.mark.slow
+@LIMITED
+async def test_at_a_limit_a_person_decides(stage: TeamStage, shape: Shape, cap: Cap) -> None:
+    team = without_none({**shape.team, **cap.changes, cap.key: "escalate"})
+    handle, name = await stage.start(team, cap.words)
+    await until_asked(handle, "w", cap.message)
+    await tell(handle, "decide", step="w", action="rollback")
+    end = await end_of(handle)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", cap.type)
+    stage.leaves_nothing(name)
+
+
+@EACH
+async def test_a_budget_ends_it_in_order_and_never_with_one_call_more(stage: TeamStage, shape: Shape) -> None:
+    allowed = calls_in(shape.most) - 1
+    handle, name = await stage.start(shape.team, shape.most, budget={"model_calls": allowed})
+    end = await end_of(handle)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
+    assert stage.cast.count(name) == end.details["usage"]["model_calls"] == allowed
+    stage.leaves_nothing(name)
+
+
+# --- cancels
+
+
+@EACH
+async def test_a_cancel_in_the_middle_undoes_everything(stage: TeamStage, shape: Shape) -> None:
+    handle, name = await stage.start(shape.team, shape.most, held=shape.held)
+    await stage.desk.until("done", f"{name} {shape.held}")
+    await handle.cancel()
+    stage.desk.release(f"{name} {shape.held}")
+    assert (await end_of(handle)).type == "cancelled"
+    stage.leaves_nothing(name)
+    assert stage.cast.count(name) < calls_in(shape.most)
