@@ -22,6 +22,7 @@ from ..saga.spec.catalog import AgentEntry, Repeats
 from ..saga.spec.json_schema import check_schema
 from ..saga.spec.retry import Retry
 from ..saga.spec.teams.handoff import Handoff
+from ..saga.spec.teams.member import Person
 from ..saga.spec.teams.pattern import OnLimit
 from ..saga.undo import Undo
 from ..saga.verdict import Subject, Verdict
@@ -189,7 +190,12 @@ def _handoffs(what: str, name: str, agent: Agent[Any], bundle: str) -> tuple[Han
     if isinstance(agent.handoffs, str) or not isinstance(agent.handoffs, Sequence):
         raise DefinitionError(f"{what}: handoffs must be a list of agents, or of Handoff(to=...)")
     faults, found = [], list[Handoff]()
+    if not agent.handoffs and (agent.returns, agent.max_handoffs, agent.on_limit) != (False, 5, "fail"):
+        faults.append(f"{what}: returns, max_handoffs and on_limit are for agents with handoffs")
     for at, item in enumerate(agent.handoffs):
+        if isinstance(item, Person):
+            faults.append(f"{what}: handoffs[{at}]: a person has no conversation; say may_ask, to ask one")
+            continue
         said = dict(item) if isinstance(item, Handoff) else {"to": item}
         try:
             handoff = Handoff.model_validate(said, context={"bundle": bundle})

@@ -3,7 +3,7 @@
 It calls each tool that it is offered once, in order, one in each turn, and then answers. It fills parameters
 and fields by name, from the task's input and the tools' results. It is deterministic, so examples and tests
 run the same everywhere. It does not understand text, and it cannot judge anything: in a team it accepts, is
-sure, and lets everybody speak once.
+sure, and lets everybody speak once; a conversation that was handed over to it, it does not hand on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from ...saga.agents.model_protocol import WAYS_OUT
+from ...saga.agents.model_protocol import HANDED_OVER, TRANSFER_TO, WAYS_OUT
 from .stand_in_in_team import said_in_team
 
 _FORMATS = {
@@ -71,10 +71,11 @@ def stand_in_reply(
     way_out = next((name for name in names if name in WAYS_OUT), None)
     if failed and way_out is not None:
         return StandInReply(None, way_out, {"reason": f"a tool failed: {failed}"})
+    handed = any(HANDED_OVER in str(m.get("content")) for m in messages if m["role"] == "user")
     if not failed:
         for tool in tools:
             function = tool["function"]
-            if function["name"] == way_out:
+            if function["name"] == way_out or (handed and function["name"].startswith(TRANSFER_TO)):
                 continue
             if function["name"] not in called.values():
                 arguments = _Filler(function.get("parameters") or {}, known).fill_root()

@@ -122,6 +122,12 @@ ASK_PERSON = ToolSchema(
 )
 """Offered to agents that may ask people."""
 
+TRANSFER_TO = "transfer_to_"
+"""How the tools begin with which an agent hands its conversation over."""
+
+HANDED_OVER = "has handed this conversation over to you"
+"""What the one who takes over is told, after who it was."""
+
 WAYS_OUT = frozenset({GIVE_UP.name, ABANDON.name})
 """Whichever of these a model calls, it gives up."""
 

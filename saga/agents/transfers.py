@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..spec.json_schema import check_input
 from ..spec.teams.handoff import SUMMARY
-from .model_protocol import ChatMessage, ToolCall, ToolSchema
+from .model_protocol import TRANSFER_TO, ChatMessage, ToolCall, ToolSchema
 from .tool_answer import ToolAnswer, refusal
 
 _LONGEST_NAME: Final = 64
@@ -53,7 +53,7 @@ class TransferTool(BaseModel):
     @property
     def name(self) -> str:
         """What the model calls it."""
-        return re.sub(r"[^A-Za-z0-9_-]", "_", f"transfer_to_{self.to}")[:_LONGEST_NAME]
+        return re.sub(r"[^A-Za-z0-9_-]", "_", f"{TRANSFER_TO}{self.to}")[:_LONGEST_NAME]
 
 
 class Transfers:

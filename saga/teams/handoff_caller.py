@@ -13,6 +13,7 @@ from ..agents.agent_runner import AgentRunner
 from ..agents.assignment import Assignment
 from ..agents.delegates import RunAgent
 from ..agents.earlier_calls import EarlierCalls
+from ..agents.model_protocol import HANDED_OVER
 from ..agents.thread import Thread
 from ..agents.transfers import Transfers, TransferTool
 from ..calls.call import Call, as_json
@@ -113,8 +114,7 @@ class HandoffCaller(MemberCaller):
             return replace(outcome, output={ANSWER: outcome.output}, evidence=[*evidence, *outcome.evidence])
         if agent is not self._first:  # it has a conversation in place of its own input
             as_first = as_first.model_copy(update={"input_schema": {}})
-        may_hand_over = turn.purpose != FINISH and not self._record.committed
-        thread.transfers = Transfers(self._transfers(agent, by)) if may_hand_over else Transfers(())
+        thread.transfers = Transfers(() if turn.purpose == FINISH else self._transfers(agent, by))
         outcome = await self._models.run(
             as_first, job, scope, self._timeout, delegate=self._run, thread=thread
         )
@@ -168,7 +168,7 @@ class HandoffCaller(MemberCaller):
         transfer = self._thread.transfer
         assert transfer is not None
         self._handoff = self._declared(by, to)
-        note = f"{by.member} has handed this conversation over to you: {_json(transfer.arguments)}"
+        note = f"{by.member} {HANDED_OVER}: {_json(transfer.arguments)}"
         if transfer.summary:
             note += f"\n\nWhat was said and done before: {transfer.summary}"
         if self._handoff is None:

@@ -103,6 +103,16 @@ async def test_one_who_fails_fails_the_step_and_what_everybody_did_is_undone(
     assert effects.what("undone") == ["b", "case c1", "a"]
 
 
+async def test_a_handoff_whose_call_fails_fails_the_step_and_nobody_takes_over(
+    field: Field, effects: Desk
+) -> None:
+    tasks, models = field
+    says(models, "desk", call("put", what="a"), call("transfer_to_fraud", claim="c1", score=100))
+    end = await tasks.run([step("desk")])
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Final")
+    assert (effects.what("undone"), models.count("fraud")) == (["case c1", "a"], 0)
+
+
 async def test_the_first_handoff_of_a_turn_counts_and_the_others_are_told_so(
     field: Field, effects: Desk
 ) -> None:

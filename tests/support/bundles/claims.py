@@ -29,8 +29,8 @@ class FraudCase(BaseModel):
 
 @claims.tool(compensate="tear_up")
 def note_case(case: FraudCase) -> Placed:
-    """Notes a case."""
-    return put(f"case {case.claim}")
+    """Notes a case; one of a score of 100 is noted, and the call fails all the same."""
+    return put(f"case {case.claim}", fail="final" if case.score == 100 else "")
 
 
 @claims.compensation

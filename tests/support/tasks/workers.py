@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 from counterstep.activities.bundle_activities import bundled_activities
 from counterstep.compensations.bundle_compensations import bundled_compensations
 from counterstep.plugin import CounterstepInterceptor, CounterstepPlugin
+from counterstep.tests.support.bundles.claims import claims
 from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import desk
 from counterstep.tests.support.bundles.till import till
@@ -30,7 +31,7 @@ THREADS = ThreadPoolExecutor(10)
 def plugin() -> CounterstepPlugin:
     """The plugin of all workers here; keys of signed decisions are those of the environment."""
     keys = os.environ.get("COUNTERSTEP_DECISION_KEYS")
-    return CounterstepPlugin([desk, errands, till, crew], inline_specs=True, decision_keys=keys)
+    return CounterstepPlugin([desk, errands, till, crew, claims], inline_specs=True, decision_keys=keys)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from counterstep import Agent, Bundle, Effect, Undo
 from counterstep.bundle.registry import Registry
 from counterstep.saga.errors import DefinitionError
 from counterstep.saga.spec.catalog import Catalog
-from counterstep.teams import Concurrent, Handoff
+from counterstep.teams import Concurrent, Handoff, Person
 
 
 class Case(BaseModel):
@@ -97,6 +97,7 @@ def faults(*agents: Agent[Any]) -> str:
         (Handoff(to="coded", filter="none"), "sees no conversation; leave filter out"),
         (Handoff(to="coded", returns=True), "hands nothing back; name it in tools"),
         ("payer", "claims.payer may call the pivot claims.pay; only a step may call a pivot"),
+        (Person(name="eve", ask="?"), "handoffs[0]: a person has no conversation; say may_ask"),
         (object(), "is not registered in a bundle yet"),
     ],
 )
@@ -112,6 +113,7 @@ def test_a_handoff_that_cannot_work_is_refused(handoff: Any, message: str) -> No
         ({"max_handoffs": True}, "max_handoffs must be from 1 to 50, not True"),
         ({"on_limit": "stop"}, "on_limit: 'stop' is not one of fail, finish, escalate"),
         ({"returns": "yes"}, "returns must be True or False, not 'yes'"),
+        ({"handoffs": [], "returns": True}, "are for agents with handoffs"),
         ({"handoffs": "fraud"}, "handoffs must be a list of agents"),
         (
             {"handoffs": ["fraud", Handoff(to="fraud")]},
