@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from temporalio.client import Client
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, ScriptedCall, call
 from counterstep.testing.model_server import ModelServer, ReceivedRequest
-from counterstep.tests.support.bundles.agents import Happened, board_of, team_at_work, told
+from counterstep.tests.support.bundles.agents import KEY, Happened, board_of, team_at_work, told
 from counterstep.tests.support.bundles.claims import claims
-from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.desk import HELD, Desk, desk
+from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked
 from counterstep.tests.support.tasks.work import put
+from counterstep.tests.support.tasks.workers import errand_worker
 
 Field = tuple[Tasks, ModelServer]
 
@@ -276,3 +279,27 @@ async def test_a_long_conversation_hands_over_in_its_child(field: Field, effects
     assert effects.what("undone")[1:] == ["b", *(f"t{n}" for n in reversed(range(21)))]
     assert len(told(first_of(models, "lawyer"), "tool")) == 21
     assert models.count() == 25
+
+
+@pytest.mark.slow
+async def test_a_kill_after_a_handoff_pays_no_answer_and_makes_no_call_twice(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    with ModelServer.in_thread() as models:
+        for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
+            monkeypatch.setenv(name, value)
+        says(models, "polite", call("put", what="a"), call("transfer_to_lawyer", reason="hard"), PAID)
+        says(models, "lawyer", call("put", what="b", late=HELD), call("transfer_to_polite", reason="easy"))
+        tasks = Tasks(await Client.connect(server.address), task_queue)
+        with worker_process(server.address, task_queue) as process:
+            handle = await tasks.start([step("polite"), put("z", "w", fail="final")])
+            await effects.until("done", "b")
+            process.kill()
+            process.wait()
+        effects.release("b")
+        async with errand_worker(server.address, task_queue):
+            assert (await end_of(handle)).type == "SagaRolledBack"
+    assert [request.model for request in models.requests] == ["polite"] * 2 + ["lawyer"] * 2 + ["polite"]
+    assert "lawyer has handed" in told(models.requests[-1], "user")[-1]
+    assert len({event.key for event in effects.events("begin") if event.what == "b"}) == 1
+    assert (effects.what("undone")[1:], effects.effects()) == (["b", "a"], {})

@@ -131,7 +131,7 @@ def test_one_who_gets_the_conversation_back_sees_what_it_saw_and_all_that_was_sa
 
 
 def test_the_stand_in_hands_over_once_and_answers_what_was_handed_to_it() -> None:
-    tools = [
+    tools: list[dict[str, Any]] = [
         {"function": {"name": HAND, "parameters": CASE}},
         {"function": {"name": "abandon_and_undo_everything"}},
     ]
