@@ -31,6 +31,7 @@ from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
 from counterstep.saga.spec.fields import STEP_ID
 from counterstep.saga.spec.task_spec import TaskSpec
+from counterstep.saga.spec.teams.handoff import Handoff
 from counterstep.saga.spec.teams.pattern import Pattern
 from counterstep.saga.spec.teams.router import Route
 from counterstep.saga.spec.teams.team import Team
@@ -226,6 +227,7 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "failures": failure_table,
     "limits": limit_table,
     "commands": commands,
+    "handoff": partial(parameters, Handoff),
     "route": partial(parameters, Route),
     **{model.model_fields["pattern"].default: partial(parameters, model) for model in _PATTERNS},
 }

@@ -21,6 +21,7 @@ from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.spec.teams.concurrent import Concurrent
 from counterstep.saga.spec.teams.debate import Debate
 from counterstep.saga.spec.teams.group_chat import GroupChat
+from counterstep.saga.spec.teams.handoffs import Handoffs
 from counterstep.saga.spec.teams.magentic import Magentic
 from counterstep.saga.spec.teams.maker_checker import MakerChecker
 from counterstep.saga.spec.teams.mixture import Mixture
@@ -62,6 +63,7 @@ PAGES: dict[str, Sequence[Pattern]] = {
         Router(**CLASSIFIED, better="a.better", second="a.second"),
         Router(**CLASSIFIED, default={"name": "porter", "ask": "Whose?"}),
     ],
+    "handoffs": [Handoffs(members=TWO)],
     "second-opinion": [
         SecondOpinion(first="a.one", other="a.two"),
         SecondOpinion(first="a.one", other="a.two", reconcile="a.judge"),
