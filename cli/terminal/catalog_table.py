@@ -25,10 +25,7 @@ def print_catalog(catalog: Catalog) -> None:
     _table(
         "agent",
         ("by", "effect", "tools", "undone by", "what"),
-        (
-            (e.name, _by(e, catalog), e.effect.value, ", ".join(e.tools), e.compensate, e.description)
-            for e in agents
-        ),
+        ((e.name, _by(e, catalog), e.effect.value, _offered(e), e.compensate, e.description) for e in agents),
     )
     _table(
         "tool",
@@ -69,6 +66,11 @@ def _names(schema: Mapping[str, Any]) -> str:
     properties, required = schema.get("properties"), schema.get("required", ())
     names = properties if isinstance(properties, Mapping) else ()
     return ", ".join(name if name in required else f"{name}?" for name in names)
+
+
+def _offered(agent: AgentEntry) -> str:
+    """Returns what an agent may call, and to whom it may hand over."""
+    return ", ".join((*agent.tools, *(f"-> {handoff.to}" for handoff in agent.handoffs)))
 
 
 def _by(agent: AgentEntry, catalog: Catalog) -> str:
