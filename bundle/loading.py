@@ -9,9 +9,12 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ..saga.errors import DefinitionError
 from .bundle import Bundle
 from .installed import find_installed, is_installed_name
+from .shape_faults import declaration_faults
 
 _OURS = {Path(__file__), Path(importlib.__file__)}
 
@@ -65,6 +68,8 @@ def load_bundles(references: Iterable[str]) -> list[Bundle]:
 def _what_happened(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
+    if isinstance(error, ValidationError):
+        return declaration_faults(error)
     return f"{type(error).__name__}: {error}"
 
 

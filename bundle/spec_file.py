@@ -7,21 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..saga.errors import Fault, SpecError
-from ..saga.limits.budget import Budget
-from ..saga.names import nearest
-from ..saga.spec.approval import EscalateTo, ToolApproval, approval_fault
+from ..saga.spec.approval import approval_fault
 from ..saga.spec.catalog import Catalog
-from ..saga.spec.failure_policy import Escalate, Escalation, Fallback, RetryFrom, escalation_fault
-from ..saga.spec.retry import Retry
-from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec, step_fault
-from ..saga.spec.validation import Judge, Validation, validation_fault
-from ..saga.spec.waiting import Approve, Wait, approve_fault, wait_fault
+from ..saga.spec.failure_policy import escalation_fault
+from ..saga.spec.task_spec import TaskSpec, step_fault
+from ..saga.spec.validation import validation_fault
+from ..saga.spec.waiting import approve_fault, wait_fault
 from .mended_spec import name_faults
 from .positions import located
+from .shape_faults import kind_of, known_keys, message_of, path_of
 from .yaml_document import json_faults, read_document
 
 __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
@@ -34,27 +32,6 @@ MAX_STEPS = 1000
 
 MOST_FAULTS = 100
 """The most faults that are told at once: nobody reads more."""
-
-_MODELS: Mapping[str, type[BaseModel]] = {
-    "steps": Step,
-    "group": Group,
-    "approve": Approve,
-    "approvals": ToolApproval,
-    "escalate": EscalateTo,
-    "wait": Wait,
-    "budget": Budget,
-    "compensation": Compensation,
-    "validate": Validation,
-    "judge": Judge,
-    "retry": Retry,
-    "on_failure": Fallback,
-    "on_reject": Fallback,
-    "then": Fallback,
-    "a fallback": Fallback,
-    "a retry": RetryFrom,
-    "an escalation": Escalate,
-}
-_TROUBLES = ("on_failure", "on_reject", "then")
 
 
 def load_spec(path: Path, catalog: Catalog | None = None) -> TaskSpec:
@@ -102,7 +79,7 @@ def parse_spec(document: Any, catalog: Catalog | None = None) -> TaskSpec:
         SpecError: The document has faults; the error names all of them, each with its path.
     """
     if not isinstance(document, Mapping):
-        raise SpecError([Fault("", f"a spec is a mapping with name and steps, not {_kind(document)}")])
+        raise SpecError([Fault("", f"a spec is a mapping with name and steps, not {kind_of(document)}")])
     not_json = list(json_faults(document))
     if not_json:
         raise SpecError(first_faults(not_json))
@@ -119,7 +96,7 @@ def parse_spec(document: Any, catalog: Catalog | None = None) -> TaskSpec:
             inside = [other for path, other in faults.items() if path.startswith(f"{fault.path}.")]
             if not any("no key" in other.message for other in inside):
                 faults.setdefault(fault.path, fault)
-        for fault in name_faults(document, catalog, _known_keys) if catalog is not None else ():
+        for fault in name_faults(document, catalog, known_keys) if catalog is not None else ():
             faults.setdefault(fault.path, fault)
         raise SpecError(first_faults(list(faults.values()))) from None
 
@@ -182,8 +159,8 @@ def _faults(errors: Sequence[ErrorDetails], document: Any) -> dict[str, Fault]:
             continue  # pydantic counts only the items that are good, and has named the bad ones
         if error["type"] == "literal_error" and isinstance(error["input"], Mapping):
             continue  # what is wrong inside the mapping is named as well
-        path = _path(error, document)
-        faults.setdefault(path, Fault(path, _message(error)))
+        path = path_of(error, document)
+        faults.setdefault(path, Fault(path, message_of(error)))
     return faults
 
 
@@ -229,71 +206,3 @@ def _approvals_together(approvals: Any, path: str) -> Iterator[Fault]:
         message = approval_fault(approval) if isinstance(approval, Mapping) else None
         if message is not None:
             yield Fault(f"{path}approvals[{index}]", message)
-
-
-def _path(error: ErrorDetails, document: Any) -> str:
-    """Follows pydantic's location through the document; its names of union members are not part of it."""
-    path = ""
-    value = document
-    for depth, part in enumerate(error["loc"]):
-        absent = depth == len(error["loc"]) - 1 and error["type"] == "missing"
-        if isinstance(value, Mapping) and (part in value or absent):
-            path = f"{path}.{part}" if path else str(part)
-            value = value.get(part)
-        elif isinstance(value, list | tuple) and isinstance(part, int):
-            path = f"{path}[{part}]"
-            value = value[part] if part < len(value) else None
-    return path
-
-
-def _known_keys(loc: Sequence[int | str]) -> list[str]:
-    model: type[BaseModel] = TaskSpec
-    for part in loc[:-1]:
-        # Inside of an escalation, as inside of every question, `escalate` says who may answer too.
-        outer, model = model, _MODELS.get(str(part), model)
-        if part == "escalate" and outer is Escalate:
-            model = Escalation
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _message(error: ErrorDetails) -> str:
-    loc, value = error["loc"], error["input"]
-    match error["type"]:
-        case "extra_forbidden":
-            return f"there is no key {loc[-1]!r} here{nearest(str(loc[-1]), _known_keys(loc))}"
-        case "missing":
-            return f"{loc[-1]!r} is missing"
-        case "string_pattern_mismatch":
-            return f"{_short(value)} must be lower-case letters, digits and _, and begin with a letter"
-        case "value_error":
-            return error["msg"].removeprefix("Value error, ")
-        case "literal_error" if any(part in _TROUBLES for part in loc):
-            more = "" if "then" in loc else ", {retry_from: STEP}"
-            return f"{_short(value)} is none of rollback, skip, escalate{more} and {{fallback: AGENT}}"
-        case "literal_error" | "enum":
-            return f"{_short(value)} is not one of {error['ctx']['expected']}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"must be a mapping, not {_kind(value)}"
-        case "too_short" | "string_too_short":
-            return "must not be empty"
-        case "tuple_type":
-            return f"must be a list, not {_kind(value)}"
-        case "string_type":
-            return f"must be text, not {_short(value)}"
-        case _:
-            _, _, wanted = error["msg"].partition(" should ")
-            return f"must {wanted}, not {_short(value)}" if wanted else error["msg"]
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true/false"
-    names = {dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from .approval import ToolApproval
 from .failure_policy import Escalate, Escalation, Fallback, OnTrouble, RetryFrom
 from .fields import BareExpression, SpecModel, StepId
 from .retry import Retry
+from .teams.pattern import Pattern
 from .teams.team import Team
 from .validation import Validation
 from .waiting import Approve, Wait
@@ -50,9 +51,18 @@ def step_fault(step: Mapping[str, Any]) -> str | None:
     refused = [key for key in ("one_of", "compensate", "effect") if "team" in said and step.get(key)]
     if refused:
         return f"a team has no {' and no '.join(refused)}; what its members do has"
+    refused = [key for key in ("name", "input") if key in _keys_of(step.get("team"))]
+    if refused:
+        return f"a team in a step has no {' and no '.join(refused)}; the step has"
     if "max_parallel" in said and "for_each" not in said:
         return "max_parallel needs for_each"
     return None
+
+
+def _keys_of(team: Any) -> Collection[str]:
+    if isinstance(team, Pattern):
+        return team.model_fields_set
+    return team if isinstance(team, Mapping) else ()
 
 
 class Group(SpecModel):
