@@ -20,7 +20,6 @@ from ..saga.spec.task_spec import TaskSpec
 from ..saga.spec.teams.pattern import Pattern
 from ..saga.temporal.sdk_internals import is_activity, is_workflow
 from .agent import Agent
-from .agent_task import agent_task
 from .declaration import (
     agent_entry,
     expect_undo,
@@ -33,7 +32,7 @@ from .declaration import (
     read_timeout,
 )
 from .function import Function
-from .spec_file import read_task
+from .spec_file import agent_task, read_task
 from .team_declaration import team_entry
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from ..saga.errors import Fault, SpecError
 from ..saga.spec.approval import approval_fault
-from ..saga.spec.catalog import Catalog
+from ..saga.spec.catalog import AgentEntry, Catalog
 from ..saga.spec.failure_policy import escalation_fault
 from ..saga.spec.task_spec import TaskSpec, step_fault
 from ..saga.spec.validation import validation_fault
@@ -118,6 +118,26 @@ def read_task(bundle: str, spec: str | Path | TaskSpec | Mapping[str, Any], besi
         return in_bundle(bundle, str(spec.get("name", "?")), lambda: parse_spec(spec))
     file = Path(beside).parent / spec if beside else Path(spec)
     return in_bundle(bundle, file.name, lambda: load_spec(file))
+
+
+def agent_task(agent: AgentEntry) -> TaskSpec:
+    """Returns a task that has the name, the input and the output of an agent.
+
+    Args:
+        agent: Who does it.
+
+    Raises:
+        DefinitionError: Its name cannot be that of a step.
+    """
+    bundle, _, step = agent.name.partition(".")
+    document = {
+        "name": step,
+        "goal": agent.description,
+        "input": agent.input_schema,
+        "steps": [{"id": step, "agent": agent.name, "input": "${{ task }}"}],
+        "output": f"${{{{ steps.{step}.output }}}}",
+    }
+    return in_bundle(bundle, step, lambda: parse_spec(document))
 
 
 def in_bundle(bundle: str, source: str, read: Callable[[], TaskSpec]) -> TaskSpec:
