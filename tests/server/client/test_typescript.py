@@ -20,6 +20,7 @@ from counterstep.cli.terminal.task_picture import TaskPicture, picture_of_board,
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.record.step_record import StepState
 from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.pages.pages import PAGES, blocks
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_asked
 
 pytestmark = pytest.mark.npm
@@ -125,7 +126,10 @@ def test_mermaid_reads_every_picture(tmp_path: Path) -> None:
         picture_of_spec(parse_spec(words)),
         *(picture_of_board(board) for board in boards),
     ]
-    done = run("node", "parse.mjs", folder=folder, stdin=json.dumps([draw(p) for p in pictures]))
+    drawn = [block.text for page in PAGES for block in blocks(page) if block.language == "mermaid"]
+    assert len(drawn) > 5
+    texts = [*(draw(picture) for picture in pictures), *drawn]
+    done = run("node", "parse.mjs", folder=folder, stdin=json.dumps(texts))
     assert done.returncode == 0, done.stderr
     broken = run("node", "parse.mjs", folder=folder, stdin=json.dumps(["flowchart TD\n  a[unclosed"]))
     assert broken.returncode == 1
