@@ -5,6 +5,7 @@ is loaded when it is first used. These modules are public as well, with the name
 
 - `counterstep.teams`: several agents that answer as one.
 - `counterstep.plugin`: `CounterstepPlugin`, for workers.
+- `counterstep.stock`: tools with undo that need no code.
 - `counterstep.client`: for programs that start tasks.
 - `counterstep.testing.explore`, ``.server``, ``.model_server`` and ``.model_behaviour``: for tests.
 

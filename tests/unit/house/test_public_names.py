@@ -55,6 +55,7 @@ PUBLIC = {
         "UnknownTask",
     ],
     "counterstep.plugin": ["CounterstepPlugin", "Webhook"],
+    "counterstep.stock": ["stock"],
     "counterstep.teams": [
         "Concurrent",
         "Debate",

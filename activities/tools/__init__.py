@@ -1,0 +1,1 @@
+"""The stock tools: files and folders, rows of a database."""

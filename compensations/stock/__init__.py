@@ -1,0 +1,1 @@
+"""The undos of the stock tools."""
