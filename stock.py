@@ -42,9 +42,9 @@ def _expect_usable(settings: StockSettings) -> None:
     if settings.database is None:
         return
     try:
-        from .resources.row_change import database
+        from .resources import database, row_change  # noqa: F401 (the calls import it as well)
 
-        database()
+        database.database()
     except ImportError:
         message = "COUNTERSTEP_STOCK_DATABASE is set: pip install 'counterstep[sql]'"
         raise DefinitionError(message) from None

@@ -44,7 +44,7 @@ def whose() -> str:
 def spec() -> dict[str, Any]:
     """Adds, changes and deletes rows."""
     mine = {"task": "${{ steps.whose.output }}"}
-    calls = [
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("insert_row", {"values": {**mine, "line": 4, "text": "added"}}),
         ("update_rows", {"where": {**mine, "text": "old"}, "values": {"text": "new"}}),
         ("delete_rows", {"where": {**mine, "line": 3}}),
@@ -78,5 +78,5 @@ def standing(task_id: str) -> list[str]:
 
 def _engine() -> Engine:
     address = os.environ["COUNTERSTEP_STOCK_DATABASE"].replace("postgresql:", "postgresql+psycopg:")
-    connect = {"timeout": 60} if address.startswith("sqlite") else {}
+    connect: dict[str, Any] = {"timeout": 60} if address.startswith("sqlite") else {}
     return create_engine(address, poolclass=NullPool, connect_args=connect)

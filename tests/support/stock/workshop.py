@@ -24,7 +24,7 @@ def place() -> str:
 def spec() -> dict[str, Any]:
     """Changes files and folders in every way."""
     at = "${{ steps.place.output }}"
-    calls = [
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("write_file", {"path": f"{at}/old.txt", "content": "new", "mode": "600"}),
         ("write_file", {"path": f"{at}/new.bin", "content": "AAEC/w==", "encoding": "base64"}),
         ("append_file", {"path": f"{at}/log.txt", "content": "more"}),
