@@ -15,6 +15,7 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import team, team_at_work, told
+from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import Desk, desk
 from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked
@@ -28,12 +29,24 @@ GUARDED = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "ung
 async def field(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
 ) -> AsyncIterator[Field]:
-    async with team_at_work(server.address, task_queue, monkeypatch, [desk, team, till]) as shop:
+    async with team_at_work(server.address, task_queue, monkeypatch, [desk, team, till, crew]) as shop:
         yield shop
 
 
 def work(agent: str, **keys: Any) -> dict[str, Any]:
     return {"id": "w", "agent": agent, "input": {"what": "tea"}, **keys}
+
+
+def together(pattern: str, team: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    return {"id": "w", "team": {"pattern": pattern, **team}, "input": {"what": "tea"}, **keys}
+
+
+def says(models: ModelServer, name: str, *verdicts: str) -> None:
+    """In each turn a member puts on the desk what it says."""
+    for verdict in verdicts:
+        models.for_model(name).reply(
+            Behaviour.calls(call("put", what=verdict)), Behaviour.json({"verdict": verdict, "confidence": 1})
+        )
 
 
 @GUARDED
@@ -70,6 +83,44 @@ async def test_1_3_repeats_a_step(field: Field, effects: Desk, guarded: bool) ->
 
 
 @GUARDED
+async def test_1_5_does_not_know_when_to_stop(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    names = ["ann", "bob"] * 2  # whatever was said, somebody has to go on
+    models.for_model("chair").reply(*[Behaviour.json({"next": name, "reason": "more"}) for name in names])
+    says(models, "ann", "finished", "and again")
+    says(models, "bob", "more of it")
+    done = {"done": "output.verdict == 'finished'"} if guarded else {}
+    chat = {"members": ["crew.ann", "crew.bob"], "speaker": "crew.chair", "max_turns": 3}
+    end = await tasks.run([together("group_chat", {**chat, **done})])
+    assert (end.type, models.count("chair")) == (("completed", 1) if guarded else ("SagaRolledBack", 4))
+    assert list(effects.effects()) == (["finished"] if guarded else [])
+    if not guarded:
+        assert end.failure["type"] == "CapReached"  # the last resort
+
+
+@GUARDED
+async def test_2_1_restarts_the_conversation(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+
+    def progress(who: str | None, moves: bool) -> Behaviour:
+        word = {"done": who is None, "progress": moves, "in_loop": False, "next": who}
+        return Behaviour.json({**word, "instruction": "begin", "reason": "from the start"})
+
+    plan = Behaviour.json({"facts": "none", "plan": "buy tea"})
+    done = Behaviour.json({"verdict": "done"})
+    models.for_model("chair").reply(plan, progress("ann", True), progress("ann", False))
+    models.for_model("chair").reply(plan, progress("ann", True), progress(None, True), done)
+    says(models, "ann", "tea", "tea")
+    crowd = {"manager": "crew.chair", "members": ["crew.ann", "crew.bob"], "max_stalls": 1}
+    reset = {"on_reset": "undo" if guarded else "keep"}
+    assert (await tasks.run([together("magentic", {**crowd, **reset})])).type == "completed"
+    assert effects.what("done", "undone") == (["tea"] * 3 if guarded else ["tea"] * 2)
+    assert len(effects.what("done")) - len(effects.what("undone")) == (1 if guarded else 2)
+    again = [request for request in models.requests if request.model == "chair"][3]
+    assert '"verdict": "tea"' in told(again, "user")[-1]  # who plans anew knows what there was
+
+
+@GUARDED
 async def test_2_2_does_not_ask(field: Field, effects: Desk, guarded: bool) -> None:
     tasks, models = field
     pays = Behaviour.calls(call("pay" if guarded else "charge", what="tea", cents=900_000))
@@ -82,6 +133,62 @@ async def test_2_2_does_not_ask(field: Field, effects: Desk, guarded: bool) -> N
         await tell(handle, "decide", step="w/tool.1", action="reject", hash=asked["hash"])
     assert (await end_of(handle)).type == "completed"
     assert effects.what("done") == ([] if guarded else ["tea"])
+
+
+@GUARDED
+async def test_2_3_derails(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    says(models, "ann", "tea")
+    says(models, "bob", "coffee")  # from here on it is about something else
+    rule = {"rule": "output.verdict == input.what", "message": "that is not what was asked for"}
+    chat = {"members": ["crew.ann", "crew.bob"], "done": "size(turns) == 2"}
+    step = together("group_chat", chat, **({"validate": [rule]} if guarded else {}))
+    end = await tasks.run([step], goal="Get what was asked for.")
+    assert end.type == ("SagaRolledBack" if guarded else "completed")
+    assert list(effects.effects()) == ([] if guarded else ["tea", "coffee"])
+    assert all('"what": "tea"' in told(request, "user")[0] for request in models.requests)
+    assert all("Get what was asked for." in str(request.body["messages"]) for request in models.requests)
+
+
+@GUARDED
+async def test_2_4_withholds(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    vote = {"members": ["crew.ann", "crew.bob"], "combine": "vote", "by": "output.verdict"}
+    for name in ("ann", "bob"):  # they know the price, and say it only when they are asked for it
+        says(models, name, "yes")
+        models.for_model(name).reply(Behaviour.json({"verdict": "yes", "price": 7}))
+    fields = {"verdict": {"type": "string"}, "price": {"type": "integer"}}
+    price = {"type": "object", "required": [*fields], "properties": fields}
+    team = {**vote, **({"output": price} if guarded else {})}
+    end = await tasks.run([together("concurrent", team)], output="${{ steps.w.output }}")
+    assert end.type == "completed"
+    assert end.output == {"verdict": "yes", **({"price": 7} if guarded else {"confidence": 1})}
+    assert models.count() == (6 if guarded else 4)
+
+
+@GUARDED
+async def test_2_5_ignores_what_others_object(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    issue = {"id": "price", "problem": "there is no price"}
+    says(models, "ann", "first")
+    models.for_model("ann").reply(Behaviour.calls(call("put", what="second")))
+    if guarded:
+        ignores = Behaviour.json({"output": {"verdict": "second"}, "answers": {}})
+        models.for_model("ann").reply(*[ignores] * 4)
+        models.for_model("bob").reply(Behaviour.json({"accepted": False, "issues": [issue]}))
+        review = {"maker": "crew.ann", "checker": "crew.bob", "rounds": 2, "then": "fail"}
+        step = together("maker_checker", review)
+    else:
+        models.for_model("ann").reply(Behaviour.json({"verdict": "second"}))
+        models.for_model("bob").reply(Behaviour.json({"verdict": "there is no price"}))
+        chat = {"members": ["crew.ann", "crew.bob"], "done": "size(turns) == 3"}
+        step = together("group_chat", chat)
+    end = await tasks.run([step])
+    assert (end.type, list(effects.effects())) == (
+        ("SagaRolledBack", []) if guarded else ("completed", ["first", "second"])
+    )
+    if guarded:
+        assert "open: price: there is no price" in end.failure["message"]
 
 
 @GUARDED
