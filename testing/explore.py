@@ -29,6 +29,7 @@ from ..saga.spec.task_spec import TaskSpec
 from .explorer.effect_ledger import EffectLedger
 from .explorer.exploration import Exploration, NotExplorable, Progress
 from .explorer.fault_worker import WorkerSetup
+from .explorer.quick_calls import judges_in
 from .explorer.report import Report
 from .explorer.shrink import shrink_failure
 from .explorer.trial import Bench
@@ -69,7 +70,8 @@ async def explore(
             text for each effect of that task that stands in your system: the idempotency key if there is one.
         prepare: A function of yours as ``module:function``; it is called with the id of each task before the
             task starts.
-        model: A litellm name, or several as a fallback chain, for all model agents; empty for the stand-in.
+        model: A litellm name, or several as a fallback chain, for all model agents; empty for the stand-in,
+            which plays those that judge others in a team in any case.
         shrink: Whether to look for the shortest spec that still fails, which takes some seconds.
         parallel: How many runs go on at once; as many again may be waiting.
         command: The words of the command line that repeats all this, for the reproduction of a failure.
@@ -96,7 +98,10 @@ async def explore(
         raise NotExplorable(f"{', '.join(waits)} waits for an event, and the explorer sends none.")
     models = (model,) if isinstance(model, str) else tuple(model)
     begin = time.monotonic()
-    async with _laboratory(bundles, models, effects) as (address, ledger, nest):
+    setup = WorkerSetup(
+        bundles=tuple(bundles), models=models, judges=_judges(parsed, catalog), effects=effects
+    )
+    async with _laboratory(setup) as (address, ledger, nest):
         client = await Client.connect(address)
         bench = Bench(client, ledger, task_input, effects=world, prepare=first)
         explorer = Exploration(parsed, bench, nest, catalog, only, parallel, command, progress)
@@ -108,18 +113,24 @@ async def explore(
 
 
 @asynccontextmanager
-async def _laboratory(
-    bundles: Sequence[str], models: tuple[str, ...], effects: str | None
-) -> AsyncIterator[tuple[str, EffectLedger, WorkerPool]]:
+async def _laboratory(setup: WorkerSetup) -> AsyncIterator[tuple[str, EffectLedger, WorkerPool]]:
     """Starts a server, the file that the workers write, and the workers."""
     with temporal_server() as server, tempfile.TemporaryDirectory(prefix="counterstep-explore-") as name:
         path = Path(name) / "effects.sqlite"
         with closing(EffectLedger.create(path)) as ledger:
-            nest = WorkerSetup(
-                address=server.address, ledger=path, bundles=tuple(bundles), models=models, effects=effects
-            )
-            async with worker_nest(nest, Path(name) / "workers.log") as hand:
+            here = setup.model_copy(update={"address": server.address, "ledger": path})
+            async with worker_nest(here, Path(name) / "workers.log") as hand:
                 yield server.address, ledger, hand
+
+
+def _judges(spec: TaskSpec, catalog: Catalog) -> tuple[str, ...]:
+    """Returns the agents that judge others in a team, and whom these ask."""
+    steps = [
+        *every_step(spec.steps),
+        *(step for task in catalog.tasks.values() for step in every_step(task.steps)),
+    ]
+    teams = [entry.team for entry in catalog.agents.values()] + [step.team for step in steps]
+    return tuple(catalog.with_others(judges_in(team for team in teams if team is not None)))
 
 
 def _checked(spec: TaskSpec | Mapping[str, Any] | str | Path, task_input: Any, catalog: Catalog) -> TaskSpec:

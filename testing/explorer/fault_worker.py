@@ -49,19 +49,21 @@ class WorkerSetup(BaseModel):
     """The setup of the workers.
 
     Attributes:
+        bundles: The bundles as ``module:attribute``.
         address: The Temporal server.
         ledger: The file of the effect ledger.
-        bundles: The bundles as ``module:attribute``.
         models: The litellm names for all model agents; empty for the stand-in.
+        judges: Those that the stand-in plays in any case.
         effects: The user's function that returns the effects that stand, as ``module:function``, or None.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    address: str
-    ledger: Path
     bundles: tuple[str, ...]
+    address: str = ""
+    ledger: Path = Path()
     models: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
     effects: str | None = None
 
 
@@ -88,7 +90,7 @@ class _Nursery:
         self._nest = nest
         self._events = events
         bundles = load_bundles(nest.bundles)
-        quicken(bundles, nest.models)
+        quicken(bundles, nest.models, nest.judges)
         self._plugin = CounterstepPlugin(bundles, inline_specs=True)
         self._registry: Registry = self._plugin.registry
         for function in self._registry.functions.values():

@@ -12,6 +12,7 @@ from ...saga.spec.graph import every_step
 from ...saga.spec.task_spec import TaskSpec
 from .effect_ledger import Visit
 from .fault import FaultKind, Role, undo_of
+from .given_up import GivenUp
 from .trial import Trial
 from .undo_order import must_wait
 
@@ -96,6 +97,7 @@ class _Check:
         self._spec = spec
         self._entries: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in trial.board["ledger"]}
         self._before = _closed(trial.board["ledger"])
+        self._given_up = GivenUp(trial.board)
         self._calls: dict[str, list[Visit]] = {}
         self._undos: dict[str, list[Visit]] = {}
         """By idempotency key."""
@@ -160,6 +162,8 @@ class _Check:
             if not begins:
                 continue
             for visit in visits:
+                if visit.role is Role.READ:
+                    continue  # a cancel ends it at once, and what it still does changes nothing
                 if visit.ended is not None and visit.ended > min(begins) and visit.outcome == "done":
                     yield Violation(
                         Invariant.EARLY,
@@ -239,6 +243,11 @@ class _Check:
         for call, visits in self._calls.items():
             answered = any(map(self._has_answered, visits))
             undone = self._was_undone(call)
+            if call in self._given_up:
+                if not undone and call not in self._trial.by_hand and any(map(_may_have_landed, visits)):
+                    message = f"the task completed, {call} was given up by its team, and was not undone"
+                    yield Violation(Invariant.ORPHAN, message)
+                continue
             if answered and undone and not self._may_be_given_up(call):
                 yield Violation(Invariant.LOST, f"the task completed, and {call} was undone")
             if not undone and not answered and any(map(_may_have_landed, visits)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from ...bundle.bundle import Bundle
 from ...saga.calls.headers import CURRENT_HEADER, CallHeader
 from ...saga.calls.timeouts_and_retries import DEFAULT_TIMEOUT
 from ...saga.spec.task_spec import Step, TaskSpec
+from ...saga.spec.teams.member import Person
+from ...saga.spec.teams.pattern import Pattern
 from ...saga.spec.validation import Validation
 
 CALL_LIMIT: Final = timedelta(seconds=2)
@@ -63,12 +65,19 @@ def quick_spec(spec: TaskSpec, *, fails_late: bool = False) -> TaskSpec:
     )
 
 
-def quicken(bundles: Iterable[Bundle], models: Sequence[str]) -> None:
-    """Shortens the timeouts of what bundles offer, and gives all their model agents to one model.
+def judges_in(teams: Iterable[Pattern]) -> frozenset[str]:
+    """Returns the full names of the agents that judge others in teams."""
+    seats = [seat for team in teams for seat in team.seats() if seat.independent]
+    return frozenset(seat.member for seat in seats if not isinstance(seat.member, Person))
+
+
+def quicken(bundles: Iterable[Bundle], models: Sequence[str], judges: Collection[str] = ()) -> None:
+    """Shortens the timeouts of what bundles offer, and gives their model agents to one model.
 
     Args:
         bundles: Changed in place: only for a process that serves explored runs.
         models: litellm names as a fallback chain; empty for the stand-in model.
+        judges: Agents that the stand-in plays in any case: their models must differ from those of others.
     """
     for bundle in bundles:
         for entries in (bundle.tools, bundle.agents, bundle.compensations):
@@ -78,7 +87,8 @@ def quicken(bundles: Iterable[Bundle], models: Sequence[str]) -> None:
         for name, task in bundle.tasks.items():
             bundle.tasks[name] = quick_spec(task)
         for name, agent in bundle.agents.items():
-            bundle.agents[name] = agent.model_copy(update={"models": tuple(models), "stand_in": not models})
+            own = () if agent.name in judges else tuple(models)
+            bundle.agents[name] = agent.model_copy(update={"models": own, "stand_in": not own})
 
 
 class QuickCalls(WorkflowInboundInterceptor):

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
+from counterstep import Agent, Bundle
+from counterstep.bundle.registry import Registry
 from counterstep.bundle.spec_file import parse_spec
 from counterstep.client.start_once import spec_document
 from counterstep.saga.errors import DefinitionError
 from counterstep.saga.spec.task_spec import TaskSpec
+from counterstep.teams import Concurrent
 from counterstep.testing.explorer.compensation_contract import Finding
 from counterstep.testing.explorer.effect_ledger import EffectLedger
 from counterstep.testing.explorer.fault import FaultKind, PlannedFault, Point, Role, undo_of
 from counterstep.testing.explorer.invariants import Invariant, Violation
-from counterstep.testing.explorer.quick_calls import quick_spec
+from counterstep.testing.explorer.quick_calls import judges_in, quick_spec, quicken
 from counterstep.testing.explorer.report import Cell, Report
 from counterstep.testing.explorer.spec_reduction import only_step, smaller, without_step
 from counterstep.testing.explorer.user_hook import load_hook
@@ -35,6 +38,29 @@ def test_kinds_of_faults_fit_what_is_broken() -> None:
 
 def test_the_undo_of_a_call_has_its_id() -> None:
     assert undo_of("each[2]/tool.1#3") == "each[2]/tool.1/undo#3"
+
+
+# --- models
+
+
+def test_who_judges_in_a_team_does_not_get_the_model_of_the_others() -> None:
+    jury = Bundle("jury")
+    ann, bob, chair = (
+        jury.add(Agent(name=name, description=name, instructions="Say.", model=f"openai/{name}", output=dict))
+        for name in ("ann", "bob", "chair")
+    )
+    team = Concurrent(
+        name="poll", description="Votes.", members=[ann, bob], combine="vote", judge=chair, output=dict
+    )
+    jury.add(team)
+    assert judges_in([team]) == {"jury.chair"}
+    quicken([jury], ["openai/any"], judges_in([team]))
+    catalog = Registry([jury]).catalog
+    chains = {name: catalog.models_of(agent) for name, agent in catalog.agents.items() if agent.is_model}
+    assert chains["jury.ann"] == chains["jury.bob"] == ("openai/any",) != chains["jury.chair"]
+    quicken([jury], ["openai/any"])
+    with pytest.raises(DefinitionError, match="it must differ"):
+        Registry([jury])
 
 
 # --- the ledger of effects

@@ -177,6 +177,37 @@ def test_a_step_that_was_skipped_is_undone_before_what_came_after_it_began() -> 
     assert check_trial(completed, SKIPS) == []
 
 
+# --- teams, which give up some of what they have done
+
+
+def played(state: str, of_music: str, *visits: Visit, **changes: Any) -> Trial:
+    """A run in which a team has asked two members."""
+    made = run(state, *visits, **changes)
+    moves = [
+        {"operation": "spawn", "call": "hall", "state": "answered"},
+        {"operation": "spawn", "call": "music", "state": of_music},
+        {"operation": "stop"},
+    ]
+    return replace(made, board={**made.board, "moves": moves})
+
+
+@pytest.mark.parametrize("state", ["undone", "failed"])
+def test_what_a_team_has_given_up_is_undone_and_the_rest_is_not(state: str) -> None:
+    assert found(played("completed", state, HALL, MUSIC, UNDO_MUSIC, music="undone")) == []
+    assert found(played("completed", state, HALL, MUSIC)) == ["orphaned effect"]
+    assert found(played("completed", "answered", HALL, MUSIC, UNDO_MUSIC, music="undone")) == ["lost effect"]
+    inner = visit("music/tool.1#1", 20)
+    kept = run("completed", HALL, inner).board["ledger"][:1]
+    board = {"ledger": [*kept, entry("music/tool.1#1", "settled")]}
+    trial = played("completed", state, HALL, inner)
+    assert found(replace(trial, board={**trial.board, **board})) == ["orphaned effect"]
+
+
+def test_what_is_only_read_may_end_after_the_undo_of_whoever_reads() -> None:
+    late = replace(MUSIC, ended=35, role=Role.READ)
+    assert found(run("rolled_back", HALL, late, UNDO_MUSIC, UNDO_HALL)) == []
+
+
 # --- the user's world
 
 KEYS = frozenset({"hall#1", "music#1"})
