@@ -50,7 +50,7 @@ from .saga.errors import DefinitionError
 from .saga.history_format import STAND_IN
 from .saga.spec.graph import every_step
 from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
-from .workflows import AgentTask, AnyTask, LongConversation, TaskRecovery, registered_task
+from .workflows import AgentTask, AnyTask, LongConversation, LongTeam, TaskRecovery, registered_task
 from .workflows.interceptor import TaskInterceptor
 
 __all__ = ["CounterstepPlugin", "Webhook"]
@@ -244,7 +244,14 @@ class CounterstepPlugin(SimplePlugin):
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
-        ours = [AgentTask, TaskRecovery, LongConversation, *self.registry.workflows, *self._task_types]
+        ours = [
+            AgentTask,
+            TaskRecovery,
+            LongConversation,
+            LongTeam,
+            *self.registry.workflows,
+            *self._task_types,
+        ]
         if self._any_task and not any(map(is_dynamic_workflow, (*own, *ours))):
             ours.append(AnyTask)
         return own + [cls for cls in ours if cls not in own]

@@ -9,6 +9,7 @@ READ_OUTSTANDING = "counterstep.read_leftovers"
 READ_LOST_UNDOS = "counterstep.read_lost_undos"
 RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"
+TEAM = "counterstep.team"
 VERIFY = "counterstep.verify"
 
 APPROVALS = "counterstep.approvals"
@@ -39,3 +40,7 @@ STAND_IN = "stand-in/echo"
 
 LONG_CONVERSATION = "talk"
 """The last part of the path of a conversation that goes on in a child workflow."""
+
+LONG_TEAM = "team"
+"""Begins the last part of the path of a team that goes on in a child workflow; the number of its first turn
+there follows."""

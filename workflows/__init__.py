@@ -10,5 +10,6 @@ from .any_task import AnyTask
 from .conversation import LongConversation
 from .recovery import TaskRecovery
 from .registered_task import registered_task
+from .team import LongTeam
 
-__all__ = ["AgentTask", "AnyTask", "LongConversation", "TaskRecovery", "registered_task"]
+__all__ = ["AgentTask", "AnyTask", "LongConversation", "LongTeam", "TaskRecovery", "registered_task"]

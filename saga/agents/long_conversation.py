@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
-from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
-
-from ..calls.approvals import CallApprovals
 from ..children.child_call import ChildCall
-from ..children.child_caller import ChildCaller
+from ..children.moving import Moving
 from ..effect import Effect
-from ..errors import FailureType
-from ..failure import Failed, Failure, Stopped
 from ..history_format import CONVERSATION, LONG_CONVERSATION
 from ..ledger.call_id import CallId
 from ..limits.budget import Budget
-from ..record.consent import Consent
 from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
@@ -36,43 +28,22 @@ class LongConversations:
     """Takes long conversations of one task to child workflows, and back."""
 
     def __init__(
-        self,
-        record: TaskRecord,
-        models: ModelCaller,
-        children: ChildCaller,
-        catalog: Catalog,
-        approvals: CallApprovals,
-        *,
-        sequential: bool,
-        give_up: timedelta | None,
-        search_attributes: bool,
-        engine: int,
-        notify: bool,
+        self, record: TaskRecord, models: ModelCaller, moving: Moving, catalog: Catalog, *, engine: int
     ) -> None:
         """Prepares for long conversations.
 
         Args:
             record: The task's record.
             models: Holds a part of the budget for a child.
-            children: Runs them.
+            moving: Runs the children.
             catalog: The task's snapshot.
-            approvals: What is demanded of tool calls.
-            sequential: See `ConversationState`.
-            give_up: See there.
-            search_attributes: See there.
-            engine: See there.
-            notify: See there.
+            engine: See `Snapshot`.
         """
         self._record = record
         self._models = models
-        self._children = children
+        self._moving = moving
         self._catalog = catalog
-        self._approvals = approvals
-        self._sequential = sequential
-        self._give_up = give_up
-        self._search_attributes = search_attributes
         self._engine = engine
-        self._notify = notify
 
     def is_due(self, loop: AgentLoop, before: int = 0) -> bool:
         """Says whether the next turn of a conversation is to be taken in a child.
@@ -103,36 +74,28 @@ class LongConversations:
         step = loop.job.step
         most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
         transfers = loop.toolbox.transfers
-        approvals = self._approvals.demanded_at(loop.job.path)
-        asks = bool(approvals) or any(tool.approval is not None for tool in tools)
+        delegates = [name for name in loop.agent.tools if name in self._catalog.agents]
+        others = self._catalog.only(tools=(), agents=delegates, validators=()) if delegates else Catalog()
         held, budget = 0, Budget()  # like any child it gets a part of the budget, and asks for more
         if self._engine < 3:
             held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
+            **self._moving.given(loop.job.path, (*tools, *others.tools.values())),
             agent=loop.agent,
             asked=loop.asked,
             tools=tuple(tools),
             compensations=tuple(self._declared(tools)),
+            others=others,
             job=replace(loop.job, input=None, feedback=(), depends_on=frozenset()),
             timeout=loop.timeout,
-            goal=self._record.goal,
             budget=budget,
             turn=loop.turn,
             tool_calls=loop.toolbox.calls,
             corrections=loop.corrections,
-            past_pivot=self._record.committed,
-            sequential=self._sequential,
-            give_up=self._give_up,
-            search_attributes=self._search_attributes,
-            engine=self._engine,
-            notify=self._notify,
             asked_back=loop.asked_back,
             has_effects=loop.toolbox.has_effects and self._engine >= 2,
             done=loop.toolbox.earlier.done,
             unsure=loop.toolbox.earlier.unsure,
-            approvals=approvals,
-            consent=self._record.consent if asks else Consent(),
-            task=self._approvals.task_input if asks else None,
             transfers=transfers.tools if transfers is not None else None,
             begun=len(loop.messages) if transfers is not None else 0,
         )
@@ -148,14 +111,10 @@ class LongConversations:
             task_queue=None,
             ends_undone=True,
             further=(state.said(loop.messages),),
+            knows_approvals=True,
         )
-        self._record.log.add(loop.agent.name, f"goes on in {workflow.info().workflow_id}/{child.id}", step)
         try:
-            answer = ConversationAnswer.model_validate(await self._children.call(child, scope))
-        except Stopped:
-            raise
-        except Failed as failed:
-            raise Failed(self._as_agents(failed)) from failed.__cause__
+            answer = ConversationAnswer.model_validate(await self._moving.call(child, loop.agent.name, scope))
         finally:
             self._models.give_back(held)
         loop.output = answer.output
@@ -164,21 +123,8 @@ class LongConversations:
             loop.take_up(answer.messages, answer.turn)
             loop.toolbox.earlier.take_over(answer.done, answer.unsure, answer.messages)
         loop.models.update(answer.models)
-        self._record.consent = self._record.consent.with_always(answer.always)
         return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]
 
     def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:
         names = {tool.compensate for tool in tools}
         return [entry for name, entry in self._catalog.compensations.items() if name in names]
-
-    def _as_agents(self, failed: Failed) -> Failure:
-        """Returns the failure of a child as that of its agent."""
-        error = failed.__cause__
-        cause = error.cause if isinstance(error, ChildWorkflowError) else None
-        if not isinstance(cause, ApplicationError) or not cause.details:
-            return failed.failure
-        failure = Failure.model_validate(cause.details[0]["failure"])
-        over = self._record.spending.budget.exceeded_by(self._record.spending.usage)
-        if failure.type == FailureType.BUDGET_EXCEEDED and over is not None:
-            return failure.model_copy(update={"message": over})  # the child knows its own part only
-        return failure

@@ -61,7 +61,6 @@ class Toolbox:
         *,
         built_on: frozenset[str],
         calls: int = 0,
-        past_pivot: bool = False,
         engine: int,
         has_effects: bool = False,
         earlier: EarlierCalls | None = None,
@@ -81,7 +80,6 @@ class Toolbox:
             rollback: Undoes those that failed.
             built_on: The ledger entries that the first call builds on.
             calls: How many calls the conversation has made before.
-            past_pivot: Whether nothing may be done any more that would have to be undone.
             engine: See `Snapshot`.
             has_effects: Whether calls with effects have succeeded before.
             earlier: What the agent has done before; None where it begins.
@@ -99,7 +97,6 @@ class Toolbox:
         self._pivot = pivot
         self._ask_person = ask_person
         self._had_effects = has_effects
-        self._past_pivot = past_pivot
         self._agent = agent
         self._delegates = delegates
         self.transfers = transfers
@@ -187,7 +184,7 @@ class Toolbox:
             known = [*self._tools, *(self._delegates.names if self._delegates else ())]
             known += self.transfers.names if self.transfers is not None else ()
             return refusal(f"there is no tool {wanted.name!r}{nearest(wanted.name, known)}")
-        if (self._record.committed or self._past_pivot) and tool.effect is Effect.COMPENSATABLE:
+        if self._record.past_pivot and tool.effect is Effect.COMPENSATABLE:
             return refusal("past the point of no return nothing may be done that would have to be undone")
         if wanted.arguments is None:
             return refusal(wanted.invalid or "the arguments are not a JSON object")
@@ -205,7 +202,7 @@ class Toolbox:
     async def _delegate(
         self, delegates: Delegates, wanted: ToolCall, built_on: frozenset[str], scope: StopScope
     ) -> ToolAnswer:
-        if self._record.committed or self._past_pivot:
+        if self._record.past_pivot:
             return refusal("past the point of no return no other agent is asked any more")
         self.calls += 1
         done = await delegates.use(wanted, self.calls, built_on, scope)

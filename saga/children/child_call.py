@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ..effect import Effect
 from ..ledger.call_id import CallId
 from ..limits.budget import Budget
+from .handover import HandOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,9 @@ class ChildCall:
         ends_undone: Whether it is a task of ours, whose cancelled end says that everything is undone.
         budget: Its own budget; None where its parent does not know that.
         further: More arguments, where a workflow of ours takes them.
+        knows_approvals: Whether its arguments say already which approvals are demanded.
+        built_on: Says of what it hands over on which entries of the parent's ledger each of its own builds,
+            by id; None where the first ones build on what the whole child does.
     """
 
     step: str
@@ -42,6 +47,8 @@ class ChildCall:
     ends_undone: bool
     budget: Budget | None = None
     further: tuple[Any, ...] = ()
+    knows_approvals: bool = False
+    built_on: Callable[[HandOver], Mapping[str, frozenset[str]]] | None = None
 
     @property
     def id(self) -> str:

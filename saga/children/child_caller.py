@@ -26,7 +26,7 @@ from ..calls.headers import CURRENT_HEADER, CallHeader
 from ..duration import format_duration
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
-from ..history_format import APPROVALS, CONVERSATION, RECOVER_CHILD
+from ..history_format import APPROVALS, RECOVER_CHILD
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.budget import Budget
@@ -155,7 +155,7 @@ class ChildCaller:
                 # The default ends a child without any undo when its parent is ended by force.
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                memo={APPROVALS: demanded} if demanded and child.workflow != CONVERSATION else None,
+                memo={APPROVALS: demanded} if demanded and not child.knows_approvals else None,
                 static_summary=f"{child.step} of {workflow.info().workflow_id}"[:200],
             )
             return await starting
@@ -181,14 +181,16 @@ class ChildCaller:
         handed = read_handover(workflow.payload_converter().from_payload(result.payload))
         self._allotments.release(workflow_id)
         self._record.void(child.id)
-        self._record.absorb(
-            child.step,
-            absorbed(
-                handed, path=child.path, round_=child.round, step=child.step, depends_on=child.depends_on
-            ),
-            handed.compensations,
-            handed.usage,
+        entries = absorbed(
+            handed,
+            path=child.path,
+            round_=child.round,
+            step=child.step,
+            depends_on=child.depends_on,
+            built_on=None if child.built_on is None else child.built_on(handed),
         )
+        self._record.absorb(entries, handed.compensations)
+        self._record.absorb_usage(child.step, child.path, handed.usage)
         if handed.committed:
             self._record.commit(child.step)
             scope.seal()
@@ -216,7 +218,7 @@ class ChildCaller:
             told = most.used_up()
             self._record.log.add("counterstep", "its part of the budget counts as spent", child.step)
         if told is not None:
-            self._record.absorb(child.step, (), (), told)
+            self._record.absorb_usage(child.step, child.path, told)
 
     def _read_end(self, child: ChildCall, error: ChildWorkflowError, *, too_late: bool) -> Failed:
         cause = error.cause

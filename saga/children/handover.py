@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -99,7 +99,13 @@ def standing(record: TaskRecord) -> list[Entry]:
 
 
 def absorbed(
-    handed: HandOver, *, path: str, round_: int, step: str, depends_on: frozenset[str]
+    handed: HandOver,
+    *,
+    path: str,
+    round_: int,
+    step: str,
+    depends_on: frozenset[str],
+    built_on: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Entry]:
     """Turns a child's ledger into entries of its parent's.
 
@@ -109,21 +115,27 @@ def absorbed(
         round_: Of the child's call.
         step: The parent's step.
         depends_on: What the child's call was built on.
+        built_on: By the id of each of its entries, on which entries of the parent that one builds; None where
+            the first ones build on what the call was built on.
 
     Returns:
         Entries that are still to be armed and settled, oldest first.
     """
     child = CallId(path, round_)
     known = {entry.id for entry in handed.entries}
-    # What the first ones depend on, the others do through them.
+
+    def needs(entry: HandedEntry) -> frozenset[str]:
+        inside = frozenset(child.in_child(need) for need in entry.depends_on if need in known)
+        # What the first ones depend on, the others do through them.
+        return inside or depends_on if built_on is None else inside | built_on[entry.id]
+
     return [
         Entry(
             id=child.in_child(entry.id),
             step=step,
             compensation=entry.compensation,
             key=entry.key,
-            depends_on=frozenset(child.in_child(need) for need in entry.depends_on if need in known)
-            or depends_on,
+            depends_on=needs(entry),
             input=entry.input,
             before=entry.before,
             output=entry.output,

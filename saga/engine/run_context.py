@@ -21,6 +21,7 @@ from ..calls.rollback import Rollback
 from ..children.allotments import Allotments
 from ..children.child_caller import ChildCaller
 from ..children.child_questions import ChildQuestions
+from ..children.moving import Moving
 from ..children.parent_budget import ParentBudget
 from ..people.notices import Notices
 from ..people.questions import Questions
@@ -29,6 +30,7 @@ from ..record.task_record import TaskRecord
 from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
 from ..teams.agent_caller import AgentCaller
+from ..teams.long.long_teams import LongTeams
 from ..temporal.load import Load
 from ..verification.verifier import Verifier
 from .events import Events
@@ -123,11 +125,9 @@ class RunContext:
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)
         models = ModelCaller(record, caller, allotments, snapshot.engine)
         children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
-        long = LongConversations(
+        moving = Moving(
             record,
-            models,
             children,
-            catalog,
             approvals,
             sequential=sequential,
             give_up=give_up,
@@ -135,6 +135,7 @@ class RunContext:
             engine=snapshot.engine,
             notify=snapshot.notify,
         )
+        long = LongConversations(record, models, moving, catalog, engine=snapshot.engine)
         agents = AgentRunner(
             record, caller, rollback, models, catalog, root_key, long, snapshot.engine, questions
         )
@@ -154,7 +155,16 @@ class RunContext:
             models=models,
             children=children,
             parent_budget=parent_budget,
-            agents=AgentCaller(agents, record, caller, rollback, questions, catalog, reset_gate),
+            agents=AgentCaller(
+                agents,
+                record,
+                caller,
+                rollback,
+                questions,
+                catalog,
+                reset_gate,
+                LongTeams(moving, catalog),
+            ),
             verifier=Verifier(record, caller, models, catalog),
             engine=snapshot.engine,
         )

@@ -49,6 +49,7 @@ class TaskRecord:
         reruns: By step, how often its failure has sent the task back.
         rounds: By path, how often a call has been made there.
         committed: True once the pivot was applied: nothing before it is undone any more.
+        past_pivot: The same, also where the pivot was that of the parent which goes on here.
         protected: The entries of the ledger from before the pivot.
         consent: To what people have said yes.
         resets: How often the running workflow was reset, and what has ended since.
@@ -94,7 +95,7 @@ class TaskRecord:
         self.feedback: dict[str, list[dict[str, Any]]] = {}
         self.reruns: dict[str, int] = {}
         self.rounds: dict[str, int] = {}
-        self.committed = False
+        self.committed = self.past_pivot = False
         self.protected: frozenset[str] = frozenset()
         self.consent = Consent()
         self.resets = resets or Resets()
@@ -129,7 +130,8 @@ class TaskRecord:
         self.facts, self.events = dict(carried.facts), list(carried.events)
         self.feedback = {step: list(told) for step, told in carried.feedback.items()}
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)
-        self.committed, self.protected = carried.committed, frozenset(carried.protected)
+        self.committed = self.past_pivot = carried.committed
+        self.protected = frozenset(carried.protected)
         self.undo_order, self.undos.times = list(carried.undo_order), dict(carried.undo_times)
         self.consent = carried.consent
         self.compensations = dict(carried.compensations)
@@ -167,7 +169,8 @@ class TaskRecord:
 
     def commit(self, step_id: str) -> None:
         """Records that the pivot was applied."""
-        self.committed, self.protected = True, frozenset(self.ledger.entries)
+        self.committed = self.past_pivot = True
+        self.protected = frozenset(self.ledger.entries)
         self.log.add("counterstep", "past the point of no return", step_id)
 
     # --- steps
@@ -278,21 +281,21 @@ class TaskRecord:
         """Records that a forward call certainly did not happen."""
         self.ledger = self.ledger.void(entry_id)
 
-    def absorb(
-        self, step_id: str, entries: Iterable[Entry], compensations: Iterable[CompensationEntry], usage: Usage
-    ) -> None:
-        """Takes over what a finished child would have to undo, and what it has spent.
+    def absorb(self, entries: Iterable[Entry], compensations: Iterable[CompensationEntry]) -> None:
+        """Takes over what a finished child would have to undo.
 
         Args:
-            step_id: The step that it belongs to.
             entries: Its ledger, oldest first, under ids of this one.
             compensations: What is declared of their compensations.
-            usage: What it has spent.
         """
         for entry in entries:
             self.arm(replace(entry, output=None))
             self.settle(entry.id, entry.output)
         self.compensations.update({entry.name: entry for entry in compensations})
+
+    def absorb_usage(self, step_id: str, path: str, usage: Usage) -> None:
+        """Adds what a child at a path of a step has spent."""
+        self.teams.spend(path, usage)
         self.spending.add(usage)
         step = self.steps.get(step_id)
         if step is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from ..failure import trim
-from ..limits.usage import CallUsage
+from ..limits.usage import CallUsage, Usage
 from .bounded import bounded
 
 Operation = Literal["spawn", "delegate", "communicate", "aggregate", "stop"]
@@ -39,9 +40,22 @@ class TeamLog:
         """Goes on with the log of an earlier run."""
         self.moves = [dict(move) for move in moves]
 
-    def carried(self) -> list[dict[str, Any]]:
-        """Returns what a continued run goes on with."""
-        return [{key: part for key, part in move.items() if key != "said"} for move in self.moves[-_CARRIED:]]
+    def absorb(self, moves: Iterable[dict[str, Any]]) -> None:
+        """Adds what was decided in a child."""
+        self.moves += [dict(move) for move in moves]
+        del self.moves[:-MAX_MOVES]
+
+    def carried(self, room: int = 0) -> list[dict[str, Any]]:
+        """Returns what a continued run, or the parent of a child, goes on with.
+
+        Args:
+            room: Of what was said, as many bytes as JSON go along, of the newest moves.
+        """
+        kept: list[dict[str, Any]] = []
+        for move in reversed(self.moves[-_CARRIED:]):
+            room -= len(json.dumps(move["said"])) if "said" in move else 0
+            kept.append({key: part for key, part in move.items() if key != "said" or room >= 0})
+        return kept[::-1]
 
     def decide(
         self,
@@ -90,8 +104,8 @@ class TeamLog:
                     move["error"] = trim(error, 500)
                 return
 
-    def spend(self, path: str, cost: CallUsage) -> None:
-        """Adds what a model call at `path` has cost to the turns that it belongs to."""
+    def spend(self, path: str, cost: CallUsage | Usage) -> None:
+        """Adds what a model call, or a child, at `path` has cost to the turns that it belongs to."""
         seen: set[str] = set()
         for move in reversed(self.moves):  # a team that is asked again has turns of the same paths
             call = move.get("call", "")

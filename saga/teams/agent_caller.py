@@ -25,6 +25,7 @@ from ..spec.teams.handoffs import Handoffs
 from ..temporal.stop_scope import StopScope
 from .handoff_caller import HandoffCaller
 from .handoffs import HandoffPlanner
+from .long.long_teams import LongTeams
 from .member_caller import MemberCaller
 from .planners import planner_of
 from .team_run import TeamRun
@@ -45,6 +46,7 @@ class AgentCaller:
         questions: Questions,
         catalog: Catalog,
         reset_gate: ResetGate,
+        long: LongTeams,
     ) -> None:
         """Prepares to let the agents of one task do jobs.
 
@@ -56,6 +58,7 @@ class AgentCaller:
             questions: Asks people who play in teams.
             catalog: The part of the catalog that the task's snapshot holds.
             reset_gate: Gives calls another round where a reset has lost their undo.
+            long: Carries long teams on in child workflows.
         """
         self._models = models
         self._record = record
@@ -64,6 +67,7 @@ class AgentCaller:
         self._questions = questions
         self._catalog = catalog
         self._reset_gate = reset_gate
+        self._long = long
 
     async def run(
         self,
@@ -111,11 +115,20 @@ class AgentCaller:
             raise Failed(
                 Failure(step=job.step, type=FailureType.INVALID_INPUT, message=message), not_applied=True
             )
-        members = MemberCaller(
-            agent, job, self._record, self._questions, self._catalog, self._reset_gate, self.run, timeout
-        )
-        return await TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback).run(
-            scope
+        members = self.members_of(agent, job, timeout)
+        team = TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback)
+        return await team.run(scope, self._long, timeout)
+
+    def members_of(self, team: AgentEntry, job: Assignment, timeout: timedelta | None) -> MemberCaller:
+        """Returns what asks the members of a team.
+
+        Args:
+            team: Which.
+            job: What the team is to do.
+            timeout: The longest that one call of a member may take; None for the member's own.
+        """
+        return MemberCaller(
+            team, job, self._record, self._questions, self._catalog, self._reset_gate, self.run, timeout
         )
 
     async def _converse(
@@ -140,9 +153,9 @@ class AgentCaller:
             models=self._models,
             caller=self._caller,
         )
-        return await TeamRun(team, job, HandoffPlanner(terms), members, self._record, self._rollback).run(
-            scope
-        )
+        run = TeamRun(team, job, HandoffPlanner(terms), members, self._record, self._rollback)
+        # Its one conversation goes on in a child where it is long, whoever has it.
+        return await run.run(scope, None, timeout)
 
     async def _call(
         self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None

@@ -1,0 +1,1 @@
+"""Teams that are too long for the history of their task."""
