@@ -30,11 +30,13 @@ from counterstep.saga.limits import history_size, payload_size
 from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
 from counterstep.saga.spec.fields import STEP_ID
+from counterstep.saga.spec.rules import team_rules
 from counterstep.saga.spec.task_spec import TaskSpec
 from counterstep.saga.spec.teams.handoff import Handoff
 from counterstep.saga.spec.teams.pattern import Pattern
 from counterstep.saga.spec.teams.router import Route
 from counterstep.saga.spec.teams.team import Team
+from counterstep.saga.teams.long import long_teams
 from counterstep.saga.temporal import gate, load
 
 _MARK: Final = re.compile(r"<!-- generate: (\w+) -->")
@@ -186,6 +188,8 @@ def limit_table() -> str:
         "corrections of an agent": f"{agent_loop.MAX_CORRECTIONS}",
         "turns before a conversation goes on in a child": f"{agent_loop.MAX_TURNS}",
         "a conversation": _size(agent_loop.MAX_CONVERSATION),
+        "turns of a team before it goes on in a child": f"{long_teams.MAX_TURNS}, {_size(long_teams.LONG)}",
+        "agents and teams inside of each other": f"{team_rules.MAX_DEPTH}",
         "facts of a task": _size(amendments.MAX_FACTS),
         "events that no step has waited for yet": f"{events.MAX_EVENTS:,}, {_size(events.MAX_BYTES)}",
         "lines of the log": f"{task_log.MAX_LOG:,}; the oldest go first",
