@@ -26,7 +26,7 @@ def graph(
     codec: Codec = None,
     json: Json = False,
 ) -> None:
-    """Print the graph of a spec, or of a task that was started, as Mermaid."""
+    """Print the graph of a spec, with the members of its teams, or of a task that was started, as Mermaid."""
     if (spec is None) == (id is None):
         raise CommandFailed("Name a SPEC, or a task that was started with --id.")
     from ..terminal.mermaid import draw
@@ -41,7 +41,7 @@ def graph(
         catalog = Registry(load_bundles((*(bundle or ()), *read_settings().bundles))).catalog
         found, _ = find_spec(spec, catalog)
         assert found is not None  # a name that the catalog lacks is refused
-        picture = picture_of_spec(found)
+        picture = picture_of_spec(found, catalog)
     else:
         assert id is not None
         from ..arguments.server_target import find_target

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from .task_picture import Node, TaskPicture
 
 _SHAPES: Final = {
     "agent": ('(["', '"])'),
+    "team": ('(["', '"])'),
     "workflow": ('[["', '"]]'),
     "approve": ('{{"', '"}}'),
     "wait": ('(("', '"))'),
@@ -39,35 +40,50 @@ def draw(picture: TaskPicture) -> str:
         The text of the flowchart. The steps of a started task carry their states as classes.
     """
     title = picture.task if picture.state is None else f"{picture.task} ({picture.state})"
+    named = dict(_every(picture.steps))
     # The steps are numbered, because an id may be a word of the language, e.g. `end`.
-    keys = {node.id: f"s{n}" for n, node in enumerate(_every(picture.steps), 1)}
+    keys = {name: f"s{n}" for n, name in enumerate(named, 1)}
     lines = ["---", f"title: {json.dumps(_short(title))}", "---", "flowchart TD"]
-    lines += _shapes(picture.steps, keys, "  ")
-    for node in _every(picture.steps):
-        lines += [f"  {keys[need]} --> {keys[node.id]}" for need in node.needs if need in keys]
+    lines += _shapes(picture.steps, keys, "  ", "")
+    for name, node in named.items():
+        lines += [f"  {keys[need]} --> {keys[name]}" for need in node.needs if need in keys]
+        lines += _arrows(name, node, keys)
     for state, colours in _COLOURS.items():
-        chosen = [keys[node.id] for node in _every(picture.steps) if node.state == state]
+        chosen = [keys[name] for name, node in named.items() if node.state == state]
         if chosen:
             lines += [f"  classDef {state} {colours}", f"  class {','.join(chosen)} {state}"]
     return "\n".join(lines)
 
 
-def _every(nodes: Iterable[Node]) -> Iterator[Node]:
+def _every(nodes: Iterable[Node], within: str = "") -> Iterator[tuple[str, Node]]:
+    """Yields all nodes, steps by their ids and members by those around them: many may have the same name."""
     for node in nodes:
-        yield node
+        name = f"{within}{node.id}"
+        yield name, node
         yield from _every(node.inside)
+        yield from _every(node.members, f"{name} > ")
 
 
-def _shapes(nodes: Sequence[Node], keys: dict[str, str], indent: str) -> Iterator[str]:
+def _arrows(name: str, node: Node, keys: Mapping[str, str]) -> Iterator[str]:
+    for link in node.links:
+        line = f"{'<' * link.both}{'-.->' if link.maybe else '-->'}"
+        label = f'|"{_escaped(link.label)}"|' if link.label else ""
+        source, target = (keys[f"{name} > {end}"] for end in (link.source, link.target))
+        yield f"  {source} {line}{label} {target}"
+
+
+def _shapes(nodes: Sequence[Node], keys: Mapping[str, str], indent: str, within: str) -> Iterator[str]:
     for node in nodes:
+        name = f"{within}{node.id}"
         label = "<br/>".join(_escaped(_short(text)) for text in (node.id, node.by) if text)
-        if node.inside:
-            yield f'{indent}subgraph {keys[node.id]}["{label}"]'
-            yield from _shapes(node.inside, keys, f"{indent}  ")
+        if node.inside or node.members:
+            yield f'{indent}subgraph {keys[name]}["{label}"]'
+            yield from _shapes(node.inside, keys, f"{indent}  ", "")
+            yield from _shapes(node.members, keys, f"{indent}  ", f"{name} > ")
             yield f"{indent}end"
         else:
             begin, end = _SHAPES.get(node.kind, _BOX)
-            yield f"{indent}{keys[node.id]}{begin}{label}{end}"
+            yield f"{indent}{keys[name]}{begin}{label}{end}"
 
 
 def _short(text: str) -> str:

@@ -19,9 +19,11 @@ from counterstep.cli.terminal.mermaid import draw
 from counterstep.cli.terminal.task_picture import TaskPicture, picture_of_board, picture_of_spec
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.record.step_record import StepState
+from counterstep.saga.spec.catalog import Catalog
 from counterstep.tests.support.bundles.desk import Desk
 from counterstep.tests.support.pages.pages import PAGES, blocks
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_asked
+from counterstep.tests.support.teams.drawn import every_team
 
 pytestmark = pytest.mark.npm
 
@@ -122,8 +124,9 @@ def test_mermaid_reads_every_picture(tmp_path: Path) -> None:
         for name in odd
     ]
     pictures: list[TaskPicture] = [
-        *(picture_of_spec(load_spec(path)) for path in specs),
-        picture_of_spec(parse_spec(words)),
+        *(picture_of_spec(load_spec(path), Catalog()) for path in specs),
+        picture_of_spec(parse_spec(words), Catalog()),
+        every_team(),
         *(picture_of_board(board) for board in boards),
     ]
     drawn = [block.text for page in PAGES for block in blocks(page) if block.language == "mermaid"]
