@@ -46,6 +46,7 @@ async def killed_while(
     return tasks, handle
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_call_of_a_loser(
     server: EmbeddedServer, task_queue: str, effects: Desk, models: ModelServer
 ) -> None:
@@ -62,6 +63,7 @@ async def test_a_kill_in_the_call_of_a_loser(
     assert effects.what("undone") == ["loser"]
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_child_in_which_a_team_goes_on(
     server: EmbeddedServer, task_queue: str, effects: Desk, models: ModelServer
 ) -> None:

@@ -19,6 +19,7 @@ from counterstep.tests.support.bundles.circle import circle
 from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.histories.history import CANCEL_REQUESTED, events_of, until_event
+from counterstep.tests.support.tasks.recovery import recover, rest
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell, until_asked
 from counterstep.tests.support.tasks.work import put
 
@@ -246,6 +247,18 @@ async def test_a_child_that_is_terminated_is_undone_from_its_histories(field: Fi
     end = await end_of(handle)
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "ChildEnded")
     assert effects.what("undone") == things(7)[::-1]
+    assert effects.effects() == {}
+
+
+async def test_a_task_that_is_terminated_behind_it_is_recovered(field: Field, effects: Desk) -> None:
+    tasks, models = field
+    models.default = speaker()
+    handle = await tasks.start([chat(8), rest("w")])
+    await effects.until("look", "rest")
+    await handle.terminate()
+    effects.release("rest")
+    assert (await recover(tasks, handle)).state == "completed"
+    assert effects.what("undone") == things(8)[::-1]
     assert effects.effects() == {}
 
 
