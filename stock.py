@@ -6,15 +6,26 @@ What they may do is in its settings, the variables ``COUNTERSTEP_STOCK_*``: with
 
 from __future__ import annotations
 
-from .activities.tools import files, rows
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
+
+from .activities.tools import files, http, rows
 from .bundle.bundle import Bundle
 from .compensations.stock.files import restore_files
+from .compensations.stock.http import undo_over_http
 from .compensations.stock.rows import remove_inserted_row, restore_deleted_rows, restore_updated_rows
+from .resources.http_request import HttpRequest
 from .resources.stock_settings import StockSettings, read_stock_settings
 from .saga.effect import Effect
 from .saga.errors import DefinitionError, NotApplied
+from .saga.undo import Undo
 
-__all__ = ["stock"]
+__all__ = ["HttpRequest", "HttpTool", "stock"]
 
 stock = Bundle("stock")
 """The bundle."""
@@ -35,6 +46,78 @@ for _changes, _taken_back in (
     (rows.delete_rows, restore_deleted_rows),
 ):
     stock.tool(compensate=_taken_back)(_changes)
+
+
+class HttpTool(BaseModel):
+    """A tool that is a request, and its undo another one; `add_to` puts both into a bundle.
+
+    Attributes:
+        name: The name of the tool.
+        description: What it does, for the models that choose it.
+        arguments: The types of its arguments by name.
+        request: What is sent. A GET only reads.
+        undo: What undoes it; it may also read ``output`` (``status`` and ``body``).
+        find: A GET that looks the effect up by ``key``, where the undo reads ``output``: a crash leaves none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    description: str
+    arguments: dict[str, Any] = {}
+    request: HttpRequest
+    undo: HttpRequest | None = None
+    find: HttpRequest | None = None
+
+    def add_to(self, bundle: Bundle) -> None:
+        """Adds the tool and its undo, ``undo_NAME``, to a bundle.
+
+        Raises:
+            DefinitionError: It is declared wrongly; all faults are told.
+        """
+        if faults := list(self._faults(f"tool {bundle.name}.{self.name}")):
+            raise DefinitionError("\n".join(faults))
+        request, undoing, find = self.request, self.undo, self.find
+        if undoing is None:
+            bundle.tool(effect=Effect.READ_ONLY)(self._function(partial(http.read_over_http, request)))
+            return
+
+        def undo(undo: Undo[dict[str, Any]]) -> None:
+            undo_over_http(undoing, find, undo)
+
+        undo.__name__ = f"undo_{self.name}"
+        undo.__doc__ = f"Undoes {self.name}."
+        bundle.compensation(undo)
+        bundle.tool(compensate=undo)(self._function(partial(http.change_over_http, request)))
+
+    def _function(self, send: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
+        def call(**arguments: Any) -> dict[str, Any]:
+            return send(to_jsonable_python(arguments))
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter(name, keyword, annotation=a) for name, a in self.arguments.items()]
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {**self.arguments, "return": dict[str, Any]}
+        call.__name__, call.__doc__ = self.name, self.description
+        return call
+
+    def _faults(self, what: str) -> Iterator[str]:
+        known = frozenset({"arguments"})
+        yield from self.request.faults(f"{what}: request", known | {"key"})
+        if self.request.method == "GET":
+            if self.undo is not None or self.find is not None:
+                yield f"{what}: a GET only reads, so it has neither undo nor find"
+            return
+        if self.undo is None:
+            yield f"{what}: a {self.request.method} changes something; give undo=, which takes it back"
+            return
+        yield from self.undo.faults(f"{what}: undo", known | {"key", "before", "output"})
+        if self.find is not None:
+            yield from self.find.faults(f"{what}: find", known | {"key", "before"})
+            if self.find.method != "GET":
+                yield f"{what}: find must be a GET"
+        elif self.undo.reads("output"):
+            yield f"{what}: its undo reads output, which is unknown after a crash; give find=, or read key"
 
 
 def _expect_usable(settings: StockSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -115,8 +116,8 @@ def once(key: str, task_id: str, change: Callable[[Connection], Any]) -> Any:
         NotApplied: The call was undone before, or the database refuses the change.
     """
     try:
-        with _begin() as connection:
-            if not _is_new(connection, key, DONE, task_id):
+        with transaction() as connection:
+            if not is_new(connection, key, DONE, task_id):
                 return _known(connection, key)
             made = change(connection)
             connection.execute(update(KEYS).where(KEYS.c.key == key).values(change=made))
@@ -134,10 +135,10 @@ def take_back(key: str, task_id: str, back: Callable[[Connection, Any], None]) -
         task_id: The task.
         back: Takes it back, given what the change has returned; what it raises leaves all as it is.
     """
-    with _begin() as connection:
-        if _is_new(connection, key, UNDONE, task_id):
+    with transaction() as connection:
+        if is_new(connection, key, UNDONE, task_id):
             return
-    with _begin() as connection:
+    with transaction() as connection:
         # An update, not a select: it locks the row in every database.
         this = (KEYS.c.key == key) & (KEYS.c.state == DONE)
         if connection.execute(update(KEYS).where(this).values(state=UNDONE)).rowcount:
@@ -149,13 +150,14 @@ def first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().split("\n", 1)[0]
 
 
-def _begin() -> Any:
+def transaction() -> AbstractContextManager[Connection]:
+    """Begins a transaction; the table of keys is there."""
     engine = database()
     _make_keys(engine)
     return engine.begin()
 
 
-def _is_new(connection: Connection, key: str, state: str, task_id: str) -> bool:
+def is_new(connection: Connection, key: str, state: str, task_id: str) -> bool:
     """Writes the row of a key, unless there is one; waits for whoever is just writing it."""
     point = connection.begin_nested()
     try:

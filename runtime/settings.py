@@ -172,7 +172,8 @@ def read_settings() -> Settings:
     """
     secrets, faults = _read_secrets(os.environ)
     faults += _misspelt(os.environ)
-    own = {name: secret for name, secret in secrets.items() if name.startswith(PREFIX)}
+    fields = {variable_of(field) for field in Settings.model_fields}
+    own = {name: secret for name, secret in secrets.items() if name in fields}
     try:
         settings = Settings(**own)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -23,6 +23,9 @@ APPROVAL_SCOPE = ("arguments", "before", "agent", "shown")
 CHAT_SCOPE = ("turns", "last", "output", "input")
 """What the expressions of a group chat may read."""
 
+REQUEST_SCOPE = ("arguments", "before", "output", "key", "credentials")
+"""What the templates of requests may read."""
+
 CALCULATE = "calculate_"
 """Stands in rewritten source for a run of ``+ -`` or of ``* / %``: the operators, then the operands."""
 
@@ -197,7 +200,7 @@ class _Reader:
             return None
         if name in _LITERALS:
             return None
-        if not any(name in scope for scope in (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE)):
+        if not any(name in scope for scope in (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE, REQUEST_SCOPE)):
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
 

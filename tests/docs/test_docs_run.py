@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from counterstep import Bundle, Effect
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.stock import stock
 from counterstep.tests.support.pages.pages import ROOT
 from counterstep.tests.support.pages.reading import Reading
 from counterstep.tests.support.tasks.tasks import tell, until_state
@@ -80,6 +82,34 @@ def test_the_tests_of_the_page_on_tests_pass(reading: Reading, tmp_path: Path) -
         run = [sys.executable, "-m", "pytest", *options, "test_order.py"]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout
+
+
+async def test_a_task_of_stock_tools(
+    reading: Reading, server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "reports"
+    root.mkdir()
+    monkeypatch.setenv("COUNTERSTEP_STOCK_ROOTS", str(root))
+    with reading.files(HOW_TO / "stock-tools.md"):
+        hotel = importlib.import_module("hotel").hotel
+        assert hotel.tools["hotel.book"].compensate == "hotel.undo_book"
+        reports = Bundle("reports")
+        reports.add_task(str(tmp_path / "report.yaml"))
+        client = await Client.connect(server.address, plugins=[CounterstepPlugin([stock, hotel, reports])])
+        async with Worker(client, task_queue="reports"):
+            given = {"day": "monday", "text": "all well"}
+            await client.execute_workflow("reports.report", given, id="stock-1", task_queue="reports")
+            assert (root / "monday" / "report.txt").read_text() == "all well"
+            for number, day in enumerate(("../friday", "/friday", "monday/report.txt")):
+                with pytest.raises(WorkflowFailureError) as caught:
+                    bad = {"day": day, "text": "nothing"}
+                    await client.execute_workflow(
+                        "reports.report", bad, id=f"stock-bad-{number}", task_queue="reports"
+                    )
+                assert isinstance(caught.value.cause, ApplicationError)
+                assert caught.value.cause.details[0]["failure"]["type"] == "NotApplied"
+                assert caught.value.cause.details[0]["undone"] == []
+    assert sorted(path.name for path in root.iterdir()) == [".counterstep", "monday"]
 
 
 def test_the_messages_that_are_explained_exist() -> None:

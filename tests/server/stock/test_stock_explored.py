@@ -9,7 +9,7 @@ import pytest
 
 from counterstep.testing.explore import explore
 from counterstep.tests.support.processes.postgres import new_database, postgresql
-from counterstep.tests.support.stock import ledger, workshop
+from counterstep.tests.support.stock import booking_server, ledger, workshop
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +56,22 @@ async def test_rows_are_as_before_wherever_the_task_is_broken(
     )
     assert report.ok, report.text()
     assert report.totals()["faults_injected"] == 3 * 12 + 5
+
+
+async def test_no_booking_is_left_on_a_server_wherever_the_task_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERSTEP_STOCK_DATABASE", f"sqlite:///{tmp_path / 'keys.sqlite'}")
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOSTS", booking_server.ADDRESS)
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOTEL_SECRET", "s3cret-of-hotel")
+    with booking_server.BookingServer().serving() as site:
+        report = await explore(
+            booking_server.spec(),
+            bundles=[f"{SUPPORT}.booking_server:hotel", f"{SUPPORT}.booking_server:stock"],
+            effects=f"{SUPPORT}.booking_server:standing",
+            shrink=False,
+            parallel=3,  # all keys are in one file of SQLite
+        )
+    assert report.ok, report.text()
+    assert report.totals()["faults_injected"] == 2 * 12
+    assert len(site.ids) > 24

@@ -55,7 +55,7 @@ PUBLIC = {
         "UnknownTask",
     ],
     "counterstep.plugin": ["CounterstepPlugin", "Webhook"],
-    "counterstep.stock": ["stock"],
+    "counterstep.stock": ["HttpRequest", "HttpTool", "stock"],
     "counterstep.teams": [
         "Concurrent",
         "Debate",

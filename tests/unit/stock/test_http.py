@@ -1,0 +1,155 @@
+"""Requests as tools, with undos that are requests, against a real server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterstep import Bundle, DefinitionError, NotApplied
+from counterstep.stock import HttpRequest, HttpTool
+from counterstep.tests.support.stock.booking_server import ADDRESS, BookingServer, hotel
+from counterstep.tests.support.stock.calls import back, forward
+
+ROME = {"city": "Rome", "nights": 2}
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BookingServer]:
+    monkeypatch.setenv("COUNTERSTEP_STOCK_DATABASE", f"sqlite:///{tmp_path / 'keys.sqlite'}")
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOSTS", ADDRESS)
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOTEL_SECRET", "s3cret-of-hotel")
+    with BookingServer().serving() as site:
+        yield site
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_request_is_sent_once_and_undone_once(site: BookingServer, is_known: bool) -> None:
+    first = forward(hotel, "book", "k", **ROME)
+    assert first == {"status": 201, "body": {"id": 1}}
+    assert site.bookings == {1: ROME}
+    assert forward(hotel, "book", "k", **ROME) == first
+    assert site.requests == ["POST /bookings"]
+    for _ in range(2):
+        back(hotel, "book", "k", ROME, first if is_known else None)
+        assert site.bookings == {}
+    assert site.requests == ["POST /bookings", "DELETE /bookings/1"]
+    with pytest.raises(NotApplied, match="this call has been undone before"):
+        forward(hotel, "book", "k", **ROME)
+    assert site.bookings == {}
+
+
+def test_an_undo_that_comes_first_sends_nothing_and_bars_the_call(site: BookingServer) -> None:
+    back(hotel, "book", "k", ROME)
+    with pytest.raises(NotApplied, match="this call has been undone before"):
+        forward(hotel, "book", "k", **ROME)
+    assert site.requests == []
+
+
+def test_an_answer_that_was_lost_is_found_by_the_key(site: BookingServer) -> None:
+    site.fails_once.add("POST")
+    with pytest.raises(RuntimeError, match="the server answered 503"):
+        forward(hotel, "book", "k", **ROME)
+    assert site.bookings == {1: ROME}
+    back(hotel, "book", "k", ROME)
+    assert site.bookings == {}
+    assert site.requests == ["POST /bookings", "GET /keys/k", "DELETE /bookings/1"]
+
+
+def test_a_call_that_is_repeated_after_a_lost_answer_has_one_effect(site: BookingServer) -> None:
+    site.fails_once.add("POST")
+    with pytest.raises(RuntimeError):
+        forward(hotel, "book", "k", **ROME)
+    assert forward(hotel, "book", "k", **ROME)["body"] == {"id": 1}
+    assert site.bookings == {1: ROME}
+
+
+def test_what_is_gone_already_is_undone(site: BookingServer) -> None:
+    forward(hotel, "book", "k", **ROME)
+    site.bookings.clear()
+    back(hotel, "book", "k", ROME)
+    assert site.requests[-1] == "DELETE /bookings/1"
+
+
+def test_what_the_server_refuses_has_not_happened(site: BookingServer) -> None:
+    with pytest.raises(NotApplied, match=r"the server answered 422.*there is no such city"):
+        forward(hotel, "book", "k", city="Nowhere", nights=1)
+    back(hotel, "book", "k", {"city": "Nowhere", "nights": 1})
+    assert site.requests == ["POST /bookings", "GET /keys/k"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("elsewhere", "answered with a redirect, and those are not followed"),
+        ("large", "more than 500000 bytes"),
+    ],
+)
+def test_redirects_and_floods_are_refused(site: BookingServer, path: str, said: str) -> None:
+    with pytest.raises(RuntimeError, match=said):
+        forward(hotel, "look", "k", path=path)
+
+
+def test_arguments_lead_to_no_other_path(site: BookingServer) -> None:
+    with pytest.raises(NotApplied, match="the server answered 40"):
+        forward(hotel, "look", "k", path="../bookings?x=1#y")
+    assert site.requests == ["GET /..%2Fbookings%3Fx%3D1%23y"]
+    with pytest.raises(NotApplied, match="cannot be a part of a path"):
+        forward(hotel, "look", "k", path="..")
+
+
+def test_a_credential_comes_back_to_nobody(site: BookingServer) -> None:
+    assert forward(hotel, "look", "k", path="secret")["body"] == {"your": "[redacted]"}
+
+
+def test_what_is_not_allowed_is_not_sent(site: BookingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COUNTERSTEP_STOCK_HOTEL_SECRET")
+    with pytest.raises(NotApplied, match="the credential 'hotel' is not set: COUNTERSTEP_STOCK_HOTEL_SECRET"):
+        forward(hotel, "book", "k", **ROME)
+    for hosts in ("api.example.com", "http://127.0.0.1:9", "https://127.0.0.1:18473", ""):
+        monkeypatch.setenv("COUNTERSTEP_STOCK_HOSTS", hosts)
+        with pytest.raises(NotApplied, match="this worker allows no requests to http://127"):
+            forward(hotel, "book", "l", **ROME)
+    assert site.requests == []
+
+
+URL = "https://api.example.com/x"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"request": HttpRequest(method="POST", url=URL)}, "a POST changes something; give undo="),
+        (
+            {"request": HttpRequest(method="GET", url="https://${{ arguments.host }}/x")},
+            "its url must begin with a fixed host",
+        ),
+        ({"request": HttpRequest(method="GET", url="https://api.example.com")}, ""),
+        (
+            {"request": HttpRequest(method="GET", url=URL, body={"x": "${{ credentials.hotel }}"})},
+            "its body reads 'credentials'",
+        ),
+        ({"request": HttpRequest(method="GET", url=f"{URL}/${{{{ 1 + }}}}")}, "request: url:"),
+        (
+            {
+                "request": HttpRequest(method="POST", url=URL),
+                "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ output.body.id }}}}"),
+            },
+            "its undo reads output, which is unknown after a crash; give find=",
+        ),
+        (
+            {"request": HttpRequest(method="GET", url=URL), "undo": HttpRequest(method="DELETE", url=URL)},
+            "a GET only reads",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_refused_when_the_bundle_is_loaded(parts: dict[str, Any], said: str) -> None:
+    tool = HttpTool(name="x", description="Does something.", **parts)
+    if not said:
+        tool.add_to(Bundle("shop"))
+        return
+    with pytest.raises(DefinitionError) as caught:
+        tool.add_to(Bundle("shop"))
+    assert said in str(caught.value)
