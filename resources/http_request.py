@@ -135,7 +135,7 @@ class HttpRequest(BaseModel):
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
     """Reads the certificates once: that takes longer than a request."""
-    return httpx.create_ssl_context(trust_env=False)
+    return httpx.create_ssl_context()
 
 
 def _paths(template: Any) -> list[Path]:

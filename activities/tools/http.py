@@ -21,8 +21,12 @@ def read_over_http(request: HttpRequest, arguments: Mapping[str, Any]) -> Answer
 
 def change_over_http(request: HttpRequest, arguments: Mapping[str, Any]) -> Answer:
     """Sends a request once for its key; repeated, it has the same ``Idempotency-Key``."""
-    from ...resources.request_keys import begin, finish
-
+    try:
+        from ...resources.request_keys import begin, finish
+    except ImportError:
+        raise NotApplied(
+            "this worker has no SQLAlchemy for its keys: pip install 'counterstep[sql]'"
+        ) from None
     step = current_step()
     known: Answer | None = begin(step.idempotency_key, step.task_id)
     if known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +17,18 @@ from counterstep.stock import HttpRequest, HttpTool, stock
 
 __all__ = ["BookingServer", "hotel", "spec", "standing", "stock"]
 
-ADDRESS = "http://127.0.0.1:18473"
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+PORT = os.environ.setdefault("HOTEL_TEST_PORT", str(_free_port()))
+"""One for each test process; the explorer's workers inherit it."""
+
+ADDRESS = f"http://127.0.0.1:{PORT}"
 AUTHORIZATION = {"Authorization": "Bearer ${{ credentials.hotel }}"}
 
 hotel = Bundle("hotel")
