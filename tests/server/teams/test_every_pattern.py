@@ -18,12 +18,13 @@ from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked
 from counterstep.tests.support.teams.cast import Cast, calls_in
-from counterstep.tests.support.teams.shapes import SHAPES, Cap, Shape, Step
+from counterstep.tests.support.teams.shapes import DELEGATES, SHAPES, Cap, Shape, Step
 from counterstep.tests.support.teams.team_stage import TeamStage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EACH = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+PATTERNS = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+EACH = pytest.mark.parametrize("shape", [*SHAPES, DELEGATES], ids=lambda shape: shape.name)
 LIMITED = pytest.mark.parametrize(
     ("shape", "cap"), [pytest.param(s, s.cap, id=s.name) for s in SHAPES if s.cap is not None]
 )
@@ -51,7 +52,7 @@ def without_none(team: Step) -> dict[str, Any]:
 # --- cost
 
 
-@EACH
+@PATTERNS
 async def test_the_model_calls_are_those_of_the_formula(stage: TeamStage, shape: Shape) -> None:
     runs = [await stage.start(shape.team, words, busy=False) for words in (shape.least, shape.most)]
     for (handle, name), turns in zip(runs, cost_of(shape)[:2], strict=True):
@@ -85,7 +86,7 @@ async def test_a_failure_behind_a_team_undoes_what_stands_of_it(stage: TeamStage
 async def test_a_team_that_fails_in_the_middle_is_undone(stage: TeamStage, shape: Shape) -> None:
     handle, name = await stage.start(shape.team, shape.fails)
     end = await end_of(handle)
-    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "TeamFailed")
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", shape.type)
     assert shape.reason in end.failure["message"]
     stage.leaves_nothing(name)
     assert stage.cast.count(name) == calls_in(shape.fails)

@@ -17,7 +17,7 @@ from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 from counterstep.tests.support.tasks.workers import errand_worker
 from counterstep.tests.support.teams.cast import Cast, calls_in
-from counterstep.tests.support.teams.shapes import SHAPES
+from counterstep.tests.support.teams.shapes import DELEGATES, SHAPES
 from counterstep.tests.support.teams.team_stage import TeamStage
 
 
@@ -38,7 +38,7 @@ async def test_a_kill_in_the_middle_of_a_team_pays_no_answer_twice(
         stage = TeamStage(Tasks(await Client.connect(server.address), queue), Cast(models), effects)
         begun = []
         with worker_process(server.address, queue) as process:
-            for shape in SHAPES:
+            for shape in (*SHAPES, DELEGATES):
                 begun.append((shape, *await stage.start(shape.team, shape.most, held=shape.held)))
             for shape, handle, name in begun:
                 await effects.until("done", f"{name} {shape.held}")

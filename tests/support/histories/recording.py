@@ -20,13 +20,23 @@ from typing import Any
 from temporalio.client import Client, WorkflowHistory
 
 from counterstep.tests.support.histories import histories
-from counterstep.tests.support.scenes import agents, approvals, handoffs, nested, people, sagas, tasks, waits
+from counterstep.tests.support.scenes import (
+    agents,
+    approvals,
+    handoffs,
+    nested,
+    people,
+    sagas,
+    tasks,
+    teams,
+    waits,
+)
 from counterstep.tests.support.scenes.scene import OPEN, SCENES, Handle, Scene
 from counterstep.tests.support.scenes.stage import Theatre, theatre
 from counterstep.tests.support.tasks.recovery import until_closed
 from counterstep.tests.support.tasks.tasks import end_of
 
-MODULES = (tasks, people, approvals, waits, nested, agents, handoffs, sagas)
+MODULES = (tasks, people, approvals, waits, nested, agents, handoffs, teams, sagas)
 """Loading them has filled `SCENES`."""
 
 

@@ -20,6 +20,7 @@ from counterstep.testing.model_server import ModelServer
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.bundles.agents import team
 from counterstep.tests.support.bundles.claims import claims
+from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.bundles.nest import Plain, nest
 from counterstep.tests.support.bundles.till import till
@@ -42,7 +43,7 @@ SHORT = 30
 
 def plugin() -> CounterstepPlugin:
     """The plugin with which scenes are played, and replayed."""
-    return CounterstepPlugin([desk, errands, nest, team, till, claims], inline_specs=True)
+    return CounterstepPlugin([desk, errands, nest, team, till, claims, crew], inline_specs=True)
 
 
 class Stage(Tasks):

@@ -16,7 +16,7 @@ FAILS: Final = "fails"
 """In place of an answer: the provider refuses, for good."""
 
 Words = Mapping[str, Sequence[Any]]
-"""What each model says, turn by turn."""
+"""What each model says, turn by turn: an answer, or what makes a `Behaviour` of the task's name."""
 
 _BUSY: Final = frozenset({"ann", "bob", "cid", "editor"})
 """Those who put a thing on the desk in each turn, before they answer."""
@@ -82,4 +82,7 @@ class Cast:
         play.said[model] += 1
         if not said:
             return Behaviour.error(400, f"{model} was not to be asked {play.said[model]} times")
+        if callable(said[0]):
+            made: Behaviour = said[0](found[1])
+            return made
         return Behaviour.error(400, "it is down") if said[0] == FAILS else Behaviour.json(said[0])

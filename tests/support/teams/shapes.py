@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.tests.support.teams.cast import FAILS, Words
 
 Step = Mapping[str, Any]
@@ -40,7 +41,7 @@ class Shape:
 
     Attributes:
         name: What tests call it.
-        team: The team as it is written in a step.
+        team: The team as it is written in a step; or an object with ``agent``, one that asks others.
         least: What is said in a run that takes the fewest turns.
         most: What is said in a run that takes the most turns, and completes.
         verdict: The verdict of its answer.
@@ -48,6 +49,7 @@ class Shape:
         held: Which of these calls is in the middle of it; nothing else runs by then.
         fails: What is said in a run in which the team fails after some have put things on the desk.
         reason: What its failure says.
+        type: As what it fails.
         cap: The limit that it can reach; None where there is none but the number of its members.
     """
 
@@ -60,6 +62,7 @@ class Shape:
     held: str
     fails: Words
     reason: str
+    type: str = "TeamFailed"
     cap: Cap | None = None
 
 
@@ -336,6 +339,31 @@ SECOND_OPINION = Shape(
         "TeamFailed",
     ),
 )
+
+
+def _asks(agent: str) -> Callable[[str], Behaviour]:
+    return lambda task: Behaviour.calls(call(agent, what=task))
+
+
+DELEGATES = Shape(
+    name="delegates",
+    team={"agent": "crew.boss"},
+    least={"boss": [YES]},
+    most={
+        "boss": [_asks("ann"), _asks("poll"), YES],
+        "ann": [opinion("a"), opinion("a")],
+        "bob": [opinion("b")],
+        "cid": [opinion("c")],
+        "chair": [opinion("b")],
+    },
+    verdict="yes",
+    stands=["ann 1", "bob 1"],
+    held="cid 1",
+    fails={"boss": [_asks("ann"), FAILS], "ann": [opinion("a")]},
+    reason="it is down",
+    type="ModelRefused",
+)
+"""One agent that asks another, and then a team."""
 
 SHAPES = (
     VOTE, COMBINED, DEBATE, MIXTURE, SELF_MOA, MAKER_CHECKER, CHAT, ROUND_ROBIN, MAGENTIC, ROUTER,

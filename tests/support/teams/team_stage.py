@@ -17,6 +17,11 @@ from counterstep.tests.support.teams.shapes import Step
 OPINION = Opinion.model_json_schema()
 
 
+def working(team: Step) -> Step:
+    """Returns the part of a step that says who works in it."""
+    return team if "agent" in team else {"team": {"output": OPINION, **team}}
+
+
 @dataclass
 class TeamStage:
     """One worker, the models of its agents, and the desk on which they put things."""
@@ -28,10 +33,14 @@ class TeamStage:
     async def start(
         self, team: Step, words: Words, *then: Step, held: str = "", busy: bool = True, **spec: Any
     ) -> tuple[WorkflowHandle[Any, Any], str]:
-        """Starts a task with a team in its first step; returns it, and how its things begin on the desk."""
+        """Starts a task with a team, or an agent, in its first step.
+
+        Returns:
+            The task, and how its things begin on the desk.
+        """
         name = uuid4().hex[:8]
         self.cast.play(name, words, held=held, busy=busy)
-        step = {"id": "w", "team": {"output": OPINION, **team}, "input": {"what": name}}
+        step = {"id": "w", **working(team), "input": {"what": name}}
         output = None if then else "${{ steps.w.output.verdict }}"
         return await self.tasks.start([step, *then], output=output, **spec), name
 
