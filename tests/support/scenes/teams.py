@@ -5,25 +5,22 @@ from __future__ import annotations
 from counterstep.tests.support.scenes.scene import Handle, scene
 from counterstep.tests.support.scenes.stage import Stage
 from counterstep.tests.support.tasks.work import put
-from counterstep.tests.support.teams.cast import Cast
+from counterstep.tests.support.teams.cast import Cast, Words
 from counterstep.tests.support.teams.shapes import (
     CHAT,
-    DEBATE,
     DELEGATES,
     MAGENTIC,
     MAKER_CHECKER,
-    SECOND_OPINION,
     VOTE,
     Shape,
 )
 from counterstep.tests.support.teams.team_stage import working
 
 
-async def _played(stage: Stage, shape: Shape, *, fails_behind: bool = False) -> Handle:
-    """Plays the run of a team that takes the most turns."""
-    Cast(stage.models).play("tea", shape.most)
-    work = {"id": "w", **working(shape.team), "input": {"what": "tea"}}
-    return await stage.start([work, put("z", "w", **({"fail": "final"} if fails_behind else {}))])
+async def _played(stage: Stage, shape: Shape, words: Words | None = None) -> Handle:
+    """Plays what is said in a team; the run that takes the most turns where that is not given."""
+    Cast(stage.models).play("tea", words or shape.most)
+    return await stage.start([{"id": "w", **working(shape.team), "input": {"what": "tea"}}, put("z", "w")])
 
 
 @scene("completed")
@@ -31,14 +28,11 @@ async def team_vote_with_losers(stage: Stage) -> Handle:
     return await _played(stage, VOTE)
 
 
-@scene("SagaRolledBack")
-async def team_rolled_back(stage: Stage) -> Handle:
-    return await _played(stage, DEBATE, fails_behind=True)
-
-
 @scene("completed")
-async def team_rejected_drafts(stage: Stage) -> Handle:
-    return await _played(stage, MAKER_CHECKER)
+async def team_rejected_draft(stage: Stage) -> Handle:
+    said = MAKER_CHECKER.most
+    words = {"ann": said["ann"][:2], "bob": [said["bob"][0], said["bob"][-1]]}
+    return await _played(stage, MAKER_CHECKER, words)
 
 
 @scene("completed")
@@ -49,11 +43,6 @@ async def team_chat(stage: Stage) -> Handle:
 @scene("completed")
 async def team_that_plans_anew(stage: Stage) -> Handle:
     return await _played(stage, MAGENTIC)
-
-
-@scene("completed")
-async def team_second_opinion(stage: Stage) -> Handle:
-    return await _played(stage, SECOND_OPINION)
 
 
 @scene("completed")
