@@ -53,12 +53,14 @@ class StepBoard(_Part):
         state: The state of the step.
         agent: The agent that it calls, if it calls one.
         tool: The tool that it calls, if it calls one.
+        team: The team that is written in it, if there is one.
         needs: The steps that it waits for.
         attempts: How many times its call was started.
         started: When it started, in UTC.
         finished: When it finished, in UTC.
         output: Its output; a large one is replaced by a sentence that gives its size.
         error: Why it failed.
+        degraded: Why its output is only what there was at a limit of a team; None where it is whole.
         verdicts: The verdicts of its validators.
         usage: What it has spent.
     """
@@ -66,12 +68,14 @@ class StepBoard(_Part):
     state: StepState
     agent: str | None = None
     tool: str | None = None
+    team: str | None = None
     needs: tuple[str, ...] = ()
     attempts: int = 0
     started: datetime | None = None
     finished: datetime | None = None
     output: Any = None
     error: str | None = None
+    degraded: str | None = None
     verdicts: tuple[Verdict, ...] = ()
     usage: Spent = Spent()
 

@@ -36,6 +36,8 @@ class Outcome(BaseModel):
         undone: The steps that are undone, in the order in which their undos finished.
         not_undone: The steps that still lack an undo.
         usage: What was spent on models; None if no worker is left to tell.
+        degraded: By step, why its output is only what there was at a limit of a team; absent where all are
+            whole.
         forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
         recovery: `workflow_id`, `state` and `undone` (steps) of the recovery that was started after the end,
             if there is one. It undoes what is `not_undone`.
@@ -52,6 +54,7 @@ class Outcome(BaseModel):
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     usage: dict[str, Any] | None = None
+    degraded: dict[str, str] = Field(default={}, exclude_if=lambda steps: not steps)
     forced_end: str | None = None
     recovery: dict[str, Any] | None = None
     refused: bool = Field(default=False, exclude=True)
@@ -100,6 +103,7 @@ def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: t
             undone=tuple(result.get("undone", ())),
             not_undone=tuple(result.get("not_undone", ())),
             usage=result.get("usage"),
+            degraded=result.get("degraded", {}),
         )
     details = _details(end) or _from_board(board or {})
     return Outcome(

@@ -74,6 +74,8 @@ def _offered(agent: AgentEntry) -> str:
 
 
 def _by(agent: AgentEntry, catalog: Catalog) -> str:
+    if agent.team is not None:
+        return f"{agent.team.pattern}: {', '.join(seat.key for seat in agent.team.seats())}"
     return "Python" if agent.python else ", ".join(catalog.models_of(agent)) or "no model is set"
 
 

@@ -42,7 +42,7 @@ _STYLES: Final = {
 # In the ledger, "skipped" means that an effect still stands, which is not harmless.
 _UNDO_STYLES: Final = {**_STYLES, "skipped": ("✘", "yellow")}
 _VERBS: Final = {"start": "started"}
-_CALLED: Final = ("agent", "tool", "activity", "workflow")
+_CALLED: Final = ("agent", "tool", "team", "activity", "workflow")
 _LONGEST: Final = 300
 _NUMBERS: Final = ("time", "tries")
 
@@ -178,7 +178,7 @@ def render(board: Board) -> RenderableType:
     steps: Mapping[str, Any] = board.get("steps", {})
     parts: list[RenderableType] = [_headline(board)]
     if steps:
-        rows = [(name, step["state"], *_step(step)) for name, step in steps.items()]
+        rows = [(name, step["state"], *_step(step, _asked_now(name, board))) for name, step in steps.items()]
         parts.append(_table(("step", "state", "by", "time", ""), rows, _STYLES))
     undos = undo_rows(board)
     if undos:
@@ -224,11 +224,22 @@ def _table(
     return table
 
 
-def _step(step: Mapping[str, Any]) -> tuple[str, str, str]:
+def _asked_now(name: str, board: Board) -> str:
+    """Says whom the teams of a step are asking; a team inside of another one speaks for it."""
+    running = [move for move in board.get("moves", ()) if move.get("state") == "running"]
+    calls = [move["call"] for move in running]
+    inmost = [move for move in running if not any(call.startswith(f"{move['call']}/") for call in calls)]
+    mine = [move["member"] for move in inmost if move["call"].startswith((f"{name}/", f"{name}["))]
+    return f"asks {', '.join(mine)}" if mine else ""
+
+
+def _step(step: Mapping[str, Any], asked: str) -> tuple[str, str, str]:
     by = next((str(step[kind]) for kind in _CALLED if kind in step), "")
     by = by or next((kind for kind in KINDS if kind in step), "")
     time = duration_of(step)
-    return by, time, (step.get("error") or "") if time else ""
+    degraded = f"degraded: {step['degraded']}" if step.get("degraded") else ""
+    now = asked if step["state"] in ("running", "waiting") else ""
+    return by, time, (step.get("error") or degraded or now) if time else ""
 
 
 def _sentence(line: Mapping[str, Any]) -> str:

@@ -112,6 +112,7 @@ class Engine:
             undone=undone_steps(self._record.ledger, self._record.undo_order),
             not_undone=self._record.ledger.skipped_steps(),
             usage=self._record.spending.usage.report(),
+            degraded={name: step.degraded for name, step in self._record.steps.items() if step.degraded},
         )
 
     async def _forward(self) -> Any:

@@ -101,7 +101,8 @@ def _evidence(value: Any) -> str:
 
 def _progress(name: str, progress: StepRecord) -> str:
     by = f", by {progress.target}" if progress.target else ""
-    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}"
+    degraded = f"; degraded: {_line(progress.degraded)}" if progress.degraded else ""
+    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}{degraded}"
 
 
 def _undo(entry: Entry, time: UndoTime | None) -> str:

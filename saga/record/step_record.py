@@ -62,7 +62,7 @@ class StepRecord:
 
     def withdraw(self) -> None:
         """Takes the output out of the shared context: the undos of the step are done."""
-        self.state, self.output = StepState.UNDONE, None
+        self.state, self.output, self.degraded = StepState.UNDONE, None, None
 
     def go_on(self) -> None:
         """Runs on although all that was done so far is undone."""

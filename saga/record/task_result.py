@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class TaskResult(BaseModel):
@@ -17,6 +17,8 @@ class TaskResult(BaseModel):
         undone: Steps that were undone on the way (skipped, or done by a fallback).
         not_undone: Steps that were to be undone on the way, and somebody has chosen to leave an effect.
         usage: What was spent on models.
+        degraded: By step, why its output is only what there was at a limit of a team; absent where all are
+            whole.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,3 +29,4 @@ class TaskResult(BaseModel):
     undone: list[str]
     not_undone: list[str]
     usage: dict[str, Any]
+    degraded: dict[str, str] = Field(default={}, exclude_if=lambda steps: not steps)

@@ -84,4 +84,5 @@ async def test_one_last_call_sums_up_and_the_step_is_degraded(field: Field, effe
     end = await end_of(handle)
     assert (end.type, end.output) == ("completed", "perhaps")
     assert "do not agree" in (await board_of(handle))["steps"]["w"]["degraded"]
+    assert "do not agree" in (await handle.result())["degraded"]["w"]
     assert sorted(effects.what("undone")) == ["ann", "bob"]
