@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +14,26 @@ from pydantic import TypeAdapter
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.spec.teams.pattern import Cost, Pattern
 from counterstep.saga.spec.teams.team import Team
+from counterstep.saga.teams import agent_caller
+from counterstep.saga.teams.moves import GiveAnswer, Move, Planner, UndoTurns
+from counterstep.saga.teams.planners import planner_of
+from counterstep.saga.teams.state import TeamState, TurnState
 from counterstep.tests.support.bundles.agents import board_of, team_at_work
 from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
 from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked
 from counterstep.tests.support.teams.cast import Cast, calls_in
-from counterstep.tests.support.teams.shapes import DELEGATES, SHAPES, Cap, Shape, Step
+from counterstep.tests.support.teams.shapes import (
+    DELEGATES,
+    MAKER_CHECKER,
+    MIXTURE,
+    SECOND_OPINION,
+    SHAPES,
+    VOTE,
+    Cap,
+    Shape,
+    Step,
+)
 from counterstep.tests.support.teams.team_stage import TeamStage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,14 +79,67 @@ async def test_the_model_calls_are_those_of_the_formula(stage: TeamStage, shape:
 # --- what stands
 
 
-@EACH
-async def test_what_is_not_a_part_of_the_answer_is_undone(stage: TeamStage, shape: Shape) -> None:
+async def undoes_what_is_not_a_part(stage: TeamStage, shape: Shape) -> None:
+    """Says that nothing but the answer stands, and that it took the calls that it had to."""
     handle, name = await stage.start(shape.team, shape.most)
     end = await end_of(handle)
     assert (end.type, end.output) == ("completed", shape.verdict)
     assert sorted(stage.standing(name)) == sorted(shape.stands)
     assert sorted([*stage.of(name, "undone"), *shape.stands]) == sorted(stage.of(name, "done"))
     assert stage.cast.count(name) == calls_in(shape.most)
+
+
+@EACH
+async def test_what_is_not_a_part_of_the_answer_is_undone(stage: TeamStage, shape: Shape) -> None:
+    await undoes_what_is_not_a_part(stage, shape)
+
+
+@dataclass
+class KeepsLosers:
+    """A planner that is wrong: all that stands at the end is to stay."""
+
+    right: Planner
+
+    def next(self, state: TeamState) -> Move:
+        move = self.right.next(state)
+        if not isinstance(move, GiveAnswer):
+            return move
+        return replace(move, keep=frozenset(turn.number for turn in state.standing))
+
+
+@dataclass
+class ForgetsToUndo:
+    """A planner that is wrong: what is superseded or rejected is not undone before the next turn."""
+
+    right: Planner
+
+    def next(self, state: TeamState) -> Move:
+        move = self.right.next(state)
+        while isinstance(move, UndoTurns):  # it believes that they are undone
+            for number in move.turns:
+                state = state.change(number, state=TurnState.UNDONE)
+            move = self.right.next(state)
+        if isinstance(move, GiveAnswer):
+            return replace(move, keep=frozenset(turn.number for turn in state.turns if turn.has_answered))
+        return move
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shape"),
+    [
+        (KeepsLosers, VOTE),
+        (KeepsLosers, SECOND_OPINION),
+        (ForgetsToUndo, MAKER_CHECKER),
+        (ForgetsToUndo, MIXTURE),
+    ],
+    ids=lambda part: getattr(part, "name", getattr(part, "__name__", "")),
+)
+async def test_a_planner_that_is_wrong_on_purpose_is_noticed(
+    stage: TeamStage, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Planner], Planner], shape: Shape
+) -> None:
+    monkeypatch.setattr(agent_caller, "planner_of", lambda team: wrong(planner_of(team)))
+    with pytest.raises(AssertionError, match=r"assert \['ann 1', "):  # it says what stands
+        await undoes_what_is_not_a_part(stage, shape)
 
 
 @EACH
