@@ -19,6 +19,7 @@ from .commands.authoring.new import new
 from .commands.authoring.schema import schema
 from .commands.cancel import cancel
 from .commands.decide import approve, decide, reject
+from .commands.decisions import decisions
 from .commands.explore import explore
 from .commands.graph import graph
 from .commands.inbox import inbox
@@ -83,7 +84,7 @@ def _refuse_bad_texts(id: str | None) -> None:
         raise CommandFailed("The id is empty.")
 
 
-for command in (run, start, status, watch, result, cancel):
+for command in (run, start, status, watch, result, decisions, cancel):
     app.command()(_guarded(command))
 app.command("list")(_guarded(list_tasks))
 for decision in (resolve, decide, approve, reject, amend):

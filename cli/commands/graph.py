@@ -8,7 +8,6 @@ import typer
 
 from ..arguments.options import Address, Bundles, Codec, Json, Namespace
 from ..errors import CommandFailed
-from ..exit_codes import ExitCode
 from ..terminal.output import emit, emit_text
 
 
@@ -45,15 +44,10 @@ def graph(
     else:
         assert id is not None
         from ..arguments.server_target import find_target
-        from ..operations.find_board import look_up
+        from ..operations.find_board import look_up_whole
 
         target = find_target(address, namespace, codec)
-        board, note = target.ask(look_up(target, id))
-        if note:
-            raise CommandFailed(
-                f"{note} The steps, only a worker can tell.", code=ExitCode.NO_SERVER, type="NoWorker"
-            )
-        picture = picture_of_board(board)
+        picture = picture_of_board(target.ask(look_up_whole(target, id, what="The steps")))
     text = draw(picture)
     if json:
         emit({**picture.model_dump(mode="json"), "mermaid": text})

@@ -14,6 +14,8 @@ from ...client.updates import find_task
 from ...runtime.codec import PayloadUnreadable
 from ...runtime.connection import has_workers
 from ..arguments.server_target import ServerTarget
+from ..errors import CommandFailed
+from ..exit_codes import ExitCode
 from ..terminal.questions import PEOPLE
 
 
@@ -46,3 +48,28 @@ async def look_up(target: ServerTarget, id: str) -> tuple[Mapping[str, Any], str
     if board["state"] in PEOPLE:
         note += f" What it waits for, a worker would tell: {target.worker_command(found.task_queue)}"
     return board, note
+
+
+async def look_up_whole(target: ServerTarget, id: str, *, what: str) -> Mapping[str, Any]:
+    """Asks a worker for a task's board.
+
+    Args:
+        target: The server.
+        id: The workflow id.
+        what: What it is wanted for, e.g. ``The steps``.
+
+    Returns:
+        The board.
+
+    Raises:
+        CommandFailed: No worker tells it.
+        UnknownTask: There is no such task.
+        ServerUnavailable: The server cannot be reached.
+        RPCError: The server has stopped answering.
+    """
+    board, note = await look_up(target, id)
+    if note:
+        raise CommandFailed(
+            f"{note} {what}, only a worker can tell.", code=ExitCode.NO_SERVER, type="NoWorker"
+        )
+    return board

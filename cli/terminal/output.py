@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -28,9 +29,16 @@ def has_emitted() -> bool:
 
 def emit(value: Any) -> None:
     """Prints one JSON value as data; raises what `emit_text` raises."""
-    stream = _data or sys.stdout
-    as_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
-    emit_text(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
+    emit_text(json.dumps(value, indent=2, ensure_ascii=_only_ascii()))
+
+
+def emit_lines(values: Iterable[Any]) -> None:
+    """Prints JSON values as data, one a line; raises what `emit_text` raises."""
+    emit_text("\n".join(json.dumps(value, ensure_ascii=_only_ascii()) for value in values))
+
+
+def _only_ascii() -> bool:
+    return ((_data or sys.stdout).encoding or "").lower().replace("-", "") != "utf8"
 
 
 def emit_text(text: str) -> None:

@@ -22,6 +22,7 @@ from counterstep.bundle import registry, spec_file, yaml_document
 from counterstep.cli.app import app
 from counterstep.client.board import Board
 from counterstep.client.outcome import Outcome
+from counterstep.client.team_decisions import TeamDecision
 from counterstep.saga.agents import agent_loop
 from counterstep.saga.engine import amendments, events
 from counterstep.saga.errors import FailureType
@@ -228,6 +229,7 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "board": lambda: sections(Board.model_json_schema(mode="serialization")),
     "result": lambda: sections(TaskResult.model_json_schema(mode="serialization")),
     "outcome": lambda: sections(Outcome.model_json_schema(mode="serialization")),
+    "decisions": lambda: sections(TeamDecision.model_json_schema(mode="serialization")),
     "failures": failure_table,
     "limits": limit_table,
     "commands": commands,

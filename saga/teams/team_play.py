@@ -247,6 +247,8 @@ class TeamPlay:
     async def drain(self, reason: str) -> None:
         """Stops all turns, and waits until nothing runs any more."""
         await self._drain(self._tasks.values(), reason)
+        for turn in self.state.running:
+            self._record.teams.end(self.path_of(turn), TurnState.FAILED, reason)
 
     async def _drain(self, turns: Iterable[Turn], reason: str) -> None:
         """Stops turns, and waits until nothing of them runs any more."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -17,8 +19,9 @@ from counterstep import Bundle, Effect
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.stock import stock
-from counterstep.tests.support.pages.pages import ROOT
+from counterstep.tests.support.pages.pages import ROOT, blocks
 from counterstep.tests.support.pages.reading import Reading
+from counterstep.tests.support.processes.command import Shop
 from counterstep.tests.support.tasks.tasks import tell, until_state
 
 HOW_TO = ROOT / "docs" / "how-to"
@@ -74,6 +77,41 @@ async def test_a_client_in_python(reading: Reading, server: EmbeddedServer) -> N
         async with Worker(client, task_queue="counterstep"):
             assert await order("pen", 2) == "2 pen"
             assert re.match("nothing was sent: .*there are none", await order("pot", 0))
+
+
+async def test_decisions_are_exported_and_read_as_shown(
+    reading: Reading, tmp_path: Path, server: EmbeddedServer, task_queue: str
+) -> None:
+    page = ROOT / "docs" / "reference" / "decisions.md"
+    shop = Shop.open(tmp_path, TEMPORAL_ADDRESS=server.address)
+    with reading.files(ROOT / "docs" / "patterns" / "concurrent.md"), reading.files(page):
+        bundle = importlib.import_module("claims").claims
+        bundle.add_task(tmp_path / "claim.yaml")
+        client = await Client.connect(server.address, plugins=[CounterstepPlugin([bundle])])
+        async with Worker(client, task_queue=task_queue):
+            handle = await client.start_workflow(
+                "claims.claim", {"claim": "bicycle"}, id=f"claim-{task_queue}", task_queue=task_queue
+            )
+            await handle.result()
+            ended = await asyncio.to_thread(shop.run, "decisions", handle.id, "--json")
+            table = await asyncio.to_thread(shop.run, "decisions", handle.id)
+        (tmp_path / "decisions.jsonl").write_text(ended.out)
+        worth = importlib.import_module("rewards").rewards(tmp_path / "decisions.jsonl")
+    (shown,) = (json.loads(block.text) for block in blocks(page) if block.language == "json")
+    real = json.loads(ended.out.splitlines()[-1])
+    kept = real["combined"]["kept"]
+    assert real == {
+        **shown,
+        "task_id": handle.id,
+        "task": "claims.claim",
+        "at": real["at"],
+        "reason": re.sub("^2", real["reason"][0], shown["reason"]),  # the third may be in time
+        "combined": {**shown["combined"], "kept": kept},
+    }
+    assert sorted(worth) == ["assess/actuary.3", "assess/lenient.1", "assess/strict.2"]
+    assert [call for call, reward in worth.items() if reward > 0] == kept
+    assert "O5" in table.err and f"(kept: {kept[0]})" in table.err
+    assert table.out == ""
 
 
 def test_the_tests_of_the_page_on_tests_pass(reading: Reading, tmp_path: Path) -> None:
