@@ -142,6 +142,7 @@ async def test_a_planner_that_is_wrong_on_purpose_is_noticed(
         await undoes_what_is_not_a_part(stage, shape)
 
 
+@pytest.mark.slow
 @EACH
 async def test_a_failure_behind_a_team_undoes_what_stands_of_it(stage: TeamStage, shape: Shape) -> None:
     handle, name = await stage.start(shape.team, shape.most, BEHIND)
