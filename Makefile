@@ -39,7 +39,7 @@ test: setup ## run the tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest --numprocesses 4 --dist loadfile -m "not slow and not npm" $(ARGS)
 
 test-unit: setup ## run the tests that need no server
-	@$(BIN)/pytest tests/unit --numprocesses 2 $(ARGS)
+	@$(BIN)/pytest tests/unit --numprocesses 2 -m "not slow" $(ARGS)
 
 test-clients: setup ## run the tests that need node and the npm registry: a start from TypeScript, Mermaid's parser
 	@$(BIN)/pytest tests/server/client/test_typescript.py $(ARGS)
