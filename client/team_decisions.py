@@ -95,7 +95,7 @@ class TeamDecision(BaseModel):
             ``stop`` ends the team.
         team: The path of the team: its step, and the turns around it where it is inside of another one.
         step: The step of the board that it belongs to; None if there is none.
-        pattern: The pattern of the team.
+        pattern: The pattern of the team; ``delegates`` for an agent that asks others like tools.
         run: Which run of the team it is, counted from 1: it runs again where its step is tried again.
         member: Who was asked, as the team calls it; None for ``stop``.
         call: The path of the turn; None for ``stop``.
@@ -265,13 +265,17 @@ class _Moves:
 
 
 def _runs(moves: Sequence[_Move]) -> list[int]:
-    """Returns of each move which run of its team it belongs to: each begins with a turn of number 1."""
+    """Returns of each move which run of its team it belongs to: in each, the numbers of turns grow."""
     begun: dict[str, int] = {}
+    last: dict[str, int] = {}
     found = []
     for move in moves:
-        is_first = bool(move.get("call")) and _number_of(move["call"]) == 1
-        begun[move["team"]] = begun.get(move["team"], 0) + 1 if is_first else begun.get(move["team"], 1)
-        found.append(begun[move["team"]])
+        team = move["team"]
+        number = _number_of(move["call"]) if move.get("call") else None
+        if number is not None:
+            begun[team] = begun.get(team, 1) + (number <= last.get(team, 0))
+            last[team] = number
+        found.append(begun.setdefault(team, 1))
     return found
 
 

@@ -149,6 +149,7 @@ class AgentRunner:
             self._settle_failed(loop, error)
             raise
         self._record.settle(job.id, loop.output)
+        self._record.teams.stop_asking(job.path, f"{agent.name} has answered")
         if thread is not None:
             thread.hear(agent.name, loop.messages[len(opening) :], loop.turn)
         own = [executed.evidence for executed in loop.toolbox.executed]

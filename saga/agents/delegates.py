@@ -12,6 +12,7 @@ from ..errors import FailureType
 from ..failure import Failed, Stopped
 from ..history_format import RETRACT
 from ..record.task_record import TaskRecord
+from ..record.team_log import DELEGATES, Operation
 from ..spec.catalog import AgentEntry
 from ..spec.json_schema import check_input
 from ..spec.rules.team_rules import MAX_DEPTH
@@ -85,6 +86,7 @@ class Delegates:
         self._record = record
         self._rollback = rollback
         self._run = run
+        self._asked: set[str] = set()
         self.names = frozenset(self._agents)
         self.have_effects = False
 
@@ -136,16 +138,35 @@ class Delegates:
             label=f"{path.replace('/', ' / ')}",
             depth=self._job.depth + 1,
         )
+        self._decide(wanted.name, path, wanted.arguments)
         try:
             outcome = await self._run(agent, job, scope)
-        except Stopped:
+        except Stopped as stopped:
+            self._record.teams.end(path, "failed", str(stopped))
             raise
         except Failed as failed:
+            self._record.teams.end(path, "failed", failed.failure.message)
             return await self._failed(agent, wanted.arguments, path, failed, scope)
+        self._record.teams.end(path, "answered")
         entries = self._record.ledger.under(path)
         self.have_effects = self.have_effects or self._did_something(entries)
         evidence = Evidence(tool=agent.name, arguments=wanted.arguments, result=outcome.output)
         return Delegated(outcome, evidence=evidence, entries=entries)
+
+    def _decide(self, name: str, path: str, arguments: dict[str, Any]) -> None:
+        operation: Operation = "delegate" if name in self._asked else "spawn"
+        self._asked.add(name)
+        reason = "it is asked like a tool"
+        self._record.teams.decide(
+            operation,
+            team=self._job.path,
+            pattern=DELEGATES,
+            reason=reason,
+            call=path,
+            member=name,
+            said=arguments,
+        )
+        self._record.log.add(name, f"{DELEGATES}: {operation}", self._job.step, reason)
 
     async def _failed(
         self, agent: AgentEntry, arguments: dict[str, Any], path: str, failed: Failed, scope: StopScope

@@ -15,6 +15,9 @@ Operation = Literal["spawn", "delegate", "communicate", "aggregate", "stop"]
 """The five kinds of decisions of an orchestrator: ask a member for the first time, give it another job, pass
 on what others have said, combine answers, and stop."""
 
+DELEGATES: Final = "delegates"
+"""What stands as the pattern where an agent asks others like tools."""
+
 MAX_MOVES: Final = 1000
 """Moves that are kept; the oldest go first."""
 
@@ -94,6 +97,22 @@ class TeamLog:
             move["said"] = bounded(said, _MAX_SAID)
         self.moves.append({**move, **more})
         del self.moves[:-MAX_MOVES]
+
+    def stop_asking(self, path: str, reason: str) -> None:
+        """Records that an agent has ended that has asked others like tools; nothing where it has not."""
+        kept: list[int] = []
+        asked: list[int] = []
+        for move in reversed(self.moves):
+            if move["team"] != path or move["pattern"] != DELEGATES:
+                continue
+            number = int(move["call"].rpartition(".")[2]) if "call" in move else 0
+            if not number or (asked and number >= asked[-1]):  # of an earlier time
+                break
+            asked.append(number)
+            if move["state"] == "answered":
+                kept.append(number)
+        if asked:
+            self.decide("stop", team=path, pattern=DELEGATES, reason=reason, kept=sorted(kept))
 
     def end(self, call: str, state: str, error: str = "") -> None:
         """Records what became of a member's turn."""

@@ -84,10 +84,14 @@ async def test_an_agent_asks_a_team_and_another_agent_like_tools(field: Field, e
     handle = await tasks.start([step("boss")])
     await handle.result()
     assert "z" in effects.effects()
-    moves = (await board_of(handle))["moves"]
+    asked, *moves = (await board_of(handle))["moves"]
+    assert (asked["pattern"], asked["call"], asked["said"]) == ("delegates", "w/poll.1", {"what": "tea"})
+    assert asked["state"] == "answered"
+    assert asked["usage"]["model_calls"] >= 4
     assert [move["operation"] for move in moves][:3] == ["spawn"] * 3
     assert moves[0]["call"] == "w/poll.1/ann.1"
     assert moves[0]["usage"]["model_calls"] == 2
+    assert (moves[-1]["operation"], moves[-1]["team"], moves[-1]["kept"]) == ("stop", "w", [1])
 
 
 async def test_a_team_in_a_step_and_one_that_is_a_task(field: Field, effects: Desk) -> None:

@@ -63,8 +63,10 @@ async def test_a_team_and_python_code_are_asked_in_the_child_and_undone_with_the
     assert "w/mover.1#1" in standing
     assert any(id_.startswith("w/talk/1/w/poll.2/ann.1") for id_ in standing)
     spawned = [move for move in board["moves"] if move["operation"] == "spawn"]
-    assert [move["call"] for move in spawned] == ["w/poll.2/ann.1", "w/poll.2/bob.2", "w/poll.2/cid.3"]
-    assert board["moves"][-1]["operation"] == "stop"
+    members = ["w/poll.2/ann.1", "w/poll.2/bob.2", "w/poll.2/cid.3"]
+    assert [move["call"] for move in spawned] == ["w/mover.1", "w/poll.2", *members]
+    last = board["moves"][-1]
+    assert (last["operation"], last["team"], last["kept"]) == ("stop", "w", [1, 2])
     assert end.details["usage"]["model_calls"] == models.count()
 
 
