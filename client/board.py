@@ -224,6 +224,7 @@ class Board(_Part):
         budget: The most that may be spent.
         waiting_for: The questions that people have to answer.
         decisions: The questions that were answered, oldest first.
+        moves: What teams have decided, oldest first; ``counterstep decisions`` makes a data set of it.
         failure: The first failure.
         log: Who did what, oldest first.
         forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
@@ -245,6 +246,7 @@ class Board(_Part):
     budget: Budget = Budget()
     waiting_for: tuple[Asked, ...] = ()
     decisions: tuple[Decided, ...] = ()
+    moves: tuple[Mapping[str, Any], ...] = ()
     failure: Failure | None = None
     log: tuple[Line, ...] = ()
     forced_end: str | None = None

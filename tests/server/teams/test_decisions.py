@@ -114,3 +114,19 @@ async def test_a_cancel_ends_the_turns_that_were_under_way(field: Field, effects
     assert found["bob"].reward.turn == "failed"
     assert {d.reward.turn for d in found.values()} <= {"undone", "failed"}
     assert "poll has ended" in (found["bob"].error or "")
+
+
+async def test_a_team_that_a_workflow_of_ones_own_has_asked(field: Field, effects: Desk) -> None:
+    tasks, models = field
+    for name in ("ann", "bob", "cid"):
+        says(models, name, "yes")
+    handle = await tasks.client.start_workflow(
+        "crew.asks_a_team", args=["tea", False], id=f"asks-{uuid4()}", task_queue=tasks.task_queue
+    )
+    assert await handle.result() == "yes"
+    found = await decided(handle)
+    assert [(d.code, d.member) for d in found] == [("O1", "ann"), ("O1", "bob"), ("O1", "cid"), ("O5", None)]
+    assert [d.call for d in found if d.reward.turn == "kept"] == [kept_of(found)]
+    assert {(d.step is not None, d.reward.step, d.reward.task) for d in found} == {
+        (True, "completed", "completed")
+    }
