@@ -38,6 +38,7 @@ _KINDS: Final = {
     "reset": "A reset of the task",
     "output": "The task's output",
     "needs_input": "An agent has a question",
+    "member": "A team asks its member",
 }
 _YES_OR_NO: Final = ("approve", "reject", "edit")
 _WITH_AGENT: Final = ("approval", "needs_input")

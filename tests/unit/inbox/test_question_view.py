@@ -168,6 +168,14 @@ def test_an_agent_that_asks_is_named_and_its_choices_are_to_be_chosen() -> None:
     assert page.form("answer").fields["value.answer."] == ""
 
 
+def test_the_team_of_a_step_and_that_its_output_is_not_whole_are_shown() -> None:
+    step = {"state": "completed", "team": "debate of 3", "output": 1, "degraded": f"2 rounds {EVIL}"}
+    page = InboxPage(rendered(board(asked(kind="member"), steps={"panel": step})))
+    assert "debate of 3" in page.text
+    assert f"degraded: 2 rounds {EVIL}" in page.text
+    assert "A team asks its member" in page.text
+
+
 def test_choices_of_a_step_are_what_they_are_called() -> None:
     (view,) = questions_of(board(asked(kind="approve", actions=["retry", "take_the_train"], show=None)))
     assert [(b.label, b.look, b.fields) for b in view.buttons] == [
@@ -182,6 +190,7 @@ def test_choices_of_a_step_are_what_they_are_called() -> None:
         ("escalated", "decide", "supply", 1),
         ("escalated", "decide", "retry", 0),
         ("needs_input", "decide", "answer", 1),
+        ("member", "decide", "answer", 1),
         ("pivot", "resolve", "applied", 1),
         ("pivot", "resolve", "not_applied", 0),
         ("reset", "resolve", "go_on", 0),
