@@ -15,7 +15,7 @@ from .board import Spent
 
 Code = Literal["O1", "O2", "O3", "O4", "O5"]
 
-TurnEnd = Literal["running", "kept", "undone", "failed"]
+TurnEnd = Literal["running", "kept", "undone", "failed", "stopped"]
 
 _CODES: Final[Mapping[Operation, Code]] = {
     "spawn": "O1",
@@ -24,6 +24,8 @@ _CODES: Final[Mapping[Operation, Code]] = {
     "aggregate": "O4",
     "stop": "O5",
 }
+
+_LOST: Final[Mapping[str, TurnEnd]] = {"failed": "failed", "undone": "undone", "stopped": "stopped"}
 
 _Move = Mapping[str, Any]
 
@@ -51,8 +53,8 @@ class TeamReward(BaseModel):
 
     Attributes:
         turn: What became of the turn that was decided: ``kept`` as a part of the answer (of a team that goes
-            on: so far), ``undone`` (not chosen, superseded, or rolled back), ``failed`` (or stopped before
-            its end) or still ``running``; None for ``stop``, which asks nobody.
+            on: so far), ``undone`` (not chosen, superseded, or rolled back), ``failed``, ``stopped`` before
+            its end, or still ``running``; None for ``stop``, which asks nobody.
         verdicts: The verdicts of the step's validators on what the team has answered.
         step: The state of the step, as on the board; None where no step of the board is meant.
         task: The state of the task, as on the board.
@@ -195,15 +197,15 @@ class _Moves:
     # --- what became of a turn
 
     def _end(self, move: _Move, run: int, step: str | None) -> TurnEnd:
-        call, team = str(move["call"]), move["team"]
-        around = [self._ends[path] for path in _around(call) if path in self._ends]
-        if move["state"] in ("failed", "undone"):
-            return "failed" if move["state"] == "failed" else "undone"
-        if run < self._last[team] or {"failed", "undone"} & {*around} or self._is_undone(call, step):
-            return "undone" if move["state"] == "answered" else "failed"
+        call, team, state = str(move["call"]), move["team"], move["state"]
+        if state in ("failed", "undone", "stopped"):
+            return _LOST[state]
+        around = {self._ends[path] for path in _around(call) if path in self._ends}
+        if run < self._last[team] or around & {*_LOST.values()} or self._is_undone(call, step):
+            return "undone" if state == "answered" else "stopped"
         is_over = self._board["state"] in ENDED or not self._is_open(step)
-        if move["state"] == "running":
-            return "failed" if is_over else "running"
+        if state == "running":
+            return "stopped" if is_over else "running"
         return "kept" if call in self._kept(team, run) or not is_over else "undone"
 
     def _is_open(self, step: str | None) -> bool:

@@ -15,7 +15,7 @@ from ...saga.limits.usage import cost_of
 from .output import printable, say
 
 _WIDTH = 160
-_STYLES = {"kept": "green", "undone": "magenta", "failed": "red", "running": "cyan"}
+_STYLES = {"kept": "green", "undone": "magenta", "failed": "red", "stopped": "yellow", "running": "cyan"}
 
 
 def print_decisions(decisions: Sequence[TeamDecision]) -> None:

@@ -12,7 +12,7 @@ from ..errors import FailureType
 from ..failure import Failed, Stopped
 from ..history_format import RETRACT
 from ..record.task_record import TaskRecord
-from ..record.team_log import DELEGATES, Operation
+from ..record.team_log import DELEGATES, STOPPED, Operation
 from ..spec.catalog import AgentEntry
 from ..spec.json_schema import check_input
 from ..spec.rules.team_rules import MAX_DEPTH
@@ -142,7 +142,7 @@ class Delegates:
         try:
             outcome = await self._run(agent, job, scope)
         except Stopped as stopped:
-            self._record.teams.end(path, "failed", str(stopped))
+            self._record.teams.end(path, STOPPED, str(stopped))
             raise
         except Failed as failed:
             self._record.teams.end(path, "failed", failed.failure.message)

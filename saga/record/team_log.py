@@ -15,6 +15,9 @@ Operation = Literal["spawn", "delegate", "communicate", "aggregate", "stop"]
 """The five kinds of decisions of an orchestrator: ask a member for the first time, give it another job, pass
 on what others have said, combine answers, and stop."""
 
+STOPPED: Final = "stopped"
+"""What has become of a turn that was not let to its end: nobody can say how good it was."""
+
 DELEGATES: Final = "delegates"
 """What stands as the pattern where an agent asks others like tools."""
 

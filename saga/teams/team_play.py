@@ -15,7 +15,7 @@ from ..calls.rollback import Rollback
 from ..errors import ExpressionError, FailureType
 from ..failure import Failed, Failure, trim
 from ..record.task_record import TaskRecord
-from ..record.team_log import Operation
+from ..record.team_log import STOPPED, Operation
 from ..spec.catalog import AgentEntry
 from ..temporal.stop_scope import StopScope
 from .member_caller import MemberCaller
@@ -224,11 +224,10 @@ class TeamPlay:
         await self._take_back(wanted, reason, scope)
         for number in wanted:
             turn = self.state.turns[number - 1]
-            state = TurnState.UNDONE if turn.state is TurnState.ANSWERED else TurnState.FAILED
-            failure = (
-                None if turn.state is TurnState.ANSWERED else self._failure(FailureType.CANCELLED, reason)
-            )
-            self._record.teams.end(self.path_of(turn), state, reason)
+            has_answered = turn.state is TurnState.ANSWERED
+            state = TurnState.UNDONE if has_answered else TurnState.FAILED
+            failure = None if has_answered else self._failure(FailureType.CANCELLED, reason)
+            self._record.teams.end(self.path_of(turn), state if has_answered else STOPPED, reason)
             self.state = self.state.change(number, state=state, failure=failure)
             if number in self.outcomes:  # who has taken part is still told
                 self.outcomes[number] = replace(self.outcomes[number], evidence=())
@@ -248,7 +247,7 @@ class TeamPlay:
         """Stops all turns, and waits until nothing runs any more."""
         await self._drain(self._tasks.values(), reason)
         for turn in self.state.running:
-            self._record.teams.end(self.path_of(turn), TurnState.FAILED, reason)
+            self._record.teams.end(self.path_of(turn), STOPPED, reason)
 
     async def _drain(self, turns: Iterable[Turn], reason: str) -> None:
         """Stops turns, and waits until nothing of them runs any more."""

@@ -68,7 +68,7 @@ async def test_a_vote_that_was_rejected_and_held_again(field: Field, effects: De
         (6, 2, "O1", "bob"),
         (7, 2, "O1", "cid"),
     ]
-    assert {d.reward.turn for d in found[:3]} <= {"undone", "failed"}  # who was stopped has failed
+    assert {d.reward.turn for d in found[:3]} <= {"undone", "stopped"}
     assert "undone" in [d.reward.turn for d in found[:3]]
     first, second = (d for d in found if d.operation == "stop")
     assert (first.code, first.member, first.reward.turn) == ("O5", None, None)
@@ -92,7 +92,7 @@ async def test_of_a_task_that_is_rolled_back_nothing_is_kept(field: Field, effec
     handle = await tasks.start([STEP, after])
     assert (await end_of(handle)).type == "SagaRolledBack"
     found = await decided(handle)
-    assert {d.reward.turn for d in found if d.call} <= {"undone", "failed"}
+    assert {d.reward.turn for d in found if d.call} <= {"undone", "stopped"}
     assert [d.reward.turn for d in found if d.call == kept_of(found)] == ["undone"]
     assert (found[-1].reward.step, found[-1].reward.task) == ("undone", "rolled_back")
 
@@ -111,8 +111,8 @@ async def test_a_cancel_ends_the_turns_that_were_under_way(field: Field, effects
     effects.release("b")
     assert (await end_of(handle)).type == "cancelled"
     found = {d.member: d for d in await decided(handle) if d.call}
-    assert found["bob"].reward.turn == "failed"
-    assert {d.reward.turn for d in found.values()} <= {"undone", "failed"}
+    assert found["bob"].reward.turn == "stopped"
+    assert {d.reward.turn for d in found.values()} <= {"undone", "stopped"}
     assert "poll has ended" in (found["bob"].error or "")
 
 

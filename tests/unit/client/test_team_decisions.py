@@ -45,14 +45,14 @@ def test_the_step_is_the_longest_one_around_and_of_items_the_whole_step() -> Non
 def test_what_is_inside_of_a_turn_that_was_undone_is_undone_too() -> None:
     moves = turn("w/poll.1", "undone"), turn("w/poll.1/a.1"), move("w/poll.1", kept=[1])
     assert ends(*moves) == ["undone", "undone", None]
-    assert ends(turn("w/poll.1", "failed"), turn("w/poll.1/a.1", "running")) == ["failed", "failed"]
+    assert ends(turn("w/poll.1", "failed"), turn("w/poll.1/a.1", "running")) == ["failed", "stopped"]
 
 
 def test_an_answer_of_a_team_that_has_given_none_is_not_kept() -> None:
     over = {"steps": {"w": {"state": "failed", "verdicts": []}}}
     assert ends(turn("w/a.1"), move("w")) == ["kept", None]
     assert ends(turn("w/a.1"), turn("w/b.2"), move("w", kept=[2]), **over) == ["undone", "kept", None]
-    assert ends(turn("w/a.1"), turn("w/b.2", "running"), move("w"), **over) == ["undone", "failed", None]
+    assert ends(turn("w/a.1"), turn("w/b.2", "running"), move("w"), **over) == ["undone", "stopped", None]
 
 
 def test_what_the_ledger_and_a_recovery_have_undone_is_undone() -> None:
@@ -71,7 +71,7 @@ def test_what_the_ledger_and_a_recovery_have_undone_is_undone() -> None:
 
 def test_a_task_that_was_ended_by_force_has_no_turns_under_way() -> None:
     assert ends(turn("w/a.1", "running"), state="running") == ["running"]
-    assert ends(turn("w/a.1", "running"), state="rollback_incomplete") == ["failed"]
+    assert ends(turn("w/a.1", "running"), state="rollback_incomplete") == ["stopped"]
 
 
 def test_only_the_last_run_of_a_team_stands() -> None:
