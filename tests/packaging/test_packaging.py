@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 BUNDLE = """
 from counterstep import Bundle, Effect
