@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .bundle.agent import Agent
     from .bundle.bundle import Bundle
     from .bundle.current_step import current_step
+    from .mcp_client.mcp_server import McpServer
     from .saga.effect import Effect
     from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
     from .saga.limits.budget import Budget
@@ -37,6 +38,7 @@ else:
         "Decision": "saga.own_workflows.saga_waits",
         "DefinitionError": "saga.errors",
         "Effect": "saga.effect",
+        "McpServer": "mcp_client.mcp_server",
         "NotApplied": "saga.errors",
         "Retraction": "saga.undo",
         "Saga": "saga.own_workflows.saga",
@@ -69,6 +71,7 @@ __all__ = [
     "Decision",
     "DefinitionError",
     "Effect",
+    "McpServer",
     "NotApplied",
     "Retraction",
     "Saga",

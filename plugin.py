@@ -31,6 +31,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from .activities.bundle_activities import bundled_activities
 from .activities.interceptor import CallInterceptor
+from .activities.mcp_activities import mcp_activities
 from .activities.models.call_model import call_model, warm_up
 from .activities.notify import Notifier, Webhook
 from .activities.recovery.read_lost_undos import read_lost_undos
@@ -41,8 +42,10 @@ from .activities.verify import verify
 from .bundle.bundle import Bundle
 from .bundle.registry import Registry
 from .compensations.bundle_compensations import bundled_compensations
+from .compensations.mcp_compensations import mcp_compensations
 from .compensations.recover_child import recover_child
 from .compensations.retract import retract
+from .mcp_client.requests import ServerRequests
 from .observability.search_attribute_check import until_created, warn_of_missing
 from .runtime.other_plugins import ORDER, expect_models, is_taken_by
 from .runtime.payload_converter import SharedPydanticConverter
@@ -127,6 +130,7 @@ class CounterstepPlugin(SimplePlugin):
         self._task_types = [registered_task(name) for name in self.registry.catalog.tasks]
         self._interceptor = CounterstepInterceptor()
         self._running: WeakSet[Worker] = WeakSet()
+        self._mcp = ServerRequests()
         super().__init__(
             "counterstep.CounterstepPlugin",
             data_converter=_with_pydantic,
@@ -203,6 +207,7 @@ class CounterstepPlugin(SimplePlugin):
                 from .runtime.decision_keys import serving_keys
 
                 await beside.enter_async_context(serving_keys(keys, audience))
+            beside.push_async_callback(self._mcp.close)
             if not resolver.search_attributes:
                 await beside.enter_async_context(_watching(_use_search_attributes(worker.client, resolver)))
             await next(worker)
@@ -235,6 +240,8 @@ class CounterstepPlugin(SimplePlugin):
             recover_child,
             *bundled_activities(registry),
             *bundled_compensations(registry),
+            *mcp_activities(registry.mcp, self._mcp),
+            *mcp_compensations(registry.mcp, self._mcp),
             *registry.activities,
         ]
         if not any(map(is_dynamic_activity, (*own, *ours))):

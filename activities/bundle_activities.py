@@ -24,9 +24,9 @@ MAX_VERDICT = 200_000
 
 
 def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:
-    """Returns one activity for each tool, Python agent and validator, named as it is registered."""
+    """Returns one activity for each tool, Python agent and validator of the bundles' own functions."""
     catalog = registry.catalog
-    made = [_by_name(name, registry.functions[name]) for name in catalog.tools]
+    made = [_by_name(name, registry.functions[name]) for name in catalog.tools if name in registry.functions]
     for name, agent in catalog.agents.items():
         if agent.python:
             make = _by_object if agent.whole_input else _by_name

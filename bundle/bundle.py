@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from ..mcp_client.mcp_server import McpServer
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.history_format import RETRACT
@@ -52,6 +53,7 @@ class Bundle:
         tasks: Registered tasks by full name.
         workflows: Temporal workflow classes that are registered as they are.
         activities: Temporal activities that are registered as they are.
+        mcp_servers: MCP servers whose tools are offered.
     """
 
     def __init__(self, name: str, *, stand_in: bool = False) -> None:
@@ -77,6 +79,7 @@ class Bundle:
         self.tasks: dict[str, TaskSpec] = {}
         self.workflows: list[type] = []
         self.activities: list[Callable[..., Any]] = []
+        self.mcp_servers: list[McpServer] = []
 
     def tool(
         self,
@@ -265,10 +268,10 @@ class Bundle:
         return register if function is None else register(function)
 
     def add(self, thing: T) -> T:
-        """Adds a model agent, a team, a Temporal workflow class or a Temporal activity.
+        """Adds a model agent, a team, an MCP server, a Temporal workflow class or a Temporal activity.
 
         Args:
-            thing: An `Agent`, a team of `counterstep.teams`, a workflow class or an activity function.
+            thing: An `Agent`, a team of `counterstep.teams`, an `McpServer`, a workflow class or an activity.
 
         Returns:
             `thing` itself.
@@ -276,22 +279,24 @@ class Bundle:
         Raises:
             DefinitionError: It is not one of these, its name is taken, or a type cannot be written as JSON.
         """
-        if isinstance(thing, Agent):
-            name = self._free(thing.name, "agent")
-            self.agents[name] = agent_entry(name, thing, self.name, stand_in=self.stand_in)
+        if isinstance(thing, Agent | Pattern):
+            name = self._free(thing.name, "agent" if isinstance(thing, Agent) else "team")
+            self.agents[name] = (
+                agent_entry(name, thing, self.name, stand_in=self.stand_in)
+                if isinstance(thing, Agent)
+                else team_entry(name, thing, self.name)
+            )
             object.__setattr__(thing, NAME_ATTRIBUTE, name)
-        elif isinstance(thing, Pattern):
-            name = self._free(thing.name, "team")
-            self.agents[name] = team_entry(name, thing, self.name)
-            object.__setattr__(thing, NAME_ATTRIBUTE, name)
+        elif isinstance(thing, McpServer):
+            self.mcp_servers.append(thing)
         elif is_workflow(thing):
             self.workflows.append(thing)
         elif is_activity(thing):
             self.activities.append(thing)
         else:
             raise DefinitionError(
-                f"bundle {self.name}: {thing!r} is not an Agent, a team, a workflow or an activity; "
-                "tools, compensations and validators are registered by their decorators"
+                f"bundle {self.name}: {thing!r} is not an Agent, a team, an McpServer, a workflow or an "
+                "activity; tools, compensations and validators are registered by their decorators"
             )
         return thing
 
@@ -328,13 +333,8 @@ class Bundle:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise DefinitionError(f"bundle {self.name}: {name!r} is not a valid {kind} name")
         full = f"{self.name}.{name}"
-        groups: dict[str, Mapping[str, object]] = {
-            "a tool": self.tools,
-            "an agent": self.agents,
-            "a compensation": self.compensations,
-            "a validator": self.validators,
-            "a task": self.tasks,
-        }
+        groups: dict[str, Mapping[str, object]] = {"a tool": self.tools, "an agent": self.agents}
+        groups |= {"a compensation": self.compensations, "a validator": self.validators, "a task": self.tasks}
         for other, group in groups.items():
             if full in group and group is not but:
                 raise DefinitionError(f"{kind} {full}: the name is taken by {other}")

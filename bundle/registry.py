@@ -7,6 +7,8 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from ..mcp_client.ask_servers import ask_servers
+from ..mcp_client.offer import McpOffer, offer_of
 from ..saga.calls.timeouts_and_retries import UNDO_RETRY
 from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
@@ -50,6 +52,7 @@ class Registry:
         functions: The Python functions behind tools, agents, compensations and validators, by full name.
         workflows: Workflow classes of the bundles.
         activities: Plain Temporal activities of the bundles.
+        mcp: What the MCP servers of the bundles offer; they were asked for it when this was made.
     """
 
     def __init__(self, bundles: Iterable[Bundle], default_models: Sequence[str] = ()) -> None:
@@ -60,10 +63,11 @@ class Registry:
             default_models: The fallback chain of agents that do not name a model.
 
         Raises:
-            DefinitionError: Names clash, or something refers to a name that is missing; the error names all
-                faults.
+            DefinitionError: Names clash, an MCP server does not start, or something refers to a name that is
+                missing; the error names all faults.
         """
         found = list(bundles)
+        self.mcp = _offer(found)
         self.functions: dict[str, Function] = {}
         self.workflows: list[type] = []
         self.activities: list[Callable[..., Any]] = []
@@ -81,6 +85,8 @@ class Registry:
             compensations |= bundle.compensations
             validators |= bundle.validators
             tasks |= bundle.tasks
+        tools |= self.mcp.tools
+        compensations |= self.mcp.compensations
         self._catalog = Catalog(
             tools=tools,
             agents=agents,
@@ -89,6 +95,7 @@ class Registry:
             tasks=tasks,
             workflows=tuple(workflow_type(cls) or "" for cls in self.workflows),
             default_models=tuple(default_models),
+            not_offered=self.mcp.not_offered,
         )
         faults = [*_clashes(found), *self._faults(), *undo_faults(self._catalog, self.functions)]
         if faults:
@@ -161,6 +168,20 @@ class Registry:
 def _meant(name: str, catalog: Catalog) -> Iterable[str]:
     """Returns what an agent may have meant by a name among its tools: an agent that is close, or a tool."""
     return get_close_matches(name, catalog.agents, n=1, cutoff=0.8) or catalog.tools
+
+
+def _offer(bundles: Sequence[Bundle]) -> McpOffer:
+    """Asks the MCP servers; without one of them most other faults would be for want of its tools."""
+    servers = [server for bundle in bundles for server in bundle.mcp_servers]
+    names = [*(bundle.name for bundle in dict.fromkeys(bundles)), *(server.name for server in servers)]
+    twice = [server.name for server in servers if names.count(server.name) > 1]
+    faults = [
+        f"MCP server {name}: a bundle or another server has the same name" for name in dict.fromkeys(twice)
+    ]
+    offer = McpOffer(faults=faults) if faults else offer_of(servers, ask_servers(servers))
+    if offer.faults:
+        raise DefinitionError("\n".join(offer.faults))
+    return offer
 
 
 def _clashes(bundles: Iterable[Bundle]) -> Iterator[str]:

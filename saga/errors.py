@@ -34,6 +34,7 @@ What stays inside::
     ├── LeftToOthers                another worker of the queue is to go on with the task
     ├── LedgerError                 a transition that the ledger does not know: a bug of ours
     ├── OperationRefused            values that do not fit an operation of an expression
+    ├── McpServerGone               an MCP server has not started, cannot be reached, or has ended
     ├── CommandFailed               a command cannot do what it was asked to
     ├── InjectedFault               what the fault explorer makes a call fail with
     └── WorkersLost                 the workers of the fault explorer have ended
@@ -161,6 +162,8 @@ class FailureType(StrEnum):
     """A model agent has said that it cannot do its job."""
     TOOL_FAILED = "ToolFailed"
     """A model agent has called its tools wrongly, or they have failed, too often."""
+    MCP_FAILED = "McpFailed"
+    """An MCP server has answered a call with an error, or has ended in the middle of it."""
     CONVERSATION_TOO_LONG = "ConversationTooLong"
     """The conversation of a model agent, or what its tools did, has grown too large."""
     DEADLINE = "DeadlineExceeded"

@@ -43,6 +43,7 @@ def print_catalog(catalog: Catalog) -> None:
         ("what",),
         ((e.name, e.description) for e in catalog.compensations.values() if e.name not in built_in),
     )
+    _table("not offered", ("why",), catalog.not_offered.items())
     _table("workflow", (), ((name,) for name in catalog.workflows))
     if not (catalog.tasks or catalog.agents or catalog.tools or catalog.validators or catalog.workflows):
         say("These bundles are empty.")

@@ -26,6 +26,9 @@ CHAT_SCOPE = ("turns", "last", "output", "input")
 REQUEST_SCOPE = ("arguments", "before", "output", "key", "credentials")
 """What the templates of requests may read."""
 
+MCP_SCOPE = ("arguments", "output", "before", "now", "key")
+"""What the expressions of an MCP server's undos may read."""
+
 CALCULATE = "calculate_"
 """Stands in rewritten source for a run of ``+ -`` or of ``* / %``: the operators, then the operands."""
 
@@ -200,7 +203,8 @@ class _Reader:
             return None
         if name in _LITERALS:
             return None
-        if not any(name in scope for scope in (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE, REQUEST_SCOPE)):
+        scopes = (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE, REQUEST_SCOPE, MCP_SCOPE)
+        if not any(name in scope for scope in scopes):
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..duration import Duration
 from ..effect import Effect
@@ -145,6 +145,7 @@ class Catalog(BaseModel):
     Attributes:
         workflows: Types of the workflows that the bundles bring along.
         default_models: The fallback chain of agents that name no model; empty where none is set.
+        not_offered: Why tools of MCP servers are not offered, by their full names; no snapshot has it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -156,6 +157,7 @@ class Catalog(BaseModel):
     tasks: dict[str, TaskSpec] = {}
     workflows: tuple[str, ...] = ()
     default_models: tuple[str, ...] = ()
+    not_offered: dict[str, str] = Field(default={}, exclude=True)
 
     def models_of(self, agent: AgentEntry) -> tuple[str, ...]:
         """Returns the fallback chain that `agent` uses on this worker; empty where none is set."""
@@ -224,6 +226,8 @@ def other_kind(name: str, catalog: Catalog, *, but: str) -> str:
     Returns:
         What follows the name in a message; empty where nothing else has this name.
     """
+    if name in catalog.not_offered:
+        return f"is not offered: {catalog.not_offered[name]}"
     wanted = f"{'an' if but == 'agent' else 'a'} {but}"
     found = (said for kind, names, said in _KINDS if kind != but and name in getattr(catalog, names))
     said = next(found, "")

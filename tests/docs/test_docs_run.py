@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from counterstep import Bundle, Effect
+from counterstep.cli.terminal.catalog_table import print_catalog
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.stock import stock
 from counterstep.tests.support.pages.pages import ROOT, blocks
 from counterstep.tests.support.pages.reading import Reading
 from counterstep.tests.support.processes.command import Shop
-from counterstep.tests.support.tasks.tasks import tell, until_state
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_state
 
 HOW_TO = ROOT / "docs" / "how-to"
 
@@ -156,3 +158,20 @@ def test_the_messages_that_are_explained_exist() -> None:
     fragments = [part for row in rows for part in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
     assert len(fragments) > 12
     assert [fragment for fragment in fragments if fragment not in sources] == []
+
+
+async def test_the_tools_of_an_mcp_server(
+    reading: Reading, server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with reading.files(HOW_TO / "mcp.md"):
+        plugin = CounterstepPlugin([importlib.import_module("desk").desk])
+        print_catalog(plugin.registry.catalog)
+        client = await Client.connect(server.address, plugins=[plugin])
+        async with Worker(client, task_queue="notes"):
+            tasks = Tasks(client, "notes")
+            kept = await end_of(await tasks.start_workflow("desk.note", {"name": "a", "read": "a"}))
+            gone = await end_of(await tasks.start_workflow("desk.note", {"name": "b", "read": "none"}))
+    assert kept.output == {"text": "milk"}
+    assert gone.details["undone"] == ["write"]
+    assert os.listdir(reading.folder / "notes") == ["a"]
+    assert "notes.remove" in capsys.readouterr().err.partition("not offered")[2]

@@ -24,4 +24,5 @@ def catalog(bundle: Bundles = None, json: Json = False) -> None:
     offered = Registry(load_bundles(references), settings.model).catalog
     print_catalog(offered)
     if json:
-        emit(offered.model_dump(mode="json", by_alias=True))
+        told = offered.model_dump(mode="json", by_alias=True)
+        emit({**told, "not_offered": offered.not_offered} if offered.not_offered else told)

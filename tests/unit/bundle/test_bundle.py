@@ -466,9 +466,9 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         # what else is added
         (
             lambda b: b.add(a_tool),
-            "is not an Agent, a team, a workflow or an activity; tools, compensations and validators",
+            "a team, an McpServer, a workflow or an activity; tools, compensations and validators",
         ),
-        (lambda b: b.add(Desk), "is not an Agent, a team, a workflow or an activity"),
+        (lambda b: b.add(Desk), "is not an Agent, a team, an McpServer, a workflow or an activity"),
         (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is not an Agent"),
     ],
 )

@@ -22,6 +22,7 @@ PUBLIC = {
         "Decision",
         "DefinitionError",
         "Effect",
+        "McpServer",
         "NotApplied",
         "Retraction",
         "Saga",
