@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,45 @@ async def test_a_booking_stays_or_is_undone_and_what_the_server_tells_is_read(
     assert not alive(int(done.output["who"].rpartition(" ")[2])), "the program ends with the worker"
 
 
+async def test_a_server_with_an_address_is_called_and_undone(
+    server: EmbeddedServer, task_queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INN_TOKEN", "s3cret-t0ken")
+    file = tmp_path / "inn.sqlite"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = await asyncio.create_subprocess_exec(*command(file, "--port", str(port)))
+    try:
+        await until_listening(port)
+        bundle = Bundle("travel")
+        url, headers = f"http://127.0.0.1:{port}/mcp", {"Authorization": "Bearer env:INN_TOKEN"}
+        bundle.add(McpServer("inn", url=url, headers=headers, tools={"book": BOOK}))
+        async with working(server.address, task_queue, bundle) as tasks:
+            assert (await tasks.run([BOOK_ROOM])).type == "completed"
+            again = {"id": "again", "needs": ["room"], "tool": "inn.book"}
+            fails = {**again, "input": {"city": "Atlantis", "reference": "r2"}}
+            room = {**BOOK_ROOM, "input": {"city": "Rome", "reference": "r3"}}
+            assert (await tasks.run([room, fails])).type == "SagaRolledBack"
+    finally:
+        program.kill()
+        await program.wait()
+    assert rows(file) == [("Lisbon", "r1")]
+
+
+async def until_listening(port: int) -> None:
+    """Waits until somebody takes connections."""
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise AssertionError(f"nobody listens at {port}")
+
+
+@pytest.mark.slow
 async def test_a_worker_that_is_killed_takes_its_servers_with_it_and_the_booking_is_undone(
     server: EmbeddedServer, task_queue: str, tmp_path: Path, client: Client
 ) -> None:
