@@ -30,6 +30,7 @@ from .assignment import Assignment
 from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
 from .model_caller import ModelCaller
+from .model_names import taken_names
 from .model_protocol import ChatMessage
 from .thread import Thread
 from .toolbox import MakePivot, Toolbox
@@ -109,6 +110,8 @@ class AgentRunner:
         catalog = self._catalog
         tools = tuple(catalog.tools[name] for name in agent.tools if name in catalog.tools)
         others = [catalog.agents[name] for name in agent.tools if name not in catalog.tools]
+        transfers = thread.transfers if thread is not None else None
+        taken = taken_names(agent, transfers)
         entry = self._own_entry(job)
         built_on = job.depends_on | {job.id}
         opening = [*_opening(agent, self._record.goal, job), *(thread.shown if thread is not None else ())]
@@ -129,9 +132,11 @@ class AgentRunner:
                 engine=self._engine,
                 pivot=pivot,
                 ask_person=person_for(agent, self._questions),
-                delegates=Delegates(others, job, self._record, self._rollback, delegate) if others else None,
+                delegates=Delegates(others, job, self._record, self._rollback, delegate, taken)
+                if others
+                else None,
                 earlier=thread.earlier if thread is not None else None,
-                transfers=thread.transfers if thread is not None else None,
+                transfers=transfers,
             ),
             timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
             messages=opening,

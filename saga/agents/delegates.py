@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -71,6 +71,7 @@ class Delegates:
         record: TaskRecord,
         rollback: Rollback,
         run: RunAgent,
+        taken: Collection[str] = (),
     ) -> None:
         """Offers agents to an agent.
 
@@ -80,8 +81,9 @@ class Delegates:
             record: The task's record.
             rollback: Undoes what they did where they fail.
             run: Lets them do a job.
+            taken: What else the model is offered by a name that cannot be changed.
         """
-        self._agents = by_model_name(agents, WAYS_OUT)
+        self._agents = by_model_name(agents, WAYS_OUT.union(taken))
         self._job = job
         self._record = record
         self._rollback = rollback

@@ -8,6 +8,8 @@ from itertools import chain, count
 from typing import Final, TypeVar
 
 from ..spec.catalog import AgentEntry, ToolEntry
+from .model_protocol import ASK_PERSON
+from .transfers import Transfers
 
 E = TypeVar("E", ToolEntry, AgentEntry)
 
@@ -29,3 +31,14 @@ def by_model_name(entries: Iterable[E], reserved: Collection[str]) -> dict[str, 
         name = next(n for n in chain((short, full), numbered) if n not in named and n not in reserved)
         named[name] = entry
     return named
+
+
+def taken_names(agent: AgentEntry, transfers: Transfers | None) -> frozenset[str]:
+    """Returns what an agent is offered by a name that its tools and delegates must not have.
+
+    Args:
+        agent: The agent.
+        transfers: To whom it may hand its conversation over; None for nobody.
+    """
+    asks = frozenset({ASK_PERSON.name} if agent.may_ask is not None else ())
+    return asks if transfers is None else asks | transfers.names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, count
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -52,7 +53,7 @@ class TransferTool(BaseModel):
 
     @property
     def name(self) -> str:
-        """What the model calls it."""
+        """What the model calls it, where no other is called so: letters beyond ASCII are not told apart."""
         return re.sub(r"[^A-Za-z0-9_-]", "_", f"{TRANSFER_TO}{self.to}")[:_LONGEST_NAME]
 
 
@@ -69,7 +70,11 @@ class Transfers:
         """Offers handoffs to an agent."""
         self.tools = tuple(tools)
         self.made: Transfer | None = None
-        self._named = {tool.name: tool for tool in self.tools}
+        self._named: dict[str, TransferTool] = {}
+        for tool in self.tools:
+            numbered = (f"{tool.name[: _LONGEST_NAME - 4]}_{number}" for number in count(2))
+            name = next(name for name in chain((tool.name,), numbered) if name not in self._named)
+            self._named[name] = tool
         self.names = frozenset(self._named)
 
     def offered(self) -> list[ToolSchema]:

@@ -14,6 +14,7 @@ from ..agents.ask_person import person_for
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.delegates import Delegates
 from ..agents.earlier_calls import EarlierCalls
+from ..agents.model_names import taken_names
 from ..agents.toolbox import Toolbox
 from ..agents.transfers import Transfers
 from ..history_format import CONVERSATION
@@ -56,6 +57,7 @@ class _ConversationRun(MovedRun):
         )
         super().__init__(state, "conversation", agent.name, state.job.step, catalog)
         delegates = [others.agents[name] for name in agent.tools if name in others.agents]
+        transfers = None if state.transfers is None else Transfers(state.transfers)
         self._toolbox = Toolbox(
             agent.name,
             state.tools,
@@ -69,8 +71,8 @@ class _ConversationRun(MovedRun):
             has_effects=state.has_effects,
             ask_person=person_for(agent, self.context.questions),
             earlier=EarlierCalls(state.done, state.unsure, state.messages),
-            delegates=self._delegates(delegates) if delegates else None,
-            transfers=None if state.transfers is None else Transfers(state.transfers),
+            delegates=self._delegates(delegates, transfers) if delegates else None,
+            transfers=transfers,
         )
         self._toolbox.executed += [call.executed(self.record.ledger) for call in state.so_far.calls]
         self._loop = AgentLoop(
@@ -88,9 +90,9 @@ class _ConversationRun(MovedRun):
             asked_back=state.asked_back,
         )
 
-    def _delegates(self, agents: list[AgentEntry]) -> Delegates:
-        context = self.context
-        return Delegates(agents, self._state.job, self.record, context.rollback, context.agents.run)
+    def _delegates(self, agents: list[AgentEntry], transfers: Transfers | None) -> Delegates:
+        context, taken = self.context, taken_names(self._state.agent, transfers)
+        return Delegates(agents, self._state.job, self.record, context.rollback, context.agents.run, taken)
 
     async def go(self) -> tuple[ConversationAnswer, Any]:
         """See `MovedRun`."""

@@ -64,6 +64,19 @@ def test_the_first_handoff_counts_and_the_others_are_told_which_that_was() -> No
     assert HAND in json.loads(answers[1].text)["ignored"]
 
 
+def test_agents_whose_names_are_alike_to_a_provider_can_all_be_handed_over_to() -> None:
+    long = "a" * 70
+    names = ["büro", "bäro", "bero", f"{long}1", f"{long}2"]
+    tools = [TransferTool(to=name, description=name, parameters={"type": "object"}) for name in names]
+    shown = Transfers(tools).offered()
+    assert [tool.description for tool in shown] == names
+    assert max(len(tool.name) for tool in shown) <= 64
+    for tool in shown:
+        transfers = Transfers(tools)
+        transfers.use([wants(tool.name, {})])
+        assert transfers.made == Transfer(to=tool.description)
+
+
 @pytest.mark.parametrize(
     ("first", "fault"),
     [
