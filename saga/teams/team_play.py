@@ -205,7 +205,10 @@ class TeamPlay:
             outcome = task.result()
         except Failed as failed:
             self._record.teams.end(path, TurnState.FAILED, failed.failure.message)
-            if scope.stopped or failed.ends_step or failed.failure.type in _ENDS_ALL:
+            if scope.stopped:
+                raise
+            if failed.ends_step or failed.failure.type in _ENDS_ALL:
+                self.state = self.state.change(turn.number, state=TurnState.FAILED, failure=failed.failure)
                 raise
             await self._take_back([turn.number], str(failed.failure), scope)
             self.state = self.state.change(turn.number, state=TurnState.FAILED, failure=failed.failure)

@@ -116,6 +116,20 @@ async def test_a_cancel_ends_the_turns_that_were_under_way(field: Field, effects
     assert "poll has ended" in (found["bob"].error or "")
 
 
+async def test_the_turn_that_ended_the_team_has_failed_and_was_not_stopped(
+    field: Field, effects: Desk
+) -> None:
+    tasks, models = field
+    for name in ("ann", "bob", "cid"):
+        says(models, name, "yes")
+    handle = await tasks.start([STEP], budget={"model_calls": 3})
+    assert (await end_of(handle)).type == "SagaRolledBack"
+    failed = [d for d in await decided(handle) if d.call and d.reward.turn == "failed"]
+    assert failed
+    assert all("model calls" in (d.error or "") for d in failed)
+    assert effects.effects() == {}
+
+
 async def test_a_team_that_a_workflow_of_ones_own_has_asked(field: Field, effects: Desk) -> None:
     tasks, models = field
     for name in ("ann", "bob", "cid"):
