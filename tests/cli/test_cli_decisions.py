@@ -300,6 +300,7 @@ async def test_nobody_to_tell(asks: WorkflowHandle[Any, Any], client: Client, sh
     await lonely.terminate()
 
 
+@pytest.mark.slow
 async def test_a_worker_that_is_gone_is_waited_for_but_not_for_ever(
     client: Client, task_queue: str, shop: Shop
 ) -> None:

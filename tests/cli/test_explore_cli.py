@@ -60,6 +60,7 @@ def test_bad_usage_ends_with_2_before_anything_runs(shop: Shop, arguments: list[
     assert shop.log() == []
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_by_itself_ends_with_2(shop: Shop) -> None:
     ended = shop.run("explore", "fails.yaml", "--bundle", "shop:shop", "--input", "sku=pen")
     assert ended.code == 2

@@ -79,9 +79,10 @@ def test_the_test_of_a_new_bundle_passes(tmp_path: Path) -> None:
 
 def test_a_new_bundle_is_written_in_the_house_style(tmp_path: Path) -> None:
     write_bundle("pantry", tmp_path)
+    ruff = Path(sys.executable).with_name("ruff")
     options = ["--isolated", "--line-length=110", str(tmp_path)]
     for words in (["check", "--select=E,F,B,UP,SIM"], ["format", "--check"]):
-        done = subprocess.run(["ruff", *words, *options], capture_output=True, text=True)
+        done = subprocess.run([ruff, *words, *options], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
 

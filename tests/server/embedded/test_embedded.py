@@ -269,6 +269,7 @@ def test_another_server_at_the_remembered_port_is_not_taken_for_the_new_one(fold
         stop(folder / "other", grace=0)
 
 
+@pytest.mark.slow
 def test_a_server_that_nobody_knows_any_more_is_said_to_run(folder: Path) -> None:
     server = ensure(folder)
     record = folder / ".counterstep" / "server.json"

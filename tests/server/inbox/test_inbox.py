@@ -327,6 +327,7 @@ async def test_the_inbox_signs_for_who_is_signed_in(
 # --- the list
 
 
+@pytest.mark.slow
 async def test_the_list_has_what_waits_the_oldest_first_on_pages(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ async def test_a_worker_that_is_killed_takes_its_servers_with_it_and_the_booking
     assert rows(file) == [], "made once, and undone"
 
 
+@pytest.mark.slow
 async def test_hostile_servers_fail_a_step_and_nothing_is_done(
     server: EmbeddedServer, task_queue: str, tmp_path: Path
 ) -> None:

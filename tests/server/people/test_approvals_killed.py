@@ -18,6 +18,7 @@ from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_ask
 from counterstep.tests.support.tasks.workers import errand_worker
 
 
+@pytest.mark.slow
 async def test_a_kill_while_a_person_is_asked_and_in_a_payment_that_the_model_repeats(
     server: EmbeddedServer, effects: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

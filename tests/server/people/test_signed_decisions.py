@@ -196,6 +196,7 @@ async def test_what_comes_with_the_start_is_signed_too(shop: Shop, effects: Desk
     assert (await end_of(handle)).output == "new"
 
 
+@pytest.mark.slow
 async def test_what_was_signed_outlives_its_worker(
     server: EmbeddedServer,
     task_queue: str,

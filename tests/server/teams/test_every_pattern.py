@@ -178,6 +178,7 @@ async def test_a_limit_fails_the_team_and_everything_is_undone(
 
 
 @LIMITED
+@pytest.mark.slow
 async def test_at_a_limit_one_last_call_sums_up(stage: TeamStage, shape: Shape, cap: Cap) -> None:
     team = without_none({**shape.team, **cap.changes, cap.key: "finish"})
     words = {**cap.words, cap.finisher: [*cap.words.get(cap.finisher, ()), cap.sums_up]}
@@ -214,6 +215,7 @@ async def test_a_budget_ends_it_in_order_and_never_with_one_call_more(stage: Tea
 
 
 @EACH
+@pytest.mark.slow
 async def test_a_cancel_in_the_middle_undoes_everything(stage: TeamStage, shape: Shape) -> None:
     handle, name = await stage.start(shape.team, shape.most, held=shape.held)
     await stage.desk.until("done", f"{name} {shape.held}")

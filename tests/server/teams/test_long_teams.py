@@ -130,6 +130,7 @@ async def test_a_person_who_plays_is_asked_from_the_child(field: Field, effects:
 # --- it is undone
 
 
+@pytest.mark.slow
 async def test_a_later_failure_undoes_it_in_order(field: Field, effects: Desk) -> None:
     tasks, models = field
     models.default = speaker()
@@ -205,6 +206,7 @@ async def test_losers_in_parent_and_child_are_undone_and_the_winner_stands(
     assert sorted(effects.what("undone")) == ["ann", "cid"]
 
 
+@pytest.mark.slow
 async def test_the_budget_binds_in_the_child(field: Field, effects: Desk) -> None:
     tasks, models = field
     models.default = speaker()
@@ -238,6 +240,7 @@ async def test_a_cancel_in_the_child(field: Field, effects: Desk) -> None:
     assert (await child.describe()).status is WorkflowExecutionStatus.CANCELED
 
 
+@pytest.mark.slow
 async def test_a_child_that_is_terminated_is_undone_from_its_histories(field: Field, effects: Desk) -> None:
     tasks, models = field
     models.default = speaker(t8=Behaviour.hang(60))

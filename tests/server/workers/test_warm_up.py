@@ -61,6 +61,7 @@ played = Bundle("played", stand_in=True)
 played.add(Agent(name="actor", description="Acts.", instructions="Act."))
 
 
+@pytest.mark.slow
 def test_after_it_the_first_call_loads_next_to_nothing() -> None:
     # Without it, several hundred modules.
     assert loaded_by_first_call("warm") < 30
