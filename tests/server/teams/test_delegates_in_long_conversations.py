@@ -61,7 +61,7 @@ async def test_a_team_and_python_code_are_asked_in_the_child_and_undone_with_the
     board = await board_of(handle)
     standing = {entry["id"] for entry in board["ledger"] if entry["state"] == "undone"}
     assert "w/mover.1#1" in standing
-    assert any(id_.startswith("w/talk/1/w/poll.2/ann.1") for id_ in standing)
+    assert any(id_.startswith("w/talk/1/w/poll.2/") for id_ in standing)
     spawned = [move for move in board["moves"] if move["operation"] == "spawn"]
     members = ["w/poll.2/ann.1", "w/poll.2/bob.2", "w/poll.2/cid.3"]
     assert [move["call"] for move in spawned] == ["w/mover.1", "w/poll.2", *members]

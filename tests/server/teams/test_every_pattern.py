@@ -73,7 +73,11 @@ async def test_the_model_calls_are_those_of_the_formula(stage: TeamStage, shape:
     for (handle, name), turns in zip(runs, cost_of(shape)[:2], strict=True):
         end = await end_of(handle)
         assert end.type == "completed", end.message
-        assert end.details["usage"]["model_calls"] == stage.cast.count(name) == turns
+        asked = [move for move in (await board_of(handle))["moves"] if "call" in move]
+        assert len(asked) == turns
+        # What is stopped as soon as a vote is decided may have sent its request, or not.
+        stopped = sum(move["state"] == "stopped" for move in asked)
+        assert turns - stopped <= end.details["usage"]["model_calls"] <= stage.cast.count(name) <= turns
 
 
 # --- what stands
