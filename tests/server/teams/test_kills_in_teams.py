@@ -51,14 +51,15 @@ async def test_a_kill_in_the_call_of_a_loser(
     server: EmbeddedServer, task_queue: str, effects: Desk, models: ModelServer
 ) -> None:
     models.for_model("patient").reply(hanging("loser", "after"), Behaviour.text("no"))
-    models.for_model("clerk").reply(hanging("winner"), Behaviour.text("yes!"))
+    models.for_model("clerk").reply(hanging("winner")).default = Behaviour.text("yes!")
     best = {"pattern": "concurrent", "members": MEMBERS, "combine": "best", "score": "size(output)"}
     steps = [{"id": "w", "team": best, "input": {"what": "x"}}]
     _, handle = await killed_while(server, task_queue, effects, "loser", steps)
     async with errand_worker(server.address, task_queue):
         end = await end_of(handle)
     assert (end.type, end.output["w"]) == ("completed", "yes!")
-    assert models.count() == 4
+    # An answer that was on its way when the worker was killed is asked for again, and no other.
+    assert 4 <= models.count() <= 5
     assert list(effects.effects()) == ["winner"]
     assert effects.what("undone") == ["loser"]
 
