@@ -9,7 +9,7 @@ RUN python -m venv /opt/counterstep
 COPY . /src
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \
     if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \
-    && /opt/counterstep/bin/pip install --disable-pip-version-check '/src[examples,inbox]'
+    && /opt/counterstep/bin/pip install --disable-pip-version-check '/src[examples,inbox,redis]'
 
 FROM python:3.11.16-slim-bookworm
 # The numeric user is one that Kubernetes can tell from root; /data is for what a bundle keeps in files.

@@ -6,6 +6,8 @@ is loaded when it is first used. These modules are public as well, with the name
 - `counterstep.teams`: several agents that answer as one.
 - `counterstep.plugin`: `CounterstepPlugin`, for workers.
 - `counterstep.stock`: tools with undo that need no code.
+- `counterstep.adapters.openai_agents`, `counterstep.adapters.pydantic_ai`, `counterstep.adapters.langgraph`:
+  tools of a saga for agents of other frameworks.
 - `counterstep.client`: for programs that start tasks.
 - `counterstep.testing.explore`, ``.server``, ``.model_server`` and ``.model_behaviour``: for tests.
 
@@ -18,17 +20,21 @@ if TYPE_CHECKING:
     from .bundle.agent import Agent
     from .bundle.bundle import Bundle
     from .bundle.current_step import current_step
+    from .bundle.foreign.a2a_agent import A2AAgent
+    from .bundle.foreign.process_agent import ProcessAgent
     from .mcp_client.mcp_server import McpServer
     from .saga.effect import Effect
     from .saga.errors import CounterstepError, DefinitionError, NotApplied, SpecError
     from .saga.limits.budget import Budget
     from .saga.own_workflows.saga import Saga
     from .saga.own_workflows.saga_waits import Decision
+    from .saga.plans.operation import Operation
     from .saga.spec.approval import Approval, Asking
     from .saga.undo import Retraction, Undo
     from .saga.verdict import Subject, Verdict
 else:
     _HOMES = {
+        "A2AAgent": "bundle.foreign.a2a_agent",
         "Agent": "bundle.agent",
         "Approval": "saga.spec.approval",
         "Asking": "saga.spec.approval",
@@ -40,6 +46,8 @@ else:
         "Effect": "saga.effect",
         "McpServer": "mcp_client.mcp_server",
         "NotApplied": "saga.errors",
+        "Operation": "saga.plans.operation",
+        "ProcessAgent": "bundle.foreign.process_agent",
         "Retraction": "saga.undo",
         "Saga": "saga.own_workflows.saga",
         "SpecError": "saga.errors",
@@ -62,6 +70,7 @@ else:
 
 
 __all__ = [
+    "A2AAgent",
     "Agent",
     "Approval",
     "Asking",
@@ -73,6 +82,8 @@ __all__ = [
     "Effect",
     "McpServer",
     "NotApplied",
+    "Operation",
+    "ProcessAgent",
     "Retraction",
     "Saga",
     "SpecError",

@@ -8,12 +8,11 @@ import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from temporalio import workflow
-from temporalio.client import Client, ClientConfig, HeaderCodecBehavior
-from temporalio.common import VersioningBehavior
+from temporalio.client import Client, ClientConfig
 from temporalio.converter import DataConverter, DefaultPayloadConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
@@ -22,18 +21,22 @@ from temporalio.worker import (
     ReplayerConfig,
     Worker,
     WorkerConfig,
-    WorkerDeploymentConfig,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from .activities.a2a_activities import a2a_activities
 from .activities.bundle_activities import bundled_activities
+from .activities.deliver_event import deliver_event
+from .activities.gateway.process_host import ProcessHost
 from .activities.interceptor import CallInterceptor
+from .activities.match_event import EventMatcher
 from .activities.mcp_activities import mcp_activities
-from .activities.models.call_model import call_model, warm_up
+from .activities.models.call_model import ModelCalls, warm_up
 from .activities.notify import Notifier, Webhook
+from .activities.outcomes import AgentOutcomes
 from .activities.recovery.read_lost_undos import read_lost_undos
 from .activities.recovery.read_outstanding import read_outstanding
 from .activities.resolve import Resolver
@@ -47,13 +50,15 @@ from .compensations.recover_child import recover_child
 from .compensations.retract import retract
 from .mcp_client.requests import ServerRequests
 from .observability.search_attribute_check import until_created, warn_of_missing
+from .pool_limits.pool import Pool, make_pool
+from .runtime.event_chain import EventChain
 from .runtime.other_plugins import ORDER, expect_models, is_taken_by
 from .runtime.payload_converter import SharedPydanticConverter
+from .runtime.worker_config import expect_recoverable, pinned
 from .saga.errors import DefinitionError
-from .saga.history_format import STAND_IN
-from .saga.spec.graph import every_step
+from .saga.limits.unpriced import UnpricedModels
 from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
-from .workflows import AgentTask, AnyTask, LongConversation, LongTeam, TaskRecovery, registered_task
+from .workflows import ON_EVERY_WORKER, AnyTask, registered_task
 from .workflows.interceptor import TaskInterceptor
 
 __all__ = ["CounterstepPlugin", "Webhook"]
@@ -65,9 +70,17 @@ _PASSED_THROUGH = ("counterstep", "cel", "pydantic", "pydantic_core", "annotated
 class CounterstepInterceptor(Interceptor):
     """Adds Counterstep's interceptors for workflows and activities to a worker."""
 
+    def __init__(self, pool: Pool | None = None) -> None:
+        """Makes the interceptor of one worker.
+
+        Args:
+            pool: Has the breakers of the tools, and is told how long they take; None for none.
+        """
+        self._pool = pool
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See base class."""
-        return CallInterceptor(next)
+        return CallInterceptor(next, self._pool)
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -98,6 +111,9 @@ class CounterstepPlugin(SimplePlugin):
         decision_keys: str | None = None,
         decision_audience: str | None = None,
         webhook: Webhook | None = None,
+        limits: str | Path | None = None,
+        redis_url: str | None = None,
+        unpriced_models: str | float | UnpricedModels = "ignore",
     ) -> None:
         """Makes a plugin for the workers of some bundles.
 
@@ -116,9 +132,14 @@ class CounterstepPlugin(SimplePlugin):
                 decisions that are signed with one of its keys. None for decisions that are claims.
             decision_audience: What the ``aud`` of a signed decision has to name; None where it has none.
             webhook: Who is told when a task waits for people.
+            limits: The file with the limits that all workers of the pool share, and with what opens breakers.
+            redis_url: The Redis in which they share them; None to count for this process alone.
+            unpriced_models: How models without a known price are treated: ``ignore``, ``refuse``, or US
+                dollars to assume for a million tokens.
 
         Raises:
             DefinitionError: The bundles have faults; the error names all of them.
+            SpecError: The limits file has faults, or the address of the Redis is not one.
         """
         models = (model,) if isinstance(model, str) else tuple(model or ())
         self.registry = Registry(bundles, models)
@@ -128,9 +149,10 @@ class CounterstepPlugin(SimplePlugin):
         self._decisions = decision_keys, decision_audience
         self._notifier = Notifier(webhook)
         self._task_types = [registered_task(name) for name in self.registry.catalog.tasks]
-        self._interceptor = CounterstepInterceptor()
+        self._pool = make_pool(limits, redis_url, unpriced_models, self.registry.catalog.tools)
+        self._interceptor = CounterstepInterceptor(self._pool)
         self._running: WeakSet[Worker] = WeakSet()
-        self._mcp = ServerRequests()
+        self.mcp = ServerRequests()
         super().__init__(
             "counterstep.CounterstepPlugin",
             data_converter=_with_pydantic,
@@ -142,6 +164,7 @@ class CounterstepPlugin(SimplePlugin):
         """See base class."""
         given = config["data_converter"]
         config = super().configure_client(config)
+        config["interceptors"] = [*config["interceptors"], EventChain()]
         plugins = list(config["plugins"])
         behind = plugins[plugins.index(self) + 1 :] if self in plugins else []
         if not is_taken_by(config, behind):
@@ -165,7 +188,7 @@ class CounterstepPlugin(SimplePlugin):
                 "a worker has one CounterstepPlugin, its own or its client's: give all bundles to that one"
             )
             raise DefinitionError(message)
-        _expect_recoverable(config)
+        expect_recoverable(config)
         expect_models(config["client"].data_converter)
         self._expect_sandbox(config)
         # Made for this worker alone: another one may have other workflows and another namespace.
@@ -174,7 +197,7 @@ class CounterstepPlugin(SimplePlugin):
         config = super().configure_worker(config)
         config["activities"] = self._activities(registry, config.get("activities", ()))
         config["interceptors"] = [self._interceptor, *interceptors]
-        config["deployment_config"] = _pinned(config.get("deployment_config"))
+        config["deployment_config"] = pinned(config.get("deployment_config"))
         if self._sticky_timeout is not None:
             config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config
@@ -192,14 +215,14 @@ class CounterstepPlugin(SimplePlugin):
             return
         self._running.add(worker)
         config = worker.config(active_config=True)
-        _expect_recoverable(config)
+        expect_recoverable(config)
         resolver = _resolver_of(config)
         if resolver is None or self._interceptor not in config["interceptors"]:
             raise DefinitionError(
                 f"another plugin has taken Counterstep's activities or interceptor from this worker; {ORDER}"
             )
         resolver.search_attributes = await warn_of_missing(worker.client)
-        if _asks_models(self.registry):
+        if self.registry.asks_models:
             await asyncio.to_thread(warm_up)
         async with AsyncExitStack() as beside:
             keys, audience = self._decisions
@@ -207,7 +230,9 @@ class CounterstepPlugin(SimplePlugin):
                 from .runtime.decision_keys import serving_keys
 
                 await beside.enter_async_context(serving_keys(keys, audience))
-            beside.push_async_callback(self._mcp.close)
+            await beside.enter_async_context(self.mcp.used())
+            await self._pool.open()
+            beside.push_async_callback(self._pool.close)
             if not resolver.search_attributes:
                 await beside.enter_async_context(_watching(_use_search_attributes(worker.client, resolver)))
             await next(worker)
@@ -228,20 +253,36 @@ class CounterstepPlugin(SimplePlugin):
     def _activities(
         self, registry: Registry, own: Sequence[Callable[..., Any]]
     ) -> Sequence[Callable[..., Any]]:
-        resolver = Resolver(registry, inline_specs=self._inline_specs, notify=self._notifier.has_webhook)
+        resolver = Resolver(
+            registry,
+            inline_specs=self._inline_specs,
+            notify=self._notifier.has_webhook,
+            limits=self._pool.limits,
+            unpriced=self._pool.unpriced,
+            latencies=self._pool.latencies,
+        )
+        outcomes = AgentOutcomes(self._pool.store.outcomes)
+        matcher = EventMatcher(registry)
         ours: list[Callable[..., Any]] = [
             resolver.resolve,
+            matcher.match_event,
+            matcher.match_join,
+            deliver_event,
             verify,
             read_outstanding,
             read_lost_undos,
-            call_model,
+            ModelCalls(self._pool).call_model,
+            ProcessHost(registry.processes, self._pool).host,
             self._notifier.notify,
+            outcomes.note_outcomes,
+            outcomes.select_agent,
             retract,
             recover_child,
             *bundled_activities(registry),
             *bundled_compensations(registry),
-            *mcp_activities(registry.mcp, self._mcp),
-            *mcp_compensations(registry.mcp, self._mcp),
+            *a2a_activities(registry.remotes, registry.catalog.agents),
+            *mcp_activities(registry.mcp, self.mcp),
+            *mcp_compensations(registry.mcp, self.mcp),
             *registry.activities,
         ]
         if not any(map(is_dynamic_activity, (*own, *ours))):
@@ -251,46 +292,10 @@ class CounterstepPlugin(SimplePlugin):
 
     def _workflows(self, existing: Sequence[type] | None) -> Sequence[type]:
         own = list(existing or ())
-        ours = [
-            AgentTask,
-            TaskRecovery,
-            LongConversation,
-            LongTeam,
-            *self.registry.workflows,
-            *self._task_types,
-        ]
+        ours = [*ON_EVERY_WORKER, *self.registry.workflows, *self._task_types]
         if self._any_task and not any(map(is_dynamic_workflow, (*own, *ours))):
             ours.append(AnyTask)
         return own + [cls for cls in ours if cls not in own]
-
-
-def _pinned(deployment: WorkerDeploymentConfig | None) -> WorkerDeploymentConfig | None:
-    """Lets a task end on the version that it began with, where the worker is versioned and says nothing else.
-
-    It is not part of the workflows themselves: the server refuses a versioning behaviour from other workers.
-    """
-    if deployment is None or not deployment.use_worker_versioning:
-        return deployment
-    if deployment.default_versioning_behavior is not VersioningBehavior.UNSPECIFIED:
-        return deployment
-    return dataclasses.replace(deployment, default_versioning_behavior=VersioningBehavior.PINNED)
-
-
-def _expect_recoverable(config: WorkerConfig) -> None:
-    """Refuses a configuration that would fail tasks for good and leave effects that nobody can find."""
-    for type_ in config.get("workflow_failure_exception_types", ()):
-        if issubclass(workflow.NondeterminismError, type_):
-            raise DefinitionError(
-                f"workflow_failure_exception_types must not have {type_.__name__}: a task under way "
-                "would fail for good, and undo nothing, when a worker with other code gets hold of it"
-            )
-    client = config["client"].config(active_config=True)
-    hides_headers = client["header_codec_behavior"] is not HeaderCodecBehavior.NO_CODEC
-    if hides_headers and client["data_converter"].payload_codec is not None:
-        raise DefinitionError(
-            "header_codec_behavior must be NO_CODEC: the headers of calls are what a task that was ended by "
-            "force is recovered from, by people who have no key; they have names and ids only"
-        )
 
 
 @asynccontextmanager
@@ -316,20 +321,6 @@ def _name(plugin: object) -> str:
 def _resolver_of(config: WorkerConfig) -> Resolver | None:
     owners = (getattr(known, "__self__", None) for known in config.get("activities", ()))
     return next((owner for owner in owners if isinstance(owner, Resolver)), None)
-
-
-def _asks_models(registry: Registry) -> bool:
-    """Returns whether a task of these bundles may ask a real model, for an agent or a judge."""
-    catalog = registry.catalog
-    if any(agent.is_model and catalog.models_of(agent) != (STAND_IN,) for agent in catalog.agents.values()):
-        return True
-    checks = [
-        check
-        for spec in catalog.tasks.values()
-        for checks in (spec.validate_, *(step.validate_ for step in every_step(spec.steps)))
-        for check in checks
-    ]
-    return any(check.judge is not None for check in checks)
 
 
 def _with_pydantic(existing: DataConverter | None) -> DataConverter:

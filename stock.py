@@ -1,4 +1,4 @@
-"""Tools with undo that need no code: files, rows of a database, and HTTP requests.
+"""Tools that need no code: files, rows of a database and HTTP requests, each with its undo, and events.
 
 A worker that names the bundle (``--bundle counterstep.stock:stock``) offers the tools for files and rows.
 What they may do is in its settings, the variables ``COUNTERSTEP_STOCK_*``: without those nothing.
@@ -14,13 +14,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
-from .activities.tools import files, http, rows
+from .activities.tools import files, http, publish, rows
 from .bundle.bundle import Bundle
+from .bundle.declaration import BundlePart
 from .compensations.stock.files import restore_files
 from .compensations.stock.http import undo_over_http
 from .compensations.stock.rows import remove_inserted_row, restore_deleted_rows, restore_updated_rows
 from .resources.http_request import HttpRequest
-from .resources.stock_settings import StockSettings, read_stock_settings
+from .resources.roots import find_spot, path_fault
+from .resources.stock_settings import StockSettings, Verb, read_stock_settings, table_fault
 from .saga.effect import Effect
 from .saga.errors import DefinitionError, NotApplied
 from .saga.undo import Undo
@@ -46,10 +48,39 @@ for _changes, _taken_back in (
     (rows.delete_rows, restore_deleted_rows),
 ):
     stock.tool(compensate=_taken_back)(_changes)
+stock.tool(effect=Effect.RETRIABLE, idempotent=True)(publish.publish)
 
 
-class HttpTool(BaseModel):
-    """A tool that is a request, and its undo another one; `add_to` puts both into a bundle.
+_VERBS: dict[str, Verb] = {
+    "stock.select_rows": "select",
+    "stock.insert_row": "insert",
+    "stock.update_rows": "update",
+    "stock.delete_rows": "delete",
+}
+
+
+def _refused(tool: str, argument: str, value: str) -> str:
+    """Says what a call would say of a path or a table; where nothing is set, a worker may still allow it."""
+    settings = read_stock_settings()
+    if argument == "table":
+        return table_fault(value, _VERBS[tool]) if settings.tables else ""
+    if argument not in ("path", "to"):
+        return ""
+    if not settings.roots:
+        return path_fault(value)
+    try:
+        find_spot(value, root_itself=True)
+    except NotApplied as error:
+        return str(error)
+    return ""
+
+
+for _tool in stock.tools:
+    stock.functions[_tool].refuses = partial(_refused, _tool)
+
+
+class HttpTool(BaseModel, BundlePart):
+    """A tool that is a request, and its undo another one, ``undo_NAME``; `Bundle.add` takes it.
 
     Attributes:
         name: The name of the tool.
@@ -69,12 +100,7 @@ class HttpTool(BaseModel):
     undo: HttpRequest | None = None
     find: HttpRequest | None = None
 
-    def add_to(self, bundle: Bundle) -> None:
-        """Adds the tool and its undo, ``undo_NAME``, to a bundle.
-
-        Raises:
-            DefinitionError: It is declared wrongly; all faults are told.
-        """
+    def _register(self, bundle: Bundle) -> None:
         if faults := list(self._faults(f"tool {bundle.name}.{self.name}")):
             raise DefinitionError("\n".join(faults))
         request, undoing, find = self.request, self.undo, self.find

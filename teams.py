@@ -15,10 +15,12 @@ from .saga.spec.teams.concurrent import Concurrent
 from .saga.spec.teams.debate import Debate
 from .saga.spec.teams.group_chat import GroupChat
 from .saga.spec.teams.handoff import Handoff
+from .saga.spec.teams.intent import Intent
 from .saga.spec.teams.magentic import Magentic
 from .saga.spec.teams.maker_checker import MakerChecker
-from .saga.spec.teams.member import Person
+from .saga.spec.teams.member import MemberIf, Person
 from .saga.spec.teams.mixture import Mixture
+from .saga.spec.teams.planned import Planned
 from .saga.spec.teams.router import Route, Router
 from .saga.spec.teams.second_opinion import SecondOpinion
 
@@ -27,10 +29,13 @@ __all__ = [
     "Debate",
     "GroupChat",
     "Handoff",
+    "Intent",
     "Magentic",
     "MakerChecker",
+    "MemberIf",
     "Mixture",
     "Person",
+    "Planned",
     "Route",
     "Router",
     "SecondOpinion",

@@ -22,11 +22,12 @@ from counterstep.observability.logs import configure_logs, drop_other_handlers
 from counterstep.observability.queue_check import identity_of_worker, watch_queue
 from counterstep.observability.redaction import hide
 from counterstep.plugin import CounterstepPlugin, Webhook
+from counterstep.pool_limits.pool import store_faults
 from counterstep.runtime.codec import load_codec
 from counterstep.runtime.connection import DEFAULT_ADDRESS, connect, log_through_python, read_connection
 from counterstep.runtime.process import end_process, keep_what_is_loaded
 from counterstep.runtime.settings import Settings, SettingsError, read_settings
-from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable
+from counterstep.saga.errors import CounterstepError, DefinitionError, Fault, ServerUnavailable, SpecError
 
 OVERTIME: Final = timedelta(seconds=10)
 """How long calls may take to notice that they are cancelled, once the graceful shutdown is over."""
@@ -47,7 +48,8 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
         config: Where the Temporal server is.
 
     Raises:
-        SettingsError: No bundle is named.
+        SettingsError: No bundle is named, or the Redis cannot be reached.
+        SpecError: The limits file has faults.
         DefinitionError: A bundle or the codec cannot be loaded, a bundle cannot be served, or the keys of
             signed decisions or the webhook cannot be used.
         ServerUnavailable: The server cannot be reached, or has refused the worker for good.
@@ -56,12 +58,19 @@ async def serve(settings: Settings, config: ClientConnectConfig) -> None:
         message = "names no bundle; name one as module:attribute, here or with --bundle"
         raise SettingsError([Fault("COUNTERSTEP_BUNDLES", message)])
     bundles = load_bundles(settings.bundles)
-    plugin = stock_plugin(bundles, settings, inline_specs=settings.inline_specs)
+    away = await store_faults(settings.store)
+    try:
+        plugin = stock_plugin(bundles, settings, inline_specs=settings.inline_specs)
+    except SpecError as refused:
+        raise SpecError([*refused.faults, *away]) from None
+    if away:
+        raise SettingsError(away)
     hide(config.get("api_key") or "")
     hide(settings.notify_secret.get_secret_value() if settings.notify_secret is not None else "")
     codec = load_codec(settings.codec) if settings.codec is not None else None
     client = await connect(config, [plugin], codec=codec)
-    identity = identity_of_worker(plugin.registry.catalog, client.identity)
+    offered = plugin.registry
+    identity = identity_of_worker(offered.catalog, client.identity, offered.start_rules)
     worker = make_worker(client, settings.task_queue, settings.graceful_shutdown, identity)
     stopping = _stop_on_signals()
     running = asyncio.create_task(worker.run())
@@ -93,6 +102,7 @@ def stock_plugin(
 
     Raises:
         DefinitionError: The bundles have faults, or the webhook cannot be used.
+        SpecError: The limits file has faults, or the address of the Redis is not one.
     """
     settings = settings or Settings.model_construct()
     webhook = None
@@ -108,6 +118,9 @@ def stock_plugin(
         decision_keys=settings.decision_keys,
         decision_audience=settings.decision_audience,
         webhook=webhook,
+        limits=settings.limits,
+        redis_url=settings.store,
+        unpriced_models=settings.unpriced_models,
     )
 
 

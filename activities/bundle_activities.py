@@ -28,7 +28,7 @@ def bundled_activities(registry: Registry) -> list[Callable[..., Any]]:
     catalog = registry.catalog
     made = [_by_name(name, registry.functions[name]) for name in catalog.tools if name in registry.functions]
     for name, agent in catalog.agents.items():
-        if agent.python:
+        if agent.python and name in registry.functions:
             make = _by_object if agent.whole_input else _by_name
             made.append(make(name, registry.functions[name]))
     made += [_validator(n, registry.functions[n], fast=v.fast) for n, v in catalog.validators.items()]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio import activity
@@ -22,12 +23,15 @@ from temporalio.worker import (
 
 from ..bundle.current_step import CURRENT_STEP, CurrentStep
 from ..bundle.raised import as_application_error, without_loop
+from ..pool_limits.pool import Pool
 from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
+from ..saga.events.chain import LED_BY, read_chain
 from ..saga.failure import trim
-from ..saga.history_format import HEADER
+from ..saga.history_format import HEADER, MODEL_CALLS
 from ..saga.json_value import MASKED, is_masked_in
 from ..saga.limits.payload_size import MAX_PAYLOAD
+from .tool_breaker import behind_breaker
 
 logger = logging.getLogger("counterstep.calls")
 
@@ -38,6 +42,17 @@ JITTER = 0.2
 class CallInterceptor(ActivityInboundInterceptor):
     """Prepares and bounds each activity that the engine has scheduled; others pass untouched."""
 
+    def __init__(self, next: ActivityInboundInterceptor, pool: Pool | None = None) -> None:
+        """Wraps the inner interceptors.
+
+        Args:
+            next: The next one.
+            pool: Has the breakers of the tools, and is told how long they take; None for none.
+        """
+        super().__init__(next)
+        self._breakers = None if pool is None else pool.breakers
+        self._latencies = None if pool is None else pool.latencies
+
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
         """See base class."""
         self._heartbeats = _Heartbeats(outbound)
@@ -45,6 +60,8 @@ class CallInterceptor(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """See the module."""
+        if led_by := read_chain(input.headers):
+            LED_BY.set(led_by)
         payload = input.headers.get(HEADER)
         if payload is None:
             return await super().execute_activity(input)
@@ -56,15 +73,33 @@ class CallInterceptor(ActivityInboundInterceptor):
         started = time.monotonic()
         self._heartbeats.start(info.heartbeat_timeout)
         try:
-            result = _measured(await super().execute_activity(input), header)
-            logger.info("%s took %.3f s", info.activity_type, time.monotonic() - started)
+            breakers = self._breakers if header.effect is not None else None  # an undo is never held up
+            if breakers is not None and breakers.guards(info.activity_type):
+                run = partial(super().execute_activity, input)
+                result = _measured(await behind_breaker(breakers, run), header)
+            else:
+                result = _measured(await super().execute_activity(input), header)
+            took = time.monotonic() - started
+            logger.info("%s took %.3f s", info.activity_type, took)
+            self._measure(info, header, took)
             return result
         except ApplicationError as error:
             raise _jittered(_small(error), header, info.attempt) from error.__cause__
         except Exception as error:
             raise _jittered(as_application_error(error), header, info.attempt) from without_loop(error)
+        except asyncio.CancelledError:
+            took = time.monotonic() - started
+            if info.start_to_close_timeout and took >= info.start_to_close_timeout.total_seconds():
+                self._measure(info, header, took)
+            raise
         finally:
             self._heartbeats.stop()
+
+    def _measure(self, info: activity.Info, header: CallHeader, seconds: float) -> None:
+        """Notes how long a tool has taken, or for how long it was waited; models are measured one by one."""
+        forward = header.effect is not None and info.activity_type not in MODEL_CALLS
+        if self._latencies is not None and forward:
+            self._latencies.note(info.activity_type, seconds)
 
 
 class _Heartbeats(ActivityOutboundInterceptor):

@@ -8,8 +8,9 @@ from typing import Any
 from temporalio import activity
 
 from ..bundle.current_step import current_step
+from ..mcp_client.failures import failed
 from ..mcp_client.offer import ForeignCall, McpOffer
-from ..mcp_client.requests import ServerRequests, failed
+from ..mcp_client.requests import ServerRequests
 from ..observability.redaction import hide
 from ..saga.errors import FailureType
 from ..saga.spec.json_schema import check_input

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -20,27 +20,21 @@ from ..saga.spec.fields import STEP_ID
 from ..saga.spec.task_spec import TaskSpec
 from ..saga.spec.teams.pattern import Pattern
 from ..saga.temporal.sdk_internals import is_activity, is_workflow
+from . import declaration
 from .agent import Agent
-from .declaration import (
-    agent_entry,
-    expect_undo,
-    expect_verdict,
-    read_approval,
-    read_effect,
-    read_repeats,
-    read_retry,
-    read_target,
-    read_timeout,
-)
+from .declaration import AgentPart, BundlePart
+from .events.start_rules import StartRules
 from .function import Function
 from .spec_file import agent_task, read_task
-from .team_declaration import team_entry
+from .team_declaration import read_agent
+
+_ADDED = "an agent, a team, an McpServer, an HttpTool, a workflow or an activity"
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class Bundle:
+class Bundle(StartRules):
     """What one package offers to tasks; each worker is given the bundles that it serves.
 
     Attributes:
@@ -54,6 +48,7 @@ class Bundle:
         workflows: Temporal workflow classes that are registered as they are.
         activities: Temporal activities that are registered as they are.
         mcp_servers: MCP servers whose tools are offered.
+        processes: The declarations of agents that are processes, by full name; remotes: of those elsewhere.
     """
 
     def __init__(self, name: str, *, stand_in: bool = False) -> None:
@@ -61,8 +56,7 @@ class Bundle:
 
         Args:
             name: Lower-case letters, digits and underscores; ``counterstep`` is reserved.
-            stand_in: Whether the stand-in model plays the model agents while no model is set. Use it for
-                examples and first steps, never for real work.
+            stand_in: Whether the stand-in model plays the model agents while none is set; for examples only.
 
         Raises:
             DefinitionError: The name contains something else, or is reserved.
@@ -80,6 +74,8 @@ class Bundle:
         self.workflows: list[type] = []
         self.activities: list[Callable[..., Any]] = []
         self.mcp_servers: list[McpServer] = []
+        self.processes: dict[str, Any] = {}
+        self.remotes: dict[str, Any] = {}
 
     def tool(
         self,
@@ -90,9 +86,10 @@ class Bundle:
         before: str | Callable[..., Any] | None = None,
         interruptible: bool = False,
         idempotent: bool = False,
-        timeout: timedelta | str | None = None,
+        timeout: timedelta | str | Mapping[str, Any] | None = None,
         approval: Approval | Mapping[str, Any] | None = None,
         repeats: Repeats = "return",
+        guard: Sequence[Any] = (),
     ) -> Callable[[F], F]:
         """Registers a function, plain or async, that an agent or a step can call.
 
@@ -100,14 +97,15 @@ class Bundle:
             function: Left out; a bare ``@bundle.tool`` does not state an effect and is refused.
             effect: What a call does to the world; may be left out when `compensate` is given.
             compensate: The compensation that undoes a call, by name or function.
-            before: A read-only tool with the same arguments; it is called first, and its result reaches
-                the compensation as ``Undo.before``.
+            before: A read-only tool with the same arguments, called first; its result is ``Undo.before``.
             interruptible: Whether a cancel may stop a running call, whose outcome is then unknown.
             idempotent: Whether the tool may be called again with the same idempotency key.
-            timeout: The longest time that one attempt may take; None for 60 s.
+            timeout: The longest time that one attempt may take, also as measured (``p95``); None for 60 s.
             approval: When a call needs a person's yes; a spec may demand more, and never less.
             repeats: What an agent gets that asks for a call with effects which has succeeded in the same step
                 already: ``return`` its result, ``refuse`` it, or ``allow`` another call.
+            guard: Checks of the arguments before a call: validators of a bundle, CEL rules as text, or
+                mappings as in a spec.
 
         Returns:
             A decorator that returns the function itself, so that it can still be called and tested.
@@ -119,19 +117,22 @@ class Bundle:
 
         def register(function: F) -> F:
             name, what = self._new(function, "tool")
-            settled = read_effect(what, effect, compensate, retracts=False)
+            settled = declaration.read_effect(what, effect, compensate, retracts=False)
             read = Function(function, what)
             entry = ToolEntry(
                 name=name,
                 description=read.description,
                 effect=settled,
-                compensate=None if compensate is None else read_target(what, compensate, self.name),
-                before=None if before is None else read_target(what, before, self.name),
+                compensate=None
+                if compensate is None
+                else declaration.read_target(what, compensate, self.name),
+                before=None if before is None else declaration.read_target(what, before, self.name),
                 interruptible=interruptible,
                 idempotent=idempotent,
-                timeout=read_timeout(what, timeout),
-                approval=read_approval(what, approval),
-                repeats=read_repeats(what, repeats),
+                timeout=declaration.read_limit(what, timeout),
+                approval=declaration.read_approval(what, approval),
+                repeats=declaration.read_repeats(what, repeats),
+                guard=declaration.read_guard_in(self.name, what, guard),
                 parameters=read.parameters,
                 input_schema=read.input_schema,
                 output_schema=read.output_schema,
@@ -149,7 +150,8 @@ class Bundle:
         effect: Effect | str | None = None,
         compensate: str | Callable[..., Any] | None = None,
         interruptible: bool = False,
-        timeout: timedelta | str | None = None,
+        timeout: timedelta | str | Mapping[str, Any] | None = None,
+        guard: Sequence[Any] = (),
     ) -> Callable[[F], F]:
         """Registers an agent written in Python.
 
@@ -158,7 +160,8 @@ class Bundle:
             effect: What a call does to the world; may be left out when `compensate` is given.
             compensate: The compensation of a call; None for ``counterstep.retract``.
             interruptible: Whether a cancel may stop a running call that changes something.
-            timeout: The longest time that one attempt may take; None for 60 s.
+            timeout: The longest time that one attempt may take, also as measured (``p95``); None for 60 s.
+            guard: Checks of its input before a call, as for `tool`.
 
         Returns:
             A decorator that returns the function itself.
@@ -169,16 +172,19 @@ class Bundle:
 
         def register(function: F) -> F:
             name, what = self._new(function, "agent")
-            settled = read_effect(what, effect, compensate, retracts=True)
+            settled = declaration.read_effect(what, effect, compensate, retracts=True)
             read = Function(function, what)
             entry = AgentEntry(
                 name=name,
                 description=read.description,
                 effect=settled,
-                compensate=RETRACT if compensate is None else read_target(what, compensate, self.name),
+                compensate=RETRACT
+                if compensate is None
+                else declaration.read_target(what, compensate, self.name),
                 python=True,
                 interruptible=interruptible,
-                timeout=read_timeout(what, timeout),
+                timeout=declaration.read_limit(what, timeout),
+                guard=declaration.read_guard_in(self.name, what, guard),
                 parameters=read.parameters,
                 whole_input=read.takes_one_object,
                 input_schema=read.object_schema if read.takes_one_object else read.input_schema,
@@ -224,12 +230,12 @@ class Bundle:
         def register(function: F) -> F:
             name, what = self._new(function, "compensation")
             read = Function(function, what, returns=False)
-            expect_undo(what, read)
+            declaration.expect_undo(what, read)
             entry = CompensationEntry(
                 name=name,
                 description=read.description,
-                timeout=read_timeout(what, timeout),
-                retry=read_retry(what, retry),
+                timeout=declaration.read_timeout(what, timeout),
+                retry=declaration.read_retry(what, retry),
             )
             self._keep(name, what, read, function)
             self.compensations[name] = entry
@@ -259,7 +265,7 @@ class Bundle:
         def register(function: F) -> F:
             name, what = self._new(function, "validator")
             read = Function(function, what)
-            expect_verdict(what, read)
+            declaration.expect_verdict(what, read)
             entry = ValidatorEntry(name=name, description=read.description, fast=fast)
             self._keep(name, what, read, function)
             self.validators[name] = entry
@@ -268,39 +274,34 @@ class Bundle:
         return register if function is None else register(function)
 
     def add(self, thing: T) -> T:
-        """Adds a model agent, a team, an MCP server, a Temporal workflow class or a Temporal activity.
-
-        Args:
-            thing: An `Agent`, a team of `counterstep.teams`, an `McpServer`, a workflow class or an activity.
+        """Adds an agent, a team, an MCP server, a request as a tool, a workflow class or an activity.
 
         Returns:
-            `thing` itself.
+            The same.
 
         Raises:
             DefinitionError: It is not one of these, its name is taken, or a type cannot be written as JSON.
         """
         if isinstance(thing, Agent | Pattern):
-            name = self._free(thing.name, "agent" if isinstance(thing, Agent) else "team")
-            self.agents[name] = (
-                agent_entry(name, thing, self.name, stand_in=self.stand_in)
-                if isinstance(thing, Agent)
-                else team_entry(name, thing, self.name)
-            )
+            name = self.free_name(thing.name, "agent" if isinstance(thing, Agent) else "team")
+            self.agents[name] = read_agent(name, thing, self.name, stand_in=self.stand_in)
             object.__setattr__(thing, NAME_ATTRIBUTE, name)
         elif isinstance(thing, McpServer):
             self.mcp_servers.append(thing)
+        elif isinstance(thing, BundlePart):
+            thing._register(self)
         elif is_workflow(thing):
             self.workflows.append(thing)
         elif is_activity(thing):
             self.activities.append(thing)
         else:
-            raise DefinitionError(
-                f"bundle {self.name}: {thing!r} is not an Agent, a team, an McpServer, a workflow or an "
-                "activity; tools, compensations and validators are registered by their decorators"
-            )
+            message = f"bundle {self.name}: {thing!r} is not {_ADDED}"
+            raise DefinitionError(f"{message}; tools, compensations and validators have decorators")
         return thing
 
-    def add_task(self, spec: str | Path | TaskSpec | Mapping[str, Any] | Agent[Any] | Pattern) -> TaskSpec:
+    def add_task(
+        self, spec: str | Path | TaskSpec | Mapping[str, Any] | Agent[Any] | Pattern | AgentPart
+    ) -> TaskSpec:
         """Registers a task, which clients start by its name, ``BUNDLE.TASK``.
 
         Args:
@@ -314,30 +315,30 @@ class Bundle:
             SpecError: The spec has faults.
             DefinitionError: The name is taken.
         """
-        if isinstance(spec, Agent | Pattern):
+        if isinstance(spec, Agent | Pattern | AgentPart):
             added = spec if hasattr(spec, NAME_ATTRIBUTE) else self.add(spec)
             entry = self.agents[getattr(added, NAME_ATTRIBUTE)]
-            self.tasks[self._free(spec.name, "task", but=self.agents)] = agent_task(entry)
+            self.tasks[self.free_name(spec.name, "task", but=self.agents)] = agent_task(entry)
             return self.tasks[entry.name]
         parsed = read_task(self.name, spec, sys._getframe(1).f_globals.get("__file__"))
-        self.tasks[self._free(parsed.name, "task")] = parsed
-        return parsed
+        return self.tasks.setdefault(self.free_name(parsed.name, "task"), parsed)
 
     def _new(self, function: Any, kind: str) -> tuple[str, str]:
         """Returns the full name of a function to be registered, and the name that messages use for it."""
-        name = self._free(getattr(function, "__name__", repr(function)), kind)
+        name = self.free_name(getattr(function, "__name__", repr(function)), kind)
         return name, f"{kind} {name}"
 
-    def _free(self, name: str, kind: str, *, but: object = None) -> str:
+    def free_name(self, name: str, kind: str, *, but: object = None) -> str:
         """Returns the full name; raises where it is in use, except among those of `but`."""
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise DefinitionError(f"bundle {self.name}: {name!r} is not a valid {kind} name")
         full = f"{self.name}.{name}"
-        groups: dict[str, Mapping[str, object]] = {"a tool": self.tools, "an agent": self.agents}
-        groups |= {"a compensation": self.compensations, "a validator": self.validators, "a task": self.tasks}
-        for other, group in groups.items():
+        for other in ("tool", "agent", "compensation", "validator", "task"):
+            group = getattr(self, f"{other}s")
             if full in group and group is not but:
-                raise DefinitionError(f"{kind} {full}: the name is taken by {other}")
+                raise DefinitionError(
+                    f"{kind} {full}: the name is taken by {'an' if other == 'agent' else 'a'} {other}"
+                )
         return full
 
     def _keep(self, name: str, what: str, read: Function, function: Any) -> None:

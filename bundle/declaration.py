@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -16,6 +18,8 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError
 from ..saga.fault_texts import faults_in
 from ..saga.history_format import RETRACT
+from ..saga.limits.budget import Budget
+from ..saga.limits.limit_policies import OnLimit
 from ..saga.names import NAME_ATTRIBUTE
 from ..saga.spec.approval import Approval, Asking
 from ..saga.spec.catalog import AgentEntry, Repeats
@@ -23,14 +27,35 @@ from ..saga.spec.json_schema import check_schema
 from ..saga.spec.retry import Retry
 from ..saga.spec.teams.handoff import Handoff
 from ..saga.spec.teams.member import Person
-from ..saga.spec.teams.pattern import OnLimit
+from ..saga.spec.timeout import Calibrated, Limit, in_full
+from ..saga.spec.validation import Validation
 from ..saga.undo import Undo
 from ..saga.verdict import Subject, Verdict
-from .agent import Agent
+from .agent import Agent, read_intents
 from .function import Function, adapter, is_object_type, schema_of
+from .guard_declaration import read_guard
 
 MAX_HANDOFFS = 50
+MAX_CALLS_PER_TURN = 200
 """How often one conversation may be handed over, whatever its agent says."""
+
+
+class BundlePart(ABC):
+    """Something that `Bundle.add` takes and that registers itself, such as a tool together with its undo."""
+
+    @abstractmethod
+    def _register(self, bundle: Any) -> None:  # a Bundle, which imports this
+        """Registers it in a bundle, or refuses to with a `DefinitionError`; `Bundle.add` calls this."""
+
+
+class AgentPart(BundlePart):
+    """An agent that registers itself."""
+
+    name: str
+
+
+MAX_SEED = 2**31 - 1
+"""Some providers take no more than 31 bits."""
 
 
 def read_effect(what: str, effect: Effect | str | None, compensate: object, *, retracts: bool) -> Effect:
@@ -70,6 +95,17 @@ def read_timeout(what: str, timeout: timedelta | str | None) -> timedelta | None
         return parse_duration(timeout)
     except ValueError as error:
         raise DefinitionError(f"{what}: timeout: {error}") from None
+
+
+def read_limit(what: str, timeout: Any) -> Limit | None:
+    """Reads a timeout that may be a measured one, too; raises `DefinitionError` if it is not valid."""
+    said = in_full(timeout)
+    if not isinstance(said, Mapping | Calibrated):
+        return read_timeout(what, said)
+    try:
+        return Calibrated.model_validate(said)
+    except ValidationError as error:
+        raise DefinitionError(f"{what}: timeout: {faults_in(error, 'timeout')}") from None
 
 
 def read_retry(what: str, retry: Mapping[str, Any] | None) -> Retry | None:
@@ -115,6 +151,11 @@ def read_target(what: str, target: Any, bundle: str) -> str:
     return name if "." in name else f"{bundle}.{name}"
 
 
+def read_guard_in(bundle: str, what: str, guard: Any) -> tuple[Validation, ...]:
+    """Reads a guard, whose validators are those of `bundle` where they do not say another one."""
+    return read_guard(what, guard, partial(read_target, bundle=bundle))
+
+
 def expect_undo(what: str, read: Function) -> None:
     """Raises `DefinitionError` unless the only parameter is an `Undo`."""
     if _only_hint(read) is not Any and not _is_a(_only_hint(read), Undo):
@@ -147,8 +188,12 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
             raise DefinitionError(f"{what}: its {part} must be text")
     if not _is_count(agent.max_turns):
         raise DefinitionError(f"{what}: max_turns must be at least 1")
+    if not _is_count(agent.max_calls_per_turn) or agent.max_calls_per_turn > MAX_CALLS_PER_TURN:
+        raise DefinitionError(f"{what}: max_calls_per_turn must be from 1 to {MAX_CALLS_PER_TURN}")
     if agent.max_tokens is not None and not _is_count(agent.max_tokens):
         raise DefinitionError(f"{what}: max_tokens must be at least 1, or None for the provider's default")
+    if agent.seed is not None and not _is_seed(agent.seed):
+        raise DefinitionError(f"{what}: seed must be a whole number from 0 to {MAX_SEED}, or None")
     if agent.input is not None and not isinstance(agent.input, dict) and not is_object_type(agent.input):
         raise DefinitionError(f"{what}: its input must be an object: a model, a dataclass or a mapping")
     # The effects of its tools say enough.
@@ -158,26 +203,39 @@ def agent_entry(name: str, agent: Agent[Any], bundle: str, *, stand_in: bool) ->
         description=agent.description,
         effect=read_effect(what, said, agent.compensate, retracts=True),
         compensate=read_target(what, agent.compensate, bundle) if agent.compensate else RETRACT,
-        models=_models(what, agent.model),
+        models=read_models(what, agent.model),
         instructions=agent.instructions,
-        tools=_tools(what, agent.tools, bundle),
+        tools=read_tools(what, agent.tools, bundle),
         max_turns=agent.max_turns,
+        max_calls_per_turn=agent.max_calls_per_turn,
         many_tools=agent.many_tools,
         stand_in=stand_in,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
-        may_ask=_asking(what, agent.may_ask),
-        timeout=read_timeout(what, agent.timeout),
+        seed=agent.seed,
+        may_ask=read_asking(what, agent.may_ask),
+        timeout=read_limit(what, agent.timeout),
+        guard=read_guard_in(bundle, what, agent.guard),
         handoffs=_handoffs(what, name, agent, bundle),
         returns=agent.returns,
         max_handoffs=agent.max_handoffs,
         on_limit=agent.on_limit,
+        budget=read_budget(what, agent.budget),
+        intents=read_intents(what, agent.intents),
         input_schema=read_schema(what, "input", agent.input, "validation"),
         output_schema=read_schema(what, "output", agent.output, "serialization"),
     )
 
 
-def _asking(what: str, may_ask: bool | Asking) -> Asking | None:
+def read_budget(what: str, budget: object) -> Budget:
+    """Reads the budget of an agent; raises `DefinitionError` if it is something else."""
+    if budget is not None and not isinstance(budget, Budget):
+        raise DefinitionError(f"{what}: budget must be a Budget, not {budget!r}")
+    return budget or Budget()
+
+
+def read_asking(what: str, may_ask: bool | Asking) -> Asking | None:
+    """Reads whom an agent may ask; raises `DefinitionError` if it is not valid."""
     if not isinstance(may_ask, bool | Asking):
         raise DefinitionError(f"{what}: may_ask must be True, False or an Asking, not {may_ask!r}")
     asking = (Asking() if may_ask else None) if isinstance(may_ask, bool) else may_ask
@@ -190,8 +248,8 @@ def _handoffs(what: str, name: str, agent: Agent[Any], bundle: str) -> tuple[Han
     if isinstance(agent.handoffs, str) or not isinstance(agent.handoffs, Sequence):
         raise DefinitionError(f"{what}: handoffs must be a list of agents, or of Handoff(to=...)")
     faults, found = [], list[Handoff]()
-    if not agent.handoffs and (agent.returns, agent.max_handoffs, agent.on_limit) != (False, 5, "fail"):
-        faults.append(f"{what}: returns, max_handoffs and on_limit are for agents with handoffs")
+    if not agent.handoffs and (agent.returns, agent.max_handoffs) != (False, 5):
+        faults.append(f"{what}: returns and max_handoffs are for agents with handoffs")
     for at, item in enumerate(agent.handoffs):
         if isinstance(item, Person):
             faults.append(f"{what}: handoffs[{at}]: a person has no conversation; say may_ask, to ask one")
@@ -209,7 +267,7 @@ def _handoffs(what: str, name: str, agent: Agent[Any], bundle: str) -> tuple[Han
         found.append(handoff)
     if not _is_count(agent.max_handoffs) or agent.max_handoffs > MAX_HANDOFFS:
         faults.append(f"{what}: max_handoffs must be from 1 to {MAX_HANDOFFS}, not {agent.max_handoffs!r}")
-    if agent.on_limit not in typing.get_args(OnLimit):
+    if agent.on_limit is not None and agent.on_limit not in typing.get_args(OnLimit):
         known = ", ".join(typing.get_args(OnLimit))
         faults.append(f"{what}: on_limit: {agent.on_limit!r} is not one of {known}")
     if not isinstance(agent.returns, bool):
@@ -223,6 +281,10 @@ def _handoffs(what: str, name: str, agent: Agent[Any], bundle: str) -> tuple[Han
     return tuple(h.model_copy(update={"metadata": schema}) for h, schema in zip(found, typed, strict=True))
 
 
+def _is_seed(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -234,14 +296,16 @@ def _effect(what: str, effect: Effect | str) -> Effect:
         raise DefinitionError(f"{what}: {effect!r} is not an effect; there are {', '.join(Effect)}") from None
 
 
-def _models(what: str, model: str | Sequence[str] | None) -> tuple[str, ...]:
+def read_models(what: str, model: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Reads the names of models; raises `DefinitionError` if they are something else."""
     models = (model,) if model and isinstance(model, str) else tuple(model or ())
     if not all(isinstance(name, str) and name for name in models):
         raise DefinitionError(f"{what}: model must be a litellm name or a list of them")
     return models
 
 
-def _tools(what: str, tools: Any, bundle: str) -> tuple[str, ...]:
+def read_tools(what: str, tools: Any, bundle: str) -> tuple[str, ...]:
+    """Returns the full names of what an agent may call; raises `DefinitionError` if it is something else."""
     if isinstance(tools, str) or not isinstance(tools, Sequence):
         raise DefinitionError(f"{what}: tools must be a list of functions or names")
     names = tuple(read_target(what, tool, bundle) for tool in tools)

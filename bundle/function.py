@@ -50,6 +50,8 @@ class Function:
         result: The annotation of its result; Any if it is missing.
         input_schema: JSON Schema of the arguments as one object.
         output_schema: JSON Schema of the result.
+        refuses: Says why settings of this process refuse a value of an argument, given its name too, or
+            returns nothing; None where no setting does. What a spec writes down is held against it early.
     """
 
     def __init__(self, call: Callable[..., Any], what: str, *, returns: bool = True) -> None:
@@ -69,6 +71,7 @@ class Function:
         if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
             raise DefinitionError(f"{what}: it yields; return the whole result instead")
         self.call = call
+        self.refuses: Callable[[str, Any], str] | None = None
         self.name: str = getattr(call, "__name__", str(call))
         self.description = " ".join((inspect.getdoc(call) or "").split("\n\n")[0].split())
         self.is_async = inspect.iscoroutinefunction(call)

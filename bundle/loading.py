@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
 from ..saga.errors import DefinitionError
+from ..saga.names import nearest
 from .bundle import Bundle
-from .installed import find_installed, is_installed_name
 from .shape_faults import declaration_faults
+
+GROUP: Final = "counterstep.bundles"
+"""The group of entry points; each names its bundle as ``module:attribute``."""
 
 _OURS = {Path(__file__), Path(importlib.__file__)}
 
@@ -32,7 +38,7 @@ def load_bundle(reference: str) -> Bundle:
     Raises:
         DefinitionError: The reference is malformed or unknown, cannot be imported, or is not a bundle.
     """
-    place = find_installed(reference) if is_installed_name(reference) else reference
+    place = _find_installed(reference) if _is_installed_name(reference) else reference
     module_name, _, attribute = place.partition(":")
     if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise DefinitionError(f"bundle {reference!r}: write it as module:attribute, e.g. shop.bundle:shop")
@@ -93,3 +99,32 @@ def _where(error: BaseException) -> str:
 def _shown(filename: str) -> str:
     path, here = Path(filename), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else filename
+
+
+def _is_installed_name(reference: str) -> bool:
+    """Says whether a reference can only be the name of an installed bundle."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", reference) is not None
+
+
+def _find_installed(name: str) -> str:
+    """Returns where an installed package has the bundle that it offers by a name, as ``module:attribute``.
+
+    Raises:
+        DefinitionError: No installed package offers one of this name, or several do.
+    """
+    known = entry_points(group=GROUP)
+    found = {point.value.replace(" ", ""): point for point in known if point.name == name}
+    if len(found) > 1:
+        packages = " and ".join(sorted(_package(point) for point in found.values()))
+        raise DefinitionError(f"bundle {name!r}: {packages} both offer it; name it as module:attribute")
+    if found:
+        return next(iter(found))
+    hint = nearest(name, (point.name for point in known))
+    raise DefinitionError(
+        f"bundle {name!r}: write it as module:attribute, e.g. shop.bundle:shop; "
+        f"no installed package offers a bundle of this name{hint}"
+    )
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value

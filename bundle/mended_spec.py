@@ -22,7 +22,7 @@ KnownKeys = Callable[[Sequence[int | str]], list[str]]
 _ROUNDS = 20
 _UNKNOWN = {"workflow": "unknown", "task_queue": "unknown"}
 """Stands for what a step calls where nobody can tell: nothing is known of its input and output."""
-_KEPT = ("id", "needs", "input", "when", "for_each", "max_parallel", "precondition", "validate")
+_KEPT = ("id", "needs", "input", "when", "for_each", "max_parallel", "precondition", "guard", "validate")
 _OF_ITEMS = "can be read under for_each only"
 
 

@@ -8,18 +8,19 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..saga.fault_texts import faults_in
+from ..saga.fault_texts import faults_in, in_words, short
 from ..saga.limits.budget import Budget
 from ..saga.names import nearest
 from ..saga.spec.approval import Approval, Asking, EscalateTo, ToolApproval
-from ..saga.spec.failure_policy import Escalate, Escalation, Fallback, RetryFrom
+from ..saga.spec.failure_policy import Escalate, Escalation, Fallback, OtherModel, PlainRule, RetryFrom
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec
 from ..saga.spec.teams.handoff import Handoff
-from ..saga.spec.teams.member import Person
+from ..saga.spec.teams.member import MemberIf, Person
 from ..saga.spec.teams.pattern import Pattern
 from ..saga.spec.teams.router import Route
 from ..saga.spec.teams.team import Team
+from ..saga.spec.timeout import Calibrated
 from ..saga.spec.validation import Judge, Validation
 from ..saga.spec.waiting import Approve, Wait
 
@@ -28,7 +29,15 @@ PATTERNS: Final[Mapping[str, type[Pattern]]] = {
 }
 """The patterns of teams, by their names."""
 
-_MODELS_OF_USERS: Final[tuple[type[BaseModel], ...]] = (Approval, Asking, Budget, Handoff, Person, Route)
+_MODELS_OF_USERS: Final[tuple[type[BaseModel], ...]] = (
+    Approval,
+    Asking,
+    Budget,
+    Handoff,
+    MemberIf,
+    Person,
+    Route,
+)
 
 _DECLARED: Final[Mapping[str, type[BaseModel]]] = {
     model.__name__: model for model in (*_MODELS_OF_USERS, *PATTERNS.values())
@@ -45,18 +54,26 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "budget": Budget,
     "compensation": Compensation,
     "validate": Validation,
+    "guard": Validation,
     "judge": Judge,
     "retry": Retry,
     "on_failure": Fallback,
     "on_reject": Fallback,
     "then": Fallback,
     "a fallback": Fallback,
+    "another model": OtherModel,
+    "a rule": PlainRule,
     "a retry": RetryFrom,
     "an escalation": Escalate,
     "rules": Route,
+    "a measured timeout": Calibrated,
     "Person": Person,
+    "MemberIf": MemberIf,
     **PATTERNS,
 }
+_FORMS: Final = ("fallback", "model", "rule", "escalate", "retry_from")
+"""The keys of what may follow a failure; a mapping with none of them is held against a fallback."""
+
 _TROUBLES = ("on_failure", "on_reject", "then")
 
 
@@ -122,46 +139,28 @@ def message_of(error: ErrorDetails, root: type[BaseModel] = TaskSpec) -> str:
     loc, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
-            return f"there is no key {loc[-1]!r} here{nearest(str(loc[-1]), known_keys(loc, root))}"
-        case "missing":
-            return f"{loc[-1]!r} is missing"
+            known = _forms(loc) if loc[-2:-1] == ("a fallback",) else known_keys(loc, root)
+            return f"there is no key {loc[-1]!r} here{nearest(str(loc[-1]), known)}"
+        case "missing" if loc[-2:] == ("a fallback", "fallback"):
+            return f"say one of {', '.join(_forms(loc))}"
         case "union_tag_not_found":
             return f"say its pattern, one of {', '.join(PATTERNS)}"
+        case "union_tag_invalid" if any(part in _TROUBLES for part in loc):
+            # What pydantic calls a tag here are words for people already.
+            return f"{error['ctx']['tag']} cannot stand here"
         case "union_tag_invalid":
             tag = str(error["ctx"]["tag"])
             return f"there is no pattern {tag!r}{nearest(tag, PATTERNS)}"
         case "string_pattern_mismatch":
-            return f"{_short(value)} must be lower-case letters, digits and _, and begin with a letter"
-        case "value_error":
-            return error["msg"].removeprefix("Value error, ")
+            return f"{short(value)} must be lower-case letters, digits and _, and begin with a letter"
         case "literal_error" if any(part in _TROUBLES for part in loc):
             more = "" if "then" in loc else ", {retry_from: STEP}"
-            return f"{_short(value)} is none of rollback, skip, escalate{more} and {{fallback: AGENT}}"
-        case "literal_error" | "enum":
-            return f"{_short(value)} is not one of {error['ctx']['expected']}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"must be a mapping, not {kind_of(value)}"
-        case "too_short" | "string_too_short":
-            return "must not be empty"
-        case "tuple_type":
-            return f"must be a list, not {kind_of(value)}"
-        case "string_type":
-            return f"must be text, not {_short(value)}"
+            forms = "{model: NAME}, {rule: NAME} and {fallback: AGENT}"
+            return f"{short(value)} is none of rollback, skip, escalate{more}, {forms}"
         case _:
-            _, _, wanted = error["msg"].partition(" should ")
-            return f"must {wanted}, not {_short(value)}" if wanted else error["msg"]
+            return in_words(error)
 
 
-def kind_of(value: Any) -> str:
-    """Returns what people call the type of a value of JSON."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true/false"
-    names = {dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _forms(loc: Sequence[int | str]) -> list[str]:
+    """Returns the keys of what may follow a failure; a retry does not follow another."""
+    return [form for form in _FORMS if form != "retry_from" or "then" not in loc]

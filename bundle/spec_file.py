@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..saga.errors import Fault, SpecError
+from ..saga.fault_texts import kind_of
 from ..saga.spec.approval import approval_fault
 from ..saga.spec.catalog import AgentEntry, Catalog
 from ..saga.spec.failure_policy import escalation_fault
@@ -19,13 +20,10 @@ from ..saga.spec.validation import validation_fault
 from ..saga.spec.waiting import approve_fault, wait_fault
 from .mended_spec import name_faults
 from .positions import located
-from .shape_faults import kind_of, known_keys, message_of, path_of
-from .yaml_document import json_faults, read_document
+from .shape_faults import known_keys, message_of, path_of
+from .yaml_document import MAX_BYTES, json_faults, read_document, read_text
 
 __all__ = ["MAX_BYTES", "load_spec", "parse_spec", "read_document"]
-
-MAX_BYTES = 256 * 1024
-"""The largest spec that is read: it has to fit into a workflow's history with room to spare."""
 
 MAX_STEPS = 1000
 """The most steps of a task, those inside groups included: each of them is on its board."""
@@ -47,17 +45,7 @@ def load_spec(path: Path, catalog: Catalog | None = None) -> TaskSpec:
     Raises:
         SpecError: The file cannot be read, or the document has faults, each with its line and column.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SpecError([Fault(str(path), f"cannot be read: {error.strerror or error}")]) from None
-    if len(raw) > MAX_BYTES:
-        raise SpecError([Fault(str(path), f"is too large; a spec has at most {MAX_BYTES} bytes")])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SpecError([Fault(str(path), "is not UTF-8 text; a spec is YAML or JSON")]) from None
+    text = read_text(path, "a spec")
     document = read_document(text, str(path))
     try:
         return parse_spec(document, catalog)
@@ -188,7 +176,7 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
     """Yields faults of keys that do not go together, which pydantic finds only if all values are good."""
     if not isinstance(document, Mapping):
         return
-    steps, validations = document.get("steps"), document.get("validate")
+    steps = document.get("steps")
     yield from _approvals_together(document.get("approvals"), path)
     for index, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
         here = f"{path}steps[{index}]"
@@ -196,7 +184,9 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
             message = step_fault(step)
             if message is not None:
                 yield Fault(here, message)
-            yield from _together({key: step.get(key) for key in ("validate", "approvals")}, f"{here}.")
+            yield from _together(
+                {key: step.get(key) for key in ("validate", "guard", "approvals")}, f"{here}."
+            )
             yield from _together(step.get("group"), f"{here}.group.")
             for key, fault_of in (("approve", approve_fault), ("wait", wait_fault)):
                 keys = step.get(key)
@@ -205,13 +195,18 @@ def _together(document: Any, path: str) -> Iterator[Fault]:
                     yield Fault(f"{here}.{key}", message)
             for key in ("on_failure", "on_reject"):
                 yield from _escalations_together(step.get(key), f"{here}.{key}")
-    for index, validation in enumerate(validations if isinstance(validations, list | tuple) else ()):
-        message = validation_fault(validation) if isinstance(validation, Mapping) else None
-        if message is not None:
-            yield Fault(f"{path}validate[{index}]", message)
+    for key in ("validate", "guard"):
+        validations = document.get(key)
+        for index, validation in enumerate(validations if isinstance(validations, list | tuple) else ()):
+            message = validation_fault(validation) if isinstance(validation, Mapping) else None
+            if message is not None:
+                yield Fault(f"{path}{key}[{index}]", message)
 
 
 def _escalations_together(trouble: Any, path: str) -> Iterator[Fault]:
+    if isinstance(trouble, list | tuple):
+        for at, rung in enumerate(trouble):
+            yield from _escalations_together(rung, f"{path}[{at}]")
     if not isinstance(trouble, Mapping):
         return
     yield from _escalations_together(trouble.get("then"), f"{path}.then")

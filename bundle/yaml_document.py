@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -13,6 +14,9 @@ import yaml
 from ..saga.errors import Fault, SpecError
 from ..saga.limits.payload_size import MAX_PAYLOAD
 from ..saga.spec.json_schema import join
+
+MAX_BYTES = 256 * 1024
+"""The largest file that is read: a spec has to fit into a workflow's history with room to spare."""
 
 MAX_DEPTH = 50
 """Levels of lists and mappings in a document."""
@@ -83,6 +87,29 @@ _Loader.add_constructor(f"{_TAG}map", _Loader.object_of)
 _Loader.add_constructor(f"{_TAG}int", _Loader.whole_number_of)
 _Loader.add_constructor(f"{_TAG}float", _Loader.number_of)
 _Loader.add_constructor(None, _Loader.refuse)
+
+
+def read_text(path: Path, what: str) -> str:
+    """Reads a file that a user has written.
+
+    Args:
+        path: Where it is.
+        what: What it is, for messages, e.g. ``a spec``.
+
+    Raises:
+        SpecError: It cannot be read, is too large, or is not text.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError([Fault(str(path), f"cannot be read: {error.strerror or error}")]) from None
+    if len(raw) > MAX_BYTES:
+        raise SpecError([Fault(str(path), f"is too large; {what} has at most {MAX_BYTES} bytes")])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError([Fault(str(path), f"is not UTF-8 text; {what} is YAML or JSON")]) from None
 
 
 def read_document(text: str, source: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .commands.a2a import a2a
 from .commands.amend import amend
 from .commands.authoring.catalog import catalog
 from .commands.authoring.check import check
@@ -23,13 +24,17 @@ from .commands.decisions import decisions
 from .commands.explore import explore
 from .commands.graph import graph
 from .commands.inbox import inbox
+from .commands.limits import limits
 from .commands.list import list_tasks
+from .commands.mcp import mcp
 from .commands.recover import recover
 from .commands.resolve import resolve
 from .commands.result import result
-from .commands.run import run
 from .commands.server import server
-from .commands.start import start
+from .commands.starting.fork import fork
+from .commands.starting.publish import publish
+from .commands.starting.run import run
+from .commands.starting.start import start
 from .commands.status import status
 from .commands.sweep import sweep
 from .commands.watch import watch
@@ -58,15 +63,16 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     def guarded(*arguments: Any, **options: Any) -> None:
         keep_stdout_for_data()
         try:
-            _refuse_bad_texts(options.get("id"))
+            for name in ("id", "new_id"):
+                _refuse_bad_texts(options.get(name))
             command(*arguments, **options)
         except typer.Exit:
             raise
         except BaseException as error:
             failure = as_failure(error)
             if options.get("json") and not has_emitted():
-                # For these two commands the id is that of a task that they would have started.
-                id = "" if command in (run, start) else options.get("id") or ""
+                # For these commands the id is not that of a task which they have started.
+                id = "" if command in (run, start, fork) else options.get("id") or ""
                 with suppress(CommandFailed):
                     emit(as_outcome(failure, id if id.isprintable() else ""))
             raise failure from error
@@ -84,13 +90,15 @@ def _refuse_bad_texts(id: str | None) -> None:
         raise CommandFailed("The id is empty.")
 
 
-for command in (run, start, status, watch, result, decisions, cancel):
+for command in (run, start, fork, publish, status, watch, result, decisions, cancel):
     app.command()(_guarded(command))
 app.command("list")(_guarded(list_tasks))
 for decision in (resolve, decide, approve, reject, amend):
     app.command()(_guarded(decision))
-for other in (recover, sweep, new, check, graph, schema, catalog, explore, server, worker, inbox):
+for other in (recover, sweep, limits, new, check, graph, schema, catalog, explore):
     app.command()(_guarded(other))
+for served in (server, worker, inbox, mcp, a2a):
+    app.command()(_guarded(served))
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,10 +4,13 @@
 its typed methods. The command line is built on it.
 """
 
+from ..runtime.publishing import EventRefused
+from ..saga.events.publication import JoinAnswer, Publication, TaskStart
 from .board import Answered, Asked, Board, Decided, Line, StepBoard, Undoing
 from .errors import (
     IdInUse,
     NoAnswer,
+    NotForkable,
     NoWorker,
     Refused,
     TaskCancelled,
@@ -18,6 +21,7 @@ from .errors import (
     TaskRolledBack,
     UnknownTask,
 )
+from .forks.fork_task import fork_task
 from .outcome import Outcome
 from .task import Task
 from .task_client import TaskClient
@@ -27,11 +31,15 @@ __all__ = [
     "Asked",
     "Board",
     "Decided",
+    "EventRefused",
     "IdInUse",
+    "JoinAnswer",
     "Line",
     "NoAnswer",
     "NoWorker",
+    "NotForkable",
     "Outcome",
+    "Publication",
     "Refused",
     "StepBoard",
     "Task",
@@ -42,6 +50,8 @@ __all__ = [
     "TaskRefused",
     "TaskRollbackIncomplete",
     "TaskRolledBack",
+    "TaskStart",
     "Undoing",
     "UnknownTask",
+    "fork_task",
 ]

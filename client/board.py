@@ -60,9 +60,11 @@ class StepBoard(_Part):
         finished: When it finished, in UTC.
         output: Its output; a large one is replaced by a sentence that gives its size.
         error: Why it failed.
-        degraded: Why its output is only what there was at a limit of a team; None where it is whole.
+        degraded: Why its output is less than what was meant: only what there was at a limit, or made by
+            something that stood in after a failure; None where it is whole.
         verdicts: The verdicts of its validators.
         usage: What it has spent.
+        taken_over: Whether another task has done it, from which this one is forked.
     """
 
     state: StepState
@@ -78,6 +80,7 @@ class StepBoard(_Part):
     degraded: str | None = None
     verdicts: tuple[Verdict, ...] = ()
     usage: Spent = Spent()
+    taken_over: bool = False
 
 
 class Undoing(_Part):
@@ -225,6 +228,10 @@ class Board(_Part):
         waiting_for: The questions that people have to answer.
         decisions: The questions that were answered, oldest first.
         moves: What teams have decided, oldest first; ``counterstep decisions`` makes a data set of it.
+        decided: What else was decided, oldest first: routes, retries, fallbacks, refusals and approvals, each
+            with its reason and by whom.
+        forked_from: Where it was forked from: `id` and `run_id` of the first task, `step`, and the paths
+            of the `changes`; None for a task that was not.
         failure: The first failure.
         log: Who did what, oldest first.
         forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
@@ -247,6 +254,8 @@ class Board(_Part):
     waiting_for: tuple[Asked, ...] = ()
     decisions: tuple[Decided, ...] = ()
     moves: tuple[Mapping[str, Any], ...] = ()
+    decided: tuple[Mapping[str, Any], ...] = ()
+    forked_from: Mapping[str, Any] | None = None
     failure: Failure | None = None
     log: tuple[Line, ...] = ()
     forced_end: str | None = None

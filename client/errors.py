@@ -8,6 +8,8 @@ Their hierarchy::
     ├── NoWorker                    no worker serves the task's queue
     │   └── NoAnswer                a worker may, but it has not answered in time
     ├── Refused                     the task refuses a decision and gives its reason
+    ├── NotForkable                 no task can be forked there, and why
+    ├── EventRefused                the workers do not take an event, and give the reason
     ├── TaskEnded                   the task has ended and takes no more decisions
     └── TaskFailed                  the task did not complete; holds its outcome
         ├── TaskRefused             it never began: the task, its spec or its input has faults
@@ -86,6 +88,10 @@ class Refused(CounterstepError):
         """
         super().__init__(message)
         self.type = type
+
+
+class NotForkable(CounterstepError):
+    """No other task can be started from where a task was, e.g. because it was never there."""
 
 
 class TaskEnded(CounterstepError):

@@ -19,6 +19,7 @@ REFUSALS = frozenset(
         FailureType.INVALID_INPUT,
         FailureType.UNKNOWN_TASK,
         FailureType.INLINE_SPECS_REFUSED,
+        FailureType.LIMIT_REACHED,
     }
 )
 """How tasks end that the workers did not begin; a call of a task that has begun may fail with the same."""
@@ -36,8 +37,8 @@ class Outcome(BaseModel):
         undone: The steps that are undone, in the order in which their undos finished.
         not_undone: The steps that still lack an undo.
         usage: What was spent on models; None if no worker is left to tell.
-        degraded: By step, why its output is only what there was at a limit of a team; absent where all are
-            whole.
+        degraded: By step, why its output is less than what was meant: only what there was at a limit, or made
+            by something that stood in after a failure; absent where all are whole.
         forced_end: ``terminated`` or ``timed_out`` if the server has ended the task without asking it.
         recovery: `workflow_id`, `state` and `undone` (steps) of the recovery that was started after the end,
             if there is one. It undoes what is `not_undone`.

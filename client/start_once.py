@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,7 +54,14 @@ def spec_document(spec: TaskSpec) -> dict[str, Any]:
 
 
 async def start_once(
-    client: Client, workflow: str, argument: Any, *, id: str, task_queue: str, summary: str = ""
+    client: Client,
+    workflow: str,
+    argument: Any,
+    *,
+    id: str,
+    task_queue: str,
+    summary: str = "",
+    memo: Mapping[str, Any] | None = None,
 ) -> Started:
     """Starts a task, unless its id has been started before with the same input.
 
@@ -65,6 +72,7 @@ async def start_once(
         id: The workflow id.
         task_queue: The queue of its workers.
         summary: One line for the Web UI.
+        memo: What is kept beside a new task, for whoever finds it.
 
     Returns:
         The task, which may be new, running or ended.
@@ -84,6 +92,7 @@ async def start_once(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_one_line(summary) or None,
             static_details=_DETAILS.format(id=shlex.quote(id)),
+            memo=memo,
         )
     except WorkflowAlreadyStartedError:
         found = await find_started(client, workflow, argument, id=id)
@@ -144,7 +153,7 @@ async def _started_event(client: Client, id: str, run_id: str) -> Any:
 
 
 def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    return " and ".join(name for name in ("spec", "task", "input") if theirs[name] != ours[name])
+    return " and ".join(name for name in ("fork", "spec", "task", "input") if theirs[name] != ours[name])
 
 
 def _normal(workflow: str, arguments: Sequence[Any]) -> dict[str, Any]:
@@ -153,6 +162,7 @@ def _normal(workflow: str, arguments: Sequence[Any]) -> dict[str, Any]:
     said = argument if workflow == AGENT_TASK and isinstance(argument, dict) else {"input": argument}
     task_input = said.get("input")
     return {
+        "fork": _text(said.get("fork")),
         "task": said.get("task"),
         "spec": _text(_normal_spec(said.get("spec"))),
         "input": _text({} if task_input is None else task_input),

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from temporalio.client import Client
 
 from ..bundle.spec_file import parse_spec
+from ..runtime.publishing import publish_event
 from ..saga.errors import SpecError
+from ..saga.events.publication import Publication
+from ..saga.events.published_event import event_faults, key_text
 from ..saga.spec.input_reads import check_task_input
 from ..saga.spec.task_spec import TaskSpec
+from .errors import NoAnswer
 from .payload import as_payload, expect_name
 from .start_once import AGENT_TASK, spec_document, start_once
 from .task import Task
 from .updates import find_task
+
+PUBLISH_SECONDS: Final = 30.0
+"""How long workers may take to say what an event has started."""
 
 
 class TaskClient:
@@ -45,6 +53,7 @@ class TaskClient:
         *,
         id: str | None = None,
         task_queue: str | None = None,
+        memo: Mapping[str, Any] | None = None,
     ) -> Task:
         """Starts a task, unless its id has been started before with the same input.
 
@@ -57,6 +66,7 @@ class TaskClient:
             input: The task's input: JSON, or models and dataclasses that can be turned into JSON.
             id: The workflow id; without it a new one is made.
             task_queue: The queue of its workers, if it is another one.
+            memo: What is kept beside a new task, for whoever finds it; JSON values by their names.
 
         Returns:
             The task; its `is_new` tells whether this call has started it.
@@ -79,6 +89,7 @@ class TaskClient:
             id=id or f"{name}-{uuid4().hex[:12]}",
             task_queue=queue,
             summary=summary,
+            memo=memo,
         )
         return Task(
             self._client,
@@ -88,6 +99,53 @@ class TaskClient:
             task_queue=started.task_queue,
             is_new=started.is_new,
         )
+
+    async def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        *,
+        key: str | int,
+        task_queue: str | None = None,
+        seconds: float = PUBLISH_SECONDS,
+    ) -> Publication:
+        """Publishes an event, which starts the tasks that rules name for its topic (``bundle.on``).
+
+        However often it is published under the same key, it counts once: this returns what it has started,
+        now or before. That holds for as long as the server keeps workflows that have ended (the namespace's
+        retention).
+
+        Args:
+            topic: What has happened, e.g. ``order.paid``.
+            payload: What is told of it: JSON, or models and dataclasses that can be turned into JSON.
+            key: Which event of its topic it is.
+            task_queue: The queue of the workers, if it is another one.
+            seconds: How long they may take to answer.
+
+        Returns:
+            What the event has started.
+
+        Raises:
+            EventRefused: No rule takes this topic, the event does not fit a rule or its task, the key was
+                used for another event of the topic, or too many events in a row have led to it.
+            SpecError: The payload is not JSON or is too large, or topic or key are not valid.
+            NoAnswer: The workers have not answered in time. The event is kept; publish it again to see what
+                it has started.
+            RPCError: The server does not answer.
+        """
+        expect_name(task_queue, "task_queue")
+        said = as_payload({} if payload is None else payload, "payload")
+        if faults := list(event_faults(topic, key)):
+            raise SpecError(faults)
+        queue = task_queue or self._task_queue
+        try:
+            async with asyncio.timeout(seconds):
+                return await publish_event(self._client, topic, key_text(key), said, task_queue=queue)
+        except TimeoutError:
+            message = (
+                f"The event is kept, but no worker of the queue {queue!r} has answered in {seconds:g} s."
+            )
+            raise NoAnswer(message, queue, accepted=True) from None
 
     async def attach(self, id: str) -> Task:
         """Finds a task that has been started before.

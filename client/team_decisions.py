@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..saga.record.task_state import ENDED
 from ..saga.record.team_log import Operation
@@ -74,12 +74,15 @@ class TeamCombination(BaseModel):
     Attributes:
         kept: The paths of the turns whose effects stand.
         contradictions: Where answers contradict each other.
+        importance: How much each member has added to the answer, as parts of 1; empty where the members were
+            not asked for that.
     """
 
     model_config = ConfigDict(frozen=True)
 
     kept: tuple[str, ...]
     contradictions: tuple[Mapping[str, Any], ...] = ()
+    importance: Mapping[str, float] = Field(default_factory=dict)
 
 
 class TeamDecision(BaseModel):
@@ -105,6 +108,8 @@ class TeamDecision(BaseModel):
         sent: What the team has told the member beside its own input; a large one is replaced by a sentence
             that gives its size.
         combined: For ``stop`` with an answer: what that is made of.
+        route: Of a job that a router gives to a member: ``to`` (an intent or a member), ``stage`` (what has
+            decided it), ``confidence``, and ``draw`` where equals were drawn from: how each stood.
         error: Why the turn has failed, or was undone.
         cost: What the turn has spent on models, with the turns inside of it; nothing for ``stop``.
         reward: How good the decision was.
@@ -128,6 +133,7 @@ class TeamDecision(BaseModel):
     reason: str
     sent: Any = None
     combined: TeamCombination | None = None
+    route: Mapping[str, Any] | None = None
     error: str | None = None
     cost: Spent
     reward: TeamReward
@@ -164,7 +170,7 @@ class _Moves:
 
     def _decision(self, number: int, move: _Move, run: int) -> TeamDecision:
         team, call = move["team"], move.get("call")
-        step = _step_of(team, self._board.get("steps", {}))
+        step = step_of(team, self._board.get("steps", {}))
         end = self._end(move, run, step) if call else None
         if call and end:
             self._ends[call] = end
@@ -184,6 +190,7 @@ class _Moves:
             reason=move["reason"],
             sent=move.get("said"),
             combined=self._combined(move, number - 1, run),
+            route=move.get("route"),
             error=move.get("error"),
             cost=Spent.model_validate(move.get("usage") or {}),
             reward=TeamReward(
@@ -239,6 +246,7 @@ class _Moves:
         return TeamCombination(
             kept=tuple(calls[number] for number in move["kept"] if number in calls),
             contradictions=tuple(move.get("contradictions", ())),
+            importance=move.get("importance", {}),
         )
 
     # --- what validators say
@@ -291,7 +299,7 @@ def _around(call: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _step_of(path: str, steps: Mapping[str, Any]) -> str | None:
+def step_of(path: str, steps: Mapping[str, Any]) -> str | None:
     """Returns the step to which a path belongs: the longest one that it begins with."""
     found = [name for name in steps if path == name or path.startswith((f"{name}/", f"{name}["))]
     return max(found, key=len, default=None)

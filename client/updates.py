@@ -87,7 +87,13 @@ async def ask_to_cancel(
 
 
 async def send_update(
-    client: Client, id: str, name: str, argument: Mapping[str, Any], *, seconds: float = UPDATE_SECONDS
+    client: Client,
+    id: str,
+    name: str,
+    argument: Mapping[str, Any],
+    *,
+    seconds: float = UPDATE_SECONDS,
+    update_id: str | None = None,
 ) -> Any:
     """Sends an update to a task and waits for its answer.
 
@@ -97,6 +103,7 @@ async def send_update(
         name: The name of the update.
         argument: Its one argument as JSON.
         seconds: How long to wait for the task to accept it, and then again for the answer.
+        update_id: By which the server knows the update, so that a repeat of it counts once.
 
     Returns:
         The answer as JSON.
@@ -115,7 +122,7 @@ async def send_update(
     if not await _has_workers_soon(client, queue):
         raise NoWorker(f"No worker polls the queue {queue!r}, so nothing was sent.", queue)
     try:
-        sent = await _until_accepted(handle, name, argument, seconds)
+        sent = await _until_accepted(handle, name, argument, seconds, update_id)
         if sent is None:
             message = (
                 f"Nobody has accepted the `{name}` of {id} within {seconds:g} s: the workers of the queue "
@@ -147,12 +154,16 @@ async def _has_workers_soon(client: Client, queue: str) -> bool:
 
 
 async def _until_accepted(
-    handle: WorkflowHandle[Any, Any], name: str, argument: Mapping[str, Any], seconds: float
+    handle: WorkflowHandle[Any, Any],
+    name: str,
+    argument: Mapping[str, Any],
+    seconds: float,
+    update_id: str | None,
 ) -> WorkflowUpdateHandle[Any] | None:
     try:
         async with asyncio.timeout(seconds):
             return await handle.start_update(
-                name, dict(argument), wait_for_stage=WorkflowUpdateStage.ACCEPTED
+                name, dict(argument), id=update_id, wait_for_stage=WorkflowUpdateStage.ACCEPTED
             )
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         return None

@@ -8,7 +8,9 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,41 @@ def command(*words: str) -> None:
     """Shows a command of ``counterstep`` and runs it to its end."""
     say(f"\n$ {program()} {shlex.join(words)}\n")
     subprocess.run([*_counterstep(), *words], stdout=subprocess.DEVNULL, check=False)
+
+
+@contextmanager
+def worker(bundle: str, task_id: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Runs a worker that carries on a task which a run has left because it asks a person.
+
+    It is entered when the worker can tell what the task asks, and so can take the answer.
+
+    Args:
+        bundle: The task's bundle, as ``module:attribute``.
+        task_id: The id of the task.
+        environment: Variables that are set for the worker.
+    """
+    words = ["worker", "--bundle", bundle, "--task-queue", f"counterstep:{task_id}"]
+    say(f"\n$ {program()} {shlex.join(words)} &")
+    process = subprocess.Popen(
+        [*_counterstep(), *words], env={**os.environ, **environment}, stderr=subprocess.DEVNULL
+    )
+    try:
+        while process.poll() is None and not _asks(task_id):
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _asks(task_id: str) -> bool:
+    shown = subprocess.run(
+        [*_counterstep(), "status", task_id, "--json"], capture_output=True, text=True, check=False
+    )
+    try:
+        return bool(json.loads(shown.stdout)["waiting_for"])
+    except (ValueError, KeyError):
+        return False
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

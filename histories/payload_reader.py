@@ -89,14 +89,18 @@ class PayloadReader:
         """Says whether the undos of a run go strictly one by one; of a saga in a workflow nobody knows."""
         if history.carried is not None:
             return history.carried.sequential
+        return _is_sequential(await self.spec(history))
+
+    async def spec(self, history: RunHistory) -> Mapping[str, Any] | None:
+        """Returns the spec that a run has settled first; None where it has none, or has settled nothing."""
         if history.snapshot is None:
-            return True
+            return None
         context = ActivitySerializationContext(
             self._namespace, "resolve", None, history.task_queue, history.workflow_id, None, is_local=True
         )
         snapshot = await _value(self._converter.with_context(context), history.snapshot)
-        spec = snapshot.get("spec")
-        return _is_sequential(spec)
+        spec: Mapping[str, Any] | None = snapshot.get("spec")
+        return spec
 
     async def recovered(self, left: OutstandingEffect) -> EffectToUndo:
         """Reads all that an undo needs to be told."""

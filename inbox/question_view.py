@@ -19,6 +19,7 @@ _LABELS: Final = {
     ("decide", "retry"): "Try it again",
     ("decide", "skip"): "Go on without it",
     ("decide", "supply"): "Go on with this output",
+    ("decide", "replan"): "Have another plan made",
     ("decide", "rollback"): "Undo the task",
     ("decide", "answer"): "Answer",
     ("resolve", "retry"): "Undo it again",

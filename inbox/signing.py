@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
 import jwt
 
-from ..saga.errors import DefinitionError
+from ..runtime.signing_key import SigningKey
 from ..saga.people.signatures import value_hash
 from .person import SignedIn
 
 LIFETIME: Final = 120
 """Seconds for which a token counts: it is sent at once."""
-
-_PRIVATE: Final = "d"
 
 
 class DecisionSigner:
@@ -36,21 +33,9 @@ class DecisionSigner:
         Raises:
             DefinitionError: It is not one.
         """
-        try:
-            document = json.loads(text)
-            self._key = jwt.PyJWK.from_dict(document)
-        except (ValueError, jwt.PyJWTError, TypeError, AttributeError) as error:
-            raise DefinitionError(f"the signing key is not a private JWK: {error}") from None
-        if not isinstance(document, dict) or document.get("kty") not in ("RSA", "EC", "OKP"):
-            raise DefinitionError(
-                "the signing key has to be an RSA, EC or Ed25519 key; others know a shared one too"
-            )
-        if _PRIVATE not in document:
-            raise DefinitionError("the signing key is a public key; the inbox signs with the private one")
-        if not self._key.key_id:
-            raise DefinitionError("the signing key has no `kid`, by which workers find its public half")
+        self._key = SigningKey(text)
         self._audience = audience
-        self.public_keys = {"keys": [_public(self._key)]}
+        self.public_keys = self._key.public_keys
 
     def token(self, person: SignedIn, task_id: str, said: Mapping[str, Any], now: float) -> str:
         """Returns a signed token for one decision.
@@ -78,10 +63,5 @@ class DecisionSigner:
         if said.get("value") is not None:
             claims["value_hash"] = value_hash(said["value"])
         return jwt.encode(
-            claims, self._key.key, algorithm=self._key.algorithm_name, headers={"kid": self._key.key_id}
+            claims, self._key.jwk.key, algorithm=self._key.algorithm, headers={"kid": self._key.id}
         )
-
-
-def _public(key: jwt.PyJWK) -> dict[str, Any]:
-    document = json.loads(key.Algorithm.to_jwk(key.key.public_key()))
-    return {**document, "kid": key.key_id, "alg": key.algorithm_name, "use": "sig"}

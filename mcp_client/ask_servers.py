@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from .last_words import LastWords
 from .listing import Listing
 from .mcp_server import McpServer
+from .results import told
 
 
 def ask_servers(servers: Sequence[McpServer]) -> dict[str, Listing | str]:
@@ -35,10 +37,13 @@ async def _ask(server: McpServer) -> Listing | str:
     if missing:
         return f"the worker's environment has no {', '.join(missing)}"
     seconds = server.start_timeout.total_seconds()
-    try:
-        async with asyncio.timeout(seconds), connected(server) as client:
-            return await listing_of(client)
-    except McpServerGone as error:
-        return f"it does not start: {error}"
-    except TimeoutError:
-        return f"it has not told its tools within {seconds:g} s"
+    with LastWords() as last_words:
+        try:
+            async with asyncio.timeout(seconds), connected(server, last_words) as client:
+                return await listing_of(client, server)
+        except McpServerGone as error:
+            return f"it {'cannot be used' if server.url else 'does not start'}: {error}"
+        except TimeoutError:
+            said = last_words.told()
+            late = f"{server.where}: it has not told its tools within {seconds:g} s (start_timeout)"
+            return told(f"{late}: {said}" if said else late, server.secrets)

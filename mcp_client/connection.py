@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import httpx2
 from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
-from mcp.types import METHOD_NOT_FOUND, PaginatedResult
+from mcp.types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PaginatedResult
+from pydantic import ValidationError
 
 from ..saga.errors import CounterstepError
+from ..saga.fault_texts import faults_in
 from . import leash
+from .last_words import LastWords
 from .limited_http import LimitedTransport
 from .listing import ForeignTool, Listing
 from .mcp_server import McpServer
-from .results import hidden
+from .oauth import ClientCredentials
+from .results import hidden, told
+from .safe_schema import safe_schema
 
 MOST_PAGES = 50
 """Pages of one list; who sends more has no end."""
@@ -34,66 +37,65 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to reach an address."""
 
 
+# What is wrong is said by what fails; the library's traceback would say it again, on a user's terminal.
+logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)
+
+
 class McpServerGone(CounterstepError):
     """The server has not started, cannot be reached, or has ended."""
 
 
 @asynccontextmanager
-async def connected(server: McpServer) -> AsyncIterator[Client]:
-    """Connects to a server; a program is started for it.
+async def connected(server: McpServer, last_words: LastWords) -> AsyncIterator[Client]:
+    """Connects to a server; a program is started for it, and what it complains of is in `last_words`.
 
     Raises:
         McpServerGone: It cannot be reached; the text says why, in one sentence and without secrets.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as last_words:
-        try:
-            async with _client(server, last_words) as client:
-                yield client
-        except Exception as error:
-            raise McpServerGone(hidden(why(server, error, last_words), server.secrets)) from None
+    try:
+        async with _client(server, last_words) as client:
+            yield client
+    except Exception as error:
+        why = _why(_innermost(error), last_words)
+        raise McpServerGone(told(f"{server.where}: {why}", server.secrets)) from None
 
 
-def why(server: McpServer, error: BaseException, last_words: IO[str] | None = None) -> str:
-    """Says in one sentence why a server does not answer."""
-    told = ""
-    if last_words is not None:
-        last_words.seek(0)
-        lines = [line.strip() for line in last_words.read().splitlines() if line.strip()]
-        told = ": ".join([*lines[-1:], *lines[-2:-1]])[:500]
-    cause = _innermost(error)
-    where = server.url or " ".join(server.command or ())[:200]
-    return f"{where}: {told or str(cause)[:500] or type(cause).__name__}"
-
-
-async def listing_of(client: Client) -> Listing:
-    """Asks a server for all that it offers."""
+async def listing_of(client: Client, server: McpServer) -> Listing:
+    """Asks a server for all that it offers; no secret of its is in it."""
     can = client.server_capabilities
-    tools = await tools_of(client) if can.tools is not None else {}
+    tools = await tools_of(client, server) if can.tools is not None else {}
     resources = prompts = None
     if can.resources is not None:
         found = [resource.uri async for resource in _pages(client.list_resources, "resources")]
         found += [
             one.uri_template async for one in _pages(client.list_resource_templates, "resource_templates")
         ]
-        resources = tuple(str(uri) for uri in found)
+        resources = tuple(hidden(str(uri), server.secrets) for uri in found)
     if can.prompts is not None:
-        prompts = tuple([str(prompt.name) async for prompt in _pages(client.list_prompts, "prompts")])
+        names = [prompt.name async for prompt in _pages(client.list_prompts, "prompts")]
+        prompts = tuple(hidden(str(name), server.secrets) for name in names)
     return Listing(tools=tools, resources=resources, prompts=prompts)
 
 
-async def tools_of(client: Client) -> dict[str, ForeignTool]:
-    """Asks a server for its tools."""
-    return {tool.name: _foreign(tool) async for tool in _pages(client.list_tools, "tools")}
+async def tools_of(client: Client, server: McpServer) -> dict[str, ForeignTool]:
+    """Asks a server for its tools; models and histories are told of them, so no secret of its is in them."""
+    found: dict[str, ForeignTool] = {}
+    async for listed in _pages(client.list_tools, "tools"):
+        tool = _foreign(listed, server.secrets)
+        if found.setdefault(tool.name, tool) != tool:
+            found[tool.name] = tool.model_copy(update={"is_twofold": True})
+    return found
 
 
-def _foreign(tool: Any) -> ForeignTool:
+def _foreign(tool: Any, secrets: Sequence[str]) -> ForeignTool:
     hints = tool.annotations
+    both = hints is not None and bool(hints.read_only_hint) and bool(hints.destructive_hint)
     return ForeignTool(
         name=tool.name,
-        description=(tool.description or tool.title or "")[:LONGEST_DESCRIPTION],
-        input_schema=tool.input_schema,
-        output_schema=tool.output_schema,
-        read_only=None if hints is None else hints.read_only_hint,
+        description=hidden(tool.description or tool.title or "", secrets)[:LONGEST_DESCRIPTION],
+        input_schema=hidden(safe_schema(tool.input_schema), secrets),
+        output_schema=hidden(safe_schema(tool.output_schema), secrets),
+        read_only=None if hints is None or both else hints.read_only_hint,
     )
 
 
@@ -115,7 +117,7 @@ async def _pages(ask: Callable[..., Awaitable[PaginatedResult]], field: str) -> 
 
 
 @asynccontextmanager
-async def _client(server: McpServer, last_words: IO[str]) -> AsyncIterator[Client]:
+async def _client(server: McpServer, last_words: LastWords) -> AsyncIterator[Client]:
     async with AsyncExitStack() as stack:
         if server.command is not None:
             program = StdioServerParameters(
@@ -124,51 +126,32 @@ async def _client(server: McpServer, last_words: IO[str]) -> AsyncIterator[Clien
                 env=server.env,
                 cwd=server.cwd,
             )
-            transport: Any = stdio_client(program, errlog=last_words)  # type: ignore[arg-type]
+            transport: Any = stdio_client(program, errlog=last_words.file)  # type: ignore[arg-type]
         else:
-            address = server.url or ""
+            address = server.address
             http = httpx2.AsyncClient(
                 headers=server.headers,
-                auth=_auth(server, address),
+                auth=ClientCredentials(server) if server.oauth else None,
                 timeout=httpx2.Timeout(CONNECT_TIMEOUT, read=300),
-                transport=LimitedTransport(),
+                transport=LimitedTransport(address),
             )
             transport = streamable_http_client(address, http_client=await stack.enter_async_context(http))
-        yield await stack.enter_async_context(Client(transport, cache=None))
+        client = await stack.enter_async_context(Client(transport, cache=None))
+        # Results are checked by `ServerRequests`, against the schema of the start and without patterns.
+        object.__setattr__(client.session, "validate_tool_result", _unchecked)
+        yield client
 
 
-def _auth(server: McpServer, address: str) -> httpx2.Auth | None:
-    said = server.oauth
-    if not said:
-        return None
-    return ClientCredentialsOAuthProvider(
-        server_url=address,
-        storage=_InMemory(),
-        client_id=said["client_id"],
-        client_secret=said["client_secret"],
-        scope=said.get("scope"),
-        issuer=said.get("issuer"),
-    )
+async def _unchecked(name: str, result: Any) -> None:
+    return None
 
 
-class _InMemory:
-    """Keeps tokens as long as the connection lives."""
-
-    def __init__(self) -> None:
-        self._tokens: OAuthToken | None = None
-        self._client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self._tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self._tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self._client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self._client = client_info
+def _why(cause: BaseException, last_words: LastWords) -> str:
+    if isinstance(cause, ValidationError):
+        return f"its answer is refused: {faults_in(cause)}"
+    is_answer = isinstance(cause, MCPError) and cause.code != CONNECTION_CLOSED
+    said = str(cause).strip() or type(cause).__name__
+    return said if is_answer else last_words.told() or said
 
 
 def _innermost(error: BaseException) -> BaseException:

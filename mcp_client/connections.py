@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from .last_words import LastWords
 from .listing import ForeignTool
 from .mcp_server import McpServer
 
@@ -27,12 +28,14 @@ class McpConnection:
     Attributes:
         retired: Whether no other call may use it.
         tools: What the server offered when it was last asked.
+        last_words: What its program has complained of.
     """
 
     def __init__(self, server: McpServer) -> None:
         """Begins to open it."""
         self.retired = False
         self.tools: dict[str, ForeignTool] | None = None
+        self.last_words = LastWords()
         self._calls = 0
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._close = asyncio.Event()
@@ -65,13 +68,14 @@ class McpConnection:
         from .connection import McpServerGone, connected
 
         try:
-            async with (
-                asyncio.timeout(server.start_timeout.total_seconds()) as limit,
-                connected(server) as client,
-            ):
-                limit.reschedule(None)
-                self._opened.set_result(client)
-                await self._close.wait()
+            with self.last_words:
+                async with (
+                    asyncio.timeout(server.start_timeout.total_seconds()) as limit,
+                    connected(server, self.last_words) as client,
+                ):
+                    limit.reschedule(None)
+                    self._opened.set_result(client)
+                    await self._close.wait()
         except BaseException as error:
             self.retired = True
             if not self._opened.done():

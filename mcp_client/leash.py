@@ -2,7 +2,9 @@
 
 It is a program of its own, ``leash.py COMMAND...``, with nothing but the standard library. A worker that is
 killed cannot end its children; the end of the input can. It also ends a server that floods: by a message that
-is too long, or by too much of everything while nobody has asked for anything.
+is too long, or by too much of everything while nobody has asked for anything. What a server prints beside its
+messages is not passed on. With what it complains of, it is in the leash's standard error output, a file that
+always has the last of it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ GRACE = 1.5
 """Seconds that a server has to end by itself once its input has ended."""
 
 TOLD = 2000
-"""Bytes of the server's last words, which follow its end."""
+"""Bytes of what the server has said last that are kept."""
+
+VERDICT = "\x1e"
+"""Begins the leash's own line, why it has ended."""
 
 
 class Leash:
@@ -35,6 +40,7 @@ class Leash:
         pipe = subprocess.PIPE
         self._server = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
         self._last_words = b""
+        self._writing = threading.Lock()
         self._unasked = 0
 
     def hold(self) -> None:
@@ -50,8 +56,7 @@ class Leash:
             self._server.wait(GRACE)
         listening.join(0.5)
         told = why or f"it has ended with {self._server.poll()}"
-        sys.stderr.write(f"{self._last_words.decode(errors='replace')}\n{told}\n")
-        sys.stderr.flush()
+        self._keep(f"\n{VERDICT}{told}\n".encode())
         self._end()
 
     def _ask(self, to_server: IO[bytes]) -> None:
@@ -68,24 +73,39 @@ class Leash:
         self._end()
 
     def _answer(self, from_server: IO[bytes]) -> str:
-        length = 0
+        length, is_message = 0, False
         while chunk := from_server.read(65536):
             self._unasked += len(chunk)
-            first, *others = chunk.split(b"\n")
-            longest = max((length + len(first), *map(len, others)))
-            length = len(others[-1]) if others else length + len(first)
-            if longest > LONGEST_MESSAGE:
-                return f"it has sent a message of more than {LONGEST_MESSAGE} bytes"
             if self._unasked > MOST_UNASKED:
                 return f"it has sent more than {MOST_UNASKED} bytes unasked"
-            view = memoryview(chunk)
+            passed = b""
+            for line in _lines(chunk):
+                if not length:
+                    is_message = line.lstrip().startswith(b"{")
+                length += len(line)
+                if length > LONGEST_MESSAGE:
+                    return f"it has sent a message of more than {LONGEST_MESSAGE} bytes"
+                if is_message:
+                    passed += line
+                else:
+                    self._keep(line)
+                if line.endswith(b"\n"):
+                    length = 0
+            view = memoryview(passed)
             while view:
                 view = view[os.write(1, view) :]
         return ""
 
     def _listen(self, errors: IO[bytes]) -> None:
         while chunk := errors.read(65536):
-            self._last_words = (self._last_words + chunk)[-TOLD:]
+            self._keep(chunk)
+
+    def _keep(self, words: bytes) -> None:
+        with self._writing:
+            self._last_words = (self._last_words + words)[-TOLD:]
+            with contextlib.suppress(OSError):  # it is no file where somebody looks at it directly
+                os.pwrite(2, self._last_words, 0)
+                os.ftruncate(2, len(self._last_words))
 
     def _end(self) -> None:
         self._server.kill()
@@ -94,11 +114,16 @@ class Leash:
             os.killpg(0, signal.SIGKILL)
 
 
+def _lines(chunk: bytes) -> list[bytes]:
+    *whole, rest = chunk.split(b"\n")
+    return [line + b"\n" for line in whole] + ([rest] if rest else [])
+
+
 if __name__ == "__main__":
     try:
         Leash(sys.argv[1:]).hold()
     except OSError as error:
-        sys.stderr.write(f"it cannot be started: {error.strerror or error}\n")
+        sys.stderr.write(f"{VERDICT}it cannot be started: {error.strerror or error}\n")
         sys.stderr.flush()
     # A thread may still wait for input, which an ordinary exit would wait for.
     os._exit(1)

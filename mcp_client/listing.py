@@ -15,7 +15,8 @@ class ForeignTool(BaseModel):
         description: What the server says of it.
         input_schema: JSON Schema of the arguments.
         output_schema: JSON Schema of the structured result; None where there is none.
-        read_only: The annotation ``readOnlyHint``; None where the server says nothing.
+        read_only: The annotation ``readOnlyHint``; None where the server says nothing, or contradicts itself.
+        is_twofold: Whether the server lists another tool by this name, too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,10 +26,16 @@ class ForeignTool(BaseModel):
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] | None = None
     read_only: bool | None = None
+    is_twofold: bool = False
+
+    @property
+    def result_schema(self) -> dict[str, Any]:
+        """JSON Schema of what a task gets: the structured result where there is one, else text."""
+        return {"type": "string"} if self.output_schema is None else self.output_schema
 
     def differs_from(self, other: ForeignTool) -> bool:
         """Returns whether its calls are other calls; models were told the description of the start."""
-        same = ("input_schema", "output_schema", "read_only")
+        same = ("input_schema", "output_schema", "read_only", "is_twofold")
         return any(getattr(self, field) != getattr(other, field) for field in same)
 
 

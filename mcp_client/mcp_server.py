@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,12 +14,14 @@ from pydantic import ValidationError
 
 from ..saga.duration import parse_duration
 from ..saga.errors import DefinitionError
-from ..saga.fault_texts import faults_in
+from ..saga.fault_texts import kind_of, short
 from ..saga.spec.fields import STEP_ID
-from .tool_mapping import ToolMapping
+from .tool_mapping import ToolMapping, shape_faults
+from .worker_variables import filled, named_in, value_of
 
-_VARIABLE = re.compile(r"env:([A-Za-z_]\w*)")
-_OAUTH = {"client_id", "client_secret", "issuer", "scope"}
+_OAUTH = {"client_id", "client_secret", "issuer"}
+_MOST_LEARNED = 50
+_LONG_LINE = 12
 
 
 class McpServer:
@@ -50,9 +53,9 @@ class McpServer:
     ) -> None:
         """Declares a server; nothing is started.
 
-        In the values of `headers`, `env` and `oauth`, ``env:VARIABLE`` stands for the value of that variable
-        in the worker's environment, e.g. ``{"Authorization": "Bearer env:FILES_TOKEN"}``. The values are in
-        no history, log or error.
+        In `url`, and in the values of `headers`, `env` and `oauth`, ``env:VARIABLE`` stands for the value of
+        that variable in the worker's environment, e.g. ``{"Authorization": "Bearer env:FILES_TOKEN"}``. The
+        values are in no history, log or error.
 
         Args:
             name: Lower-case letters, digits and underscores; no bundle may have the same name.
@@ -63,7 +66,8 @@ class McpServer:
             headers: Are sent with every request to `url`.
             env: Environment variables of the program; of the worker's it gets ``PATH``, ``HOME`` and such.
             cwd: The working directory of the program.
-            oauth: Client credentials for `url`: ``client_id``, ``client_secret``, ``issuer`` and ``scope``.
+            oauth: Client credentials for `url`: ``client_id``, ``client_secret``, ``issuer`` (the address of
+                the authorization server that they are for) and perhaps ``scope``.
             start_timeout: How long it may take to start and to tell its tools.
 
         Raises:
@@ -74,11 +78,20 @@ class McpServer:
         self.url = url
         self.cwd = cwd
         self.tools: dict[str, ToolMapping] = {}
-        self._headers, self._env, self._oauth = dict(headers or {}), dict(env or {}), dict(oauth or {})
-        faults = [*self._address_faults(command), *self._read_tools(tools or {})]
+        self._learned: deque[str] = deque(maxlen=_MOST_LEARNED)
+        given = {"headers": headers or {}, "env": env or {}, "oauth": oauth or {}, "tools": tools or {}}
+        faults = [
+            f"{what} must be a mapping, not {kind_of(value)}"
+            for what, value in given.items()
+            if not isinstance(value, Mapping)
+        ]
+        read: list[dict[str, Any]] = [
+            dict(value) if isinstance(value, Mapping) else {} for value in given.values()
+        ]
+        self._headers, self._env, self._oauth, said = read
+        faults += [*self._address_faults(command), *self._read_tools(said)]
         try:
-            given = start_timeout
-            self.start_timeout = parse_duration(given) if isinstance(given, str) else given
+            self.start_timeout = parse_duration(start_timeout)
         except ValueError as error:
             faults.append(f"start_timeout: {error}")
         if faults:
@@ -87,34 +100,48 @@ class McpServer:
     @property
     def headers(self) -> dict[str, str]:
         """The headers, with the values of the environment."""
-        return {name: self._filled(value) for name, value in self._headers.items()}
+        return {name: filled(value) for name, value in self._headers.items()}
 
     @property
     def env(self) -> dict[str, str]:
         """The program's variables, with the values of the environment."""
-        return {name: self._filled(value) for name, value in self._env.items()}
+        return {name: filled(value) for name, value in self._env.items()}
 
     @property
     def oauth(self) -> dict[str, str]:
         """The client credentials, with the values of the environment; empty where there are none."""
-        return {name: self._filled(value) for name, value in self._oauth.items()}
+        return {name: filled(value) for name, value in self._oauth.items()}
+
+    @property
+    def where(self) -> str:
+        """Its address, but for what is asked there, or its program as one would type it."""
+        return shlex.join(self.command or ())[:200] if self.url is None else self.url.partition("?")[0]
+
+    @property
+    def address(self) -> str:
+        """The url, with the values of the environment."""
+        return filled(self.url or "")
 
     @property
     def secrets(self) -> list[str]:
-        """The values of the environment variables that it uses; they must not be shown to anybody."""
-        return [value for name in self._variables() if (value := os.environ.get(name))]
+        """The values of the environment variables that it uses, and its latest tokens: for nobody's eyes."""
+        values = [value for name in self._variables() if (value := value_of(name))]
+        # Who repeats a key of many lines may repeat one of them.
+        lines = [line for value in values for line in value.splitlines() if len(line) >= _LONG_LINE]
+        return [*values, *lines, *self._learned]
+
+    def learn_secret(self, secret: str) -> None:
+        """Takes a token, which must not be shown to anybody either."""
+        if secret not in self._learned:
+            self._learned.append(secret)
 
     def missing_variables(self) -> list[str]:
         """Returns the environment variables that it uses and the worker does not have."""
-        return [name for name in self._variables() if not os.environ.get(name)]
+        return [name for name in self._variables() if not value_of(name)]
 
     def _variables(self) -> list[str]:
-        values = (*self._headers.values(), *self._env.values(), *self._oauth.values())
-        return list(dict.fromkeys(name for value in values for name in _VARIABLE.findall(value)))
-
-    @staticmethod
-    def _filled(value: str) -> str:
-        return _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), value)
+        values = (self.url or "", *self._headers.values(), *self._env.values(), *self._oauth.values())
+        return named_in(values)
 
     def _address_faults(self, command: object) -> Iterator[str]:
         if (
@@ -137,18 +164,21 @@ class McpServer:
             yield "headers and oauth are for a url"
         if command is None and (self._env or self.cwd is not None):
             yield "env and cwd are for a command"
+        if self.cwd is not None and not isinstance(self.cwd, str):
+            yield f"cwd must be text, not {short(self.cwd)}"
         values = (*self._headers.values(), *self._env.values(), *self._oauth.values())
         if not all(isinstance(value, str) for value in values):
             yield "the values of headers, env and oauth are texts"
             self._headers, self._env, self._oauth = {}, {}, {}
-        if self._oauth and not ({"client_id", "client_secret"} <= set(self._oauth) <= _OAUTH):
-            yield "oauth has client_id and client_secret, and may have issuer and scope"
+        if self._oauth and not (_OAUTH <= set(self._oauth) <= {*_OAUTH, "scope"}):
+            # Without the issuer the server would say who is sent the credentials.
+            yield "oauth has client_id, client_secret and issuer, and may have scope"
 
     def _read_tools(self, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         for name, said in tools.items():
             try:
                 self.tools[name] = ToolMapping.model_validate(said)
             except ValidationError as error:
-                yield f"tool {name}: {faults_in(error)}"
+                yield from (f"tool {name}: {fault}" for fault in shape_faults(error))
                 continue
             yield from (f"tool {name}: {fault}" for fault in self.tools[name].faults())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -120,6 +121,7 @@ class _ServerOffer:
     def __init__(self, server: McpServer, listing: Listing, offer: McpOffer) -> None:
         self._server = server
         self._tools = listing.tools
+        self._written = Counter(_written(name) for name in listing.tools)
         self._listing = listing
         self._offer = offer
 
@@ -131,7 +133,9 @@ class _ServerOffer:
             mapping = self._server.tools.get(tool.name)
             reason = self._reason(tool, mapping)
             if reason:
-                self._offer.not_offered[self._name(tool.name)] = reason
+                alike = self._written[_written(tool.name)] > 1
+                name = f"{self._server.name}.{tool.name}" if alike else self._name(tool.name)
+                self._offer.not_offered[name] = reason
                 continue
             faults = [] if mapping is None else [*self._contradictions(tool, mapping)]
             for fault in faults:
@@ -147,13 +151,18 @@ class _ServerOffer:
         self._offer.faults.append(f"MCP server {self._server.name}: {text}")
 
     def _name(self, tool: str) -> str:
-        written = re.sub(r"\W", "_", tool, flags=re.ASCII)
-        return f"{self._server.name}.{written}"
+        return f"{self._server.name}.{_written(tool)}"
 
     def _reason(self, tool: ForeignTool, mapping: ToolMapping | None) -> str:
         name = self._name(tool.name)
+        if tool.is_twofold:
+            return "the server lists two different tools by this name"
+        if not re.search(r"[A-Za-z0-9]", tool.name):
+            return "its name has no letters or digits (A-Z, a-z, 0-9)"
+        if self._written[_written(tool.name)] > 1 and _written(tool.name) != tool.name:
+            return f"another tool of the server would be named {name} as well"
         if name in self._offer.tools:
-            return "another tool of the server has the same name but for its signs"
+            return f"the undo of another tool reads what there was before by the name {name}"
         if len(name) > _LONGEST_NAME:
             return f"its name has more than {_LONGEST_NAME} letters"
         faults = check_schema(tool.input_schema, "its input schema")
@@ -224,7 +233,7 @@ class _ServerOffer:
             repeats=mapping.repeats,
             parameters=tuple(schema.get("properties", {})),
             input_schema=schema,
-            output_schema={"type": "string"} if tool.output_schema is None else tool.output_schema,
+            output_schema=tool.result_schema,
         )
         self._add_call(ForeignCall(self._server, "tool", entry, tool, mapping))
         if mapping.undo is not None:
@@ -239,7 +248,6 @@ class _ServerOffer:
     def _before(self, name: str, schema: Mapping[str, Any], mapping: ToolMapping) -> ForeignCall:
         assert mapping.before is not None
         tool = self._tools[mapping.before.tool]
-        written = {"type": "string"} if tool.output_schema is None else tool.output_schema
         entry = ToolEntry(
             name=name,
             description=f"What {tool.name} says before a call.",
@@ -247,7 +255,7 @@ class _ServerOffer:
             timeout=mapping.timeout,
             parameters=tuple(schema.get("properties", {})),
             input_schema=dict(schema),
-            output_schema=written if mapping.before.on_error == "fail" else {},
+            output_schema=tool.result_schema if mapping.before.on_error == "fail" else {},
         )
         call = ForeignCall(self._server, "before", entry, tool, mapping)
         self._add_call(call)
@@ -259,7 +267,7 @@ class _ServerOffer:
         assert entry.compensate is not None
         description = f"Undoes {entry.name} by {undo.tool}."
         self._offer.compensations[entry.compensate] = CompensationEntry(
-            name=entry.compensate, description=description, timeout=timeout
+            name=entry.compensate, description=description, timeout=timeout, retry=undo.retry
         )
         self._offer.undos[entry.compensate] = ForeignUndo(self._server, undo, self._tools[undo.tool], before)
 
@@ -288,6 +296,11 @@ class _ServerOffer:
             output_schema={"type": "object"},
         )
         self._add_call(ForeignCall(self._server, kind, entry))
+
+
+def _written(name: str) -> str:
+    """Returns a tool's name with the letters that names of ours have."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def _without(schema: Mapping[str, Any], key: str | None) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from ..saga.errors import ExpressionError, FailureType
 from ..saga.expressions.template import render
-from ..saga.failure import trim
 from ..saga.spec.json_schema import check_input
 from .connections import McpConnection, McpConnections
+from .failures import failed, not_admitted, request_failure
 from .listing import ForeignTool
 from .mcp_server import McpServer
 from .offer import ForeignCall
@@ -40,14 +40,38 @@ class ServerRequests:
     """Makes the requests of one worker.
 
     All failures are of the type `NotApplied` where certainly nothing has been asked of the server.
+
+    Attributes:
+        received: Is given what a server has answered, before it is checked; the fault explorer falsifies it.
     """
 
     def __init__(self) -> None:
+        self.received: Callable[[Any], Any] = _as_it_is
         self._connections = McpConnections()
+        self._workers: Counter[asyncio.AbstractEventLoop] = Counter()
 
-    async def close(self) -> None:
-        """Closes the connections of the running event loop, and ends the programs behind them."""
-        await self._connections.close()
+    async def open(self, servers: Iterable[McpServer]) -> None:
+        """Opens the connections that calls would open; where one cannot be opened, its calls will say so."""
+
+        async def opened(server: McpServer) -> None:
+            with suppress(Exception):
+                async with self._connections.to(server) as connection:
+                    await connection.client()
+
+        await asyncio.gather(*map(opened, servers))
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[None]:
+        """Keeps connections open for a worker; the last one that ends in an event loop closes them."""
+        loop = asyncio.get_running_loop()
+        self._workers[loop] += 1
+        try:
+            yield
+        finally:
+            self._workers[loop] -= 1
+            if not self._workers[loop]:
+                del self._workers[loop]
+                await self._connections.close()
 
     async def tool(
         self,
@@ -93,10 +117,7 @@ class ServerRequests:
             value = value_of(result, structured=tool.output_schema is not None)
         except ValueError as error:
             raise failed(FailureType.INVALID_OUTPUT, f"{name}: {error}") from None
-        faults = check_input(tool.output_schema or {}, value, "output")
-        if faults:
-            raise failed(FailureType.INVALID_OUTPUT, hidden(f"{name}: {faults[0]}", server.secrets))
-        return hidden(value, server.secrets)
+        return self._checked(server, name, tool.result_schema, value)
 
     async def before(self, call: ForeignCall, arguments: dict[str, Any], key: str) -> Any:
         """Reads what there is before a call, or before its undo; raises what `tool` raises."""
@@ -124,7 +145,15 @@ class ServerRequests:
         result = await self._ask(call.server, send, repeatable=True)
         written = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         kept = {name: written[name] for name in ("contents", "messages", "description") if name in written}
-        return hidden(kept, call.server.secrets)
+        return self._checked(call.server, call.entry.name, call.entry.output_schema, kept)
+
+    def _checked(self, server: McpServer, name: str, schema: dict[str, Any], value: Any) -> Any:
+        """Returns a value without the secrets of its server; raises where it is not what the schema says."""
+        told = self.received(hidden(value, server.secrets))
+        faults = check_input(schema, told, "output")
+        if faults:
+            raise failed(FailureType.INVALID_OUTPUT, f"{name}: {faults[0]}")
+        return told
 
     async def _ask(
         self,
@@ -135,9 +164,6 @@ class ServerRequests:
         tool: ForeignTool | None = None,
         known: bool = False,
     ) -> Any:
-        from mcp import MCPError
-        from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
-
         limit = activity.info().start_to_close_timeout
         now = asyncio.get_running_loop().time
         end = now() + max(0.5, (60 if limit is None else limit.total_seconds()) - RESERVE)
@@ -145,15 +171,7 @@ class ServerRequests:
             try:
                 return await send(client, max(0.1, end - now()))
             except Exception as error:
-                code = error.code if isinstance(error, MCPError) else None
-                # Any other code is an answer, which shows that the connection works.
-                lost = code in (None, CONNECTION_CLOSED, REQUEST_TIMEOUT)
-                connection.retired = connection.retired or lost
-                late = code == REQUEST_TIMEOUT or isinstance(error, TimeoutError)
-                said = "it has not answered in time" if late else f"{error}" or type(error).__name__
-                type_ = FailureType.TIMEOUT if late else FailureType.MCP_FAILED
-                text = hidden(f"MCP server {server.name}: {said}", server.secrets)
-                raise failed(type_, text, final=not (lost and repeatable)) from None
+                raise request_failure(server, connection, error, repeatable=repeatable) from None
 
     @asynccontextmanager
     async def _ready(
@@ -170,11 +188,11 @@ class ServerRequests:
                         if tool is not None and not (known and connection.tools is not None):
                             from .connection import tools_of
 
-                            connection.tools = await tools_of(client)
+                            connection.tools = await tools_of(client, server)
                 except Exception as error:
                     connection.retired = True
                     reason = str(error) or reason
-                    if asyncio.get_running_loop().time() >= end:
+                    if asyncio.get_running_loop().time() >= end or not_admitted(error):
                         break
                     continue
                 if tool is not None:
@@ -185,10 +203,8 @@ class ServerRequests:
         raise failed(FailureType.NOT_APPLIED, text, final=final)
 
 
-def failed(type_: FailureType, message: str, *, final: bool = True) -> ApplicationError:
-    """Returns the failure of a call; that nothing happened is believed of its first attempt only."""
-    attempt = {"attempt": activity.info().attempt}
-    return ApplicationError(trim(message), attempt, type=type_, non_retryable=final)
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _expect_unchanged(server: McpServer, tool: ForeignTool, now: ForeignTool | None) -> None:

@@ -6,10 +6,16 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..saga.failure import trim
+
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
 
 HIDDEN = "[redacted]"
+
+LONGEST = 600
+"""Characters of what a server has said that are told."""
+
 _SHORTEST_SECRET = 4
 
 
@@ -17,6 +23,11 @@ def hidden(value: Any, secrets: Iterable[str]) -> Any:
     """Returns a JSON value in which no text has one of these secrets in it."""
     known = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
     return _hidden(value, known) if known else value
+
+
+def told(text: str, secrets: Iterable[str]) -> str:
+    """Returns what somebody is told: without secrets, of which no part may be left, and then not too long."""
+    return trim(str(hidden(text, secrets)), LONGEST)
 
 
 def text_of(result: CallToolResult) -> str:

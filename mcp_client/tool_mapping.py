@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..saga.duration import Duration
 from ..saga.effect import Effect
 from ..saga.errors import ExpressionError
 from ..saga.expressions.expression import compile_expression
 from ..saga.expressions.template import expressions
+from ..saga.fault_texts import in_words
 from ..saga.names import nearest
 from ..saga.spec.approval import Approval
 from ..saga.spec.catalog import Repeats
+from ..saga.spec.retry import Retry
 
 BEFORE_READS = ("arguments", "key")
 """What the expressions of a `before` may read."""
@@ -48,11 +50,13 @@ class UndoMapping(_Strict):
         tool: The tool of the server that undoes it.
         input: Its arguments, with expressions over ``arguments``, ``output``, ``before``, ``now``, ``key``.
         when: Whether there is something to undo, over the same; None for always.
+        retry: How often it is tried before somebody has to `resolve` it; None as for any compensation.
     """
 
     tool: str
     input: dict[str, Any] = {}
     when: str | None = None
+    retry: Retry | None = None
 
     def reads_now(self) -> bool:
         """Returns whether an expression needs what the `before` tool says at the time of the undo."""
@@ -97,6 +101,20 @@ class ToolMapping(_Strict):
             yield from _template_faults(self.undo.input, "undo.input", known)
             if self.undo.when is not None:
                 yield from _expression_faults(self.undo.when, "undo.when", known)
+
+
+def shape_faults(error: ValidationError) -> Iterator[str]:
+    """Yields what is wrong with the shape of what is said of a tool, in words for people."""
+    models: dict[Any, type[BaseModel]] = {"undo": UndoMapping, "before": ReadMapping, "approval": Approval}
+    for fault in error.errors(include_url=False):
+        where = list(fault["loc"])
+        text = in_words(fault)
+        if fault["type"] in ("missing", "extra_forbidden"):
+            key = str(where.pop())
+            model = models.get(where[-1], ToolMapping) if where else ToolMapping
+            text += nearest(key, model.model_fields) if fault["type"] == "extra_forbidden" else ""
+        path = ".".join(map(str, where))
+        yield f"{path}: {text}" if path else text
 
 
 def _template_faults(template: Any, where: str, known: list[str] | tuple[str, ...]) -> Iterator[str]:

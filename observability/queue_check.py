@@ -27,15 +27,18 @@ _IDENTITY: Final = re.compile(r"^counterstep-(?P<offers>[0-9a-f]{8})/")
 logger = logging.getLogger("counterstep")
 
 
-def identity_of_worker(catalog: Catalog, client_identity: str) -> str:
+def identity_of_worker(catalog: Catalog, client_identity: str, start_rules: Iterable[str] = ()) -> str:
     """Returns the identity under which a worker asks for work: what it offers is a part of it.
 
     Args:
         catalog: What the worker offers.
         client_identity: The identity of its client, ``PID@HOST`` unless its user has chosen another one.
+        start_rules: The names of its rules for events.
     """
     kinds = (catalog.tools, catalog.agents, catalog.validators, catalog.compensations, catalog.tasks)
     names = [*(sorted(kind) for kind in kinds), sorted(catalog.workflows)]
+    if rules := sorted(start_rules):
+        names.append(rules)
     offers = hashlib.sha256(repr(names).encode()).hexdigest()[:8]
     return f"counterstep-{offers}/{client_identity}"
 

@@ -34,6 +34,11 @@ def hide(secret: str) -> None:
     _known.add(secret)
 
 
+def show(secret: str) -> None:
+    """Takes back what `hide` was told of a secret that is of no use to anybody any more."""
+    _known.discard(secret)
+
+
 def names_a_secret(name: str) -> bool:
     """Returns whether a field of this name holds a secret."""
     return _SECRET_FIELD.search(name) is not None

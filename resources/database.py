@@ -36,8 +36,7 @@ from sqlalchemy.exc import (
 )
 
 from ..saga.errors import NotApplied
-from ..saga.names import nearest
-from .stock_settings import Verb, read_stock_settings
+from .stock_settings import Verb, read_stock_settings, table_fault
 
 DONE: Final = "done"
 UNDONE: Final = "undone"
@@ -83,14 +82,8 @@ def allowed_table(connection: Connection, name: str, verb: Verb) -> Table:
     Raises:
         NotApplied: The worker does not allow it, there is no such table, or its rows cannot be put back.
     """
-    tables = read_stock_settings().allowed_tables
-    allowed = tables.get(name)
-    if allowed is None:
-        raise NotApplied(f"this worker allows no table {name!r}{nearest(name, tables)}")
-    if verb not in allowed.verbs:
-        raise NotApplied(
-            f"this worker does not allow {verb} on {name}, only {', '.join(sorted(allowed.verbs))}"
-        )
+    if fault := table_fault(name, verb):
+        raise NotApplied(fault)
     schema, _, plain = name.rpartition(".")
     try:
         table = Table(plain, MetaData(), schema=schema or None, autoload_with=connection, resolve_fks=False)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ..saga.errors import DefinitionError
+from ..saga.names import nearest
 
 PREFIX: Final = "COUNTERSTEP_STOCK_"
 
@@ -93,6 +94,17 @@ class StockSettings(BaseSettings):
         """The tables by name."""
         read = [read_table(table) for table in self.tables]
         return {table.name: table for table in read}
+
+
+def table_fault(name: str, verb: Verb) -> str:
+    """Says why a worker does not allow something to be done with a table; empty if it does."""
+    tables = read_stock_settings().allowed_tables
+    allowed = tables.get(name)
+    if allowed is None:
+        return f"this worker allows no table {name!r}{nearest(name, tables)}"
+    if verb not in allowed.verbs:
+        return f"this worker does not allow {verb} on {name}, only {', '.join(sorted(allowed.verbs))}"
+    return ""
 
 
 def read_table(text: str) -> AllowedTable:

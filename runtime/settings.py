@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ..saga.duration import Duration
 from ..saga.errors import CounterstepError, Fault
+from ..saga.limits.unpriced import IGNORED, UnpricedModels
 
 PREFIX = "COUNTERSTEP_"
 
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
         inbox_secret: Signs the cookies of the inbox; without it they count until it is started again.
         inbox_signing_key: The file with the private JWK that signs what people decide in the inbox.
         web_ui_url: The address of Temporal's Web UI.
+        limits: The file with the limits that all workers share, and with what opens breakers.
+        redis_url: The Redis in which workers share them; without it each worker has its own.
+        unpriced_models: How models without a known price are treated.
     """
 
     model_config = SettingsConfigDict(
@@ -142,6 +146,14 @@ class Settings(BaseSettings):
     inbox_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
     inbox_signing_key: Path | None = None
     web_ui_url: str | None = None
+    limits: Path | None = None
+    redis_url: SecretStr | None = None
+    unpriced_models: Annotated[UnpricedModels, NoDecode] = IGNORED
+
+    @property
+    def store(self) -> str | None:
+        """The address of the Redis as its client takes it; None without one."""
+        return None if self.redis_url is None else self.redis_url.get_secret_value()
 
     @model_validator(mode="after")
     def _go_together(self) -> Settings:

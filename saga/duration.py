@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+"""Of each unit; with floats, a long duration would be read a microsecond too short."""
 _PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"
 
 LONGEST = timedelta(days=36_500)
 """The longest duration: the server counts in 64 bits and refuses what is much longer."""
+
+_TOO_LONG = Decimal(2 * LONGEST.days * _MICROSECONDS["d"])
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -41,8 +45,8 @@ def _read(text: str) -> timedelta:
     if match is None:
         raise _unlike_a_duration(text)
     unit = match.group(2)
-    seconds = float(text.strip().removesuffix(unit)) * _UNIT_SECONDS[unit]
-    return _checked(timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds())))
+    microseconds = Decimal(text.strip().removesuffix(unit)) * _MICROSECONDS[unit]
+    return _checked(timedelta(microseconds=int(min(microseconds, _TOO_LONG).to_integral_value())))
 
 
 def _unlike_a_duration(value: Any) -> ValueError:
@@ -62,10 +66,10 @@ def format_duration(value: timedelta) -> str:
     """Writes `value` in the largest unit that keeps it whole, e.g. ``90s``, ``2h`` or ``1.5ms``."""
     microseconds = value // timedelta(microseconds=1)
     for unit in ("d", "h", "m", "s", "ms"):
-        size = round(_UNIT_SECONDS[unit] * 1_000_000)
+        size = _MICROSECONDS[unit]
         if microseconds % size == 0 and microseconds:
             return f"{microseconds // size}{unit}"
-    return f"{microseconds / 1000:.3f}".rstrip("0").rstrip(".") + "ms"
+    return f"{microseconds // 1000}.{microseconds % 1000:03}".rstrip("0").rstrip(".") + "ms"
 
 
 Duration = Annotated[

@@ -15,6 +15,7 @@ What users catch::
     ├── NoWorker                    no worker asks the queue for work
     │   └── NoAnswer                the workers of the queue do not answer
     ├── Refused                     a task does not take what it was told
+    ├── NotForkable                 no task can be forked there, and why
     ├── TaskEnded                   a task that has ended was told something
     ├── TaskFailed                  how a task ended, if not well
     │   ├── TaskRefused             it was refused before anything had run
@@ -22,6 +23,7 @@ What users catch::
     │   ├── TaskCancelled           it was cancelled, and everything that it did is undone
     │   └── TaskRollbackIncomplete  something that it did still stands
     ├── SearchAttributesMissing     the namespace cannot find tasks by their state
+    ├── EventRefused                an event was not taken, and why; its `type` is one of `FailureType`
     ├── NotRecoverable              nothing may be undone from history, and why
     └── NotExplorable               a task cannot be explored, and why
 
@@ -34,7 +36,13 @@ What stays inside::
     ├── LeftToOthers                another worker of the queue is to go on with the task
     ├── LedgerError                 a transition that the ledger does not know: a bug of ours
     ├── OperationRefused            values that do not fit an operation of an expression
+    ├── StoreUnreachable            what keeps the limits of the pool does not answer
     ├── McpServerGone               an MCP server has not started, cannot be reached, or has ended
+    ├── RemoteAgentAway             an agent elsewhere does not answer
+    ├── RemoteAgentRefused          an agent elsewhere cannot be asked, and why
+    ├── RemoteAgentFailed           an agent elsewhere has refused a request
+    ├── UnknownWhetherSent          an agent elsewhere may have been asked, and not twice
+    ├── RequestRefused              a request of a process agent is not taken
     ├── CommandFailed               a command cannot do what it was asked to
     ├── InjectedFault               what the fault explorer makes a call fail with
     └── WorkersLost                 the workers of the fault explorer have ended
@@ -140,6 +148,10 @@ class FailureType(StrEnum):
     """The workers have no task of this name; nothing has run."""
     UNKNOWN_ACTIVITY = "UnknownActivity"
     """For 30 s no worker of the queue has known what was to be called."""
+    UNKNOWN_TOPIC = "UnknownTopic"
+    """No start rule of the workers takes events of this topic; nothing was started."""
+    TOO_MANY_HOPS = "TooManyHops"
+    """An event was published by a task that too many events in a row had led to, as in a loop."""
     INLINE_SPECS_REFUSED = "InlineSpecsRefused"
     """The workers take no specs from callers; nothing has run."""
     NOT_APPLIED = "NotApplied"
@@ -157,13 +169,31 @@ class FailureType(StrEnum):
     EXPRESSION = "ExpressionError"
     """An expression or a template reads what is missing or null, or cannot be evaluated."""
     BUDGET_EXCEEDED = "BudgetExceeded"
-    """The task may not make another model call."""
+    """The task, the step or the agent may not make another call: its budget does not allow it."""
+    LIMIT_REACHED = "LimitReached"
+    """A limit that all tasks of the pool share allows no more for now; nothing was sent or done."""
+    BREAKER_OPEN = "BreakerOpen"
+    """The circuit breaker of a model or tool is open: it is left alone for now; nothing was sent or done."""
     GAVE_UP = "GaveUp"
     """A model agent has said that it cannot do its job."""
     TOOL_FAILED = "ToolFailed"
     """A model agent has called its tools wrongly, or they have failed, too often."""
     MCP_FAILED = "McpFailed"
     """An MCP server has answered a call with an error, or has ended in the middle of it."""
+    PROCESS_NOT_STARTED = "ProcessNotStarted"
+    """The command of a process agent is not there, may not be run, or its gateway cannot be opened."""
+    PROCESS_FAILED = "ProcessFailed"
+    """A process agent has ended with an error, without an answer that fits, or too often."""
+    HOST_GONE = "HostGone"
+    """The worker that ran a process agent stops, or has vanished; another one goes on."""
+    STALE_HOST = "StaleHost"
+    """A process agent was started again, and this request is from the process before."""
+    RUN_OVER = "RunOver"
+    """A process agent asks for something after the end of its run: it was cancelled, or has failed."""
+    DIVERGED = "Diverged"
+    """A process agent that was started again asks otherwise than before, and may not."""
+    A2A_FAILED = "A2aFailed"
+    """An agent elsewhere has failed, does not answer, cannot be asked, or wants to know more."""
     CONVERSATION_TOO_LONG = "ConversationTooLong"
     """The conversation of a model agent, or what its tools did, has grown too large."""
     DEADLINE = "DeadlineExceeded"
@@ -175,7 +205,7 @@ class FailureType(StrEnum):
     CAP_REACHED = "CapReached"
     """A team has reached a limit of its own, e.g. its rounds or its turns, and has no answer."""
     LOOP_DETECTED = "LoopDetected"
-    """Agents hand the same thing on to each other again and again."""
+    """An agent makes the same call again and again, or too many at once, or agents hand over in a circle."""
     NO_AGREEMENT = "NoAgreement"
     """The members of a team do not agree, and there is nobody who decides."""
     TEAM_FAILED = "TeamFailed"
@@ -202,3 +232,7 @@ class FailureType(StrEnum):
     """The history has room left for the undos only."""
     RESET = "Reset"
     """After a reset somebody has chosen to roll back."""
+
+
+NO_WAY_ON = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
+"""After these, whoever has called what failed cannot go on either: there is nothing left to go on with."""

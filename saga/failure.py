@@ -34,20 +34,35 @@ class Failed(CounterstepError):
         failure: What went wrong.
         not_applied: Whether it is certain that the call changed nothing.
         ends_step: Whether an agent whose call it was is not to go on.
+        until: Of what the pool has no room for now: when that may be otherwise, ISO 8601; None where waiting
+            does not help.
+        made: Of such a call: how many attempts were made before there was no room.
     """
 
-    def __init__(self, failure: Failure, *, not_applied: bool = False, ends_step: bool = False) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        not_applied: bool = False,
+        ends_step: bool = False,
+        until: str | None = None,
+        made: int = 0,
+    ) -> None:
         """Carries a failure.
 
         Args:
             failure: What went wrong.
             not_applied: See the attributes.
             ends_step: See the attributes.
+            until: See the attributes.
+            made: See the attributes.
         """
         super().__init__(str(failure))
         self.failure = failure
         self.not_applied = not_applied
         self.ends_step = ends_step
+        self.until = until
+        self.made = made
 
 
 class Stopped(Failed):

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
+DELIVER_EVENT = "counterstep.deliver_event"
+HOST = "counterstep.host"
+HOSTED_MODEL = "counterstep.hosted_model"
+JOIN = "counterstep.join"
+MATCH_EVENT = "counterstep.match_event"
+MATCH_JOIN = "counterstep.match_join"
+NOTE_OUTCOMES = "counterstep.note_outcomes"
 NOTIFY = "counterstep.notify"
+PROCESS_AGENT = "counterstep.agent"
+PUBLISH = "counterstep.publish"
 READ_OUTSTANDING = "counterstep.read_leftovers"
 READ_LOST_UNDOS = "counterstep.read_lost_undos"
 RECOVER = "counterstep.recover"
 RESOLVE = "counterstep.resolve"
+SELECT_AGENT = "counterstep.select_agent"
 TEAM = "counterstep.team"
 VERIFY = "counterstep.verify"
+
+MODEL_CALLS = frozenset({CALL_MODEL, HOSTED_MODEL})
+"""The activities that ask models."""
 
 APPROVALS = "counterstep.approvals"
 """Memo of a child workflow: the approvals that its parent demands of its calls, as in a spec."""
@@ -19,10 +32,13 @@ HEADER = "counterstep"
 """Header field of every activity that the engine schedules; it is not encrypted: names and ids only."""
 
 
+EVENTS_HEADER = "counterstep-events"
+"""Header field of what events have led to, from workflow to workflow and on every call: their topics."""
+
 FORMAT_VERSION = 1
 """Version of what is recorded in histories: headers, activity ids, the snapshot."""
 
-ENGINE = 3
+ENGINE = 5
 """What tasks that begin now are run by; a task keeps the number with which it began.
 
 Whatever a change makes the engine do differently (other calls, other ids, another order, other words to a

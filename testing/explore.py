@@ -22,6 +22,7 @@ from ..bundle.loading import load_bundles
 from ..bundle.registry import Registry
 from ..bundle.spec_file import load_spec, parse_spec
 from ..saga.errors import SpecError
+from ..saga.history_format import STAND_IN
 from ..saga.spec.catalog import Catalog
 from ..saga.spec.checker import check_input, check_spec
 from ..saga.spec.graph import every_step
@@ -90,7 +91,7 @@ async def explore(
     loaded = load_bundles(bundles)
     world = load_hook(effects) if effects else None
     first = load_hook(prepare) if prepare else None
-    catalog = Registry(loaded).catalog
+    catalog = Registry(loaded, default_models=(STAND_IN,)).catalog  # somebody plays every agent here
     task_input = {} if input is None else input
     parsed = _checked(spec, task_input, catalog)
     waits = [step.id for step in every_step(parsed.steps) if step.wait is not None and step.wait.event]

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,11 +81,14 @@ class ModelServer(Script):
 
     Attributes:
         requests: Every request that arrived, oldest first.
+        vector: Says what the embedding of a text is; by default texts are alike that share words. How
+            an embedding model fails is scripted for the model.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[ReceivedRequest] = []
+        self.vector: Callable[[str], Sequence[float]] = vector_of_words
         self._models: dict[str, Script] = {}
         self._port = 0
         self._runner: web.AppRunner | None = None
@@ -113,6 +118,7 @@ class ModelServer(Script):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_post("/v1/embeddings", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -154,12 +160,26 @@ class ModelServer(Script):
             thread.join(10)
             loop.close()
 
+    def _embeddings(self, body: dict[str, Any]) -> dict[str, Any]:
+        texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
+        tokens = sum(len(text) // 4 + 1 for text in texts)
+        return {
+            "object": "list",
+            "model": body["model"],
+            "data": [
+                {"object": "embedding", "index": at, "embedding": list(self.vector(text))}
+                for at, text in enumerate(texts)
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body: dict[str, Any] = await request.json()
         recorded = ReceivedRequest(body, {name.lower(): value for name, value in request.headers.items()})
         self.requests.append(recorded)
         own = self._models.get(recorded.model)
-        behaviour = (own.next(body) if own else None) or self.next(body)
+        embeds = request.path.endswith("/embeddings")
+        behaviour = (own.next(body) if own else None) or (Behaviour() if embeds else self.next(body))
         if behaviour is None:
             behaviour = Behaviour.error(
                 400, f"nothing is scripted for model {recorded.model}", code="unscripted"
@@ -176,9 +196,19 @@ class ModelServer(Script):
                 headers=behaviour.headers,
                 content_type="application/json",
             )
+        if embeds:
+            return web.json_response(self._embeddings(body))
         if body.get("stream"):
             return await _stream(request, behaviour, body)
         return web.json_response(_completion(behaviour, recorded.model), headers=behaviour.headers)
+
+
+def vector_of_words(text: str) -> list[float]:
+    """Returns a vector with a place for each word: texts are alike that share words."""
+    vector = [0.0] * 256
+    for word in re.findall(r"\w+", text.lower()):
+        vector[zlib.crc32(word.encode()) % len(vector)] += 1.0
+    return vector
 
 
 def _completion(behaviour: Behaviour, model: str) -> dict[str, Any]:

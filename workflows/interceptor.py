@@ -15,6 +15,7 @@ from temporalio.worker import (
     HandleQueryInput,
     StartActivityInput,
     StartChildWorkflowInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowOutboundInterceptor,
 )
@@ -24,8 +25,10 @@ from ..saga.children.handover import hand_over
 from ..saga.engine.child_end import TOLD, continued_parent, earlier_runs_spent, tell_spent, undo_completed
 from ..saga.engine.opening import current_details
 from ..saga.engine.run_context import OPENED, OPENING
+from ..saga.events.chain import passed_on, with_chain
 from ..saga.failure import LeftToOthers, trim
 from ..saga.history_format import HEADER
+from ..saga.temporal.activity_watch import start_watched
 from ..saga.temporal.task_marker import TASK_MARK, is_task
 
 
@@ -90,7 +93,10 @@ class TaskInterceptor(WorkflowInboundInterceptor):
 class _Outbound(WorkflowOutboundInterceptor):
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
         input.headers = _with(CURRENT_HEADER.get(), input.headers)
-        return super().start_activity(input)
+        return start_watched(input, super().start_activity)
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        return start_watched(input, super().start_local_activity)
 
     async def start_child_workflow(
         self, input: StartChildWorkflowInput
@@ -107,6 +113,7 @@ class _Outbound(WorkflowOutboundInterceptor):
 
 
 def _with(header: CallHeader | None, headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    headers = with_chain(headers, passed_on(workflow.info().headers))
     if header is None:
         return headers
     data = header.model_dump_json(exclude_defaults=False).encode()

@@ -224,3 +224,17 @@ def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
             for each in inner if key not in _VALUES else ():
                 for one in each if isinstance(each, list) else [each]:
                     yield from _parts(one)
+
+
+def response_format(name: str, schema: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+    """Returns the `response_format` that asks for an answer.
+
+    Args:
+        name: What the provider calls it.
+        schema: JSON Schema of the answer.
+        strict: Whether the provider holds it strictly, where it can be written so.
+    """
+    sent = AnswerForm.of(schema).sent
+    held = strict_schema(sent) if strict else None
+    described = {"name": name, "schema": held or sent, "strict": held is not None}
+    return {"type": "json_schema", "json_schema": described}

@@ -14,18 +14,23 @@ import os
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
-from urllib.parse import urlsplit
 
-from ...saga.agents.model_protocol import ChatMessage, ModelRequest, ToolSchema
+from ...saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolSchema
+from ...saga.limits.cost_bound import LONGEST_ANSWER, most_input_tokens
+from ...saga.limits.unpriced import IGNORED, UnpricedModels
 from ...saga.limits.usage import CallUsage
-from .answer_schema import AnswerForm, strict_schema, tool_parameters
+from .answer_schema import response_format
 from .final_answer import FinalAnswer, when_done
-from .model_answer import read_answer, that_travels
-from .model_failure import ModelFailure, application_error
-from .openai_messages import wire_messages, wire_name
+from .hosted.dialect_client import DialectClient
+from .model_answer import read_answer, refusal_of, that_travels
+from .model_chain import PaidAnswer, PreparedRequest, ask_in_turn
+from .model_failure import ModelFailure
+from .openai_messages import is_openai, wire_messages, wire_name, wire_tool, with_word
+from .price_list import PriceList
 from .raw_answer import RawAnswer
-from .request_log import RequestLog
-from .stand_in import stand_in_call_id, stand_in_reply
+from .request_gate import RequestGate
+from .similarity import PhraseVectors, unit_vectors
+from .stand_in_call import stand_in_message
 
 # litellm reads this when it is imported; without it, litellm fetches its price list from the network.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -37,34 +42,35 @@ from litellm.utils import ProviderConfigManager
 
 STAND_IN_MODEL = "stand-in/echo"
 
+prices = PriceList(litellm)
+"""What models cost."""
+
+dialects = DialectClient(litellm, prices)
+"""Sends what others have written."""
+
+_PHRASES = PhraseVectors()
+
 litellm.suppress_debug_info = True
 litellm.redact_messages_in_exceptions = True
 litellm.disable_hf_tokenizer_download = True
+vars(litellm)["DEFAULT_MAX_RETRIES"] = 0  # for embeddings it takes max_retries=0 for none said
 logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
 # litellm logs every address at INFO, and the addresses of some providers hold the key.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 # Providers with OpenAI's own API.
 _OPENAI_LIKE = {"openai", "azure", "custom_openai", "hosted_vllm", "lm_studio", "llamafile", "litellm_proxy"}
-_LONGEST_DESCRIPTION = 1024
 
 
 class _StandIn(CustomLLM):
     """Serves the stand-in model to litellm, in process."""
 
     async def acompletion(self, *args: Any, **kwargs: Any) -> litellm.ModelResponse:
-        asked: dict[str, Any] = kwargs["optional_params"]
-        schema = (asked.get("response_format") or {}).get("json_schema", {}).get("schema")
-        reply = stand_in_reply(kwargs["messages"], asked.get("tools") or (), schema)
-        message: dict[str, Any] = {"role": "assistant", "content": reply.content}
-        if reply.tool is not None:
-            function = {"name": reply.tool, "arguments": json.dumps(reply.arguments)}
-            call_id = stand_in_call_id(kwargs["messages"])
-            message["tool_calls"] = [{"id": call_id, "type": "function", "function": function}]
-        sizes = [len(json.dumps(part)) // 4 + 1 for part in (kwargs["messages"], message)]
+        message, sizes = stand_in_message(kwargs["messages"], kwargs["optional_params"])
+        finish = "tool_calls" if "tool_calls" in message else "stop"
         return litellm.ModelResponse(
             model=kwargs["model"],
-            choices=[{"message": message, "finish_reason": "tool_calls" if reply.tool else "stop"}],
+            choices=[{"message": message, "finish_reason": finish}],
             usage=litellm.Usage(prompt_tokens=sizes[0], completion_tokens=sizes[1], total_tokens=sum(sizes)),
         )
 
@@ -103,38 +109,26 @@ def warm_up() -> None:
     importlib.import_module("openai.resources")
 
 
-async def call_model(request: dict[str, Any]) -> dict[str, Any]:
-    """Asks the first model of a request that answers.
-
-    If a model fails for any reason, the next one is asked. Nothing is retried in here, because retries are
-    Temporal's job. What was paid for is not asked again: an answer that is of no use is a reply too.
+async def call_model(
+    request: dict[str, Any], gate: RequestGate | None = None, unpriced: UnpricedModels = IGNORED
+) -> dict[str, Any]:
+    """Asks the first model of a request that answers, as `ask_in_turn` describes.
 
     Args:
         request: A `ModelRequest` as JSON, so that it passes any data converter.
+        gate: Breakers and limits that the request meets; None for none.
+        unpriced: How models without a known price are treated.
 
     Returns:
         A `ModelReply` as JSON. An answer that breaks the output schema is a reply too, with `invalid` set.
 
     Raises:
-        ApplicationError: Every model failed. `ModelUnavailable` is worth a retry, and `ModelRefused` is not.
-            The details are a `ModelSpending`.
+        ApplicationError: See `ask_in_turn`.
     """
     asked = ModelRequest.model_validate(request)
-    log = RequestLog()
-    failures: list[ModelFailure] = []
-    for model in log.may_ask(asked.models) or asked.models:
-        log.begin()
-        outcome = await _ask(model, asked)
-        if isinstance(outcome, ModelFailure):
-            failures.append(outcome)
-            log.failed(model, outcome.usage, for_good=not outcome.retryable)
-            continue
-        log.answered(_usage(model, asked, outcome.response))
-        choice = outcome.response.choices[0]
-        message = choice.message.model_dump(mode="json", warnings=False)
-        reply = read_answer(model, asked, message, str(choice.finish_reason), outcome.question.final)
-        return that_travels(reply.model_copy(update={"usage": log.spent}))
-    raise application_error(failures, log.as_json())
+    bounded = gate is not None and gate.bounds_costs
+    prepare = partial(_prepare, bounded=bounded, unpriced=unpriced)
+    return that_travels(await ask_in_turn(asked, prepare, gate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +139,78 @@ class _Question:
     final: FinalAnswer | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    question: _Question
-    response: litellm.ModelResponse
+def _prepare(
+    model: str, request: ModelRequest, *, bounded: bool, unpriced: UnpricedModels
+) -> PreparedRequest | ModelFailure:
+    if unpriced.refuse and prices.of_tokens(model, 1, 1) is None:
+        reason = "nobody knows its price, and such models are not asked (COUNTERSTEP_UNPRICED_MODELS=refuse)"
+        return ModelFailure(model, reason)
+    if request.phrases:
+        return _prepare_comparison(model, request, unpriced)
+    question = _question(model, request)
+    most = CallUsage(model_calls=1, input_tokens=0, output_tokens=0)
+    if bounded:
+        most = _most(model, question, unpriced)
+    return PreparedRequest(most, partial(_ask, model, request, question, unpriced))
 
 
-async def _ask(model: str, request: ModelRequest) -> _Answered | ModelFailure:
+def _most(model: str, question: _Question, unpriced: UnpricedModels) -> CallUsage:
+    """Returns what a request may cost at most; a model of which nobody knows a limit is given one."""
+    sent = question.arguments
+    longest = sent.get("max_tokens") or prices.listed(model).get("max_output_tokens")
+    if longest is None:
+        longest = sent["max_tokens"] = LONGEST_ANSWER
+    schema = sent.get("response_format")
+    asked = most_input_tokens(sent["messages"], [*sent.get("tools", ()), *([schema] if schema else ())])
+    usd = prices.of_tokens(model, asked, longest)
+    usd = unpriced.price(asked + longest) if usd is None else usd
+    return CallUsage(model_calls=1, input_tokens=asked, output_tokens=longest, usd=usd)
+
+
+def _prepare_comparison(model: str, request: ModelRequest, unpriced: UnpricedModels) -> PreparedRequest:
+    """Prepares to compare a text with phrases; those whose vectors are known are not sent again."""
+    text = request.messages[-1].content or ""
+    phrases = _PHRASES.missing(model, (one for some in request.phrases.values() for one in some))
+    tokens = most_input_tokens([{"content": one} for one in (text, *phrases)], ())
+    usd = prices.of_tokens(model, tokens, 0)
+    usd = unpriced.price(tokens) if usd is None else usd
+    most = CallUsage(model_calls=1, input_tokens=tokens, output_tokens=0, usd=usd)
+    return PreparedRequest(most, partial(_compare, model, request, text, phrases, unpriced))
+
+
+async def _compare(
+    model: str, request: ModelRequest, text: str, phrases: list[str], unpriced: UnpricedModels
+) -> PaidAnswer | ModelFailure:
+    """Asks an embedding model for the vectors of a text, and of phrases that nobody has asked for yet."""
+    sent = [text, *phrases]
+    try:
+        async with asyncio.timeout(request.timeout):
+            response = await litellm.aembedding(
+                model=model, input=sent, max_retries=0, timeout=request.timeout, encoding_format="float"
+            )
+    except TimeoutError:
+        reason = f"no answer within {request.timeout} s"
+        return ModelFailure(model, reason, 408, retryable=True, may_have_cost=True)
+    except Exception as error:
+        return ModelFailure.of(model, error)
+    used = _tokens(getattr(response.usage, "prompt_tokens", None)) or _estimated(model, "\n".join(sent))
+    usd = prices.of_tokens(model, used, 0)
+    usd = unpriced.price(used) if usd is None else usd
+    usage = CallUsage(model_calls=1, input_tokens=used, output_tokens=0, usd=usd)
+    vectors = unit_vectors(response.data, len(sent))
+    if vectors is not None:
+        _PHRASES.keep(model, phrases, vectors[1:])
+    scores = None if vectors is None else _PHRASES.scores(model, vectors[0], request.phrases)
+    if scores is None:
+        return ModelFailure(model, "an answer without a vector for each text", retryable=True, usage=usage)
+    return PaidAnswer(usage, lambda: ModelReply(model=model, output=scores, usage=usage))
+
+
+async def _ask(
+    model: str, request: ModelRequest, question: _Question, unpriced: UnpricedModels
+) -> PaidAnswer | ModelFailure:
     """Sends one request to one model."""
-    question, raw = _question(model, request), RawAnswer()
+    raw = RawAnswer()
     try:
         # litellm's timeout is for each read, so a provider that sends very slowly would never reach it.
         async with asyncio.timeout(request.timeout):
@@ -163,23 +220,23 @@ async def _ask(model: str, request: ModelRequest) -> _Answered | ModelFailure:
             f"no answer within {request.timeout} s; if the model was still writing, a smaller max_tokens "
             "or a longer timeout of the agent lets it end"
         )
-        return ModelFailure(model, reason, 408, retryable=True)
+        return ModelFailure(model, reason, 408, retryable=True, may_have_cost=True)
     except Exception as error:
         if not raw.has_answer:
             return ModelFailure.of(model, error)
         # The provider has answered, and is paid; the client could not read it.
         response = litellm.ModelResponse(**raw.mended(model))
+    usage = _usage(model, request, response)
+    if usage.usd is None:
+        usage = usage.model_copy(update={"usd": unpriced.price(usage.input_tokens + usage.output_tokens)})
     if not response.choices:
-        usage = _usage(model, request, response)
         return ModelFailure(model, "an answer without choices", retryable=True, usage=usage)
     choice = response.choices[0]
-    fields = getattr(choice.message, "provider_specific_fields", None) or {}
-    # Newer versions of litellm have it in a field of its own.
-    refusal = fields.get("refusal") or getattr(choice.message, "refusal", None)
-    if choice.finish_reason == "content_filter" or refusal:
-        reason = f"refused by content policy: {refusal or 'no reason given'}"
-        return ModelFailure(model, reason, usage=_usage(model, request, response))
-    return _Answered(question, response)
+    if refused := refusal_of(choice):
+        return ModelFailure(model, refused, usage=usage)
+    message = choice.message.model_dump(mode="json", warnings=False)
+    read = partial(read_answer, model, request, message, str(choice.finish_reason), question.final)
+    return PaidAnswer(usage, read)
 
 
 def _question(model: str, request: ModelRequest) -> _Question:
@@ -194,37 +251,28 @@ def _question(model: str, request: ModelRequest) -> _Question:
     for name in ("timeout", "temperature", "max_tokens"):
         if (value := getattr(request, name)) is not None:
             arguments[name] = value
+    if request.seed is not None and "seed" in (litellm.get_supported_openai_params(model) or ()):
+        arguments["seed"] = request.seed
+    if request.most is not None and request.max_tokens is not None:
+        # It counts for all models of the chain, and each takes no more than its own longest answer.
+        longest = prices.listed(model).get("max_output_tokens") or request.max_tokens
+        arguments["max_tokens"] = min(request.max_tokens, longest)
     schema, with_tools = request.output_schema, bool(request.tools)
     takes_schema = _takes_schema(model, with_tools=with_tools)
     final: FinalAnswer | None = None
     if with_tools:
         if not takes_schema:
             final = FinalAnswer.beside((tool.name for tool in request.tools), schema)
-        offered = [_tool(tool) for tool in request.tools]
+        offered = [wire_tool(tool) for tool in request.tools]
         arguments["tools"] = offered if final is None else [*offered, final.as_tool()]
-        messages = _with_word(messages, when_done(final, as_json=schema is not None))
+        messages = with_word(messages, when_done(final, as_json=schema is not None))
     if schema is not None and takes_schema:
-        arguments["response_format"] = _response_format(model, request.output_name, schema)
+        name = wire_name(request.output_name, "answer")
+        arguments["response_format"] = response_format(name, schema, strict=_provider(model) in _OPENAI_LIKE)
     elif schema is not None and final is None:
         text = f"Give the final answer as JSON, and nothing else, for this JSON Schema:\n{json.dumps(schema)}"
-        messages = _with_word(messages, text)
+        messages = with_word(messages, text)
     return _Question({**arguments, "messages": messages}, final)
-
-
-def _tool(tool: ToolSchema) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description[:_LONGEST_DESCRIPTION],
-        "parameters": tool_parameters(tool.parameters),
-    }
-    return {"type": "function", "function": function}
-
-
-def _with_word(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Adds to the first system message, because some providers take only one of them."""
-    if not messages or messages[0]["role"] != "system":
-        return [{"role": "system", "content": text}, *messages]
-    return [{"role": "system", "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
 
 
 def _extras_for(model: str, author: str, extras: dict[str, Any]) -> dict[str, Any]:
@@ -265,20 +313,11 @@ def _takes_schema(model: str, *, with_tools: bool) -> bool:
     if model in litellm.model_cost or model.removeprefix("openai/") in litellm.model_cost:
         return bool(litellm.supports_response_schema(model))
     # Of a server that only speaks like OpenAI's nobody knows whether it holds both together.
-    return not with_tools or provider == "azure" or (provider == "openai" and _is_openai_itself())
+    return not with_tools or provider == "azure" or (provider == "openai" and is_openai(_address()))
 
 
-def _is_openai_itself() -> bool:
-    address = litellm.api_base or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
-    host = urlsplit(address).hostname if address else None
-    return host is None or host == "openai.com" or host.endswith(".openai.com")
-
-
-def _response_format(model: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    sent = AnswerForm.of(schema).sent
-    strict = strict_schema(sent) if _provider(model) in _OPENAI_LIKE else None
-    described = {"name": wire_name(name, "answer"), "schema": strict or sent, "strict": strict is not None}
-    return {"type": "json_schema", "json_schema": described}
+def _address() -> str | None:
+    return litellm.api_base or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
 
 
 def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse) -> CallUsage:
@@ -294,7 +333,7 @@ def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse) -
     usage = stated or litellm.Usage()
     usage.prompt_tokens, usage.completion_tokens, usage.total_tokens = *used, sum(used)
     response.usage = usage
-    usd = _price(model, response)
+    usd = prices.of_response(model, response)
     return CallUsage(model_calls=1, input_tokens=used[0], output_tokens=used[1], usd=usd)
 
 
@@ -307,15 +346,3 @@ def _estimated(model: str, text: str) -> int:
         return int(litellm.token_counter(model=model, text=text))
     except Exception:
         return len(text) // 4
-
-
-def _price(model: str, response: litellm.ModelResponse) -> float | None:
-    """Returns what a response cost in US dollars, or None if the price is unknown."""
-    try:
-        usd = litellm.completion_cost(completion_response=response, model=model)
-    except Exception:
-        return None
-    # litellm reports 0 for a model that is listed without a price, as it does for a free one.
-    names = (model, model.partition("/")[2], response.model or "")
-    free = any(litellm.model_cost.get(name, {}).get("input_cost_per_token") == 0 for name in names)
-    return usd if usd > 0 or free else None

@@ -27,6 +27,19 @@ _CALLS_CUT_OFF = (
 _TOO_LARGE = "The answer is too large, or nested too deeply, to be kept. Answer more briefly."
 
 
+def refusal_of(choice: Any) -> str | None:
+    """Returns why a model has refused to answer; None where it has not.
+
+    Args:
+        choice: The answer as the model client has it; newer clients have a field for refusals.
+    """
+    fields = getattr(choice.message, "provider_specific_fields", None) or {}
+    refusal = fields.get("refusal") or getattr(choice.message, "refusal", None)
+    if choice.finish_reason != "content_filter" and not refusal:
+        return None
+    return f"refused by content policy: {refusal or 'no reason given'}"
+
+
 def read_answer(
     model: str,
     request: ModelRequest,
@@ -46,7 +59,7 @@ def read_answer(
     Returns:
         The reply, with nothing spent yet.
     """
-    message = _scrubbed(message)
+    message = scrubbed(message)
     cut_off = finish_reason == "length"
     content, extras = message.get("content"), _extras(message)
     output, invalid = parse_answer(content, request.output_schema)
@@ -145,12 +158,12 @@ def _extras(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"reasoning_content": reasoning[: MOST_EXTRAS // 8]} if isinstance(reasoning, str) else {}
 
 
-def _scrubbed(value: Any) -> Any:
+def scrubbed(value: Any) -> Any:
     """Replaces halves of surrogate pairs, which no UTF-8 can carry."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_scrubbed(item) for item in value]
+        return [scrubbed(item) for item in value]
     if isinstance(value, dict):
-        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+        return {scrubbed(key): scrubbed(item) for key, item in value.items()}
     return value

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx
 from temporalio.exceptions import ApplicationError
 
 from ...observability.redaction import redacted
@@ -19,6 +20,8 @@ LONGEST_MESSAGE = 500
 LONGEST_DELAY = timedelta(seconds=60)
 
 _RETRYABLE = (408, 409, 429)
+_GATEWAY_GAVE_UP = (408, 504)
+_LONGEST_CHAIN = 20
 _MISSING_KEY = re.compile(r"(?i)missing credentials|api_key client option must be set")
 _USED_UP = re.compile(
     r"(?i)insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota_error"
@@ -43,6 +46,8 @@ class ModelFailure:
         retryable: Whether the same request may succeed later.
         retry_after: How long the provider asks to wait.
         usage: What an answer has cost that is of no use; None where there was none.
+        may_have_cost: Whether there may be an answer that nobody has seen: the request was sent, and then
+            nothing was heard of it.
     """
 
     model: str
@@ -51,6 +56,7 @@ class ModelFailure:
     retryable: bool = False
     retry_after: timedelta | None = None
     usage: CallUsage | None = None
+    may_have_cost: bool = False
 
     @classmethod
     def of(cls, model: str, error: Exception) -> ModelFailure:
@@ -69,15 +75,22 @@ class ModelFailure:
         refused = _MISSING_KEY.search(text) is not None
         delay = _retry_after(error)
         used_up = _is_used_up(f"{text} {getattr(error, 'body', None) or ''}", delay)
+        retryable = (
+            isinstance(status, int) and not (refused or used_up) and (status in _RETRYABLE or status >= 500)
+        )
         return cls(
             model=model,
             reason=_WRAPPING.sub("", " ".join(text.split())),
             status=status if isinstance(status, int) and not refused else None,
-            retryable=isinstance(status, int)
-            and not (refused or used_up)
-            and (status in _RETRYABLE or status >= 500),
+            retryable=retryable,
             retry_after=delay,
+            may_have_cost=retryable and not _was_refused(error),
         )
+
+    @property
+    def told(self) -> str:
+        """What may be said about it to everybody, without anything that could be a key."""
+        return redacted(str(self))
 
     def __str__(self) -> str:
         status = f" ({self.status})" if self.status else ""
@@ -111,6 +124,18 @@ def application_error(
         type=FailureType.MODEL_UNAVAILABLE,
         next_retry_delay=min(delays) if len(delays) == len(waiting) else None,
     )
+
+
+def _was_refused(error: Exception) -> bool:
+    """Says whether nothing can have been paid for: the provider has said no, or was never reached."""
+    link: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if isinstance(link, httpx.HTTPStatusError):
+            return link.response.status_code not in _GATEWAY_GAVE_UP
+        if isinstance(link, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+            return True
+        link = None if link is None else link.__cause__ or link.__context__
+    return False
 
 
 def _is_used_up(text: str, delay: timedelta | None) -> bool:

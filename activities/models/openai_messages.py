@@ -8,11 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
-from ...saga.agents.model_protocol import ChatMessage, ToolCall
+from ...saga.agents.model_protocol import ChatMessage, ToolCall, ToolSchema
+from .answer_schema import tool_parameters
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+LONGEST_DESCRIPTION = 1024
+"""Characters of the description of a tool; some providers refuse more."""
 
 _SIGNATURE = "__thought__"
 """Behind this litellm hides a signature of Gemini in the id of a call."""
@@ -59,6 +64,23 @@ def wire_name(name: str, otherwise: str = "unknown") -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:64].strip("_") or otherwise
 
 
+def wire_tool(tool: ToolSchema) -> dict[str, Any]:
+    """Writes a tool that is offered, as every provider takes it."""
+    function = {
+        "name": tool.name,
+        "description": tool.description[:LONGEST_DESCRIPTION],
+        "parameters": tool_parameters(tool.parameters),
+    }
+    return {"type": "function", "function": function}
+
+
+def with_word(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Adds to the first system message, because some providers take only one of them."""
+    if not messages or messages[0]["role"] != "system":
+        return [{"role": "system", "content": text}, *messages]
+    return [{"role": "system", "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
+
+
 def _call(call: ToolCall, id_: str) -> dict[str, Any]:
     function = {"name": wire_name(call.name), "arguments": json.dumps(call.arguments or {})}
     return {"id": id_, "type": "function", "function": function}
@@ -99,3 +121,9 @@ class _CallIds:
             wanted = next(spare for n in count(1) if (spare := f"call_{n}") not in self._taken)
         self._taken.add(wanted)
         return wanted
+
+
+def is_openai(address: str | None) -> bool:
+    """Says whether an address, or none, leads to OpenAI itself, and not to a server that speaks like it."""
+    host = urlsplit(address).hostname if address else None
+    return host is None or host == "openai.com" or host.endswith(".openai.com")

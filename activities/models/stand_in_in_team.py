@@ -1,5 +1,7 @@
 """What the stand-in says in a team, so that it comes to a good end: it accepts, and lets all speak once.
 
+A plan of it has a part for each member, one after the other; as a validator it is sure of every part.
+
 Where a team needs an answer in a form of its own, it tells a purpose with it, and what was said so far.
 """
 
@@ -35,6 +37,8 @@ def said_in_team(known: Sequence[Any], schema: Mapping[str, Any]) -> dict[str, A
     if "done" in fields:
         found |= {"done": found.get("next") is None, "progress": True, "in_loop": False}
         found["instruction"] = "Do your part."
+    if "parts" in fields:
+        found["parts"] = _parts(fields["parts"]["items"].get("properties", {}), word, fields["parts"])
     if "to" in fields:
         found["reason"] = "the first that fits"
     return {name: value for name, value in found.items() if name in fields}
@@ -48,3 +52,18 @@ def _next(schema: Mapping[str, Any], said: Iterable[Any]) -> Any:
     if waiting:
         return waiting[0]
     return None if None in names else next(iter(names), None)
+
+
+def _parts(
+    part: Mapping[str, Any], word: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Returns the parts of a plan, or what is said of those of one."""
+    if "score" in part:
+        plan = word.get("plan")
+        planned = plan.get("parts", ()) if isinstance(plan, Mapping) else ()
+        return [{"id": known["id"], "score": 1, "too_large": False} for known in planned]
+    members = part.get("who", {}).get("enum", ())[: schema.get("maxItems")]
+    return [
+        {"id": name, "who": name, "do": "Do your part.", "after": list(members[at - 1 : at]) if at else []}
+        for at, name in enumerate(members)
+    ]

@@ -15,7 +15,6 @@ from ...saga.history_format import STAND_IN
 from ...saga.names import nearest
 from ...saga.spec.catalog import Catalog
 from ...saga.spec.checker import check_spec
-from ...saga.spec.failure_policy import Fallback
 from ...saga.spec.input_reads import check_task_input
 from ...saga.spec.skippable import warnings_of
 from ...saga.spec.task_spec import Step, TaskSpec
@@ -115,6 +114,17 @@ def played_by_stand_in(request: TaskRequest, catalog: Catalog) -> list[str]:
     return [e.name for e in entries if e.is_model and catalog.models_of(e) == (STAND_IN,)]
 
 
+def stand_in_notice(request: TaskRequest, catalog: Catalog | None) -> str:
+    """Says for whom the stand-in model plays; empty where it plays for nobody, or only the workers know."""
+    players = played_by_stand_in(request, catalog) if catalog else []
+    if not players:
+        return ""
+    return (
+        f"No model is set (COUNTERSTEP_MODEL): a stand-in plays the model agents. It fills in what "
+        f"{', '.join(players)} must answer, and understands nothing."
+    )
+
+
 def _faults(spec: TaskSpec, task_input: Any, catalog: Catalog | None, file: Path | None) -> list[Fault]:
     def located(faults: Sequence[Fault]) -> list[Fault]:
         return list(faults) if file is None else located_in_file(faults, file)
@@ -137,7 +147,5 @@ def _agents(steps: Sequence[Step]) -> Iterator[str]:
             yield from (step.agent, *step.one_of)
         if step.team is not None:
             yield from step.team.agents
-        for trouble in (step.on_failure, step.on_reject):
-            if isinstance(trouble, Fallback):
-                yield trouble.fallback
+        yield from (*step.fallbacks, *step.rules)
         yield from _agents(step.group.steps if step.group else ())

@@ -39,6 +39,10 @@ def explore(
         str | None,
         typer.Option(metavar="NAME,...", help="Plays all model agents; a stand-in where not given."),
     ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="How many runs go on at once; fewer where each is heavy."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Break a task in every place and in every way, and check that nothing is left behind.
@@ -51,15 +55,18 @@ def explore(
     from ...bundle.loading import load_bundles
     from ...bundle.registry import Registry
     from ...runtime.settings import read_settings
+    from ...saga.history_format import STAND_IN
     from ..arguments.task_request import read_request
 
     names = tuple(dict.fromkeys((*(bundle or ()), *read_settings().bundles)))
     if not names:
         raise CommandFailed("Name the task's bundle with --bundle or COUNTERSTEP_BUNDLES.")
-    request = read_request(spec, input or (), input_file, Registry(load_bundles(names)).catalog)
+    catalog = Registry(load_bundles(names), default_models=(STAND_IN,)).catalog  # somebody plays every agent
+    request = read_request(spec, input or (), input_file, catalog)
     if request.spec is None:
         raise CommandFailed(f"{spec} is not a task of these bundles.")
     # The testing kit is not part of what runs in production; only this command loads it.
+    from ...testing.explore import PARALLEL
     from ...testing.explore import explore as run_explorer
 
     models = () if model is None else _models(model)
@@ -73,6 +80,7 @@ def explore(
                 effects=effects,
                 prepare=prepare,
                 model=models,
+                parallel=parallel or PARALLEL,
                 command=_without_only(sys.argv[1:]),
                 progress=progress,
             )

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ..arguments.extras import needing
 from ..arguments.options import Address, Codec, Json, Namespace
-from ..errors import CommandFailed
 
 _EXTRA = {"itsdangerous", "jinja2", "starlette", "uvicorn"}
 
@@ -38,15 +38,8 @@ def inbox(
     People sign in with passwords that are printed at the start, or by a proxy
     (COUNTERSTEP_INBOX_SIGN_IN=header).
     """
-    try:
-        from ..operations.serve_inbox import InboxRequest, serve_inbox
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] not in _EXTRA:
-            raise
-        raise CommandFailed(
-            f'The inbox needs packages that are not there ({missing.name}): pip install "counterstep[inbox]"',
-            type="NotInstalled",
-        ) from None
+    with needing("inbox", "The inbox", _EXTRA):
+        from ..operations.serving.serve_inbox import InboxRequest, serve_inbox
     from ..arguments.server_target import find_target
 
     target = find_target(address, namespace, codec)

@@ -204,7 +204,9 @@ class TaskWatch:
                 self.unanswered = None
                 pause = _FIRST_PAUSE if board != self._board else min(pause * 1.5, _LONGEST_PAUSE)
                 self._show(board)
-                if self._is_unattended(board["state"]) and await _is_idle(self._handle):
+                # What waits for a time, an event or a limit asks nobody, and goes on by itself.
+                asks = self._is_unattended(board["state"]) and board["waiting_for"]
+                if asks and await _is_idle(self._handle):
                     return
             await asyncio.sleep(pause)
 

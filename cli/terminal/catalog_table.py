@@ -12,16 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ...bundle.registry import BUILT_IN_COMPENSATIONS
+from ...saga.duration import format_duration
+from ...saga.events.start_rule import StartRule
 from ...saga.spec.catalog import AgentEntry, Catalog, ToolEntry
 from .output import printable, say
 
 _WIDTH = 160
 
 
-def print_catalog(catalog: Catalog) -> None:
-    """Prints a catalog as tables, one for each kind of thing in it."""
+def print_catalog(catalog: Catalog, start_rules: Sequence[StartRule] = ()) -> None:
+    """Prints a catalog as tables, one for each kind of thing in it, with the rules for events."""
     tasks, agents, tools = catalog.tasks.items(), catalog.agents.values(), catalog.tools.values()
     _table("task", ("input", "goal"), ((name, _names(spec.input), spec.goal) for name, spec in tasks))
+    _table("start rule", ("on", "key", "starts"), map(_start_rule, start_rules))
     _table(
         "agent",
         ("by", "effect", "tools", "undone by", "what"),
@@ -69,6 +72,12 @@ def _names(schema: Mapping[str, Any]) -> str:
     return ", ".join(name if name in required else f"{name}?" for name in names)
 
 
+def _start_rule(rule: StartRule) -> tuple[str, ...]:
+    keys = ", ".join(dict.fromkeys(rule.keys.values())) or "the event's key"
+    within = "" if rule.within is None else f" within {format_duration(rule.within)}"
+    return rule.name, " and ".join(rule.topics) + within, keys, rule.task
+
+
 def _offered(agent: AgentEntry) -> str:
     """Returns what an agent may call, and to whom it may hand over."""
     return ", ".join((*agent.tools, *(f"-> {handoff.to}" for handoff in agent.handoffs)))
@@ -76,8 +85,11 @@ def _offered(agent: AgentEntry) -> str:
 
 def _by(agent: AgentEntry, catalog: Catalog) -> str:
     if agent.team is not None:
-        return f"{agent.team.pattern}: {', '.join(seat.key for seat in agent.team.seats())}"
-    return "Python" if agent.python else ", ".join(catalog.models_of(agent)) or "no model is set"
+        return f"{agent.team.pattern}: {', '.join(seat.key for seat in agent.team.places())}"
+    models = ", ".join(catalog.models_of(agent)) or "no model is set"
+    if agent.process is not None:
+        return f"process: {models}"
+    return "Python" if agent.python else models
 
 
 def _effect(tool: ToolEntry) -> str:

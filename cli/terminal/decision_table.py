@@ -1,4 +1,4 @@
-"""Shows people what teams have decided."""
+"""Shows people what was decided in a task."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...client.decisions import Decision
 from ...client.team_decisions import TeamDecision
 from ...saga.limits.usage import cost_of
 from .output import printable, say
@@ -18,14 +19,24 @@ _WIDTH = 160
 _STYLES = {"kept": "green", "undone": "magenta", "failed": "red", "stopped": "yellow", "running": "cyan"}
 
 
-def print_decisions(decisions: Sequence[TeamDecision]) -> None:
+def print_decisions(decisions: Sequence[Decision]) -> None:
     """Prints decisions as a table, oldest first, and how the task stands."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "time", "team", "decision", "whom", "why", "turn"):
+    for heading in ("", "time", "team or step", "decision", "who", "why", "turn"):
         table.add_column(heading)
     table.add_column("calls", justify="right")
     table.add_column("cost", justify="right")
     for decision in decisions:
+        if not isinstance(decision, TeamDecision):
+            table.add_row(
+                "",
+                f"{decision.at:%H:%M:%S}",
+                _text(decision.call or decision.step or decision.task),
+                decision.operation,
+                _text(decision.by),
+                _text(f"{decision.what}: {decision.reason}" if decision.reason else decision.what),
+            )
+            continue
         end = decision.reward.turn or ""
         table.add_row(
             decision.code,

@@ -207,6 +207,9 @@ def _headline(board: Board) -> Text:
     line = Text.assemble((mark, style), " ", (_clean(board["task"]), "bold"), " ", (state, style))
     if board.get("usage"):
         line.append(f"   {usage_line(board['usage'])}", style="dim")
+    source = board.get("forked_from")
+    if source:
+        line.append(f"\nforked from {_clean(source['id'])} before {_clean(source['step'])}", style="dim")
     return line
 
 
@@ -236,6 +239,8 @@ def _asked_now(name: str, board: Board) -> str:
 def _step(step: Mapping[str, Any], asked: str) -> tuple[str, str, str]:
     by = next((str(step[kind]) for kind in _CALLED if kind in step), "")
     by = by or next((kind for kind in KINDS if kind in step), "")
+    if step.get("taken_over"):
+        return by, "", "taken over"
     time = duration_of(step)
     degraded = f"degraded: {step['degraded']}" if step.get("degraded") else ""
     now = asked if step["state"] in ("running", "waiting") else ""

@@ -22,6 +22,11 @@ def keep_stdout_for_data() -> None:
     _data = take_stdout()
 
 
+def data_stream() -> TextIO:
+    """Returns the stream for data, for a command that writes a protocol there."""
+    return _data or sys.stdout
+
+
 def has_emitted() -> bool:
     """Returns whether any data has been printed."""
     return _has_emitted

@@ -34,6 +34,7 @@ _MEANINGS: Final = {
     ("resolve", "rollback"): "undo the rest too",
     ("resolve", "go_on"): "go on as if it were not undone",
     ("decide", "supply"): "go on with this output",
+    ("decide", "replan"): "have another plan made",
     ("decide", "edit"): "approve this in its place",
     ("decide", "always"): "approve this, and further calls within it",
 }

@@ -78,7 +78,7 @@ def print_summary(outcome: Outcome, end: Any, server: Sequence[str]) -> None:
     if outcome.failure is not None:
         say(f"because of {failure_line(outcome.failure)}")
     for step, why in outcome.degraded.items():
-        say(f"{step} is degraded, only what there was: {why}")
+        say(f"{step} is degraded: {why}")
     if outcome.undone:
         say(f"undone: {', '.join(outcome.undone)}")
     left = _what_is_left(outcome, end, server)

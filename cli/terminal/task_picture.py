@@ -91,10 +91,13 @@ def _nodes(steps: Sequence[Step], catalog: Catalog) -> tuple[Node, ...]:
 
 def _step(step: Step, needs: tuple[str, ...], catalog: Catalog) -> Node:
     if step.group is not None:
-        return Node(id=step.id, kind=step.kind, by="", needs=needs, inside=_nodes(step.group.steps, catalog))
+        by = "a plan" if step.key else ""
+        return Node(id=step.id, kind=step.kind, by=by, needs=needs, inside=_nodes(step.group.steps, catalog))
     agent = catalog.agents.get(step.target or "") if step.kind in ("agent", "team") else None
     node = _player(step.id, agent, catalog, ()) if agent else Node(id=step.id, kind="", by="")
-    by = f"{step.label}: {agent.team.pattern}" if agent and agent.team and not step.team else step.label
+    called = " or ".join(step.one_of) or step.label
+    by = f"{called}: {agent.team.pattern}" if agent and agent.team and not step.team else called
+    by = f"a plan of {by}" if step.key else by
     return node.model_copy(update={"kind": step.kind, "by": by, "needs": needs})
 
 
@@ -104,10 +107,10 @@ def _player(id: str, agent: AgentEntry, catalog: Catalog, around: tuple[str, ...
         return Node(id=id, kind="agent", by=agent.name)
     around = (*around, agent.name)
     if agent.team is not None:
-        seats = {seat.key: seat.member for seat in agent.team.seats()}
+        seats = {seat.key: seat.member for seat in agent.team.places()}
         members = [_member(key, member, catalog, around) for key, member in seats.items()]
         by = f"{agent.name}: {agent.team.pattern}"
-        return Node(id=id, kind="team", by=by, members=tuple(members), links=wiring(agent.team))
+        return Node(id=id, kind="team", by=by, members=tuple(members), links=wiring(agent.team.corners()[-1]))
     talking = {entry.name: entry for entry in catalog.in_conversation(agent).values()}
     asked = [
         (entry.name, tool) for entry in talking.values() for tool in entry.tools if tool in catalog.agents

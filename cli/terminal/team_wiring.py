@@ -16,6 +16,7 @@ from ...saga.spec.teams.maker_checker import MakerChecker
 from ...saga.spec.teams.member import Person, key_of
 from ...saga.spec.teams.mixture import Mixture
 from ...saga.spec.teams.pattern import Pattern
+from ...saga.spec.teams.planned import Planned
 from ...saga.spec.teams.router import Router
 from ...saga.spec.teams.second_opinion import SecondOpinion
 
@@ -51,7 +52,8 @@ def _wiring(team: Pattern, members: tuple[str, ...]) -> Iterable[Link]:
         case Concurrent():
             return [*_all_to(members, team.aggregator), *_all_to(members, team.judge, "no quorum")]
         case Debate():
-            return [*_among(members), *_all_to(members, team.judge, "a tie")]
+            ranked = _all_to(members, team.ranker, f"before round {team.rank_from}")
+            return [*_among(members), *ranked, *_all_to(members, team.judge, "a tie")]
         case Mixture():
             shared = _among(members) if team.depth > 1 else ()
             return [*shared, *_all_to(members, team.aggregator)]
@@ -63,6 +65,10 @@ def _wiring(team: Pattern, members: tuple[str, ...]) -> Iterable[Link]:
             return [*_speakers(team, members), *_all_to(members, team.summary, "the end")]
         case Magentic():
             return [Link(source=key_of(team.manager), target=member, both=True) for member in members]
+        case Planned():
+            planner = key_of(team.planner)
+            checks = [Link(source=planner, target=key_of(name), label="plan") for name in team.validators]
+            return [*checks, *(Link(source=planner, target=member, both=True) for member in members)]
         case Router():
             return _routes(team, members)
         case SecondOpinion():
@@ -95,6 +101,9 @@ def _routes(team: Router, members: tuple[str, ...]) -> list[Link]:
     asked = [key_of(name) for name in (team.classifier, team.better, team.second) if name is not None]
     found = [Link(source=one, target=after, label="less sure", maybe=True) for one, after in pairwise(asked)]
     found += [Link(source=one, target=member) for one in asked for member in members]
+    if team.splitter is not None:
+        first = asked[:1] or members
+        found += [Link(source=key_of(team.splitter), target=one, label="each request") for one in first]
     if asked and isinstance(team.default, Person):
         found += _all_to(asked[-1:], team.default, "nobody is sure")
     return found

@@ -21,19 +21,23 @@ from typer.cli import get_docs_for_click
 from counterstep.bundle import registry, spec_file, yaml_document
 from counterstep.cli.app import app
 from counterstep.client.board import Board
+from counterstep.client.decisions import TaskDecision
 from counterstep.client.outcome import Outcome
 from counterstep.client.team_decisions import TeamDecision
 from counterstep.saga.agents import agent_loop
 from counterstep.saga.engine import amendments, events
 from counterstep.saga.errors import FailureType
 from counterstep.saga.expressions import cost_limits, effort, expression
-from counterstep.saga.limits import history_size, payload_size
+from counterstep.saga.limits import history_size, loop_guard, payload_size
+from counterstep.saga.plans import plan_faults
 from counterstep.saga.record import task_log
 from counterstep.saga.record.task_result import TaskResult
+from counterstep.saga.spec import catalog
 from counterstep.saga.spec.fields import STEP_ID
 from counterstep.saga.spec.rules import team_rules
 from counterstep.saga.spec.task_spec import TaskSpec
 from counterstep.saga.spec.teams.handoff import Handoff
+from counterstep.saga.spec.teams.intent import Intent
 from counterstep.saga.spec.teams.pattern import Pattern
 from counterstep.saga.spec.teams.router import Route
 from counterstep.saga.spec.teams.team import Team
@@ -67,6 +71,11 @@ def sections(schema: Schema) -> str:
     definitions: Mapping[str, Schema] = schema.get("$defs", {})
     models = [schema, *(model for model in definitions.values() if "properties" in model)]
     return "\n".join(line for model in models for line in _section(model, definitions))
+
+
+def section(schema: Schema) -> str:
+    """Writes a section for a model whose parts have theirs elsewhere on the page."""
+    return "\n".join(_section(schema, schema.get("$defs", {})))
 
 
 def _section(model: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
@@ -175,6 +184,7 @@ def _sentence(member: griffe.Object | griffe.Alias) -> str:
 def limit_table() -> str:
     """Writes one row for each bound that a user may meet."""
     payload, spec = _size(payload_size.MAX_PAYLOAD), _size(spec_file.MAX_BYTES)
+    repeats = f'{loop_guard.TIMES - 1} of {loop_guard.WINDOW} calls, unless its tool says `repeats="allow"`'
     rows = {
         "an argument, a result, an output; input and output together, where there is an undo": payload,
         "a spec": f"{spec}, {spec_file.MAX_STEPS:,} steps, {yaml_document.MAX_DEPTH} levels",
@@ -183,9 +193,11 @@ def limit_table() -> str:
         "what an expression copies of the values it reads": _size(cost_limits.MAX_COPIED),
         "one evaluation of an expression": f"{effort.MOST / 1_000_000:g} s, estimated from its values",
         "items of a `for_each`": f"{load.MAX_ITEMS:,}",
+        "items of a plan with an order (`after`)": f"{plan_faults.MOST_ORDERED:,}",
         "side by side in one task": f"{gate.SIDE_BY_SIDE} calls, as many undos and children; others wait",
         "tools of one agent": f"{registry.MAX_TOOLS}, unless it says `many_tools=True`",
-        "tool calls in one turn of an agent": f"{agent_loop.MAX_CALLS}",
+        "tool calls in one turn of an agent": f"{catalog.CALLS_PER_TURN}, or its `max_calls_per_turn`",
+        "the same call of an agent while nothing changes": repeats,
         "corrections of an agent": f"{agent_loop.MAX_CORRECTIONS}",
         "turns before a conversation goes on in a child": f"{agent_loop.MAX_TURNS}",
         "a conversation": _size(agent_loop.MAX_CONVERSATION),
@@ -230,10 +242,12 @@ GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
     "result": lambda: sections(TaskResult.model_json_schema(mode="serialization")),
     "outcome": lambda: sections(Outcome.model_json_schema(mode="serialization")),
     "decisions": lambda: sections(TeamDecision.model_json_schema(mode="serialization")),
+    "other_decisions": lambda: section(TaskDecision.model_json_schema(mode="serialization")),
     "failures": failure_table,
     "limits": limit_table,
     "commands": commands,
     "handoff": partial(parameters, Handoff),
     "route": partial(parameters, Route),
+    "intent": partial(parameters, Intent),
     **{model.model_fields["pattern"].default: partial(parameters, model) for model in _PATTERNS},
 }

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .book_trip import BookTrip
 from .tools import trip
+from .tour import tour_planner
+from .tour_team import tour_leader
 
 trip.add_task("trip.yaml")
+trip.add_task("tour.yaml")
+trip.add_task("tour_team.yaml")
 trip.add(BookTrip)
 
-__all__ = ["trip"]
+__all__ = ["tour_leader", "tour_planner", "trip"]

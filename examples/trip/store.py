@@ -35,6 +35,16 @@ _SHELVES = [
     ("hotel", "", "Venice", "danieli", "Hotel Danieli, 3 nights", 870, 0),
     ("car", "", "Rome", "fiat500", "Fiat 500, 3 days", 120, 9),
     ("car", "", "Venice", "panda", "Fiat Panda, 3 days", 110, 9),
+    ("entry", "", "Rome", "borghese", "Galleria Borghese", 27, 9),
+    ("table", "", "Rome", "da_enzo", "Da Enzo, a table for two", 80, 9),
+    ("train", "Rome", "Florence", "FR9410", "Frecciarossa to Florence", 45, 9),
+    ("train", "Rome", "Florence", "italo8906", "Italo to Florence", 52, 9),
+    ("hotel", "", "Florence", "davanzati", "Hotel Davanzati, 2 nights", 230, 9),
+    ("hotel", "", "Florence", "brunelleschi", "Hotel Brunelleschi, 2 nights", 520, 9),
+    ("entry", "", "Florence", "uffizi", "Galleria degli Uffizi", 29, 9),
+    ("table", "", "Florence", "mario", "Trattoria Mario, a table for two", 50, 9),
+    ("table", "", "Florence", "zaza", "Trattoria ZàZà, a table for two", 60, 9),
+    ("train", "Florence", "Rome", "FR9443", "Frecciarossa to Rome", 45, 9),
 ]
 
 _metadata = MetaData()
@@ -129,13 +139,33 @@ class Store:
         with self._database.begin() as connection:
             return [Offer.model_validate(row._asdict()) for row in connection.execute(query)]
 
+    def free(self, trip: str, kind: str, city: str, origin: str = "") -> list[Offer]:
+        """Returns what of a search can be booked for a trip: what it has already, and then what is left."""
+        booked = {row.offer for row in self.bookings(trip, [BOOKED]) if row.kind == kind}
+        left = self.left()
+        found = self.search(kind, city, origin)
+        free = [offer for offer in found if offer.offer in booked or left[f"{kind} {offer.offer}"] > 0]
+        return sorted(free, key=lambda offer: offer.offer not in booked)
+
+    def price(self, kind: str, offer: str) -> int:
+        """Returns what an offer costs, in EUR."""
+        query = select(_inventory.c.price).where(_inventory.c.kind == kind, _inventory.c.offer == offer)
+        with self._database.begin() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def sell_out(self, kind: str, offer: str) -> None:
+        """Leaves none of an offer."""
+        this = (_inventory.c.kind == kind) & (_inventory.c.offer == offer)
+        with self._database.begin() as connection:
+            connection.execute(update(_inventory).where(this).values(left=0))
+
     def book(self, key: str, trip: str, kind: str, offer: str) -> Booking:
         """Books one of an offer: inventory and booking change in one transaction.
 
         Args:
             key: The idempotency key; a call that repeats it gets its first booking.
             trip: The trip it is for.
-            kind: ``flight``, ``hotel`` or ``car``.
+            kind: ``flight``, ``hotel``, ``car``, ``train``, ``entry`` or ``table``.
             offer: The offer's code.
 
         Raises:
@@ -186,16 +216,21 @@ class Store:
             return {f"{row.kind} {row.offer}": row.left for row in connection.execute(query)}
 
     def restock(self) -> None:
-        """Refills the inventory to what it was at first; bookings stay."""
+        """Refills the inventory to what it was at first, or would be now; bookings stay."""
         with self._database.begin() as connection:
-            for kind, _, _, offer, _, _, left in _SHELVES:
-                this = (_inventory.c.kind == kind) & (_inventory.c.offer == offer)
-                connection.execute(update(_inventory).where(this).values(left=left))
+            for row in _rows():
+                this = (_inventory.c.kind == row["kind"]) & (_inventory.c.offer == row["offer"])
+                if not connection.execute(update(_inventory).where(this).values(left=row["left"])).rowcount:
+                    connection.execute(insert(_inventory).values(**row))
+
+
+def _rows() -> list[dict[str, object]]:
+    names = ("kind", "origin", "city", "offer", "what", "price", "left")
+    return [dict(zip(names, row, strict=True)) for row in _SHELVES]
 
 
 def _fill(connection: Connection) -> None:
-    names = ("kind", "origin", "city", "offer", "what", "price", "left")
-    connection.execute(insert(_inventory), [dict(zip(names, row, strict=True)) for row in _SHELVES])
+    connection.execute(insert(_inventory), _rows())
 
 
 _stores: dict[str, Store] = {}

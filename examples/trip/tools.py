@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, current_step
@@ -9,6 +13,9 @@ from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, curr
 from .store import BOOKED, Booking, Offer, store
 
 trip = Bundle("trip", stand_in=True)
+
+SILENT = "TRIP_RESTAURANTS_SILENT"
+"""Names a file; as long as it exists, no restaurant answers the telephone."""
 
 
 class Bill(BaseModel):
@@ -54,6 +61,27 @@ def book_hotel(offer: str) -> Booking:
 def book_car(offer: str) -> Booking:
     """Books one car, by the code of an offer that search_cars has listed."""
     return _book("car", offer)
+
+
+@trip.tool(compensate="cancel_booking")
+def book_train(offer: str) -> Booking:
+    """Books a seat on a train, by its code."""
+    return _book("train", offer)
+
+
+@trip.tool(compensate="cancel_booking")
+def book_entry(offer: str) -> Booking:
+    """Books an entry to a museum, by its code."""
+    return _book("entry", offer)
+
+
+@trip.tool(compensate="cancel_booking")
+def book_table(offer: str) -> Booking:
+    """Books a table in a restaurant, by its code, once somebody there answers the telephone."""
+    silent = os.environ.get(SILENT)
+    while silent and Path(silent).exists():
+        time.sleep(0.05)
+    return _book("table", offer)
 
 
 @trip.compensation

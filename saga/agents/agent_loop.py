@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,17 +12,16 @@ from ..failure import Failed, Failure, trim
 from ..spec.catalog import AgentEntry
 from ..temporal.stop_scope import StopScope
 from .assignment import Assignment
-from .model_caller import ModelCaller
+from .at_limit import AtLimit
+from .model_calls.model_caller import ModelCaller
+from .model_calls.model_room import Heard
 from .model_protocol import WAYS_OUT, ChatMessage, ModelReply, ModelRequest, ToolCall
-from .tool_answer import ToolAnswer, refusal
+from .tool_answer import asked_back, refusal
 from .toolbox import Toolbox
 from .transfers import Transfer
 
 MAX_CORRECTIONS = 3
 """How often one run may be told that its answer, or a tool call of its turn, was unusable."""
-
-MAX_CALLS = 20
-"""Tool calls of one turn: the server takes a limited number of pending activities."""
 
 MAX_TURNS = 20
 """Turns in one history: each sends the conversation again, so that history grows with the square of them."""
@@ -50,6 +48,10 @@ class AgentLoop:
         models: The models that took part.
         asked_back: Whether the agent has given up once and was asked whether it means that.
         output: The answer; None while there is none.
+        heard: What the conversation so far has come to; None where it begins.
+        at_limit: What is done at a limit; None to fail.
+        most_turns: How many turns it may have.
+        degraded: Which limit was reached, where the answer is only what there was; empty otherwise.
     """
 
     def __init__(
@@ -68,6 +70,9 @@ class AgentLoop:
         models: Iterable[str] = (),
         engine: int,
         asked_back: bool = False,
+        heard: Heard | None = None,
+        at_limit: AtLimit | None = None,
+        most_turns: int | None = None,
     ) -> None:
         """Takes a conversation up.
 
@@ -85,6 +90,9 @@ class AgentLoop:
             models: See the attributes.
             engine: See `Snapshot`.
             asked_back: See the attributes.
+            heard: See the attributes.
+            at_limit: What is done at a limit; None to fail.
+            most_turns: See the attributes; None for what the agent says.
         """
         self.agent = agent
         self.job = job
@@ -98,6 +106,9 @@ class AgentLoop:
         self.models = set(models)
         self.asked_back = asked_back
         self.output: Any = None
+        self.heard = heard
+        self.most_turns = most_turns or agent.max_turns
+        self.at_limit, self.degraded = at_limit, ""
         self._engine = engine
         self._calls = calls
         self._owner = owner
@@ -119,14 +130,58 @@ class AgentLoop:
                 or a call failed.
             Stopped: The scope was stopped.
         """
-        while self.turn < self.agent.max_turns:
+        while True:
+            try:
+                return await self._take_turns(scope, is_full)
+            except Failed as failed:
+                if self.at_limit is None:
+                    raise
+                if not await self.at_limit.goes_on(self, failed, scope):
+                    return True
+
+    async def _take_turns(self, scope: StopScope, is_full: Callable[[], bool]) -> bool:
+        while self.turn < self.most_turns:
             self.check_size()
             if is_full():
                 return False
             if await self._take_turn(scope):
                 return True
-        message = f"{self.agent.name} has not answered within {self.agent.max_turns} turns"
+        message = f"{self.agent.name} has not answered within {self.most_turns} turns"
         raise self.failed(FailureType.MAX_TURNS, message)
+
+    def allow_more(self) -> None:
+        """Lets it take as many turns again, and make a call again that was a loop."""
+        self.most_turns += self.agent.max_turns
+        self.toolbox.loops.guard.forget()
+        self._leave_undone("a limit was reached, and it was not called; a person lets you go on")
+
+    async def sum_up(self, please: str, scope: StopScope) -> bool:
+        """Asks for the answer, without any tools, once.
+
+        Args:
+            please: What the model is told.
+            scope: The part of the task that it belongs to.
+
+        Returns:
+            Whether there is one that fits.
+
+        Raises:
+            Failed: There is no room for that call either, or it failed.
+            Stopped: The scope was stopped.
+        """
+        self._leave_undone(please)
+        self._say(ChatMessage(role="user", content=please))
+        reply = await self._ask(scope, last=True)
+        self.models.add(reply.model)
+        self._say(_said(reply))
+        self.output = reply.output
+        return reply.invalid is None and not reply.tool_calls
+
+    def _leave_undone(self, why: str) -> None:
+        """Answers the tool calls of the last turn if nobody has: providers take none without its answer."""
+        last = self.messages[-1]
+        for call in last.tool_calls if last.role == "assistant" else ():
+            self._say(ChatMessage(role="tool", content=refusal(why).text, tool_call_id=call.id))
 
     def check_size(self) -> None:
         """Raises `Failed` where the conversation is longer than a model call can carry."""
@@ -152,8 +207,12 @@ class AgentLoop:
         return Failed(Failure(step=self.job.step, type=type_, message=trim(message)))
 
     async def _take_turn(self, scope: StopScope) -> bool:
+        before = len(self.messages)
         reply = await self._ask(scope)
+        self.heard = Heard(before, reply.usage.input_tokens)
         self.models.add(reply.model)
+        if reply.model != self.asked[0]:
+            self.toolbox.note_fallback(reply.model, self.asked)
         self._say(_said(reply))
         if reply.tool_calls:
             await self._use_tools(reply.tool_calls, scope)
@@ -171,22 +230,29 @@ class AgentLoop:
         """The handoff with which it has ended; None where it has ended otherwise, or goes on."""
         return None if self.toolbox.transfers is None else self.toolbox.transfers.made
 
-    async def _ask(self, scope: StopScope) -> ModelReply:
+    @property
+    def _at(self) -> str:
+        """The path of the last model call."""
+        return f"{self.job.path}/model.{self.turn}"
+
+    async def _ask(self, scope: StopScope, *, last: bool = False) -> ModelReply:
         agent, job = self.agent, self.job
         self.turn += 1
         request = ModelRequest(
             agent=agent.name,
             models=self.asked,
             messages=tuple(self.messages),
-            tools=self.toolbox.offered(),
+            tools=() if last else self.toolbox.offered(),
             output_schema=None if agent.output_schema == _TEXT else agent.output_schema,
             output_name=agent.name.rpartition(".")[2],
             temperature=agent.temperature,
             max_tokens=agent.max_tokens,
+            seed=agent.seed,
+            counts_load=bool(agent.intents),
         )
         return await self._calls.ask(
             job.step,
-            f"{job.path}/model.{self.turn}",
+            self._at,
             job.round,
             request,
             scope,
@@ -195,6 +261,9 @@ class AgentLoop:
             retry=job.retry,
             task_queue=job.task_queue,
             owner=self._owner,
+            heard=self.heard,
+            keeps=self.job.path if self.at_limit is not None and self.at_limit.sums_up else None,
+            is_last=last,
         )
 
     async def _use_tools(self, wanted: Sequence[ToolCall], scope: StopScope) -> None:
@@ -203,17 +272,39 @@ class AgentLoop:
             reason = (gives_up.arguments or {}).get("reason", "no reason given")
             raise self.failed(FailureType.GAVE_UP, f"{self.agent.name} gave up: {reason}")
         if gives_up is not None:
-            answers = [self._question(call.name in WAYS_OUT) for call in wanted]
-        elif len(wanted) > MAX_CALLS:
-            reason = f"{len(wanted)} tool calls in one turn; the most is {MAX_CALLS}, and none was made"
-            answers = [refusal(reason)] * len(wanted)
+            name = self.toolbox.way_out.name
+            answers = [asked_back(name, is_way_out=call.name in WAYS_OUT) for call in wanted]
+        elif len(wanted) > self.agent.max_calls_per_turn:
+            answers = [refusal(self._too_many(len(wanted)))] * len(wanted)
         else:
-            answers = await self.toolbox.use(wanted, scope)
+            self._check_loops(wanted)
+            answers = await self.toolbox.use(wanted, self._at, scope)
         faults = dict.fromkeys(answer.fault for answer in answers if answer.fault is not None)
         if faults:
             self._correct(FailureType.TOOL_FAILED, "; ".join(faults))
         for call, answer in zip(wanted, answers, strict=True):
             self._say(ChatMessage(role="tool", content=answer.text, tool_call_id=call.id))
+        if self.toolbox.limit is not None:
+            limit, self.toolbox.limit = self.toolbox.limit, None
+            raise limit
+
+    def _check_loops(self, wanted: Sequence[ToolCall]) -> None:
+        """Raises `Failed` where one of the calls was made so often already that it is a loop."""
+        loop = self.toolbox.loops.loop(wanted, self._at)
+        if loop is not None:
+            raise self._looping(loop)
+
+    def _too_many(self, count: int) -> str:
+        """Says that a turn has too many tool calls; raises `Failed` where the one before had too many."""
+        most = self.agent.max_calls_per_turn
+        turns = [message for message in self.messages if message.role == "assistant"]
+        if self._engine >= 4 and len(turns) > 1 and len(turns[-2].tool_calls) > most:
+            raise self._looping(f"asks for {count} tool calls in one turn once more; the most is {most}")
+        return f"{count} tool calls in one turn; the most is {most}, and none was made"
+
+    def _looping(self, what: str) -> Failed:
+        self.toolbox.refuse("stops a loop", what)
+        return self.failed(FailureType.LOOP_DETECTED, f"{self.agent.name} {what}")
 
     def _asks_back(self) -> bool:
         """Says whether an agent that gives up is asked if it means that: once, if that would undo something.
@@ -224,19 +315,6 @@ class AgentLoop:
             return False
         self.asked_back = True
         return True
-
-    def _question(self, is_way_out: bool) -> ToolAnswer:
-        name = self.toolbox.way_out.name
-        if not is_way_out:
-            return ToolAnswer(
-                json.dumps({"not_done": f"it was not called, because {name} was called beside it"})
-            )
-        text = (
-            "Nothing is undone yet, and what has succeeded stands. "
-            "If the job is done, give the final answer now. "
-            f"If it cannot be done, call {name} again: then all of it is undone."
-        )
-        return ToolAnswer(json.dumps({"question": text}))
 
     def _correct(self, type_: FailureType, reason: str) -> None:
         self.corrections += 1

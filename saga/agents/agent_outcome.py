@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..routing.selection import Drawn
 from ..verdict import Evidence
 
 
@@ -18,9 +19,11 @@ class AgentOutcome:
         evidence: The tool calls that were executed.
         models: The models that took part.
         degraded: Whether it is only what there was when a team had reached a limit.
+        drawn: Those of equals who were drawn for a part of the job.
     """
 
     output: Any = None
     evidence: Sequence[Evidence] = ()
     models: frozenset[str] = field(default_factory=frozenset)
     degraded: bool = False
+    drawn: tuple[Drawn, ...] = ()

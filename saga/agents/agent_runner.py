@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
 
 from temporalio import workflow
 
@@ -14,26 +13,30 @@ from ..calls.rollback import Rollback
 from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT
 from ..errors import FailureType
 from ..failure import Failed
-from ..ledger.idempotency import idempotency_key
-from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..people.questions import Questions
 from ..record.task_record import TaskRecord
-from ..spec.catalog import AgentEntry, Catalog
+from ..spec.catalog import AgentEntry, Catalog, ToolEntry
 from ..spec.json_schema import check_input
+from ..spec.timeout import Limit, time_for
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_loop import AgentLoop
 from .agent_outcome import AgentOutcome
 from .ask_person import person_for
 from .assignment import Assignment
+from .at_limit import AtLimit
 from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
-from .model_caller import ModelCaller
+from .model_calls.model_caller import ModelCaller
 from .model_names import taken_names
 from .model_protocol import ChatMessage
+from .own_entry import own_entry
 from .thread import Thread
 from .toolbox import MakePivot, Toolbox
+
+GuardJob = Callable[[AgentEntry, Assignment, StopScope], Awaitable[None]]
+"""Raises `Failed` where an agent may not be given a job with its input."""
 
 
 class AgentRunner:
@@ -50,6 +53,7 @@ class AgentRunner:
         long: LongConversations,
         engine: int,
         questions: Questions,
+        guard: GuardJob,
     ) -> None:
         """Prepares to run the model agents of one task.
 
@@ -63,8 +67,10 @@ class AgentRunner:
             long: Carries long conversations on in child workflows.
             engine: See `Snapshot`.
             questions: Asks people.
+            guard: Every job passes it before a model is asked.
         """
         self._questions = questions
+        self._guard = guard
         self._record = record
         self._caller = caller
         self._rollback = rollback
@@ -79,7 +85,7 @@ class AgentRunner:
         agent: AgentEntry,
         job: Assignment,
         scope: StopScope,
-        timeout: timedelta | None = None,
+        timeout: Limit | None = None,
         pivot: MakePivot | None = None,
         *,
         delegate: RunAgent,
@@ -107,58 +113,91 @@ class AgentRunner:
             Stopped: The scope was stopped.
         """
         scope.check(job.step)
-        catalog = self._catalog
-        tools = tuple(catalog.tools[name] for name in agent.tools if name in catalog.tools)
-        others = [catalog.agents[name] for name in agent.tools if name not in catalog.tools]
-        transfers = thread.transfers if thread is not None else None
-        taken = taken_names(agent, transfers)
-        entry = self._own_entry(job)
-        built_on = job.depends_on | {job.id}
+        entry = own_entry(job, self._root_key)
+        toolbox = self._toolbox(agent, job, pivot, delegate, thread)
         opening = [*_opening(agent, self._record.goal, job), *(thread.shown if thread is not None else ())]
         turns = thread.turns if thread is not None else 0
+        asked = self._catalog.models_of(agent)
         loop = AgentLoop(
             agent=agent,
             job=job,
-            asked=self._catalog.models_of(agent),
+            asked=asked,
             calls=self._models,
-            toolbox=Toolbox(
-                agent.name,
-                tools,
-                job,
-                self._record,
-                self._caller,
-                self._rollback,
-                built_on=built_on,
-                engine=self._engine,
-                pivot=pivot,
-                ask_person=person_for(agent, self._questions),
-                delegates=Delegates(others, job, self._record, self._rollback, delegate, taken)
-                if others
-                else None,
-                earlier=thread.earlier if thread is not None else None,
-                transfers=transfers,
-            ),
-            timeout=timeout or agent.timeout or DEFAULT_TIMEOUT,
+            toolbox=toolbox,
+            timeout=time_for(timeout or agent.timeout, asked) or DEFAULT_TIMEOUT,
             messages=opening,
+            at_limit=self._at_limit(agent, job),
             owner=CallOwner(id=entry.id, key=entry.key, compensation=entry.compensation),
             engine=self._engine,
         )
         _check(loop)
+        await self._guard(agent, job, scope)
         self._record.arm(entry)
+        self._record.policies.say(job.path, agent.on_limit)
+        if agent.budget.binds:
+            self._record.spending.open(f"agent {job.id}", job.path, f"agent {agent.name!r}", agent.budget)
         try:
             evidence: list[Evidence] = []
             if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop, turns)):
-                evidence = await self._long.go_on(loop, tools, scope)
+                evidence = await self._long.go_on(loop, self._tools(agent), scope)
             _check_room(loop)
         except BaseException as error:
             self._settle_failed(loop, error)
             raise
+        finally:
+            self._models.drop(job.path)
+            self._record.spending.accounts.pop(f"agent {job.id}", None)
         self._record.settle(job.id, loop.output)
         self._record.teams.stop_asking(job.path, f"{agent.name} has answered")
         if thread is not None:
             thread.hear(agent.name, loop.messages[len(opening) :], loop.turn)
         own = [executed.evidence for executed in loop.toolbox.executed]
-        return AgentOutcome(loop.output, [*own, *evidence], frozenset(loop.models))
+        models, degraded = frozenset(loop.models), bool(loop.degraded)
+        return AgentOutcome(loop.output, [*own, *evidence], models, degraded)
+
+    def _tools(self, agent: AgentEntry) -> tuple[ToolEntry, ...]:
+        return tuple(self._catalog.tools[name] for name in agent.tools if name in self._catalog.tools)
+
+    def _toolbox(
+        self,
+        agent: AgentEntry,
+        job: Assignment,
+        pivot: MakePivot | None,
+        delegate: RunAgent,
+        thread: Thread | None,
+    ) -> Toolbox:
+        """Returns what the agent may call: tools, other agents, a person, and to whom it may hand over."""
+        transfers = thread.transfers if thread is not None else None
+        others = [self._catalog.agents[name] for name in agent.tools if name not in self._catalog.tools]
+        delegates = None
+        if others:
+            taken = taken_names(agent, transfers)
+            delegates = Delegates(others, job, self._record, self._rollback, delegate, taken)
+        return Toolbox(
+            agent.name,
+            self._tools(agent),
+            job,
+            self._record,
+            self._caller,
+            self._rollback,
+            built_on=job.depends_on | {job.id},
+            engine=self._engine,
+            pivot=pivot,
+            ask_person=person_for(agent, self._questions),
+            delegates=delegates,
+            earlier=thread.earlier if thread is not None else None,
+            seen=thread.seen if thread is not None else None,
+            transfers=transfers,
+        )
+
+    def _at_limit(self, agent: AgentEntry, job: Assignment) -> AtLimit | None:
+        """Returns what is done at a limit; who is asked by another agent leaves it to that one to sum up."""
+        if self._engine < 4:
+            return None
+        around = self._record.policies.at(job.path)
+        if around == "finish" and job.depth:
+            around = None
+        return AtLimit(agent.on_limit or around, self._record, self._questions)
 
     def _settle_failed(self, loop: AgentLoop, error: BaseException) -> None:
         nobody_was_asked = isinstance(error, Failed) and error.not_applied and not loop.models
@@ -166,17 +205,6 @@ class AgentRunner:
             self._record.void(loop.job.id)
         else:
             self._record.settle(loop.job.id)
-
-    def _own_entry(self, job: Assignment) -> Entry:
-        return Entry(
-            id=job.id,
-            step=job.step,
-            compensation=job.compensation,
-            key=idempotency_key(self._root_key, job.path, job.round),
-            depends_on=job.depends_on,
-            input=job.input if isinstance(job.input, dict) else {"input": job.input},
-            task_queue=job.task_queue,
-        )
 
 
 def _check(loop: AgentLoop) -> None:

@@ -28,6 +28,7 @@ class Assignment:
         say: What a team, or another agent, tells the agent besides its input; JSON.
         label: What the Web UI shows instead of the agent's name; empty for that.
         depth: How many agents and teams are around it.
+        reads: What the expressions of a team may read that is written in a step, besides its input.
     """
 
     step: str
@@ -42,6 +43,7 @@ class Assignment:
     say: Mapping[str, Any] | None = None
     label: str = ""
     depth: int = 0
+    reads: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> str:

@@ -11,9 +11,12 @@ from ..children.moved import MovedAnswer, MovedState, MovedWork
 from ..duration import Duration
 from ..ledger.call_id import CallId
 from ..ledger.ledger import Ledger
+from ..limits.limit_policies import OnLimit
+from ..limits.loop_guard import SeenCall
 from ..spec.catalog import AgentEntry, Catalog, CompensationEntry, ToolEntry
 from ..verdict import Evidence
 from .assignment import Assignment
+from .model_calls.model_room import Heard
 from .model_protocol import ChatMessage
 from .tool_answer import ExecutedCall
 from .transfers import Transfer, TransferTool
@@ -91,8 +94,12 @@ class ConversationState(MovedState):
         has_effects: Whether calls with effects have succeeded.
         done: See `EarlierCalls`.
         unsure: See there.
+        seen: See `LoopGuard`.
         transfers: To whom the agent may hand the conversation over; None where it may not.
         begun: How many messages there were when the child began.
+        heard: What the conversation so far has come to; None where it begins.
+        at_limit: What the agent does at a limit; None to fail.
+        most_turns: How many turns it may have; None for what the agent says.
         messages: What was said; empty on the way.
 
     The others are those of `MovedState`.
@@ -113,8 +120,12 @@ class ConversationState(MovedState):
     has_effects: bool = False
     done: dict[str, str] = Field(default_factory=dict)
     unsure: dict[str, str] = Field(default_factory=dict)
+    seen: tuple[SeenCall, ...] = ()
     transfers: tuple[TransferTool, ...] | None = None
     begun: int = 0
+    heard: Heard | None = None
+    at_limit: OnLimit | None = None
+    most_turns: int | None = None
     messages: tuple[ChatMessage, ...] = ()
 
     @staticmethod
@@ -135,6 +146,7 @@ class ConversationAnswer(MovedAnswer):
         turn: After a handoff the turns taken.
         done: After a handoff, see `EarlierCalls`.
         unsure: After a handoff, see there.
+        seen: After a handoff, see `LoopGuard`.
 
     The others are those of `MovedAnswer`.
     """
@@ -147,6 +159,7 @@ class ConversationAnswer(MovedAnswer):
     turn: int = 0
     done: dict[str, str] = Field(default_factory=dict)
     unsure: dict[str, str] = Field(default_factory=dict)
+    seen: tuple[SeenCall, ...] = ()
 
 
 def packed(calls: Iterable[ExecutedCall]) -> tuple[CarriedCall, ...]:

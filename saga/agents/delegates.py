@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ..calls.rollback import Rollback
-from ..errors import FailureType
 from ..failure import Failed, Stopped
 from ..history_format import RETRACT
+from ..record.no_way_on import is_no_way_on
 from ..record.task_record import TaskRecord
 from ..record.team_log import DELEGATES, STOPPED, Operation
 from ..spec.catalog import AgentEntry
 from ..spec.json_schema import check_input
 from ..spec.rules.team_rules import MAX_DEPTH
+from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_outcome import AgentOutcome
@@ -23,15 +23,12 @@ from .assignment import Assignment
 from .model_names import by_model_name
 from .model_protocol import WAYS_OUT, ToolCall, ToolSchema
 
-_ENDS_ALL: Final = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
-"""What fails a delegate so that its caller cannot go on either."""
-
 
 class RunAgent(Protocol):
     """Lets any agent do a job: a model, Python code, or a team."""
 
     async def __call__(
-        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None = None
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: Limit | None = None
     ) -> AgentOutcome:
         """Returns what came of it; raises `Failed`, with nothing undone, or `Stopped`.
 
@@ -48,18 +45,21 @@ class Delegated:
         error: Why, in words for the model.
         evidence: The call; None where nothing was begun.
         entries: The ledger entries of what was done, which stand.
+        changed: Whether anything was done that giving up would undo.
     """
 
     outcome: AgentOutcome | None = None
     error: str = ""
     evidence: Evidence | None = None
     entries: frozenset[str] = frozenset()
+    changed: bool = False
 
 
 class Delegates:
     """The agents among the tools of one agent.
 
     Attributes:
+        agents: The agents, by what the model calls them.
         names: What the model calls them.
         have_effects: Whether one of them has done what giving up would undo.
     """
@@ -83,20 +83,20 @@ class Delegates:
             run: Lets them do a job.
             taken: What else the model is offered by a name that cannot be changed.
         """
-        self._agents = by_model_name(agents, WAYS_OUT.union(taken))
+        self.agents = by_model_name(agents, WAYS_OUT.union(taken))
         self._job = job
         self._record = record
         self._rollback = rollback
         self._run = run
         self._asked: set[str] = set()
-        self.names = frozenset(self._agents)
+        self.names = frozenset(self.agents)
         self.have_effects = False
 
     def offered(self) -> list[ToolSchema]:
         """Returns what the model is shown of them."""
         return [
             ToolSchema(name=name, description=agent.description or agent.name, parameters=agent.input_schema)
-            for name, agent in self._agents.items()
+            for name, agent in self.agents.items()
         ]
 
     async def use(
@@ -117,7 +117,7 @@ class Delegates:
             Failed: It failed so that the caller cannot go on, or what it did cannot be undone.
             Stopped: The scope was stopped.
         """
-        agent = self._agents[wanted.name]
+        agent = self.agents[wanted.name]
         if wanted.arguments is None:
             return Delegated(error=wanted.invalid or "the arguments are not a JSON object")
         faults = check_input(agent.input_schema, wanted.arguments)
@@ -137,7 +137,7 @@ class Delegates:
             compensation=agent.compensate,
             retry=self._job.retry,
             task_queue=self._job.task_queue,
-            label=f"{path.replace('/', ' / ')}",
+            label=path.replace("/", " / "),
             depth=self._job.depth + 1,
         )
         self._decide(wanted.name, path, wanted.arguments)
@@ -151,9 +151,10 @@ class Delegates:
             return await self._failed(agent, wanted.arguments, path, failed, scope)
         self._record.teams.end(path, "answered")
         entries = self._record.ledger.under(path)
-        self.have_effects = self.have_effects or self._did_something(entries)
+        changed = self._did_something(entries)
+        self.have_effects = self.have_effects or changed
         evidence = Evidence(tool=agent.name, arguments=wanted.arguments, result=outcome.output)
-        return Delegated(outcome, evidence=evidence, entries=entries)
+        return Delegated(outcome, evidence=evidence, entries=entries, changed=changed)
 
     def _decide(self, name: str, path: str, arguments: dict[str, Any]) -> None:
         operation: Operation = "delegate" if name in self._asked else "spawn"
@@ -173,7 +174,7 @@ class Delegates:
     async def _failed(
         self, agent: AgentEntry, arguments: dict[str, Any], path: str, failed: Failed, scope: StopScope
     ) -> Delegated:
-        if failed.ends_step or failed.failure.type in _ENDS_ALL:
+        if failed.ends_step or is_no_way_on(self._record, failed, self._job.path):
             raise failed
         failure = failed.failure
         if not await self._rollback.run(str(failure), within=self._record.ledger.under(path), scope=scope):

@@ -18,7 +18,7 @@ from ..verdict import Evidence
 from . import agent_loop as limits
 from .agent_loop import AgentLoop
 from .conversation_state import ConversationAnswer, ConversationState
-from .model_caller import ModelCaller
+from .model_calls.model_caller import ModelCaller
 
 LONG = 200_000
 """Bytes of a conversation that stays in the history of its task: each turn sends it again."""
@@ -72,15 +72,16 @@ class LongConversations:
             Stopped: The scope was stopped.
         """
         step = loop.job.step
+        self._models.drop(loop.job.path)  # the child keeps its own
         most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
         transfers = loop.toolbox.transfers
         delegates = [name for name in loop.agent.tools if name in self._catalog.agents]
         others = self._catalog.only(tools=(), agents=delegates, validators=()) if delegates else Catalog()
-        held, budget = 0, Budget()  # like any child it gets a part of the budget, and asks for more
+        held, budget = None, Budget()  # like any child it gets a part of the budget, and asks for more
         if self._engine < 3:
             held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
-            **self._moving.given(loop.job.path, (*tools, *others.tools.values())),
+            **self._moving.given(loop.job.path, (*tools, *others.tools.values()), others.agents.values()),
             agent=loop.agent,
             asked=loop.asked,
             tools=tuple(tools),
@@ -93,9 +94,13 @@ class LongConversations:
             tool_calls=loop.toolbox.calls,
             corrections=loop.corrections,
             asked_back=loop.asked_back,
+            heard=loop.heard,
+            at_limit=loop.at_limit.on_limit if loop.at_limit is not None else None,
+            most_turns=loop.most_turns if loop.most_turns != loop.agent.max_turns else None,
             has_effects=loop.toolbox.has_effects and self._engine >= 2,
             done=loop.toolbox.earlier.done,
             unsure=loop.toolbox.earlier.unsure,
+            seen=tuple(loop.toolbox.loops.guard.seen),
             transfers=transfers.tools if transfers is not None else None,
             begun=len(loop.messages) if transfers is not None else 0,
         )
@@ -116,13 +121,16 @@ class LongConversations:
         try:
             answer = ConversationAnswer.model_validate(await self._moving.call(child, loop.agent.name, scope))
         finally:
-            self._models.give_back(held)
+            if held is not None:
+                self._models.give_back(held)
         loop.output = answer.output
         if transfers is not None and answer.transfer is not None:
             transfers.made = answer.transfer
             loop.take_up(answer.messages, answer.turn)
             loop.toolbox.earlier.take_over(answer.done, answer.unsure, answer.messages)
+            loop.toolbox.loops.guard.seen = [*answer.seen]
         loop.models.update(answer.models)
+        loop.degraded = answer.degraded
         return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]
 
     def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:

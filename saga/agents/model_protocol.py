@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ..limits.cost_bound import RequestBound
 from ..limits.usage import CallUsage, _Frozen
+from .hosted_body import HostedBody
 
 
 class ToolCall(_Frozen):
@@ -144,7 +146,16 @@ class ModelRequest(_Frozen):
         output_name: A name for the schema, where a provider wants one.
         temperature: Passed on where the model takes one.
         max_tokens: The most tokens of one answer; None leaves that to the provider.
+        seed: Passed on where the model takes one.
         timeout: Seconds for one request to one provider; None leaves it to the activity's timeout.
+        pool: What limits of the pool read of the task, see `Snapshot.pool`.
+        most: What the call may come to, which is as much as one request may: who has used that up asks for
+            more; None where no budget needs it.
+        phrases: Of an embedding model: what the only message is compared with, by the name of what it stands
+            for. The answer is then the greatest cosine similarity to the phrases of each name.
+        counts_load: Whether the pool counts it as a call of the agent that is under way.
+        hosted: Of a process agent, which body is sent as it is to the only model; there are no messages then,
+            and the answer's output is the whole answer as its dialect writes it.
     """
 
     agent: str
@@ -155,7 +166,13 @@ class ModelRequest(_Frozen):
     output_name: str = "answer"
     temperature: float | None = None
     max_tokens: int | None = None
+    seed: int | None = None
     timeout: float | None = Field(default=None, gt=0)
+    pool: dict[str, Any] | None = None
+    most: RequestBound | None = None
+    phrases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    counts_load: bool = False
+    hosted: HostedBody | None = None
 
 
 class ModelReply(_Frozen):
@@ -178,3 +195,17 @@ class ModelReply(_Frozen):
     invalid: str | None = None
     usage: CallUsage
     extras: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelSpending(_Frozen):
+    """What the requests of one call have cost so far: travels in heartbeats, and with the last failure.
+
+    Attributes:
+        spent: Requests, and the tokens of those that were answered.
+        refused: The models that will not answer this request, however often they are asked.
+        open: Whether a request has left of which nobody knows yet what it has cost.
+    """
+
+    spent: CallUsage = CallUsage(model_calls=0, input_tokens=0, output_tokens=0, usd=0.0)
+    refused: tuple[str, ...] = ()
+    open: bool = False

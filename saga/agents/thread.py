@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..limits.loop_guard import LoopGuard
 from ..spec.teams.handoff import Filter
 from .earlier_calls import EarlierCalls
 from .model_protocol import ChatMessage
@@ -15,6 +16,7 @@ class Thread:
 
     Attributes:
         earlier: The calls with effects that those who had it have made, which nobody makes again.
+        seen: The last calls that were made in it, whoever had it.
         shown: What the one who has it now sees of it, after what it is opened with.
         transfers: To whom that one may hand it over; None where it has to answer.
         transfer: The last handoff; None where there was none, or an answer came instead.
@@ -24,6 +26,7 @@ class Thread:
     def __init__(self) -> None:
         """Begins a conversation in which nothing was said yet."""
         self.earlier = EarlierCalls({}, {}, ())
+        self.seen = LoopGuard()
         self.shown: Sequence[ChatMessage] = ()
         self.transfers: Transfers | None = None
         self.transfer: Transfer | None = None

@@ -18,11 +18,15 @@ class ToolAnswer:
         text: The result as JSON, or an object with the key ``error``.
         fault: Why there is no result; None where there is one.
         executed: What was executed; None where nothing was.
+        changed: Whether a call with effects has succeeded.
+        entries: The ledger entries of what it has done that stand.
     """
 
     text: str
     fault: str | None = None
     executed: ExecutedCall | None = None
+    changed: bool = False
+    entries: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +65,20 @@ def edited(result: Any, arguments: Any) -> str:
     """Returns what a model is told where a person has let a call be made with other arguments."""
     note = "a person has allowed the call with other arguments, and it was made with those"
     return json.dumps({"edited": note, "arguments": arguments, "result": result}, ensure_ascii=False)
+
+
+def asked_back(name: str, *, is_way_out: bool) -> ToolAnswer:
+    """Returns what a model is told that gives up after calls with effects have succeeded.
+
+    Args:
+        name: How it gives up.
+        is_way_out: Whether this is the answer to that call, and not to one beside it.
+    """
+    if not is_way_out:
+        return ToolAnswer(json.dumps({"not_done": f"it was not called, because {name} was called beside it"}))
+    text = (
+        "Nothing is undone yet, and what has succeeded stands. "
+        "If the job is done, give the final answer now. "
+        f"If it cannot be done, call {name} again: then all of it is undone."
+    )
+    return ToolAnswer(json.dumps({"question": text}))

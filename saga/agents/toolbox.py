@@ -14,14 +14,16 @@ from ..calls.rollback import Rollback
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Stopped
+from ..limits.loop_guard import LoopGuard
 from ..names import nearest
 from ..record.task_record import TaskRecord
-from ..spec.catalog import ToolEntry
+from ..spec.catalog import AgentEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .assignment import Assignment
 from .delegates import Delegates
 from .earlier_calls import EarlierCalls
+from .loop_watch import LoopWatch
 from .model_names import by_model_name
 from .model_protocol import ABANDON, ASK_PERSON, GIVE_UP, WAYS_OUT, ToolCall, ToolSchema
 from .tool_answer import ExecutedCall, ToolAnswer, edited, refusal, repeated
@@ -43,10 +45,12 @@ class Toolbox:
 
     Attributes:
         executed: The calls that were executed, in the order in which they were asked for.
+        limit: Why no more calls are made; None while they are.
         calls: How many calls have been made.
         built_on: The ledger entries that the next call builds on.
         way_out: How a model gives up.
         earlier: The calls with effects that have been made.
+        loops: Watches for calls that are made again and again.
         transfers: To whom the conversation may be handed over; None for nobody.
     """
 
@@ -64,6 +68,7 @@ class Toolbox:
         engine: int,
         has_effects: bool = False,
         earlier: EarlierCalls | None = None,
+        seen: LoopGuard | None = None,
         pivot: MakePivot | None = None,
         ask_person: AskPerson | None = None,
         delegates: Delegates | None = None,
@@ -83,12 +88,14 @@ class Toolbox:
             engine: See `Snapshot`.
             has_effects: Whether calls with effects have succeeded before.
             earlier: What the agent has done before; None where it begins.
+            seen: The calls that were seen before, likewise.
             pivot: Makes the call of a pivot; None where the step may not be one.
             ask_person: Asks people; None for an agent that may not.
             delegates: The agents among its tools; None for none.
             transfers: See the attributes.
         """
         self.executed: list[ExecutedCall] = []
+        self.limit: Failed | None = None
         self.calls = calls
         self.built_on = built_on
         self.way_out = ABANDON if engine >= 2 else GIVE_UP
@@ -104,6 +111,11 @@ class Toolbox:
         for others in (delegates, transfers):
             reserved |= others.names if others else frozenset()
         self._tools = by_model_name(tools, reserved)
+        offered: dict[str, ToolEntry | AgentEntry] = {
+            **self._tools,
+            **(delegates.agents if delegates else {}),
+        }
+        self.loops = LoopWatch(agent, offered, seen, engine)
         self._job = job
         self._record = record
         self._caller = caller
@@ -135,11 +147,12 @@ class Toolbox:
         done = (executed.evidence for executed in self.executed)
         return self._had_effects or any(item.tool in changing and item.error is None for item in done)
 
-    async def use(self, wanted: Sequence[ToolCall], scope: StopScope) -> list[ToolAnswer]:
+    async def use(self, wanted: Sequence[ToolCall], asked_in: str, scope: StopScope) -> list[ToolAnswer]:
         """Makes the tool calls of one turn side by side.
 
         Args:
-            wanted: What the model asks for.
+            wanted: What the model asks for; none of it goes on with a loop.
+            asked_in: The path of the model call that asks for it.
             scope: The part of the task that the calls belong to.
 
         Returns:
@@ -171,7 +184,22 @@ class Toolbox:
         self.executed += [answer.executed for answer in answers if answer.executed is not None]
         # What came before, the next ones depend on through these.
         self.built_on = (self.built_on - built_on) or built_on
-        return answers
+        for call, answer in zip(wanted, answers, strict=True):
+            if answer.fault is not None and answer.executed is None:
+                self.refuse(f"{call.name} is not called", answer.fault)
+        return self.loops.note(wanted, answers, asked_in)
+
+    def refuse(self, what: str, why: str) -> None:
+        """Records that something was not allowed."""
+        self._record.log.decide("refusal", what, self._job.step, why, who=self._agent, call=self._job.path)
+
+    def note_fallback(self, model: str, asked: Sequence[str]) -> None:
+        """Records that another model of the chain has answered than the first one."""
+        before = [*asked[: asked.index(model)]] if model in asked else asked
+        why = f"{', '.join(before)} gave no answer"
+        self._record.log.decide(
+            "rung", f"{model} answers", self._job.step, why, who=self._agent, call=self._job.path
+        )
 
     async def _use(self, wanted: ToolCall, built_on: frozenset[str], scope: StopScope) -> ToolAnswer:
         tool = self._tools.get(wanted.name)
@@ -212,7 +240,7 @@ class Toolbox:
         self.executed += [ExecutedCall(item) for item in done.outcome.evidence]
         assert done.evidence is not None
         text = json.dumps(done.outcome.output, ensure_ascii=False)
-        return ToolAnswer(text, executed=ExecutedCall(done.evidence))
+        return ToolAnswer(text, None, ExecutedCall(done.evidence), done.changed, done.entries)
 
     async def _make(
         self,
@@ -239,8 +267,9 @@ class Toolbox:
         if key:
             self.earlier.succeed((key, EarlierCalls.key(tool, made.input)), wanted.id, text)
         evidence = Evidence(tool=tool.name, arguments=made.input, result=result)
-        entry = None if made.compensation is None else made.id
-        return ToolAnswer(text, executed=ExecutedCall(evidence, entry))
+        if made.compensation is None:
+            return ToolAnswer(text, executed=ExecutedCall(evidence), changed=bool(key))
+        return ToolAnswer(text, None, ExecutedCall(evidence, made.id), bool(key), frozenset({made.id}))
 
     async def _execute(self, tool: ToolEntry, call: Call, scope: StopScope) -> tuple[Call, Any]:
         if tool.effect is Effect.PIVOT and self._pivot is not None:
@@ -254,6 +283,9 @@ class Toolbox:
         """Undoes a failed call, and tells the model of it."""
         if failed.ends_step:
             raise failed
+        if failed.not_applied and failed.failure.type == FailureType.BUDGET_EXCEEDED:
+            self.limit = failed  # the calls beside it have been made, and are to be told
+            return ToolAnswer(refusal(str(failed.failure.message)).text)
         await self._take_back(call, failed, scope)
         failure = failed.failure
         if failure.type in _SAID_NO:
@@ -297,4 +329,4 @@ class Toolbox:
 
 
 def _never_ran(failed: Failed) -> bool:
-    return failed.not_applied and failed.failure.type == FailureType.INVALID_INPUT
+    return failed.not_applied and failed.failure.type in (FailureType.INVALID_INPUT, FailureType.REJECTED)

@@ -18,6 +18,7 @@ NOTHING_RAN = frozenset(
         FailureType.INVALID_INPUT,
         FailureType.UNKNOWN_TASK,
         FailureType.INLINE_SPECS_REFUSED,
+        FailureType.LIMIT_REACHED,
     }
 )
 """Failures of a task that has refused its start."""
@@ -26,6 +27,9 @@ NOTHING_HAPPENED = frozenset(
     {FailureType.NOT_APPLIED, FailureType.INVALID_INPUT, FailureType.UNKNOWN_ACTIVITY}
 )
 """Failures that a worker reports before it has run the user's code, or that the code vouches for."""
+
+_LEFT_ALONE = frozenset({FailureType.LIMIT_REACHED, FailureType.BREAKER_OPEN})
+"""Failures of a call that the pool has no room for now; an attempt before may have done something."""
 
 
 class Attempted(Protocol):
@@ -77,6 +81,10 @@ def read_failure(call: Attempted, error: ActivityError, stopped: str | None) -> 
     if isinstance(cause, ApplicationError):
         type_ = cause.type or "Error"
         failure = Failure(step=call.step, type=type_, message=trim(cause.message))
+        if type_ in _LEFT_ALONE and cause.details and "limit" in cause.details[0]:
+            told = cause.details[0]
+            made = told.get("attempt", 1) - 1
+            return Failed(failure, not_applied=not made, until=told["until"], made=made)
         # An attempt before this one may have landed; only the first can vouch for the whole call.
         first = bool(cause.details) and cause.details[0] == {"attempt": 1}
         return Failed(failure, not_applied=type_ in NOTHING_HAPPENED and first)

@@ -195,6 +195,8 @@ class CallApprovals:
             if approval.when is None or await self._truth(shown.call, "approval.when", approval.when, scope):
                 due.append(approval)
         if due and await self._is_within_always(shown, due, scope):
+            what, why = f"{shown.call.activity} may be called", "an earlier yes allows further calls like it"
+            self._record.log.decide("approval", what, shown.call.step, why, call=shown.call.path)
             return []
         return due
 

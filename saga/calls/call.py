@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,8 @@ from ..ledger.call_id import CallId
 from ..ledger.ledger import Entry
 from ..spec.catalog import AgentEntry, CompensationEntry, ToolEntry
 from ..spec.retry import Retry
+from ..spec.timeout import Limit, time_for
+from ..temporal.stop_scope import StopScope
 from .headers import CallOwner
 from .timeouts_and_retries import DEFAULT_TIMEOUT, FORWARD_RETRY, HEARTBEAT, UNDO_RETRY
 
@@ -43,6 +45,7 @@ class Call:
         owner: The agent whose call it is, or None.
         agent: The name of the model agent that has chosen to make it, or None.
         key: The idempotency key of an earlier call, where it repeats that; None for one of its own.
+        uses_tool: Whether it counts against a budget of tool calls.
     """
 
     step: str
@@ -64,6 +67,7 @@ class Call:
     owner: CallOwner | None = None
     agent: str | None = None
     key: str | None = None
+    uses_tool: bool = False
 
     @classmethod
     def of(
@@ -78,7 +82,7 @@ class Call:
         round: int = 1,
         effect: Effect | None = None,
         compensation: str | None = None,
-        timeout: timedelta | None = None,
+        timeout: Limit | None = None,
         retry: Retry | None = None,
         task_queue: str | None = None,
         agent: str | None = None,
@@ -112,13 +116,19 @@ class Call:
             before=None if isinstance(target, AgentEntry) else target.before,
             depends_on=depends_on,
             round=round,
-            timeout=timeout or target.timeout or DEFAULT_TIMEOUT,
+            timeout=time_for(timeout or target.timeout, [target.name]) or DEFAULT_TIMEOUT,
             retry=retry or FORWARD_RETRY,
             task_queue=task_queue,
             interruptible=target.interruptible,
             summary=summary,
             agent=agent,
+            uses_tool=isinstance(target, ToolEntry),
         )
+
+    def with_fewer_attempts(self, made: int) -> Call:
+        """Returns the call with the attempts that are left when so many have been made; there may be none."""
+        left = self.retry.model_copy(update={"attempts": max(0, self.retry.attempts - made)})
+        return replace(self, retry=left) if made else self
 
     def reading_before(self) -> Call:
         """Returns the call that reads what the undo of this one will put back.
@@ -191,6 +201,10 @@ class Executed:
 
     call: Call
     result: RawValue
+
+
+Guard = Callable[[Call, StopScope], Awaitable[None]]
+"""Raises `Failed` where a call may not be made with its arguments."""
 
 
 def as_json(result: RawValue) -> Any:

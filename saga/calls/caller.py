@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future, sleep
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -12,21 +12,25 @@ from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 
-from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped, trim
+from ..history_format import MODEL_CALLS
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
+from ..limits.usage import ONE_TOOL_CALL
+from ..record.costs_of_calls import count_calls
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
 from . import unknown_names
 from .activity_failure import may_land_for, read_failure
 from .approvals import CallApprovals
-from .call import Call, Executed, as_json
-from .headers import CURRENT_HEADER, CallHeader
+from .call import Call, Executed, Guard, as_json
+from .headers import CallHeader
+from .limit_waits import LimitWaits
 from .reset_gate import ResetGate
+from .scheduling import names_of, start
 
 T = TypeVar("T")
 
@@ -37,6 +41,7 @@ class Caller:
     Attributes:
         load: Bounds what is under way, and what is done at a time.
         reset_gate: Every call passes it, so that a reset is noticed before anything is called.
+        guard: Every call passes it, with the arguments with which it is made; None for none.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Caller:
         reset_gate: ResetGate,
         load: Load,
         approvals: CallApprovals,
+        limit_waits: LimitWaits,
         engine: int,
     ) -> None:
         """Prepares the calls of one task.
@@ -56,6 +62,7 @@ class Caller:
             reset_gate: See the attributes.
             load: See there.
             approvals: Every call that needs a person's yes passes them.
+            limit_waits: Lets calls wait for limits of the pool.
             engine: See `Snapshot`.
         """
         self._record = record
@@ -63,7 +70,10 @@ class Caller:
         self._root_key = root_key
         self._approvals = approvals
         self.load = load
+        self._limit_waits = limit_waits
         self._offers_again = engine >= 2
+        self._counts_tools = engine >= 4
+        self.guard: Guard | None = None
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
         """Makes one forward call; its undo is in the ledger before it is scheduled.
@@ -114,11 +124,13 @@ class Caller:
         return Executed(settled.call, result)
 
     async def _make(self, call: Call, before: Any, scope: StopScope) -> RawValue:
+        if call.uses_tool and self._counts_tools:
+            count_calls(self._record, call.step, call.path, ONE_TOOL_CALL)
         if await self.load.calls.enter(call.step, scope):
             await self._give_back_on_error(self._expect_leave(call, scope))
-        start = await self._give_back_on_error(self._prepare(call, before, scope))
+        begin = await self._give_back_on_error(self._prepare(call, before, scope))
         try:
-            result = await self._answer_of_any_worker(call, start, scope)
+            result = await self._answer_of_any_worker(call, begin, scope)
         except Stopped as stopped:
             if call.compensation is not None:
                 self._record.settle(call.id)
@@ -139,6 +151,8 @@ class Caller:
             message = "the history of the task has room left for its undos only"
             failure = Failure(step=call.step, type=FailureType.HISTORY_FULL, message=message)
             raise Failed(failure, not_applied=True)
+        if self.guard is not None:
+            await self.guard(call, scope)
 
     async def _give_back_on_error(self, work: Awaitable[T]) -> T:
         try:
@@ -157,23 +171,43 @@ class Caller:
         return result
 
     async def _answer_of_any_worker(
-        self, call: Call, start: Callable[[], Future[Any]], scope: StopScope
+        self, call: Call, begin: Callable[[Call], Future[Any]], scope: StopScope
     ) -> RawValue:
-        """Offers a call again whose attempts have all come to workers that do not know the activity."""
+        """Offers a call again that no worker has begun: none knows the activity, or a limit is reached."""
         began = workflow.now()
         while True:
             try:
-                return await self._answer(call, start(), scope)
+                return await self._answer(call, begin(call), scope)
             except ActivityError as error:
                 failed = read_failure(call, error, scope.reason)
                 unknown = failed.not_applied and failed.failure.type == FailureType.UNKNOWN_ACTIVITY
-                if not (unknown and self._offers_again) or workflow.now() - began >= unknown_names.PATIENCE:
+                gives_up = workflow.now() - began >= unknown_names.PATIENCE
+                if not (unknown and self._offers_again and not gives_up) and failed.until is None:
                     raise
-            await workflow.sleep(unknown_names.PAUSE, summary=f"no worker knows {call.activity} yet"[:200])
+                refused = error
+            if failed.until is not None:
+                call = call.with_fewer_attempts(failed.made)
+                await self._outlast(call, failed, refused, scope)
+            else:
+                pause = unknown_names.PAUSE
+                await workflow.sleep(pause, summary=f"no worker knows {call.activity} yet"[:200])
             scope.check(call.step)
             await self.load.calls.enter(call.step, scope)
 
-    async def _prepare(self, call: Call, before: Any, scope: StopScope) -> Callable[[], Future[Any]]:
+    async def _outlast(self, call: Call, failed: Failed, error: ActivityError, scope: StopScope) -> None:
+        """Waits for a limit of the pool; a model call gives back its room in the budget for the while."""
+        if call.activity in MODEL_CALLS or not call.retry.attempts:
+            raise error
+        try:
+            await self._limit_waits.outlast(call.step, call.path, failed, scope)
+            return
+        except Stopped:
+            raise
+        except Failed:
+            pass
+        raise error  # not from None: what it means is in its cause
+
+    async def _prepare(self, call: Call, before: Any, scope: StopScope) -> Callable[[Call], Future[Any]]:
         await self.load.pace.turn(CALL_EFFORT)
         payloads = workflow.payload_converter().to_payloads(list(call.args))
         size = sum(payload.ByteSize() for payload in payloads)
@@ -191,10 +225,10 @@ class Caller:
             compensation=call.compensation,
             max_result=room,
             retry=None if "retry_policy" in call.options else call.retry,
-            names=_names(call),
+            names=names_of(call),
             owner=call.owner,
         )
-        return partial(_start, call, [RawValue(payload) for payload in payloads], header)
+        return partial(start, args=[RawValue(payload) for payload in payloads], header=header)
 
     def key_of(self, call: Call) -> str:
         """Returns the idempotency key of a call."""
@@ -238,7 +272,7 @@ class Caller:
         self.load.pace.effort.add(size // BYTES_A_MICROSECOND)
         await self.load.outgoing.make_room(size)
         try:
-            await _start(call, [RawValue(payload)], header)
+            await start(call, [RawValue(payload)], header)
         except ActivityError as error:
             raise read_failure(call, error, None) from error
 
@@ -259,9 +293,7 @@ class Caller:
         )
 
     async def _before(self, call: Call, scope: StopScope) -> Any:
-        if call.before is None:
-            return None
-        return as_json(await self.call(call.reading_before(), scope))
+        return None if call.before is None else as_json(await self.call(call.reading_before(), scope))
 
     def _room(self, call: Call, size: int, before: Any) -> int:
         """Returns how large the result may be, so that the undo's argument stays within the limit too."""
@@ -298,8 +330,7 @@ class Caller:
         except Exception as error:
             self._record.settle(call.id)
             message = trim(f"the result of {call.activity} cannot be read: {error}")
-            failure = Failure(step=call.step, type=FailureType.INVALID_OUTPUT, message=message)
-            raise Failed(failure) from error
+            raise Failed(Failure(step=call.step, type=FailureType.INVALID_OUTPUT, message=message)) from error
         self._record.settle(call.id, output)
 
     async def _settle_failed(self, call: Call, error: ActivityError, failed: Failed) -> None:
@@ -312,37 +343,3 @@ class Caller:
         if wait is not None:
             await sleep(wait.total_seconds())
         self._record.settle(call.id)
-
-
-def _names(call: Call) -> tuple[str, ...] | None:
-    by_name = len(call.args) == 1 and call.args[0] is call.input
-    return None if by_name or call.compensation is None else tuple(call.input)
-
-
-def _start(call: Call, args: Sequence[Any], header: CallHeader) -> Future[Any]:
-    token = CURRENT_HEADER.set(header)
-    retry = call.retry
-    try:
-        options: dict[str, Any] = {
-            "task_queue": call.task_queue,
-            "start_to_close_timeout": call.timeout,
-            "heartbeat_timeout": call.heartbeat,
-            "retry_policy": RetryPolicy(
-                initial_interval=retry.initial,
-                backoff_coefficient=retry.factor,
-                maximum_interval=max(retry.max, retry.initial),
-                maximum_attempts=retry.attempts,
-            ),
-            "cancellation_type": (
-                workflow.ActivityCancellationType.TRY_CANCEL
-                if call.effect is Effect.READ_ONLY
-                else workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
-            ),
-            "summary": call.summary,
-            **call.options,
-        }
-        return workflow.start_activity(
-            call.activity, args=args, result_type=RawValue, activity_id=call.id, **options
-        )
-    finally:
-        CURRENT_HEADER.reset(token)

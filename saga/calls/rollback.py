@@ -68,7 +68,8 @@ class Rollback:
         Returns:
             True when nothing is left to be undone; False when something stays stuck.
         """
-        chosen = None if within is None else frozenset(within)
+        # What a step did before it is done again stands until it is known what that comes to.
+        chosen = None if within is None else frozenset(within) - self._record.plans.spared
         with self._record.undos.rolling_back(chosen):
             return await self._run(reason, chosen, scope)
 

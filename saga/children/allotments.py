@@ -54,15 +54,19 @@ class Allotments:
         """Whether the task spends a part of its parent's budget, and may ask for more."""
         return self._parent.purse is not None
 
-    async def ask_parent(self, calls: int, is_over: Callable[[], bool]) -> str | None:
+    async def ask_parent(self, needs: Usage, least: Usage, is_over: Callable[[], bool]) -> str | None:
         """Asks the parent for more; see `ParentBudget.ask`."""
-        return await self._parent.ask(calls, is_over)
+        return await self._parent.ask(needs, least, is_over)
 
-    async def find_room(self, calls: int, is_over: Callable[[], bool]) -> str | None:
+    async def find_room(
+        self, path: str, needs: Usage, least: Usage, is_over: Callable[[], bool]
+    ) -> str | None:
         """Looks for room in a budget that allows no call: with the parent, or by waiting for what comes back.
 
         Args:
-            calls: How many model calls are needed at once.
+            path: The path of the call.
+            needs: What is needed at once.
+            least: What is of any use.
             is_over: Says whether nobody waits for that any more.
 
         Returns:
@@ -70,9 +74,9 @@ class Allotments:
         """
         spending = self._record.spending
         seen = spending.changes
-        why = spending.own_refusal()
+        why = spending.own_refusal(path, least)
         if why is None and self.can_ask:
-            why = await self._parent.ask(calls, is_over)
+            why = await self._parent.ask(needs, least, is_over)
         if why is None:
             return None
         if spending.changes == seen:
@@ -90,23 +94,24 @@ class Allotments:
 
     # --- its children
 
-    def give(self, child: str, own: Budget) -> Allotment | None:
+    def give(self, child: str, path: str, own: Budget) -> Allotment | None:
         """Gives a child its part at its start.
 
         Args:
             child: Its workflow id.
+            path: Where it is started.
             own: Its own budget.
 
         Returns:
             Its part; None where there is no budget, or none that binds any more.
         """
         spending = self._record.spending
-        if not self._shares or self._record.committed or not spending.left().binds:
+        if not self._shares or self._record.committed or not spending.left(path).binds:
             return None
         if not self._listens:
             self._listens = True
             serve_signal(CHILD_SPENDS, self._hear)
-        return Allotment(most=spending.allot(child, own, calls=0))
+        return Allotment(most=spending.allot(child, own, Usage(), path))
 
     def release(self, child: str) -> tuple[Usage | None, Budget]:
         """Takes back what a child was given: it has ended.
@@ -143,13 +148,14 @@ class Allotments:
         """Answers one question, as soon as there is something to give, or nothing can come any more."""
         assert told.ask is not None
         spending = self._record.spending
+        path, needs, least = spending.path_of(told.child), told.needs, told.least
         refused: str | None = None
         while refused is None and self._is_open(told):
             if self._record.committed:
                 break
-            if spending.left().has_room:
+            if spending.left(path).refusal(Usage(), least) is None:
                 break
-            refused = await self.find_room(told.calls, lambda: not self._is_open(told))
+            refused = await self.find_room(path, needs, least, lambda: not self._is_open(told))
         if not self._is_open(told):
             return
         del self._asks[told.child]
@@ -157,7 +163,7 @@ class Allotments:
         if refused is None:
             self._dry.discard(told.child)
             if not self._record.committed:
-                most = spending.allot(told.child, Budget(), told.calls)
+                most = spending.allot(told.child, Budget(), needs)
                 answer = answer.model_copy(update={"most": most})
         self._answers[told.child] = answer
         await self._send(told.child, answer)

@@ -137,7 +137,7 @@ class ChildCaller:
             effect=child.effect,
             compensation=RECOVER_CHILD,
             ends_undone=child.ends_undone,
-            allotment=self._allotments.give(workflow_id, child.budget or Budget()),
+            allotment=self._allotments.give(workflow_id, child.path, child.budget or Budget()),
         )
         demanded = [
             one.model_dump(mode="json", exclude_defaults=True)

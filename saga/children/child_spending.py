@@ -21,6 +21,9 @@ class ChildSpending(BaseModel):
         spent: What it has spent, has under way or has promised to children of its own.
         ask: What tells this question from others; None where it asks for nothing, as it has ended.
         calls: How many model calls it needs at once.
+        least_calls: With how many of them it can go on.
+        tokens: How many tokens the next one of them may come to.
+        usd: How many US dollars.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +32,19 @@ class ChildSpending(BaseModel):
     spent: Usage
     ask: str | None = None
     calls: int = Field(default=1, ge=1)
+    least_calls: int = Field(default=1, ge=1)
+    tokens: int = Field(default=0, ge=0)
+    usd: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @property
+    def needs(self) -> Usage:
+        """What it needs at once."""
+        return Usage(model_calls=self.calls, input_tokens=self.tokens, usd=self.usd)
+
+    @property
+    def least(self) -> Usage:
+        """With what it can go on."""
+        return self.needs.model_copy(update={"model_calls": self.least_calls})
 
     @model_validator(mode="after")
     def _spends(self) -> Self:

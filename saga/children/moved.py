@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..duration import Duration
 from ..ledger.carry_over import CarriedEntry
 from ..limits.budget import Budget
+from ..limits.cost_bound import ModelFacts
+from ..limits.limit_policies import OnLimit
 from ..limits.usage import Usage
 from ..record.consent import Consent
 from ..record.undo_progress import UndoTime
@@ -31,12 +33,14 @@ class MovedWork(_Frozen):
         undo_order: Ids of ledger entries in the order in which their undos finished.
         undo_times: By id, the times of the undos that were begun.
         moves: What teams have decided.
+        decided: What else was decided.
     """
 
     usage: Usage = Usage()
     undo_order: tuple[str, ...] = ()
     undo_times: dict[str, UndoTime] = Field(default_factory=dict)
     moves: tuple[dict[str, Any], ...] = ()
+    decided: tuple[dict[str, Any], ...] = ()
 
 
 class MovedState(_Frozen):
@@ -60,6 +64,10 @@ class MovedState(_Frozen):
         consent: To what people have said yes so far.
         notify: Whether a webhook is told when the child waits for people.
         task: The input of the task, which approvals may read.
+        models: What is known of its models, by name.
+        pool: See `Snapshot`.
+        on_limit: What follows when a limit is reached; None to fail.
+        falls_back: Whether something else is tried when what goes on here fails.
     """
 
     carried: int | None = None
@@ -76,6 +84,10 @@ class MovedState(_Frozen):
     consent: Consent = Consent()
     notify: bool = False
     task: Any = None
+    models: dict[str, ModelFacts] = {}
+    pool: dict[str, Any] | None = None
+    on_limit: OnLimit | None = None
+    falls_back: bool = False
 
 
 class MovedAnswer(_Frozen):
@@ -84,9 +96,11 @@ class MovedAnswer(_Frozen):
     Attributes:
         always: To which further calls people have said yes, by tool.
         moves: What teams have decided.
+        decided: What else was decided.
         degraded: Which limit of a team has been reached; empty for none.
     """
 
     always: dict[str, tuple[dict[str, Any], ...]] = {}
     moves: tuple[dict[str, Any], ...] = ()
+    decided: tuple[dict[str, Any], ...] = ()
     degraded: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +12,11 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from ..calls.approvals import CallApprovals
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
+from ..limits.cost_bound import ModelFacts
+from ..limits.usage import Usage
 from ..record.consent import Consent
 from ..record.task_record import TaskRecord
-from ..spec.catalog import ToolEntry
+from ..spec.catalog import AgentEntry, ToolEntry
 from ..temporal.stop_scope import StopScope
 from .child_call import ChildCall
 from .child_caller import ChildCaller
@@ -35,6 +37,8 @@ class Moving:
         search_attributes: bool,
         engine: int,
         notify: bool,
+        models: Mapping[str, ModelFacts],
+        pool: Mapping[str, Any] | None,
     ) -> None:
         """Prepares for children.
 
@@ -47,6 +51,8 @@ class Moving:
             search_attributes: See there.
             engine: See there.
             notify: See there.
+            models: See there.
+            pool: See there.
         """
         self._record = record
         self._children = children
@@ -57,24 +63,31 @@ class Moving:
             "search_attributes": search_attributes,
             "engine": engine,
             "notify": notify,
+            "models": dict(models),
+            "pool": pool,
         }
 
-    def given(self, path: str, tools: Iterable[ToolEntry]) -> dict[str, Any]:
+    def given(
+        self, path: str, tools: Iterable[ToolEntry], agents: Iterable[AgentEntry] = ()
+    ) -> dict[str, Any]:
         """Returns what every child gets of the task.
 
         Args:
             path: Of the part that moves.
             tools: What may be called in it.
+            agents: Who may take part in it.
         """
         approvals = self._approvals.demanded_at(path)
         asks = bool(approvals) or any(tool.approval is not None for tool in tools)
         return {
             **self._given,
             "goal": self._record.goal,
+            "on_limit": self._record.policies.at(path),
+            "falls_back": self._record.policies.expects_rung(path),
             "past_pivot": self._record.past_pivot,
             "approvals": approvals,
             "consent": self._record.consent if asks else Consent(),
-            "task": self._approvals.task_input if asks else None,
+            "task": self._approvals.task_input if asks or _read_the_task(agents) else None,
         }
 
     async def call(self, child: ChildCall, who: str, scope: StopScope) -> Any:
@@ -98,24 +111,31 @@ class Moving:
         except Stopped:
             raise
         except Failed as failed:
-            raise Failed(self._failure(failed)) from failed.__cause__
+            raise Failed(self._failure(child, failed)) from failed.__cause__
         answer = MovedAnswer.model_validate(result)
         self._record.consent = self._record.consent.with_always(answer.always)
         self._record.teams.absorb(answer.moves)
+        self._record.log.decided.absorb(answer.decided)
         step = self._record.steps.get(child.step)
         if answer.degraded and step is not None:
             step.degraded = answer.degraded
         return result
 
-    def _failure(self, failed: Failed) -> Failure:
+    def _failure(self, child: ChildCall, failed: Failed) -> Failure:
         """Returns the failure of a child as that of whoever has gone on in it."""
         error = failed.__cause__
         cause = error.cause if isinstance(error, ChildWorkflowError) else None
         if not isinstance(cause, ApplicationError) or not cause.details:
             return failed.failure
         self._record.teams.absorb(cause.details[0].get("moves", ()))
+        self._record.log.decided.absorb(cause.details[0].get("decided", ()))
         failure = Failure.model_validate(cause.details[0]["failure"])
-        over = self._record.spending.budget.exceeded_by(self._record.spending.usage)
+        over = self._record.spending.own_refusal(child.path, Usage(model_calls=1))
         if failure.type == FailureType.BUDGET_EXCEEDED and over is not None:
             return failure.model_copy(update={"message": over})  # the child knows its own part only
         return failure
+
+
+def _read_the_task(agents: Iterable[AgentEntry]) -> bool:
+    """Says whether one of these is a team whose numbers depend on the task's input."""
+    return any(agent.team is not None and "task" in agent.team.roots for agent in agents)

@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from ..limits.purse import Allotment, Purse
+from ..limits.usage import Usage
 from ..temporal.handlers import serve_signal
 from .child_spending import CHILD_SPENDS, PARENT_ALLOTS, ChildSpending, ParentAnswer
 
@@ -31,29 +32,38 @@ class ParentBudget:
         if self.purse is not None:
             serve_signal(PARENT_ALLOTS, self._hear)
 
-    async def ask(self, calls: int, is_over: Callable[[], bool]) -> str | None:
+    async def ask(self, needs: Usage, least: Usage, is_over: Callable[[], bool]) -> str | None:
         """Asks for more, once for all who need it meanwhile, and waits for the answer.
 
         Args:
-            calls: How many model calls are needed at once.
+            needs: What is needed at once.
+            least: What is of any use.
             is_over: Says whether nobody waits for that any more.
 
         Returns:
             Why there is nothing more; None where there is.
         """
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(calls))
+            self._asking = asyncio.create_task(self._ask(needs, least))
         asking = self._asking
         await workflow.wait_condition(lambda: asking.done() or is_over())
         return asking.result() if asking.done() else None
 
-    async def _ask(self, calls: int) -> str | None:
+    async def _ask(self, needs: Usage, least: Usage) -> str | None:
         """Gives back what is not spent, so that nobody waits for it, and gets all in one answer."""
         assert self.purse is not None
         info = workflow.info()
         self._asked += 1
         ask = f"{info.run_id}/{self._asked}"
-        spending = ChildSpending(child=info.workflow_id, spent=self.purse.give_back(), ask=ask, calls=calls)
+        spending = ChildSpending(
+            child=info.workflow_id,
+            spent=self.purse.give_back(),
+            ask=ask,
+            calls=needs.model_calls,
+            least_calls=least.model_calls,
+            tokens=needs.tokens,
+            usd=needs.usd,
+        )
         try:
             await signal_parent(spending)
         except FailureError:

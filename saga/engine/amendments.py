@@ -15,7 +15,8 @@ from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..temporal.handlers import serve_update, settle
 from ..temporal.stop_scope import StopScope
-from .graph_run import GraphRun, Redo
+from .graph_run import GraphRun
+from .redo import Redo
 
 MAX_FACTS = 100_000
 """Bytes of all facts of one task: they are on its board, and travel with it into a continued run."""
@@ -71,6 +72,7 @@ class Amendments:
         message = signed.message
         self._may_amend(message)
         self._signatures.use(signed)
+        changed = self._changed(message)
         affected = self._affected(message)
         self._record.learn(message.facts)
         facts = ", ".join(message.facts) or "no facts"
@@ -80,16 +82,26 @@ class Amendments:
             reason = message.note or f"new facts: {facts}"
             failure = Failure(step="", type=FailureType.AMENDED, message=reason)
             told = {"step": "", "type": failure.type, "message": reason, "verdicts": []}
-            self._graph.redo(Redo(self._graph.graph.dependents(affected), failure, [told]))
+            graph = self._graph.graph
+            if self._graph.context.engine >= 5:
+                first = self._first(message, changed)
+                self._graph.redo(Redo(graph.dependents(first), failure, [told], first))
+            else:
+                self._graph.redo(Redo(graph.dependents(affected), failure, [told]))
         return {"affected": affected}
 
     def _affected(self, message: Amend) -> list[str]:
-        graph = self._graph.graph
+        first = self._first(message, self._changed(message))
+        return self._graph.started(self._graph.graph.dependents(first))
+
+    def _changed(self, message: Amend) -> list[str]:
         known = self._record.facts
-        changed = [name for name, value in message.facts.items() if name not in known or known[name] != value]
-        first = graph.readers_of_facts(changed) if changed else frozenset()
-        first |= {self._group_of[name] for name in message.invalidates}
-        return self._graph.started(graph.dependents(first))
+        return [name for name, value in message.facts.items() if name not in known or known[name] != value]
+
+    def _first(self, message: Amend, changed: list[str]) -> frozenset[str]:
+        """Returns the steps that are done again whatever others come to."""
+        first = self._graph.graph.readers_of_facts(changed) if changed else frozenset[str]()
+        return first | {self._group_of[name] for name in message.invalidates}
 
     def _is_past(self, step_id: str) -> bool:
         """Says whether redoing a step would undo what came before the pivot, or repeat the pivot."""

@@ -66,18 +66,22 @@ def arguments_of(
         The arguments of the continued run; None where they are too large for it.
     """
     assert snapshot.spec is not None
-    wanted = _referenced(snapshot.spec)
+    wanted = read_later(snapshot.spec)
     declared = snapshot.catalog.compensations
     task = CarriedTask(
         snapshot=snapshot,
         input=task_input,
         deadline=deadline,
-        steps={name: _without_output(name, progress, wanted) for name, progress in record.steps.items()},
+        steps={name: without_output(name, progress, wanted) for name, progress in record.steps.items()},
         usage=record.spending.usage,
+        accounts={name: account.carried() for name, account in record.spending.accounts.items()},
+        budget=record.spending.raised,
         log=record.log.lines[-MAX_LOG:],
         lines=record.log.written,
         decisions=record.log.decisions,
         moves=record.teams.carried(),
+        decided=record.log.decided.carried(),
+        plans=record.plans.carried(),
         facts=record.facts,
         events=record.events,
         feedback=record.feedback,
@@ -89,6 +93,7 @@ def arguments_of(
         undo_order=tuple(record.undo_order),
         undo_times=record.undos.times,
         compensations={name: e for name, e in record.compensations.items() if name not in declared},
+        forked=record.forked,
     )
     ledger = carry(record.ledger)
     whole = task.model_copy(update={"entries": tuple(ledger)})
@@ -107,10 +112,10 @@ def read_carried(arguments: Sequence[Any]) -> tuple[CarriedTask, list[CarriedEnt
     return task, [*task.entries, *further]
 
 
-def _referenced(spec: TaskSpec) -> frozenset[str] | None:
-    """Returns the steps whose outputs may still be read; None for all."""
+def read_later(spec: TaskSpec) -> frozenset[str] | None:
+    """Returns the steps whose outputs may be read later on; None for all."""
     steps = list(every_step(spec.steps))
-    validations = [*spec.validate_, *(v for step in steps for v in step.validate_)]
+    validations = [*spec.validate_, *(v for step in steps for v in (*step.guard, *step.validate_))]
     if spec.output is None or any(v.rule is None for v in validations):
         return None  # a validator sees the outputs of all steps before its own
     sources = [place.source for step in steps for place in places(step)]
@@ -120,7 +125,8 @@ def _referenced(spec: TaskSpec) -> frozenset[str] | None:
     return frozenset(str(path.parts[0]) for path in paths if path.root == "steps" and path.parts)
 
 
-def _without_output(name: str, progress: StepRecord, wanted: frozenset[str] | None) -> StepRecord:
+def without_output(name: str, progress: StepRecord, wanted: frozenset[str] | None) -> StepRecord:
+    """Returns the progress of a step, without its output where `read_later` says that nothing reads it."""
     # A step inside a group, or one that may run again, is made anew then.
     if wanted is None or name in wanted or progress.state is not StepState.COMPLETED:
         return progress

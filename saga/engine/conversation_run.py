@@ -11,6 +11,7 @@ from temporalio.common import RawValue
 from ..agents import agent_loop as limits
 from ..agents.agent_loop import AgentLoop
 from ..agents.ask_person import person_for
+from ..agents.at_limit import AtLimit
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.delegates import Delegates
 from ..agents.earlier_calls import EarlierCalls
@@ -20,7 +21,8 @@ from ..agents.transfers import Transfers
 from ..history_format import CONVERSATION
 from ..ledger.carry_over import carry
 from ..ledger.ledger import EntryState
-from ..spec.catalog import AgentEntry, Catalog
+from ..limits.loop_guard import LoopGuard
+from ..spec.catalog import AgentEntry
 from .moved_run import MovedRun, read_state
 
 
@@ -49,12 +51,7 @@ class _ConversationRun(MovedRun):
         """Goes on from a state that has its messages."""
         self._state = state
         agent, others = state.agent, state.others
-        catalog = Catalog(
-            tools={**others.tools, **{tool.name: tool for tool in state.tools}},
-            agents={**others.agents, agent.name: agent},
-            compensations={**others.compensations, **{entry.name: entry for entry in state.compensations}},
-            default_models=others.default_models,
-        )
+        catalog = others.with_agent(agent, state.tools, state.compensations)
         super().__init__(state, "conversation", agent.name, state.job.step, catalog)
         delegates = [others.agents[name] for name in agent.tools if name in others.agents]
         transfers = None if state.transfers is None else Transfers(state.transfers)
@@ -71,6 +68,7 @@ class _ConversationRun(MovedRun):
             has_effects=state.has_effects,
             ask_person=person_for(agent, self.context.questions),
             earlier=EarlierCalls(state.done, state.unsure, state.messages),
+            seen=LoopGuard(state.seen),
             delegates=self._delegates(delegates, transfers) if delegates else None,
             transfers=transfers,
         )
@@ -88,6 +86,9 @@ class _ConversationRun(MovedRun):
             models=state.so_far.models,
             engine=state.engine,
             asked_back=state.asked_back,
+            heard=state.heard,
+            at_limit=AtLimit(state.at_limit, self.record, self.context.questions),
+            most_turns=state.most_turns,
         )
 
     def _delegates(self, agents: list[AgentEntry], transfers: Transfers | None) -> Delegates:
@@ -97,7 +98,7 @@ class _ConversationRun(MovedRun):
     async def go(self) -> tuple[ConversationAnswer, Any]:
         """See `MovedRun`."""
         while not await self._loop.run(self.scope, self._is_full):
-            await self.continue_as_new()
+            await self.continue_as_new(self._packed)
         answer = self._answer()
         return answer, answer.output
 
@@ -109,6 +110,7 @@ class _ConversationRun(MovedRun):
         earlier = self._toolbox.earlier
         said = tuple(self._loop.messages[self._state.begun :])
         more = {"messages": said, "turn": self._loop.turn, "done": earlier.done, "unsure": earlier.unsure}
+        more["seen"] = tuple(self._toolbox.loops.guard.seen)
         return answer.model_copy(update={"transfer": self._loop.transfer, **more})
 
     def _is_full(self) -> bool:
@@ -127,8 +129,8 @@ class _ConversationRun(MovedRun):
                 f"the most is {limits.MAX_CONVERSATION}"
             )
 
-    def packed(self) -> tuple[ConversationState, Mapping[str, Any]]:
-        """See `MovedRun`."""
+    def _packed(self) -> tuple[ConversationState, Mapping[str, Any]]:
+        """Returns what the next run is given."""
         loop, toolbox = self._loop, self._toolbox
         so_far = ConversationWork(
             **self.work(), calls=packed(toolbox.executed), models=tuple(sorted(loop.models))
@@ -139,9 +141,12 @@ class _ConversationRun(MovedRun):
             "tool_calls": toolbox.calls,
             "corrections": loop.corrections,
             "asked_back": loop.asked_back,
+            "heard": loop.heard,
+            "most_turns": loop.most_turns,
             "has_effects": toolbox.has_effects,
             "done": toolbox.earlier.done,
             "unsure": toolbox.earlier.unsure,
+            "seen": tuple(toolbox.loops.guard.seen),
             "messages": (),
         }
         return self._state.model_copy(update={**self.carried(), **changes}), self._state.said(loop.messages)

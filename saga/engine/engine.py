@@ -60,6 +60,7 @@ class Engine:
         self._spec = snapshot.spec
         self._record = record
         record.describe(record.task, self._spec.goal, self._spec.budget)
+        record.policies.say("", self._spec.on_limit)
         undos = self._spec.compensation
         self._context = RunContext.assemble(
             record, snapshot, task_input, sequential=undos.order == "sequential", give_up=undos.give_up
@@ -140,7 +141,8 @@ class Engine:
                     await self._verify(output)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 self._scope.check("")
-                if not graph.has_redos and self._record.facts == facts:
+                is_settled = not graph.has_redos and not graph.is_in_doubt
+                if is_settled and self._record.facts == facts:
                     return output
         finally:
             amendments.end()

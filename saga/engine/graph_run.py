@@ -5,37 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio import workflow
 
 from ..effect import Effect
-from ..failure import Failed, Failure, RetryFromStep, Stopped
+from ..failure import Failed, RetryFromStep, Stopped
 from ..record.step_record import StepRecord, StepState
 from ..spec.graph import Graph
 from ..spec.rules.pivot_rules import effects_of
 from ..spec.task_spec import Step
 from ..temporal.stop_scope import StopScope
+from .doubts import Doubts
+from .redo import Redo
 from .run_context import RunContext
-from .step_run import StepRun
+from .running_steps import RunningSteps
+from .steps.step_run import StepRun
 
 _DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
-
-
-@dataclass(frozen=True, slots=True)
-class Redo:
-    """Steps that are to be undone and run again.
-
-    Attributes:
-        steps: Which, with all that depend on them.
-        failure: Why; every compensation is told, and it ends the task if an undo stays stuck.
-        feedback: What the steps that run again are told.
-    """
-
-    steps: frozenset[str]
-    failure: Failure
-    feedback: list[dict[str, Any]] = field(default_factory=list)
 
 
 class GraphRun:
@@ -46,6 +33,7 @@ class GraphRun:
         prefix: Path of the group, with a slash at the end; empty for the task itself.
         scope: What is stopped when one of the steps fails.
         graph: The steps and their order.
+        running: Those that run.
         before_pivot: Checks the whole task right before its pivot.
     """
 
@@ -83,7 +71,11 @@ class GraphRun:
         self._depends_on = depends_on
         self._before: dict[str, tuple[tuple[int, ...], frozenset[str]]] = {}
         self._pivots = {s.id for s in steps if Effect.PIVOT in effects_of(s, context.catalog)}
-        self._running: dict[str, tuple[asyncio.Task[None], StopScope]] = {}
+        self.running = RunningSteps()
+        self._doubts = Doubts(self, context.record, context.rollback)
+        self._deciding: asyncio.Task[None] | None = None
+        self._waits_for_plan = False
+        self._to_compare: deque[str] = deque()
         self._redoing: frozenset[str] = frozenset()
         self._redo: asyncio.Task[None] | None = None
         self._redos: deque[Redo] = deque()
@@ -105,9 +97,11 @@ class GraphRun:
         """
         while True:
             self._start_redo()
+            self._decide()
             self._start_ready()
-            if not self._running and self._redo is None:
+            if not self.running.ids and self._redo is None and self._deciding is None:
                 break
+            self._waits_for_plan = self._doubts.exist and self._at_pivot()
             await workflow.wait_condition(self._has_news)
             self._collect()
         if self._first is not None:
@@ -123,41 +117,60 @@ class GraphRun:
     # --- going forward
 
     def _start_ready(self) -> None:
-        if self.scope.stopped or self._pivots & self._running.keys() or self._pause():
+        if self.scope.stopped or self._at_pivot() or self._pause():
             return
         ready = [step for step in self.graph.steps.values() if self._is_ready(step)]
         pivot = next((step for step in ready if step.id in self._pivots), None)
         if pivot is not None:
             # It starts when everything else has settled, and nothing starts beside it.
-            ready = [] if self._running or self._redo is not None else [pivot]
+            unsettled = self._redo is not None or self._doubts.exist_beside(pivot.id)
+            beside = self.running.ids - self.graph.dependents([pivot.id])
+            ready = [] if beside or unsettled else [pivot]
         for step in ready:
             scope = StopScope(self.scope)
-            self._running[step.id] = (asyncio.create_task(StepRun(self, step, scope).run()), scope)
+            run = StepRun(self, step, scope, self._doubts.reason)
+            self.running.begin(step.id, run, scope)
+
+    def _at_pivot(self) -> bool:
+        """Says whether nothing may start beside what runs: the pivot, or a plan that may come to one."""
+        return any(not self.running.is_held(step_id) for step_id in self._pivots & self.running.ids)
 
     def _is_ready(self, step: Step) -> bool:
-        if step.id in self._running or step.id in self._redoing:
+        if step.id in self.running.ids or step.id in self._redoing or self._doubts.about(step.id):
             return False
         needs = self.graph.needs[step.id]
         return self._state(step.id) is StepState.PENDING and all(self._state(need) in _DONE for need in needs)
 
     def _has_news(self) -> bool:
-        if any(task.done() for task, _ in self._running.values()):
+        if self.running.have_ended():
+            return True
+        if self._deciding is not None and self._deciding.done():
+            return True
+        if self._deciding is None and self._doubts.have_news and not self.scope.stopped:
+            return True
+        if self._waits_for_plan and not self._at_pivot():
             return True
         return bool(self._redos) and not self.scope.stopped if self._redo is None else self._redo.done()
 
     def _collect(self) -> None:
-        for step_id in [step_id for step_id, (task, _) in self._running.items() if task.done()]:
-            task, _ = self._running.pop(step_id)
-            error = task.exception()
-            if error is None or step_id in self._redoing:
+        for step_id, error, was_to_end in self.running.take_ended():
+            if error is None and self._doubts.is_compared(step_id):
+                self._to_compare.append(step_id)
+            if error is None or step_id in self._redoing or was_to_end:
                 continue  # what is undone and run again may have ended in any way
-            if isinstance(error, RetryFromStep) and not self.scope.stopped:
+            if self._doubts.about(step_id) and not self.scope.stopped and isinstance(error, Failed):
+                self._doubts.has_failed(step_id)
+            elif isinstance(error, RetryFromStep) and not self.scope.stopped:
                 self._go_back(step_id, error)
             else:
                 self._fail(error)
         if self._redo is not None and self._redo.done():
             error = self._redo.exception()
             self._redo, self._redoing = None, frozenset()
+            if error is not None:
+                self._fail(error)
+        if self._deciding is not None and self._deciding.done():
+            error, self._deciding = self._deciding.exception(), None
             if error is not None:
                 self._fail(error)
 
@@ -169,16 +182,20 @@ class GraphRun:
     # --- going back
 
     def redo(self, redo: Redo) -> None:
-        """Has steps undone and run again; several of these are done one after the other."""
-        self._redos.append(redo)
+        """Has steps done again; several that are undone at once are so one after the other."""
+        if redo.first:
+            self._doubts.add(redo)
+        else:
+            self._redos.append(redo)
 
     @property
     def committed(self) -> frozenset[str]:
         """The pivot, once it was applied, and what it waited for."""
-        passed = frozenset(step_id for step_id in self._pivots if self.context.record.committed)
+        steps, committed = self.context.record.steps, self.context.record.committed
+        passed = frozenset(p for p in self._pivots if committed or steps[self.name_of(p)].is_done_elsewhere)
         return passed.union(*(self.graph.ancestors(step_id) for step_id in passed))
 
-    def _past(self) -> frozenset[str]:
+    def past(self) -> frozenset[str]:
         """Returns the steps that cannot be done again: the applied pivot, and what it was built on."""
         record = self.context.record
         return self.committed | {
@@ -189,8 +206,13 @@ class GraphRun:
 
     @property
     def has_redos(self) -> bool:
-        """True where `run` has to be called again."""
+        """True where steps have to be undone before anything else."""
         return bool(self._redos)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """True where it is not known yet which steps have to be done again."""
+        return self._doubts.exist
 
     def started(self, step_ids: Collection[str]) -> list[str]:
         """Returns those of the steps that run, or have run, in the order of the document."""
@@ -198,7 +220,7 @@ class GraphRun:
             step_id
             for step_id in self.graph.steps
             if step_id in step_ids
-            and (self._state(step_id) is not StepState.PENDING or step_id in self._running)
+            and (self._state(step_id) is not StepState.PENDING or step_id in self.running.ids)
         ]
 
     def _go_back(self, step_id: str, again: RetryFromStep) -> None:
@@ -208,8 +230,11 @@ class GraphRun:
             v.model_dump(mode="json") for v in self.context.record.steps[name].verdicts if not v.passed
         ]
         told = {"step": name, "type": failure.type, "message": failure.message, "verdicts": verdicts}
-        self.context.record.log.add("counterstep", f"goes back to {again.back_to}", name, str(failure))
-        self.redo(Redo(self.graph.dependents([again.back_to]), failure, [told]))
+        self.context.record.log.decide("retry", f"goes back to {again.back_to}", name, str(failure))
+        behind = self.graph.dependents([again.back_to])
+        planned = any(self.graph.steps[name].key is not None for name in behind)
+        first = frozenset({again.back_to, step_id}) if planned else frozenset[str]()
+        self.redo(Redo(behind, failure, [told], first))
 
     def _start_redo(self) -> None:
         if self._redo is not None or not self._redos or self.scope.stopped:
@@ -219,22 +244,36 @@ class GraphRun:
         self._redo = asyncio.create_task(self._take_back(redo))
 
     async def _take_back(self, redo: Redo) -> None:
-        running = [scope for step_id, (_, scope) in self._running.items() if step_id in redo.steps]
-        for scope in running:
-            scope.stop(f"it runs again: {redo.failure.message}")
-        await workflow.wait_condition(lambda: not redo.steps & self._running.keys())
+        await self.running.end(redo.steps, f"it runs again: {redo.failure.message}")
         record = self.context.record
-        steps = redo.steps - self._past()
+        steps = redo.steps - self.past()
         if steps != redo.steps:
             record.log.add("counterstep", "too late, past the point of no return", "", redo.failure.message)
         paths = [f"{self.prefix}{step_id}" for step_id in steps]
         entries = frozenset[str]().union(*map(record.ledger.under, paths)) - record.protected
         if not await self.context.rollback.run(str(redo.failure), within=entries, scope=self.scope):
             raise Failed(redo.failure)
+        for path in paths:
+            record.plans.forget(path)
         for step_id in self.started(steps):
             name = self.name_of(step_id)
             record.reset_step(name)
             record.tell_step(name, redo.feedback)
+
+    def _decide(self) -> None:
+        """Goes on with what may have to be done again, one decision at a time."""
+        if self._deciding is not None or self.scope.stopped:
+            return
+        if self._to_compare:
+            self._deciding = asyncio.create_task(self._doubts.settle(self._to_compare.popleft()))
+            return
+        step_id = self._doubts.next()
+        if step_id is not None:
+            self._deciding = asyncio.create_task(self._doubts.redo(step_id))
+
+    async def make_way(self, step_id: str, entries: frozenset[str]) -> None:
+        """Has the steps undone, and done again, whose effects build on entries of a step."""
+        await self._doubts.make_way(step_id, entries)
 
     # --- what the steps see
 
@@ -262,6 +301,7 @@ class GraphRun:
         )
         for step in steps:
             self.context.record.reset_step(inner.name_of(step.id))
+            self.context.record.plans.forget(f"{prefix}{step.id}")
         await inner.run()
         return inner
 
@@ -270,6 +310,10 @@ class GraphRun:
         outer_steps = self._outer.get("steps", {})
         facts = self.context.record.facts
         return {"feedback": [], **self._outer, "facts": facts, "steps": {**outer_steps, **self.own_steps()}}
+
+    def is_paused(self) -> bool:
+        """Says whether nothing more is to be begun in this run of the workflow."""
+        return self._pause()
 
     def own_steps(self) -> dict[str, dict[str, Any]]:
         """Returns state and output of the steps here, by id."""

@@ -97,8 +97,15 @@ def failure_of(error: BaseException) -> Failure:
     """Says as a `Failure` what an exception means.
 
     An ordinary one is a bug and keeps its type's name. Of a group, as a ``TaskGroup`` raises it, the first
-    one counts.
+    one counts. What a framework has made of a failed call of one of its agents is that failure.
     """
+    causes: list[BaseException] = []
+    wrapped: BaseException | None = error
+    while wrapped is not None and wrapped not in causes:  # an exception may be its own cause
+        if isinstance(wrapped, CallFailed) and wrapped.in_framework:
+            return wrapped.call_failure
+        causes.append(wrapped)
+        wrapped = wrapped.__cause__
     if isinstance(error, BaseExceptionGroup):
         return failure_of(error.exceptions[0])
     if isinstance(error, Failed):

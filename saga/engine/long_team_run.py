@@ -50,7 +50,7 @@ class _LongTeamRun(MovedRun):
         self._play = TeamPlay(
             team,
             job,
-            planner_of(team.team),
+            planner_of(team.team, state.catalog),
             self.context.agents.members_of(team, job, state.timeout),
             self.record,
             self.context.rollback,
@@ -64,7 +64,7 @@ class _LongTeamRun(MovedRun):
         play = self._play
         try:
             while isinstance(move := await play.play(self.scope, self._is_full), AskMembers):
-                await self.continue_as_new()
+                await self.continue_as_new(self._packed)
             await play.settle(move, self.scope)
         except Exception as error:
             await play.drain(f"{self._state.team.name} has ended: {error}")
@@ -82,8 +82,8 @@ class _LongTeamRun(MovedRun):
             )
         return is_long(len(self._play.state.turns) - self._state.taken)
 
-    def packed(self) -> tuple[MovedTeam, Mapping[str, Any]]:
-        """See `MovedRun`."""
+    def _packed(self) -> tuple[MovedTeam, Mapping[str, Any]]:
+        """Returns what the next run is given."""
         play = self._play
         changes = {
             "so_far": MovedWork(**self.work()),

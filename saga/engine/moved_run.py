@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -63,6 +63,7 @@ class MovedRun(ABC):
             log=[],
             lines=0,
             moves=list(state.so_far.moves),
+            decided=list(state.so_far.decided),
             undo_order=state.so_far.undo_order,
             undo_times=state.so_far.undo_times,
             entries=state.entries,
@@ -70,6 +71,8 @@ class MovedRun(ABC):
         self.record.restore(earlier)
         self.record.past_pivot = state.past_pivot
         self.record.consent = state.consent
+        self.record.policies.say("", state.on_limit)
+        self.record.policies.expect_rung("", comes=state.falls_back)
         snapshot = Snapshot(
             task=who,
             catalog=catalog,
@@ -77,6 +80,8 @@ class MovedRun(ABC):
             engine=state.engine,
             approvals=state.approvals,
             notify=state.notify,
+            models=state.models,
+            pool=state.pool,
         )
         self.context = RunContext.assemble(
             self.record, snapshot, state.task, sequential=state.sequential, give_up=state.give_up
@@ -93,10 +98,6 @@ class MovedRun(ABC):
     @abstractmethod
     async def go(self) -> tuple[MovedAnswer, Any]:
         """Goes on to the end; returns what the parent gets, and what the board shows."""
-
-    @abstractmethod
-    def packed(self) -> tuple[MovedState, Mapping[str, Any]]:
-        """Returns what the next run is given: the state, and what grows."""
 
     async def _run(self) -> Any:
         step = self._step
@@ -116,8 +117,11 @@ class MovedRun(ABC):
     def _stop(self) -> None:
         self.scope.stop(self._cancelled)
 
-    async def continue_as_new(self) -> None:
+    async def continue_as_new(self, pack: Callable[[], tuple[MovedState, Mapping[str, Any]]]) -> None:
         """Goes on in a new run; returns where the child was cancelled before that.
+
+        Args:
+            pack: Returns what the next run is given: the state, and what grows.
 
         Raises:
             Failed: What there is cannot be carried on, or the child was cancelled.
@@ -127,7 +131,7 @@ class MovedRun(ABC):
         if workflow.cancellation_reason() is not None:
             self._stop()
             self.scope.check(self._step)
-        state, grown = self.packed()
+        state, grown = pack()
         payloads = workflow.payload_converter().to_payloads([[state.as_json()], grown])
         if any(payload.ByteSize() > MAX_PAYLOAD for payload in payloads):
             raise self.too_long(f"the {self._kind} of {self._who} is too large to be carried on")
@@ -145,6 +149,7 @@ class MovedRun(ABC):
             "undo_order": tuple(self.record.undo_order),
             "undo_times": self.record.undos.times,
             "moves": tuple(self.record.teams.carried()),
+            "decided": tuple(self.record.log.decided.carried()),
         }
 
     def told(self) -> dict[str, Any]:
@@ -152,6 +157,7 @@ class MovedRun(ABC):
         return {
             "always": self.record.consent.always,
             "moves": tuple(self.record.teams.carried(SAID)),
+            "decided": tuple(self.record.log.decided.carried()),
             "degraded": self.record.steps[self._step].degraded or "",
         }
 
@@ -169,9 +175,9 @@ class MovedRun(ABC):
         self.record.end_step(self._step, state, error=failure.message)
         await self._life.undo(failure)
         ended = self._life.ended(cancelled=cancelled, cause=error)
-        moves = self.record.teams.carried()
-        if moves and isinstance(ended, ApplicationError):
-            ended.details[0]["moves"] = moves  # the parent has no other way to learn of them
+        decided = {"moves": self.record.teams.carried(), "decided": self.record.log.decided.carried()}
+        if isinstance(ended, ApplicationError):  # the parent has no other way to learn of them
+            ended.details[0].update({key: kept for key, kept in decided.items() if kept})
         return ended
 
 

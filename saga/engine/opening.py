@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
+from typing import Any, Protocol
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from ..calls import unknown_names
+from ..calls.headers import PARENT
 from ..errors import FailureType
 from ..failure import LeftToOthers
 from ..history_format import RESOLVE
@@ -24,6 +28,20 @@ from ..temporal.handlers import serve_query
 _SHOWN = "__counterstep_shown__"
 
 
+class Observer(Protocol):
+    """Looks on while a recorded task is replayed, and changes nothing."""
+
+    def begins(self, record: TaskRecord, snapshot: Snapshot, task_input: Any) -> None:
+        """Sees a run of a task with a spec begin, with what it remembers of earlier runs."""
+
+    def sees(self, record: TaskRecord) -> None:
+        """Sees a record after a change of a step's or the task's state."""
+
+
+OBSERVER: ContextVar[Observer | None] = ContextVar("counterstep_observer", default=None)
+"""Set where a history is replayed to find out what its task knew; nobody looks on otherwise."""
+
+
 async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolve") -> Snapshot:
     """Settles spec and catalog in one local activity.
 
@@ -31,6 +49,9 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
         ApplicationError: The task is unknown, or spec or input have faults; nothing has run.
         LeftToOthers: The task is unknown to this worker, and another one may still know it.
     """
+    parent = PARENT.get()
+    if parent is not None and parent.allotment is not None and parent.allotment.most.prices_matter:
+        question = question.model_copy(update={"appraise": True})
     try:
         answer = await workflow.execute_local_activity(
             RESOLVE,
@@ -43,7 +64,7 @@ async def take_snapshot(question: SnapshotRequest, *, activity_id: str = "resolv
         cause = error.cause if isinstance(error, ActivityError) else error
         if not isinstance(cause, ApplicationError):
             raise
-        if cause.type == FailureType.UNKNOWN_TASK and _may_be_known_elsewhere():
+        if cause.type == FailureType.UNKNOWN_TASK and may_be_known_elsewhere():
             workflow.logger.warning("%s; it is left to the other workers of the queue", cause.message)
             raise LeftToOthers(cause.message) from None
         raise ApplicationError(cause.message, *cause.details, type=cause.type, non_retryable=True) from None
@@ -66,13 +87,21 @@ def _history_length() -> int:
 
 def open_record(task: str, goal: str = "", budget: Budget | None = None) -> TaskRecord:
     """Opens the record of this workflow and serves it as the query ``board``."""
+    show: Callable[[TaskRecord], None] = partial(setattr, workflow.instance(), _SHOWN)
+    observer = OBSERVER.get()
+
+    def changed(record: TaskRecord) -> None:
+        show(record)
+        if observer is not None:
+            observer.sees(record)
+
     record = TaskRecord(
         task=task,
         task_id=workflow.info().workflow_id,
         goal=goal,
         budget=budget or Budget(),
         now=workflow.now,
-        changed=partial(setattr, workflow.instance(), _SHOWN),
+        changed=show if observer is None else changed,
         resets=Resets(_history_length),
     )
     serve_query("board", lambda: board(record))
@@ -88,7 +117,7 @@ def open_record(task: str, goal: str = "", budget: Budget | None = None) -> Task
     return record
 
 
-def _may_be_known_elsewhere() -> bool:
+def may_be_known_elsewhere() -> bool:
     """Says whether it is worth waiting for another worker; somebody who cancels the task does not wait."""
     if workflow.cancellation_reason() is not None:
         return False

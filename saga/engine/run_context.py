@@ -10,11 +10,13 @@ from typing import Any, Self
 from temporalio import workflow
 
 from ..agents.agent_runner import AgentRunner
+from ..agents.foreign.process_agents import ProcessAgents
 from ..agents.long_conversation import LongConversations
-from ..agents.model_caller import ModelCaller
+from ..agents.model_calls.model_caller import ModelCaller
 from ..calls.approvals import CallApprovals
 from ..calls.caller import Caller
 from ..calls.headers import PARENT
+from ..calls.limit_waits import LimitWaits
 from ..calls.pivot import PivotCaller
 from ..calls.reset_gate import ResetGate
 from ..calls.rollback import Rollback
@@ -31,7 +33,9 @@ from ..spec.catalog import Catalog
 from ..spec.snapshot import Snapshot
 from ..teams.agent_caller import AgentCaller
 from ..teams.long.long_teams import LongTeams
+from ..teams.router.consultant import Consultant
 from ..temporal.load import Load
+from ..verification.input_guard import InputGuard
 from ..verification.verifier import Verifier
 from .events import Events
 
@@ -58,6 +62,7 @@ class RunContext:
         parent_budget: What its parent lets it spend.
         agents: Lets its agents do jobs.
         verifier: Checks its outputs.
+        guard: Checks inputs.
         engine: By which rules it is run, see `ENGINE`.
     """
 
@@ -78,6 +83,7 @@ class RunContext:
     parent_budget: ParentBudget
     agents: AgentCaller
     verifier: Verifier
+    guard: InputGuard
     engine: int
 
     @classmethod
@@ -103,6 +109,7 @@ class RunContext:
         parent = PARENT.get()
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
         record.know_compensations(catalog.compensations)
+        record.spending.has_parts = snapshot.engine >= 4
         status = Status(record, search_attributes=snapshot.search_attributes)
         notices = Notices(record, enabled=snapshot.notify)
         questions = Questions(record, status, notices)
@@ -117,13 +124,16 @@ class RunContext:
             snapshot.spec,
             snapshot.approvals,
         )
-        caller = Caller(record, root_key, reset_gate, load, approvals, snapshot.engine)
+        limit_waits = LimitWaits(record, status)
+        caller = Caller(record, root_key, reset_gate, load, approvals, limit_waits, snapshot.engine)
         rollback = Rollback(record, caller, status, notices, sequential=sequential, give_up=give_up)
         opened = OPENED.get()
         given = None if parent is None or snapshot.engine < 3 else parent.allotment
         parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)
-        models = ModelCaller(record, caller, allotments, snapshot.engine)
+        models = ModelCaller(
+            record, caller, allotments, snapshot.engine, snapshot.models, limit_waits, snapshot.pool
+        )
         children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
         moving = Moving(
             record,
@@ -134,10 +144,24 @@ class RunContext:
             search_attributes=snapshot.search_attributes,
             engine=snapshot.engine,
             notify=snapshot.notify,
+            models=snapshot.models,
+            pool=snapshot.pool,
         )
         long = LongConversations(record, models, moving, catalog, engine=snapshot.engine)
+        verifier = Verifier(record, caller, models, catalog)
+        guard = InputGuard(record, verifier, catalog, load.pace, task_input)
+        caller.guard = guard.before_call
         agents = AgentRunner(
-            record, caller, rollback, models, catalog, root_key, long, snapshot.engine, questions
+            record,
+            caller,
+            rollback,
+            models,
+            catalog,
+            root_key,
+            long,
+            snapshot.engine,
+            questions,
+            guard.before_job,
         )
         context = cls(
             record=record,
@@ -157,6 +181,7 @@ class RunContext:
             parent_budget=parent_budget,
             agents=AgentCaller(
                 agents,
+                ProcessAgents(record, moving, catalog, root_key, guard.before_job),
                 record,
                 caller,
                 rollback,
@@ -164,8 +189,11 @@ class RunContext:
                 catalog,
                 reset_gate,
                 LongTeams(moving, catalog),
+                Consultant(models, caller, root_key),
+                task_input,
             ),
-            verifier=Verifier(record, caller, models, catalog),
+            verifier=verifier,
+            guard=guard,
             engine=snapshot.engine,
         )
         if opened is not None:

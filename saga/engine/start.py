@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ..calls.headers import PARENT
+from ..calls.limit_waits import LEAST_WAIT
 from ..effect import Effect
 from ..errors import FailureType
+from ..fault_texts import faults_in
+from ..limits.usage import Usage
 from ..names import nearest
+from ..record.carried_record import CarriedRecord
+from ..record.fork import Fork, ForkRequest
+from ..record.status import Status
+from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
+from ..spec.graph import every_step
 from ..spec.rules.pivot_rules import effects_of
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.task_marker import mark_as_task
 from .continue_as_new import read_carried
 from .engine import Engine
 from .lifecycle import failure_of
-from .opening import open_record, take_snapshot
+from .opening import OBSERVER, open_record, take_snapshot
 
-_KEYS = ("task", "spec", "input")
+_KEYS = ("task", "spec", "input", "fork")
 
 
 def read_request(arguments: Sequence[Any]) -> SnapshotRequest:
@@ -38,11 +48,31 @@ def read_request(arguments: Sequence[Any]) -> SnapshotRequest:
         if key not in _KEYS:
             raise _refused(f"there is no key {key!r} here{nearest(str(key), _KEYS)}")
     task, spec = request.get("task"), request.get("spec")
+    if request.get("fork") is not None:
+        return _read_fork(request)
     if (task is None) == (spec is None):
         raise _refused("say exactly one of task and spec")
     if task is not None and not isinstance(task, str):
         raise _refused("task must be the name of a registered task")
     return SnapshotRequest(task=task, spec=spec, input=request.get("input", {}))
+
+
+def _read_fork(request: Mapping[str, Any]) -> ForkRequest:
+    if request.get("spec") is None or request.get("task") is not None:
+        raise _refused(
+            "a fork says spec, and not task: counterstep fork makes it from the first task's history"
+        )
+    try:
+        fork = Fork.model_validate(request["fork"])
+    except ValidationError as error:
+        raise _refused(f"fork: {faults_in(error)}") from None
+    return ForkRequest(
+        spec=request["spec"],
+        input=request.get("input", {}),
+        called=fork.task,
+        agents=fork.source.agents,
+        fork=fork,
+    )
 
 
 def read_registered(task: str, args: Sequence[Any]) -> SnapshotRequest:
@@ -97,19 +127,83 @@ def _restored(arguments: Sequence[Any]) -> Engine:
     task, entries = read_carried([_decoded(argument) for argument in arguments])
     record = open_record(task.snapshot.task)
     record.restore(task, entries)
-    return Engine(record, task.snapshot, task.input, task.deadline)
+    return _engine(record, task.snapshot, task.input, task.deadline)
 
 
 async def _begun(question: SnapshotRequest) -> Engine:
-    record = open_record(question.task or _name_in(question.spec))
+    record = open_record(question.task or question.called or _name_in(question.spec))
     try:
-        snapshot = await take_snapshot(question)
+        snapshot = await _admitted(record, question)
         _refuse_hidden_pivot(snapshot)
+        if isinstance(question, ForkRequest):
+            _expect_steps(question.fork, snapshot)
     except ApplicationError as error:
         record.blame(failure_of(error))
         record.enter(TaskState.ROLLED_BACK)
         raise
-    return Engine(record, snapshot, question.input)
+    if isinstance(question, ForkRequest):
+        _take_over(record, question.fork)
+    return _engine(record, snapshot, question.input)
+
+
+def _expect_steps(fork: Fork, snapshot: Snapshot) -> None:
+    assert snapshot.spec is not None
+    known = {step.id for step in every_step(snapshot.spec.steps)}
+    for name in fork.steps:
+        step = name.rpartition("/")[2]
+        if step not in known:
+            raise _refused(f"fork.steps: the spec has no step {step!r}{nearest(step, known)}")
+
+
+def _take_over(record: TaskRecord, fork: Fork) -> None:
+    """Begins with what another task has finished; the ledger stays empty, for its undos stay with it."""
+    record.restore(
+        CarriedRecord(
+            steps=fork.steps,
+            usage=Usage(),
+            log=record.log.lines,
+            lines=record.log.written,
+            facts=fork.facts,
+            events=fork.events,
+            feedback=fork.feedback,
+            forked=fork.source,
+        )
+    )
+    taken = ", ".join(fork.steps) or "nothing"
+    why = f"{taken} is taken over; what that did is undone there only"
+    record.log.add("counterstep", f"forked from {fork.source.id}, before {fork.source.step}", "", why)
+
+
+def _engine(
+    record: TaskRecord, snapshot: Snapshot, task_input: Any, deadline: datetime | None = None
+) -> Engine:
+    observer = OBSERVER.get()
+    if observer is not None:
+        observer.begins(record, snapshot, task_input)
+    return Engine(record, snapshot, task_input, deadline)
+
+
+async def _admitted(record: TaskRecord, question: SnapshotRequest) -> Snapshot:
+    """Takes the snapshot, as soon as the limits of the pool let the task begin.
+
+    Raises:
+        ApplicationError: They do not, and the task is not to wait, or as `take_snapshot`; nothing has run.
+    """
+    snapshot, times = await take_snapshot(question), 1
+    while snapshot.limited is not None and snapshot.spec is not None:
+        until = snapshot.limited["until"]
+        why = f"the limit {snapshot.limited['limit']} lets no more tasks begin for now"
+        if until is None or snapshot.spec.on_limit != "wait":
+            raise ApplicationError(why, snapshot.limited, type=FailureType.LIMIT_REACHED, non_retryable=True)
+        status = Status(record, search_attributes=snapshot.search_attributes)
+        status.hold(TaskState.WAITING, "")
+        await workflow.sleep(
+            max(datetime.fromisoformat(until) - workflow.now(), LEAST_WAIT), summary=why[:200]
+        )
+        status.release(TaskState.WAITING, "")
+        times += 1
+        snapshot = await take_snapshot(question, activity_id=f"resolve.{times}")
+    return snapshot
 
 
 def _refuse_hidden_pivot(snapshot: Snapshot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,9 @@ from .json_values import OperationRefused, kind, whole
 
 MAX_TEXT = 4_000_000
 """Characters of a text that an expression may put together; of a list as many items as loops may visit."""
+
+_DIGITS = 9
+"""Behind the point, as far as decimals are taken for exact."""
 
 
 def calculate(operators: str, *operands: Any) -> Any:
@@ -57,6 +61,51 @@ def _apply(operator: str, left: Any, right: Any) -> Any:
     mixed = operator == "+" and {kind(left), kind(right)} == {"text", "a number"}
     hint = "; string() makes text of a number" if mixed else ""
     raise OperationRefused(f"{kind(left)} {operator} {kind(right)} is not defined{hint}")
+
+
+def ceil(value: Any) -> Any:
+    """Returns the smallest whole number that is not less.
+
+    Decimals are not exact (0.55 * 100 is a little more than 55), so what is hardly off a whole number is one.
+
+    Args:
+        value: A number.
+
+    Raises:
+        OperationRefused: It is not a number.
+    """
+    return math.ceil(_exactly("ceil", value))
+
+
+def floor(value: Any) -> Any:
+    """Returns the largest whole number that is not more; see `ceil`."""
+    return math.floor(_exactly("floor", value))
+
+
+def smallest(*values: Any) -> Any:
+    """Returns the smallest of several numbers.
+
+    Raises:
+        OperationRefused: There is none, or one is not a number.
+    """
+    return min(_numbers("min", values))
+
+
+def largest(*values: Any) -> Any:
+    """Returns the largest of several numbers; see `smallest`."""
+    return max(_numbers("max", values))
+
+
+def _exactly(function: str, value: Any) -> float:
+    (number,) = _numbers(function, (value,))
+    return round(number, _DIGITS)
+
+
+def _numbers(function: str, values: Sequence[Any]) -> Sequence[float]:
+    odd = [kind(value) for value in values if not _is_number(value)]
+    if odd or not values:
+        raise OperationRefused(f"{function}() takes numbers" + (f", and not {odd[0]}" if odd else ""))
+    return values
 
 
 def _is_number(value: Any) -> bool:

@@ -14,19 +14,19 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import ExpressionError
-from .arithmetic import calculate
+from .arithmetic import calculate, ceil, floor, largest, smallest
 from .cel import cel
 from .cost_limits import Loops, check_copied, joined, weight
 from .effort import Effort, Evaluation
 from .json_values import OperationRefused, for_cel, from_cel, kind, size
 from .parsed import Path
-from .rewriter import CALCULATE, CHAT_SCOPE, EACH, JOINED, PARTS, SCOPE, SIZE, read
+from .rewriter import CALCULATE, CHAT_SCOPE, EACH, EFFORT_SCOPE, JOINED, PARTS, SCOPE, SIZE, read
 from .tokens import OPEN, Token, tokenize
 
 # The library logs whatever a function of ours refuses, values included; the error that follows says it too.
 logging.getLogger("cel").setLevel(logging.ERROR)
 
-__all__ = ["CHAT_SCOPE", "MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
+__all__ = ["CHAT_SCOPE", "EFFORT_SCOPE", "MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
 
 MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""
@@ -42,6 +42,12 @@ _CONDITIONS = frozenset(
 )
 """With one of them in it, an expression may do without a value that it names."""
 
+_NUMBERS: Mapping[str, Callable[..., Any]] = {
+    "ceil_": ceil,
+    "floor_": floor,
+    "min_": smallest,
+    "max_": largest,
+}
 _UNDEFINED = "Undefined variable or function: "
 _FEW_READS = 20
 """So many values, each of one payload, may be copied without being weighed."""
@@ -122,6 +128,7 @@ class Expression:
             PARTS: loops.parts,
             JOINED: joined,
             SIZE: size,
+            **_NUMBERS,
         }
         try:
             if len(self._reading.reads) > _FEW_READS:

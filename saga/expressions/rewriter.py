@@ -14,7 +14,7 @@ from .cel import cel
 from .parsed import LoopBody, ParsedExpression, Path
 from .tokens import Token
 
-SCOPE = ("task", "steps", "facts", "item", "index", "output", "input", "feedback", "event")
+SCOPE = ("task", "steps", "facts", "item", "index", "done", "output", "input", "feedback", "event")
 """The variables that an expression may read; which of them exist depends on where it stands."""
 
 APPROVAL_SCOPE = ("arguments", "before", "agent", "shown")
@@ -28,6 +28,9 @@ REQUEST_SCOPE = ("arguments", "before", "output", "key", "credentials")
 
 MCP_SCOPE = ("arguments", "output", "before", "now", "key")
 """What the expressions of an MCP server's undos may read."""
+
+EFFORT_SCOPE = ("input", "task", "difficulty")
+"""What the numbers of a team may read, wherever the team is declared."""
 
 CALCULATE = "calculate_"
 """Stands in rewritten source for a run of ``+ -`` or of ``* / %``: the operators, then the operands."""
@@ -44,10 +47,13 @@ JOINED = "joined_"
 SIZE = "size_"
 """Stands in rewritten source for ``size``: CEL counts characters, the library counts bytes."""
 
+NUMBERS = frozenset({"ceil", "floor", "min", "max"})
+"""Functions over numbers that are not CEL's own; in rewritten source their names end with ``_``."""
+
 _GATHERING = frozenset({"map", "filter"})
 _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne"}) | _GATHERING
 _FUNCTIONS = frozenset(
-    {"size", "string", "int", "uint", "double", "bytes", "dyn", "duration", "timestamp", "has"}
+    {"size", "string", "int", "uint", "double", "bytes", "dyn", "duration", "timestamp", "has"} | NUMBERS
 )
 _METHODS = frozenset(
     {"size", "contains", "startsWith", "endsWith", "matches", "getFullYear", "getMonth", "getDayOfYear"}
@@ -203,7 +209,7 @@ class _Reader:
             return None
         if name in _LITERALS:
             return None
-        scopes = (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE, REQUEST_SCOPE, MCP_SCOPE)
+        scopes = (SCOPE, APPROVAL_SCOPE, CHAT_SCOPE, REQUEST_SCOPE, MCP_SCOPE, EFFORT_SCOPE)
         if not any(name in scope for scope in scopes):
             raise ExpressionError(f"there is no {name!r} to read{nearest(name, SCOPE)}", unknown=name)
         return Path(name, ())
@@ -238,6 +244,8 @@ class _Reader:
             self.needed.append(above)
             if above.parts:
                 arguments = [f"{self._variable_for(above)}.{path.parts[-1]}"]
+        if name in NUMBERS:
+            return f"{name}_({', '.join(arguments)})"
         return f"{SIZE if name == 'size' else name}({', '.join(arguments)})"
 
     def _method(self, target: str) -> str:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ..errors import CounterstepError
 from .call_id import CallId, label_of
+
+
+class LedgerError(CounterstepError):
+    """An event that the ledger's order does not allow: a bug in the engine, never the user's."""
 
 
 class EntryState(StrEnum):

@@ -19,21 +19,17 @@ A stuck undo is left by what a person says: `retry` runs it again, `done` counts
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from ..errors import CounterstepError
 from .books import Books
-from .entry import ENDED, GONE, Entry, EntryState
+from .entry import ENDED, GONE, Entry, EntryState, LedgerError
 from .needs import Needs
+from .rewiring import rewired
 
 __all__ = ["Entry", "EntryState", "Ledger", "LedgerError"]
-
-
-class LedgerError(CounterstepError):
-    """An event that the ledger's order does not allow: a bug in the engine, never the user's."""
 
 
 class Ledger:
@@ -90,6 +86,24 @@ class Ledger:
         if begun:
             raise LedgerError(f"{entry.id} depends on {begun}, whose undo has begun")
         return self._with(replace(entry, depends_on=needs))
+
+    def rewire(self, depends_on: Mapping[str, Set[str]], *, gone: Set[str] = frozenset()) -> Ledger:
+        """Records that entries stand although what they were built on was replaced.
+
+        They, and what depends on them, are moved behind what they build on now, and keep their order as far
+        as that allows.
+
+        Args:
+            depends_on: By id, what an entry builds on from now on, in place of what it did.
+            gone: What is about to be undone: nothing else that is moved depends on it any more.
+
+        Returns:
+            The new ledger.
+
+        Raises:
+            LedgerError: Entries would depend on each other.
+        """
+        return Ledger(rewired(list(self), self.dependents(depends_on), depends_on, gone))
 
     def settle(self, entry_id: str, output: Any = None) -> Ledger:
         """Records that the forward call has ended, with its result or None where it is unknown."""

@@ -1,19 +1,34 @@
-"""The most a task may spend, and what it has spent."""
+"""The most that a task, a step or an agent may spend."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .usage import Usage
 
+_WORDS: Final = {
+    "model_calls": "model calls",
+    "tokens": "tokens",
+    "tool_calls": "tool calls",
+    "handoffs": "handoffs",
+}
+
+_ROUNDING: Final = 1e-9
+"""US dollars that sums of prices may differ by in their last digits; no token costs so little."""
+
 
 class Budget(BaseModel):
-    """The most a task may spend on models; a limit that is not set does not bind.
+    """The most that may be spent; a limit that is not set does not bind.
 
     Attributes:
         model_calls: Requests to models, judges included.
         tokens: Input plus output tokens.
         usd: US dollars, at the prices that the worker knows.
+        tool_calls: Calls of tools, by steps and by agents; repeated attempts of one call count once.
+        handoffs: How often agents may hand their conversation over.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,24 +36,36 @@ class Budget(BaseModel):
     model_calls: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
     usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    tool_calls: int | None = Field(default=None, ge=0)
+    handoffs: int | None = Field(default=None, ge=0)
 
-    def exceeded_by(self, usage: Usage, calls_under_way: int = 0) -> str | None:
-        """Says which limit the next model call would break.
+    def refusal(self, spent: Usage, wanted: Usage) -> str | None:
+        """Says which limit would be passed.
 
         Args:
-            usage: What the finished calls have cost.
-            calls_under_way: Model calls that have started and not ended.
+            spent: What is spent, under way or promised.
+            wanted: What is to be spent on top of that, at most; what it has nothing of is not looked at, but
+                for the tokens and the price of a model call.
 
         Returns:
-            One sentence, or None when the next call is within the budget.
+            What follows "the budget", or "the budget of" somebody, in a sentence; None where there is room.
         """
-        calls = usage.model_calls + calls_under_way
-        if self.model_calls is not None and calls >= self.model_calls:
-            return f"the budget of {self.model_calls} model calls is used up"
-        if self.tokens is not None and usage.tokens >= self.tokens:
-            return f"the budget of {self.tokens} tokens is used up ({usage.tokens} spent)"
-        if self.usd is not None and usage.usd >= self.usd:
-            return f"the budget of ${self.usd:g} is used up (${usage.usd:.4f} spent)"
+        for name, words in _WORDS.items():
+            limit, used, more = getattr(self, name), getattr(spent, name), getattr(wanted, name)
+            if limit is None or not (more or (name == "tokens" and wanted.model_calls)):
+                continue
+            if used >= limit:
+                said = f" ({used} spent)" if name == "tokens" else ""
+                return f"of {limit} {words} is used up{said}"
+            if used + more > limit:
+                return f"of {limit} {words} has {limit - used} left, and the next call may need {more}"
+        if self.usd is None or not wanted.model_calls:
+            return None
+        if spent.usd >= self.usd:
+            return f"of ${self.usd:g} is used up (${spent.usd:.4f} spent)"
+        if spent.usd + wanted.usd > self.usd + _ROUNDING:
+            left = self.usd - spent.usd
+            return f"of ${self.usd:g} has ${left:.4f} left, and the next call may cost ${wanted.usd:.4f}"
         return None
 
     @property
@@ -47,56 +74,56 @@ class Budget(BaseModel):
         return self != Budget()
 
     @property
-    def has_room(self) -> bool:
-        """Whether, read as what is left, it allows one more call."""
-        return not any(left is not None and left <= 0 for left in (self.model_calls, self.tokens, self.usd))
+    def prices_matter(self) -> bool:
+        """Whether what a request may cost at most has to be known before it is sent."""
+        return self.tokens is not None or self.usd is not None
 
     def left(self, usage: Usage) -> Budget:
         """Returns what is left when so much is spent."""
-        return Budget(
-            model_calls=_minus(self.model_calls, usage.model_calls),
-            tokens=_minus(self.tokens, usage.tokens),
-            usd=None if self.usd is None else max(0.0, self.usd - usage.usd),
-        )
+        return self._each(lambda name, limit: max(0, limit - getattr(usage, name)))
 
     def within(self, other: Budget) -> Budget:
         """Returns the lower one of each two limits."""
-        return Budget(
-            model_calls=_lower(self.model_calls, other.model_calls),
-            tokens=_lower(self.tokens, other.tokens),
-            usd=min((usd for usd in (self.usd, other.usd) if usd is not None), default=None),
-        )
+        both = self._each(lambda name, limit: min(limit, _or(getattr(other, name), limit)))
+        return other.model_copy(update=both.model_dump(exclude_none=True))
 
-    def part(self, parts: int, calls: int) -> Budget:
-        """Returns one of so many equal parts, rounded up, with so many calls at least where there are any."""
-        return Budget(
-            model_calls=None
-            if self.model_calls is None
-            else min(self.model_calls, max(calls, _share(self.model_calls, parts))),
-            tokens=None if self.tokens is None else _share(self.tokens, parts),
-            usd=None if self.usd is None else self.usd / parts,
-        )
+    def part(self, parts: int, at_least: Usage) -> Budget:
+        """Returns one of so many equal parts, rounded up, but so much at least where there is that."""
+        return self._each(lambda name, limit: min(limit, max(getattr(at_least, name), _share(limit, parts))))
 
     def over(self, spent: Usage) -> Budget:
         """Returns the limits that leave so much to be spent on top of what is spent already."""
-        return Budget(
-            model_calls=None if self.model_calls is None else self.model_calls + spent.model_calls,
-            tokens=None if self.tokens is None else self.tokens + spent.tokens,
-            usd=None if self.usd is None else self.usd + spent.usd,
+        return self._each(lambda name, limit: limit + getattr(spent, name))
+
+    def only(self, other: Budget) -> Budget:
+        """Returns those limits that `other` has, too."""
+        return Budget.model_construct(
+            **{name: limit for name, limit in self._set().items() if name in other._set()}
         )
 
     def used_up(self) -> Usage:
         """Returns what is spent when all of it is; a limit that is not set counts for nothing."""
-        return Usage(model_calls=self.model_calls or 0, input_tokens=self.tokens or 0, usd=self.usd or 0.0)
+        return Usage(
+            model_calls=self.model_calls or 0,
+            input_tokens=self.tokens or 0,
+            usd=self.usd or 0.0,
+            tool_calls=self.tool_calls or 0,
+            handoffs=self.handoffs or 0,
+        )
+
+    def _set(self) -> dict[str, Any]:
+        return {name: limit for name in _LIMITS if (limit := getattr(self, name)) is not None}
+
+    def _each(self, change: Callable[[str, Any], Any]) -> Budget:
+        return Budget.model_construct(**{name: change(name, limit) for name, limit in self._set().items()})
 
 
-def _minus(limit: int | None, spent: int) -> int | None:
-    return None if limit is None else max(0, limit - spent)
+_LIMITS: Final = (*_WORDS, "usd")
 
 
-def _lower(one: int | None, other: int | None) -> int | None:
-    return min((limit for limit in (one, other) if limit is not None), default=None)
+def _or(limit: float | None, other: float) -> float:
+    return other if limit is None else limit
 
 
-def _share(left: int, parts: int) -> int:
-    return -(-left // parts)
+def _share(left: float, parts: int) -> float:
+    return -(-left // parts) if isinstance(left, int) else left / parts

@@ -1,4 +1,4 @@
-"""What has been spent on models."""
+"""What has been spent: on models, and of calls that are counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Usage(BaseModel):
-    """What has been spent on models.
+    """What has been spent on models, and how many calls were made that a budget may count.
 
     Attributes:
         model_calls: Requests, those that failed included.
@@ -17,6 +17,8 @@ class Usage(BaseModel):
         usd: US dollars of all calls whose model has a known price.
         unpriced_calls: Calls of models without a known price: their cost is *not* in `usd`.
         unpriced_models: The names of those models.
+        tool_calls: Calls of tools, by steps and by agents, those that failed included.
+        handoffs: How often an agent has handed its conversation over.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,27 +29,13 @@ class Usage(BaseModel):
     usd: float = 0.0
     unpriced_calls: int = 0
     unpriced_models: tuple[str, ...] = ()
+    tool_calls: int = 0
+    handoffs: int = 0
 
     @property
     def tokens(self) -> int:
         """Input plus output tokens."""
         return self.input_tokens + self.output_tokens
-
-    def plus(
-        self, *, model: str, calls: int, input_tokens: int, output_tokens: int, usd: float | None
-    ) -> Usage:
-        """Adds the cost of one activity's model calls; `usd` None means that the model has no price."""
-        unpriced = self.unpriced_models
-        if usd is None and model not in unpriced:
-            unpriced = (*unpriced, model)
-        return Usage(
-            model_calls=self.model_calls + calls,
-            input_tokens=self.input_tokens + input_tokens,
-            output_tokens=self.output_tokens + output_tokens,
-            usd=self.usd + (usd or 0.0),
-            unpriced_calls=self.unpriced_calls + (calls if usd is None else 0),
-            unpriced_models=unpriced,
-        )
 
     def cost(self) -> str:
         """Says in a few words what it has cost: what nobody knows is said to be unknown, never nothing."""
@@ -62,6 +50,8 @@ class Usage(BaseModel):
             usd=self.usd + other.usd,
             unpriced_calls=self.unpriced_calls + other.unpriced_calls,
             unpriced_models=tuple(dict.fromkeys((*self.unpriced_models, *other.unpriced_models))),
+            tool_calls=self.tool_calls + other.tool_calls,
+            handoffs=self.handoffs + other.handoffs,
         )
 
     def report(self) -> dict[str, object]:
@@ -111,3 +101,19 @@ class CallUsage(_Frozen):
             output_tokens=self.output_tokens + other.output_tokens,
             usd=sum(known) if len(known) == len(prices) else None,
         )
+
+    def of_model(self, model: str) -> Usage:
+        """Returns it as what a task has spent on `model`."""
+        unpriced = self.usd is None
+        return Usage(
+            model_calls=self.model_calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            usd=self.usd or 0.0,
+            unpriced_calls=self.model_calls if unpriced else 0,
+            unpriced_models=(model,) if unpriced else (),
+        )
+
+
+ONE_TOOL_CALL = Usage(tool_calls=1)
+ONE_HANDOFF = Usage(handoffs=1)

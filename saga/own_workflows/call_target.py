@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -14,10 +14,12 @@ from pydantic_core import to_jsonable_python
 from temporalio import workflow
 from temporalio.common import RawValue
 
+from ..effect import Effect
 from ..errors import DefinitionError
 from ..json_value import read_json, write_json
 from ..names import NAME_ATTRIBUTE, nearest
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+from ..spec.rules.tool_rules import narrowed
 from ..spec.validation import Validation
 from ..temporal.sdk_internals import activity_type
 
@@ -46,6 +48,17 @@ class CallTarget:
     entry: ToolEntry | AgentEntry | None
     target: Any
 
+    @property
+    def kind(self) -> str:
+        """What the board calls it: an activity, an agent or a tool."""
+        if self.entry is None:
+            return "activity"
+        return "agent" if isinstance(self.entry, AgentEntry) else "tool"
+
+    def effect(self, said: Effect | None) -> Effect:
+        """Returns what a call does to the world; of a plain activity what is said of it."""
+        return self.entry.effect if self.entry is not None else said or Effect.COMPENSATABLE
+
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, engine: int) -> Any:
         """Turns the call's arguments into the input of a bundle's tool or agent, as JSON.
 
@@ -71,6 +84,32 @@ class CallTarget:
                 twice = " twice" if name in named else ""
                 raise DefinitionError(f"{self.name} takes no {name!r}{twice}{nearest(name, names)}")
         return self._written({**named, **kwargs}, engine)
+
+    def with_tools(
+        self, tools: Sequence[Any] | None, arguments: dict[str, Any]
+    ) -> tuple[CallTarget, dict[str, Any]]:
+        """Leaves a model agent some of its tools; for anything else they are an argument.
+
+        Args:
+            tools: Functions or agents of a bundle, or their names; None for all.
+            arguments: The arguments by name.
+
+        Returns:
+            What is to be called, with which arguments.
+
+        Raises:
+            DefinitionError: The agent has no such tool; all faults are told.
+        """
+        if tools is None:
+            return self, arguments
+        if not isinstance(self.entry, AgentEntry) or not self.entry.asks_models:
+            return self, {**arguments, "tools": tools}
+        names = tuple(str(getattr(tool, NAME_ATTRIBUTE, tool)) for tool in tools)
+        unknown = [name for name in names if name not in self.entry.tools]
+        if unknown:
+            told = (f"{self.name} has no tool {name!r}{nearest(name, self.entry.tools)}" for name in unknown)
+            raise DefinitionError("\n".join(told))
+        return replace(self, entry=narrowed(self.entry, names)), arguments
 
     def named(self, args: tuple[Any, ...], *, engine: int) -> dict[str, Any]:
         """Names the positional arguments of a plain activity, as JSON, for its undo.

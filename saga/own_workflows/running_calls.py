@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import is_cancelled_exception
 
 from ..engine.run_context import RunContext
 from ..failure import Failed, Stopped
@@ -103,3 +104,16 @@ class RunningCalls:
 def is_cancelled() -> bool:
     """Says whether the workflow was asked to cancel."""
     return workflow.cancellation_reason() is not None
+
+
+def comes_of_cancel(error: BaseException | None, engine: int) -> bool:
+    """Says whether an exception is a cancel; those of activities, and of frameworks, have it inside."""
+    if engine < 4:
+        return isinstance(error, asyncio.CancelledError)
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:  # an exception may be its own cause
+        if is_cancelled_exception(error):
+            return True
+        causes.append(error)
+        error = error.__cause__
+    return False

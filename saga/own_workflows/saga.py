@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextvars import ContextVar
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast, overload
@@ -12,12 +10,12 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 from temporalio import workflow
 
 from ..effect import Effect
-from ..engine.lifecycle import Lifecycle, failure_of
+from ..engine.lifecycle import Lifecycle
 from ..engine.opening import open_record, take_snapshot
-from ..engine.run_context import OPENED, OPENING, RunContext
-from ..errors import DefinitionError, FailureType
-from ..failure import Failure
+from ..engine.run_context import OPENING, RunContext
+from ..errors import DefinitionError
 from ..limits.budget import Budget
+from ..limits.limit_policies import OnLimit
 from ..record.task_record import TaskRecord
 from ..record.task_state import ENDED
 from ..spec.approval import Asking
@@ -27,15 +25,18 @@ from ..spec.waiting import Approve, Wait
 from ..temporal.cancel_watch import CancelWatch
 from ..temporal.stop_scope import StopScope
 from ..temporal.task_marker import free_name, mark_as_task
-from .call_target import Answering, CallTarget, read_action, undo_type, validation_of
-from .running_calls import GIVEN_UP, RunningCalls, is_cancelled
+from .agent_calls import AgentCalls
+from .call_target import Answering, read_action, undo_type, validation_of
+from .one_at_a_time import expect_no_other
+from .running_calls import RunningCalls
 from .saga_calls import SagaCalls
+from .saga_end import SagaEnd
+from .saga_plan import PlanTerms, SagaPlan, operations_in, step_of
 from .saga_waits import Decision, SagaWaits, said
+from .side_by_side import SCOPE, side_by_side
 from .tries import tries_of
 
 T = TypeVar("T")
-
-_SCOPE: ContextVar[StopScope | None] = ContextVar("counterstep_scope", default=None)
 
 
 class Saga:
@@ -54,6 +55,7 @@ class Saga:
         goal: str = "",
         order: Literal["parallel", "sequential"] = "parallel",
         give_up: timedelta | None = None,
+        on_limit: OnLimit | None = None,
     ) -> None:
         """Prepares a saga.
 
@@ -63,18 +65,18 @@ class Saga:
             order: Undos side by side where nothing forbids it, or strictly one by one.
             give_up: How long an undo that stays stuck waits for a person (the update ``resolve``) before the
                 workflow fails as ``SagaRollbackIncomplete``; None for as long as it takes.
+            on_limit: What follows when a limit is reached, see `Agent`; None to fail.
         """
-        self._budget = budget
-        self._goal = goal
-        self._order = order
-        self._give_up = give_up
+        self._budget, self._goal, self._order = budget, goal, order
+        self._give_up, self._on_limit = give_up, on_limit
         self._scope = StopScope()
+        self._agent_calls: AgentCalls | None = None
 
     async def __aenter__(self) -> Self:
         mark_as_task()
         opening = OPENING.get()
         opening = [] if opening is None else opening
-        self._expect_no_other(opening)
+        expect_no_other(opening)
         opening.append(self)
         try:
             await self._open()
@@ -83,8 +85,10 @@ class Saga:
         self._calls = SagaCalls(self._context)
         self._waits = SagaWaits(self._context)
         self._running = RunningCalls(self._context, self._calls, self._scope)
-        self._life = Lifecycle(self._context)
-        self._life.begin()
+        self._agent_calls = AgentCalls(self._context, self._calls, self._running, self._current)
+        life = Lifecycle(self._context)
+        life.begin()
+        self._end = SagaEnd(self._context, self._calls, self._running, life, self._scope)
         return self
 
     async def __aexit__(
@@ -97,7 +101,7 @@ class Saga:
             return
         watch = CancelWatch()
         watch.requested = workflow.cancellation_reason() is not None
-        ending = await watch.outlast(self._context.notices.after(self._end(error)), lambda: None)
+        ending = await watch.outlast(self._context.notices.after(self._end.reach(error)), lambda: None)
         if ending is not None:
             raise ending from ending.__cause__
 
@@ -119,6 +123,7 @@ class Saga:
         retry: Retry | Mapping[str, Any] | None = None,
         timeout: timedelta | str | None = None,
         step: str | None = None,
+        tools: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Makes one call; its undo is recorded before it starts.
@@ -132,6 +137,7 @@ class Saga:
             retry: How often and how fast it is tried, as in a spec, e.g. ``{"attempts": 2}``.
             timeout: The longest one attempt may take, e.g. ``"30s"``; of a model agent, one model call.
             step: The step's id on the board; None for the action's name.
+            tools: For a model agent: which of its tools it may call; None for all. Else an argument by name.
             **kwargs: For a bundle's tool or agent its arguments by name (by position those that are named
                 like one of the above); for a plain activity the options of ``workflow.execute_activity``.
 
@@ -145,19 +151,18 @@ class Saga:
                 cancelled it (``asyncio.timeout``), an interruptible call is undone by then, any other one
                 once it has ended.
         """
-        found = read_action(action, self._context.catalog)
+        found, kwargs = read_action(action, self._context.catalog).with_tools(tools, kwargs)
         name = free_name(step or found.name.rpartition(".")[2])
         checks = [validation_of(item, self._context.catalog) for item in validate]
         tries = tries_of(retry, timeout)
-        scope = self._running.scope_in(_SCOPE.get() or self._scope)
-        self._calls.guard(name, _effect_of(found, effect))
+        scope = self._running.scope_in(self._current())
+        self._calls.guard(name, found.effect(effect))
         self._calls.add(name, found)
         work: Coroutine[Any, Any, Any]
         if found.entry is not None:
             if undo is not None or effect is not None:
-                raise DefinitionError(
-                    f"{found.name} is registered in a bundle, which says its effect and undo"
-                )
+                message = f"{found.name} is registered in a bundle, which says its effect and undo"
+                raise DefinitionError(message)
             value = found.arguments(args, kwargs, engine=self._context.engine)
             work = self._calls.registered(found, name, value, checks, scope, tries)
         else:
@@ -242,11 +247,49 @@ class Saga:
         keys = said(Wait, event=event, where=where, deadline=deadline, time=time)
         return await self._waited(step or "wait", lambda name, scope: self._waits.wait(name, keys, scope))
 
+    async def plan(
+        self,
+        planner: Any,
+        *args: Any,
+        tools: Sequence[Any],
+        step: str = "ops",
+        keep: Literal["same", "closure"] = "same",
+        max_parallel: int | None = None,
+        **kwargs: Any,
+    ) -> SagaPlan:
+        """Has an agent plan, and does what it has planned: operations that have names, and an order.
+
+        Called once more with the same `step`, it changes that plan, as `SagaPlan.amend` does.
+
+        Args:
+            planner: An agent that answers with a list of `Operation`, or an object with ``operations``.
+            *args: Its arguments.
+            tools: What an operation may call: tools of a bundle and agents in Python, or their names.
+            step: What the plan is called; its operations are the steps ``STEP[ID]``.
+            keep: What a changed plan leaves untouched, as in a spec.
+            max_parallel: How many operations run at once, at most.
+            **kwargs: The planner's arguments by name.
+
+        Returns:
+            The plan, every operation of which is done.
+
+        Raises:
+            ApplicationError: The plan cannot be run (type ``Rejected``), and nothing of it has; or an
+                operation failed and is undone, and those done before it stand.
+            DefinitionError: The arguments do not fit.
+            asyncio.CancelledError: The workflow was cancelled.
+        """
+        made = await self.call(planner, *args, **kwargs)
+        terms = PlanTerms(tools, step, closure=keep == "closure", max_parallel=max_parallel)
+        plan = SagaPlan(self._context, self._calls, self._running, self._current, terms)
+        await plan.amend(operations_in(made))
+        return plan
+
     async def undo(self, step: str) -> list[str]:
         """Undoes a call that has ended, and before it all calls that came later and so may build on it.
 
         Args:
-            step: The step's id.
+            step: The step's id; of an operation of a plan, its own.
 
         Returns:
             The steps that are undone, in the order in which that was done; none where nothing stood.
@@ -256,8 +299,9 @@ class Saga:
             DefinitionError: There is no such step, or it is past the point of no return.
             asyncio.CancelledError: The workflow was cancelled.
         """
+        step = step_of(self._record, step)
         self._calls.check_undo(step)
-        scope = self._running.scope_in(_SCOPE.get() or self._scope)
+        scope = self._running.scope_in(self._current())
         return cast(list[str], await self._running.run(self._calls.undo(step, scope), "", scope))
 
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
@@ -273,78 +317,34 @@ class Saga:
             BaseException: The first failure; the other calls have ended by then (those that change nothing
                 were cancelled).
         """
-        scope = StopScope(_SCOPE.get() or self._scope)
-        token = _SCOPE.set(scope)
-        try:
-            tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in calls]
-        finally:
-            _SCOPE.reset(token)
-        waiting = list(tasks)
-        first: BaseException | None = None
-        while waiting:
-            try:
-                done, waiting = await workflow.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
-            except asyncio.CancelledError:
-                for task in tasks:
-                    task.cancel()
-                raise
-            for task in done:
-                error = asyncio.CancelledError() if task.cancelled() else task.exception()
-                if error is not None and first is None:
-                    first = error
-                    scope.stop(str(error))
-        if first is not None:
-            raise first
-        return [task.result() for task in tasks]
+        return await side_by_side(calls, StopScope(self._current()))
+
+    def _current(self) -> StopScope:
+        """Returns what begins now belongs to: the whole saga, or the part of it that the caller runs in."""
+        return SCOPE.get() or self._scope
 
     async def _open(self) -> None:
-        name = workflow.info().workflow_type
-        self._record: TaskRecord = open_record(name, self._goal, self._budget)
-        snapshot = await take_snapshot(SnapshotRequest(), activity_id=free_name("resolve"))
+        self._record: TaskRecord = open_record(workflow.info().workflow_type, self._goal, self._budget)
+        self._record.policies.say("", self._on_limit)
+        asked = SnapshotRequest(appraise=self._budget is not None and self._budget.prices_matter)
+        snapshot = await take_snapshot(asked, activity_id=free_name("resolve"))
         self._context = RunContext.assemble(
             self._record, snapshot, sequential=self._order == "sequential", give_up=self._give_up
         )
 
-    @staticmethod
-    def _expect_no_other(opening: Sequence[object]) -> None:
-        """Refuses a saga while another one is open: only one can answer the workflow's updates."""
-        if opening or any(context.record.state not in ENDED for context in OPENED.get() or []):
-            raise DefinitionError(
-                "a saga is open in this workflow already: make the calls with that; another may be opened "
-                "once it has ended, or in a child workflow"
-            )
-
     async def _waited(self, step: str, make: Callable[[str, StopScope], Coroutine[Any, Any, T]]) -> T:
         name = free_name(step)
-        scope = self._running.scope_in(_SCOPE.get() or self._scope)
+        scope = self._running.scope_in(self._current())
         return cast(T, await self._running.run(make(name, scope), name, scope))
 
-    # --- the end
+    def made_by_agents(self) -> AgentCalls:
+        """Returns what makes the calls of agents of frameworks; the adapters ask for it.
 
-    async def _end(self, error: BaseException | None) -> BaseException | None:
-        """Returns what the block must raise, or None when it ended well."""
-        if error is not None:
-            self._scope.stop(str(error) or type(error).__name__)
-        await self._running.drain()
-        failure = None if error is None else failure_of(error)
-        if error is None and (self._record.committed or not is_cancelled()):
-            # What the workflow has turned its back on is undone; the rest stays.
-            left = self._calls.left_behind()
-            if not await self._context.rollback.run(GIVEN_UP, within=left):
-                message = "a call that was given up stays"
-                failure = Failure(step="", type=FailureType.ABANDONED, message=message)
-            elif self._record.committed or not is_cancelled():
-                self._life.complete()
-                return None
-        cancelled = is_cancelled() and (failure is None or isinstance(error, asyncio.CancelledError))
-        if cancelled or failure is None:
-            failure = Failure(step="", type=FailureType.CANCELLED, message="the workflow was cancelled")
-        if self._record.committed:
-            self._record.blame(failure)
-            return self._life.ended(cancelled=False, cause=error)
-        await self._life.undo(failure)
-        return self._life.ended(cancelled=cancelled, cause=error)
-
-
-def _effect_of(action: CallTarget, effect: Effect | None) -> Effect:
-    return action.entry.effect if action.entry is not None else effect or Effect.COMPENSATABLE
+        Raises:
+            DefinitionError: The saga is not open, or has ended.
+        """
+        if self._agent_calls is None or self._record.state in ENDED:
+            raise DefinitionError(
+                "the saga is not open: give agents its tools inside of `async with Saga() as saga:`"
+            )
+        return self._agent_calls

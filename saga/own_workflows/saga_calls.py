@@ -31,24 +31,26 @@ from .tries import Tries
 
 
 class SagaCalls:
-    """Makes, checks and records the calls of one saga."""
+    """Makes, checks and records the calls of one saga.
+
+    Attributes:
+        done: The ledger entries that the next call builds on.
+        before: By the name of a plan, those that were there before it.
+    """
 
     def __init__(self, context: RunContext) -> None:
-        """Prepares the calls of one saga.
-
-        Args:
-            context: What the saga is run with.
-        """
+        """Prepares the calls of one saga; `context` is what it is run with."""
         self._context = context
         self._record = context.record
-        self._done: frozenset[str] = frozenset()
+        self.done: frozenset[str] = frozenset()
+        self.before: dict[str, frozenset[str]] = {}
         self._given_up: set[str] = set()
         self._under_way: set[str] = set()
         self._pivot: str | None = None
 
     def add(self, name: str, action: CallTarget) -> None:
         """Puts a call on the board."""
-        self._record.add_step(name, StepRecord(_kind(action), action.name))
+        self._record.add_step(name, StepRecord(action.kind, action.name))
 
     def guard(self, name: str, effect: Effect) -> None:
         """Refuses a call around the point of no return.
@@ -73,6 +75,8 @@ class SagaCalls:
         checks: Sequence[Validation],
         scope: StopScope,
         tries: Tries,
+        *,
+        depends_on: frozenset[str] | None = None,
     ) -> Any:
         """Calls a tool or agent of a bundle.
 
@@ -83,6 +87,7 @@ class SagaCalls:
             checks: Checks of the result.
             scope: What it is stopped with.
             tries: What the call says of its attempts.
+            depends_on: What it builds on; None for all that has ended.
 
         Returns:
             The result, as the type that the action declares.
@@ -95,10 +100,11 @@ class SagaCalls:
         assert entry is not None
 
         async def make() -> AgentOutcome:
-            round_ = await self._round(name, scope)
+            round_ = await self.round(name, scope)
+            before = self.done if depends_on is None else depends_on
             if isinstance(entry, AgentEntry) and not entry.python:
                 retry = tries.retry or MODEL_RETRY
-                job = Assignment(name, name, round_, value, self._done, entry.compensate, retry)
+                job = Assignment(name, name, round_, value, before, entry.compensate, retry)
                 return await self._context.agents.run(entry, job, scope, tries.timeout)
             call = Call.of(
                 entry,
@@ -106,7 +112,7 @@ class SagaCalls:
                 step=name,
                 path=name,
                 summary=name,
-                depends_on=self._done,
+                depends_on=before,
                 round=round_,
                 timeout=tries.timeout,
                 retry=tries.retry,
@@ -115,7 +121,7 @@ class SagaCalls:
                 return AgentOutcome(output=await self._context.pivots.call(call, entry, scope))
             return AgentOutcome(output=as_json(await self._context.caller.call(call, scope)))
 
-        outcome = await self._checked(name, action, value, entry.output_schema, checks, scope, make)
+        outcome = await self.checked(name, action, value, entry.output_schema, checks, scope, make)
         return action.typed(outcome.output)
 
     async def plain(
@@ -159,7 +165,7 @@ class SagaCalls:
             effect=effect or Effect.COMPENSATABLE,
             input=action.named(args, engine=1 if undo is None else self._context.engine),
             compensation=undo,
-            depends_on=self._done,
+            depends_on=self.done,
             timeout=options.get("start_to_close_timeout", DEFAULT_TIMEOUT),
             task_queue=options.get("task_queue"),
             summary=name,
@@ -169,18 +175,18 @@ class SagaCalls:
 
         async def make() -> AgentOutcome:
             nonlocal raw
-            made = replace(call, round=await self._round(name, scope))
+            made = replace(call, round=await self.round(name, scope))
             if call.effect is Effect.PIVOT:
                 return AgentOutcome(output=await self._context.pivots.call(made, None, scope))
             raw = await self._context.caller.call(made, scope)
             return AgentOutcome(output=as_json(raw))
 
-        outcome = await self._checked(name, action, call.input, {}, checks, scope, make)
+        outcome = await self.checked(name, action, call.input, {}, checks, scope, make)
         if raw is None:
             raw = RawValue(workflow.payload_converter().to_payload(outcome.output))
         return action.result(raw)
 
-    async def _round(self, name: str, scope: StopScope) -> int:
+    async def round(self, name: str, scope: StopScope) -> int:
         """Returns 1, or more where a reset has lost the finished undo: the call has another key then."""
         if self._context.engine < 2:
             return 1
@@ -190,14 +196,18 @@ class SagaCalls:
     def give_up(self, name: str) -> None:
         """Says that the workflow has turned its back on a call: nothing builds on what comes of it."""
         self._given_up.add(name)
-        self._done -= self.entries(name)
+        self.done -= self.entries(name)
+
+    def _is_given_up(self, name: str) -> bool:
+        """Says whether that was a call, or an operation of a plan, that the workflow goes on without."""
+        return name in self._given_up or name.partition("[")[0] in self._given_up
 
     def left_behind(self) -> frozenset[str]:
         """Returns the ledger entries of calls that were given up or have not ended well."""
 
         def is_left(entry: Entry) -> bool:
             return (
-                entry.step in self._given_up
+                self._is_given_up(entry.step)
                 or self._record.steps[entry.step].state is not StepState.COMPLETED
             )
 
@@ -224,19 +234,21 @@ class SagaCalls:
             Failed: An undo stays stuck, and nobody has resolved it in time.
             Stopped: The scope was stopped.
         """
-        self._done -= self._affected(step)  # what begins from now on does not build on it
+        self.done -= self._affected(step)  # what begins from now on does not build on it
         await workflow.wait_condition(lambda: scope.stopped or not self._is_armed(self._affected(step)))
         scope.check(step)
         entries = self._affected(step)
         ledger, before = self._record.ledger, len(self._record.undo_order)
         wanted = {entry_id for entry_id in entries if ledger[entry_id].state not in ENDED}
-        self._done -= entries
+        self.done -= entries
         if not await self._context.rollback.run(f"the workflow undoes {step}", within=entries, scope=scope):
             scope.check(step)
             message = f"an undo of {step!r}, or of what builds on it, is stuck"
             raise Failed(Failure(step=step, type=FailureType.ABANDONED, message=message))
         undone = [entry_id for entry_id in self._record.undo_order[before:] if entry_id in wanted]
-        return list(dict.fromkeys(self._record.ledger[entry_id].step for entry_id in undone))
+        steps = list(dict.fromkeys(self._record.ledger[entry_id].step for entry_id in undone))
+        self._record.plans.forget_items(steps)
+        return steps
 
     def _affected(self, step: str) -> set[str]:
         return self._record.ledger.dependents(self.entries(step))
@@ -248,7 +260,7 @@ class SagaCalls:
         """Returns the ledger entries of one call."""
         return self._record.ledger.of_step(name)
 
-    async def _checked(
+    async def checked(
         self,
         name: str,
         action: CallTarget,
@@ -258,6 +270,12 @@ class SagaCalls:
         scope: StopScope,
         make: Callable[[], Awaitable[AgentOutcome]],
     ) -> AgentOutcome:
+        """Makes a call by `make`, and checks its result; what has failed is undone.
+
+        Raises:
+            Failed: The call failed or was rejected; it has been undone.
+            Stopped: The scope was stopped.
+        """
         self._record.start_step(name)
         self._under_way.add(name)
         try:
@@ -275,6 +293,7 @@ class SagaCalls:
         except Failed as failed:
             rejected = failed.failure.type == FailureType.REJECTED
             state = StepState.REJECTED if rejected else StepState.FAILED
+            self._record.log.note_refusal(failed.failure, name)
             self._record.end_step(name, state, error=failed.failure.message)
             await self._undo_given_up(name, scope)
             if not scope.stopped:
@@ -286,15 +305,15 @@ class SagaCalls:
             raise
         finally:
             self._under_way.discard(name)
-        if name not in self._given_up:
-            self._done |= self.entries(name)
+        if not self._is_given_up(name):
+            self.done |= self.entries(name)
         self._record.end_step(name, StepState.COMPLETED, outcome.output)
         await self._undo_given_up(name, scope)
         return outcome
 
     async def _undo_given_up(self, name: str, scope: StopScope) -> None:
         """Undoes a call as soon as it has ended, where the workflow has gone on without it."""
-        if name not in self._given_up or self._context.engine < 2:
+        if not self._is_given_up(name) or self._context.engine < 2:
             return
         if not scope.root.stopped and not self._record.committed:
             reason = "the workflow went on without it"
@@ -328,9 +347,3 @@ class SagaCalls:
         )
         variables = {"task": {}, "facts": {}, "steps": {}, "output": outcome.output, "input": value}
         return Claim(name, name, 1, schema, subject, variables, frozenset(outcome.models))
-
-
-def _kind(action: CallTarget) -> str:
-    if action.entry is None:
-        return "activity"
-    return "agent" if isinstance(action.entry, AgentEntry) else "tool"

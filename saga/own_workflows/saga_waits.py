@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from ..engine.run_context import RunContext
-from ..engine.step_wait import StepWait
+from ..engine.steps.step_wait import StepWait
 from ..errors import DefinitionError, FailureType
 from ..failure import Failed, Stopped
 from ..fault_texts import faults_in

@@ -9,6 +9,7 @@ from temporalio import workflow
 
 from ..names import nearest
 from ..record.consent import shown_hash
+from ..record.decision_log import DecisionKind
 from ..record.status import Status
 from ..record.step_record import StepState
 from ..record.task_record import TaskRecord
@@ -87,7 +88,7 @@ class Questions:
         if answer is None:
             del self._asked[step]
         else:
-            self._record.log.decided(
+            self._record.log.keep_answer(
                 question.as_json(),
                 proven=answer.proven,
                 action=answer.action,
@@ -95,6 +96,7 @@ class Questions:
                 note=answer.note,
                 value=answer.value,
             )
+            self._decided(question, answer)
         self._status.release(state, step)
         if answer is None:
             scope.check(step)
@@ -102,6 +104,15 @@ class Questions:
         told = {"action": answer.action, "by": answer.by, "proven": answer.proven}
         self._notices.tell("task.answered", question.as_json(), answer=told)
         return answer
+
+    def _decided(self, question: StepQuestion, answer: Answer) -> None:
+        """Adds the answer to the decisions of the task; the log has its line already."""
+        kind = _kind_of(answer.action)
+        if kind is not None:
+            what = f"{answer.action}: {question.ask}"
+            self._record.log.decided.add(
+                kind, what, question.step, answer.note, by=answer.by, proven=answer.proven
+            )
 
     async def _until_answered(self, question: StepQuestion, scope: StopScope) -> None:
         """Waits for the answer or a stop; in between people are reminded, and others asked too."""
@@ -186,7 +197,10 @@ class Questions:
             told = {"action": message.action, "by": message.by, "proven": proven}
             self._notices.tell("task.answered", stuck_question(entry, None), answer=told)
             what = f"resolve: {message.action}"
-            self._record.log.add(message.by, what, entry.label, message.note, proven=proven)
+            kind: DecisionKind = "retry" if message.action == "retry" else "approval"
+            self._record.log.decide(
+                kind, what, entry.label, message.note, who=message.by, call=entry.id, proven=proven
+            )
             change(entry.id)
         return {"step": stuck[0].step, "action": message.action, "undos": [entry.id for entry in stuck]}
 
@@ -258,3 +272,12 @@ class Questions:
             return f"there is no step {step!r}{nearest(step, [*self._record.steps, *open_])}"
         state = self._record.steps[step].state if step in self._record.steps else StepState.PENDING
         return f"{step!r} waits for nobody: it is {state.value}"
+
+
+def _kind_of(action: str) -> DecisionKind | None:
+    """Returns as which decision an answer counts; None for one that only tells something."""
+    if action == "answer":
+        return None
+    if action in ("reject", "end"):
+        return "refusal"
+    return "retry" if action == "retry" else "approval"

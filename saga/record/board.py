@@ -28,10 +28,12 @@ def board(record: TaskRecord) -> dict[str, Any]:
     Returns:
         A JSON object: ``task``, ``state``, ``goal``, ``steps`` (by id), ``ledger``, ``to_undo``, ``usage``,
         ``budget``, ``waiting_for``, ``decisions``, ``failure`` and ``log``; ``moves`` where a team has
-        played. An entry of the ledger names what it depends on without what that depends on already;
-        ``to_undo`` lists the ids of those that a rollback has still to begin, newest first. Together they are
-        the application state (outputs), the operation state (the log) and the dependency state (``needs`` and
-        verdicts) of SagaLLM (arXiv 2503.11951, section 3).
+        played, ``decided`` where anything else was decided, and ``forked_from`` (``id``, ``run_id``, ``step``
+        and ``changes``) where it was forked from another one: steps of that one are ``taken_over``. An entry
+        of the ledger names what it depends on without what that depends on already; ``to_undo`` lists the ids
+        of those that a rollback has still to begin, newest first. Together they are the application state
+        (outputs), the operation state (the log) and the dependency state (``needs`` and verdicts) of SagaLLM
+        (arXiv 2503.11951, section 3).
     """
     room = MAX_OUTPUTS // max(1, len(record.steps))
     entries = list(record.ledger)
@@ -51,6 +53,8 @@ def board(record: TaskRecord) -> dict[str, Any]:
         "waiting_for": record.waiting_for(),
         "decisions": list(record.log.decisions),
         **({"moves": list(record.teams.moves)} if record.teams.moves else {}),
+        **({"decided": list(record.log.decided.kept)} if record.log.decided.kept else {}),
+        **({"forked_from": record.forked.shown()} if record.forked else {}),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "log": list(record.log.lines),
     }
@@ -68,6 +72,7 @@ def _step(progress: StepRecord, room: int) -> dict[str, Any]:
         "output": bounded(progress.output, min(MAX_OUTPUT, max(room, 1_000))),
         "error": progress.error,
         **({"degraded": progress.degraded} if progress.degraded else {}),
+        **({"taken_over": True} if progress.taken_over else {}),
         "verdicts": [verdict.model_dump(mode="json") for verdict in progress.verdicts],
         "usage": {"model_calls": progress.model_calls, "tokens": progress.tokens, "usd": progress.usd},
     }

@@ -40,6 +40,9 @@ _MARKS = {
 def markdown(record: TaskRecord) -> str:
     """Renders the board for the Web UI's task details: in lists, for it shows tables without any space."""
     parts = [f"**{_line(record.task)}**: {record.state.value}", _line(record.goal)]
+    if record.forked:
+        source = record.forked
+        parts.append(f"Forked from **{_line(source.id)}**, before its step **{_line(source.step)}**.")
     asked = [_asked(question, record.task_id) for question in record.waiting_for()]
     parts += _section("Waits for an answer", asked, len(asked))
     decisions = record.log.decisions
@@ -102,7 +105,8 @@ def _evidence(value: Any) -> str:
 def _progress(name: str, progress: StepRecord) -> str:
     by = f", by {progress.target}" if progress.target else ""
     degraded = f"; degraded: {_line(progress.degraded)}" if progress.degraded else ""
-    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}{degraded}"
+    taken = ", taken over" if progress.taken_over else ""
+    return f"{_MARKS[progress.state]} **{name}** {progress.state.value}{by}{taken}{degraded}"
 
 
 def _undo(entry: Entry, time: UndoTime | None) -> str:

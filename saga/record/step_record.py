@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ..failure import trim
 from ..verdict import Verdict
 
 
@@ -33,7 +34,9 @@ class StepRecord:
         target: The name of the agent or tool.
         needs: The steps that it waits for.
         attempts: How often its call was begun (``for_each`` items and re-runs each count).
-        degraded: Why the output is only what there was at a limit of a team; None where it is whole.
+        degraded: Why the output is less than what was meant: only what there was at a limit, or made by
+            something that stood in after a failure; None where it is whole.
+        taken_over: Whether another task has done it, from which this one is forked.
     """
 
     kind: str
@@ -50,15 +53,26 @@ class StepRecord:
     tokens: int = 0
     usd: float = 0.0
     degraded: str | None = None
+    taken_over: bool = False
+
+    @property
+    def is_done_elsewhere(self) -> bool:
+        """Whether another task has done it, and it was not skipped there."""
+        return self.taken_over and self.state is StepState.COMPLETED
 
     def reset(self) -> None:
         """Makes the step as if it had not started; what it has cost stays."""
         self.state, self.output, self.error = StepState.PENDING, None, None
         self.finished, self.verdicts, self.degraded = None, [], None
+        self.taken_over = False
 
     def end(self, state: StepState, output: Any, error: str | None, now: datetime) -> None:
         """Records how the step ended."""
         self.state, self.output, self.error, self.finished = state, output, error, now
+
+    def degrade(self, why: str) -> None:
+        """Records why the output is less than what was meant."""
+        self.degraded = trim(f"{self.degraded}; {why}" if self.degraded else why, 1000)
 
     def withdraw(self) -> None:
         """Takes the output out of the shared context: the undos of the step are done."""

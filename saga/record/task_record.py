@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,15 @@ from ..ledger.call_id import CallId
 from ..ledger.carry_over import CarriedEntry, restore
 from ..ledger.ledger import Entry, Ledger
 from ..limits.budget import Budget
-from ..limits.spending import Spending
-from ..limits.usage import CallUsage, Usage
+from ..limits.limit_policies import LimitPolicies
+from ..limits.spending import Reservation, Spending
+from ..limits.usage import Usage
 from ..spec.catalog import CompensationEntry
 from ..verdict import Verdict
 from .carried_record import CarriedRecord
 from .consent import Consent
+from .fork import Lineage
+from .plan_book import PlanBook
 from .resets import Resets
 from .step_record import StepRecord, StepState
 from .task_log import TaskLog
@@ -36,10 +39,12 @@ class TaskRecord:
         state: Where the task is.
         ledger: What has to be undone.
         spending: What has been spent on models, against the budget.
+        policies: What follows when a limit is reached.
         failure: The first failure; later ones do not replace it.
         steps: Progress by step id.
         log: Who did what, on which step, why and when.
         teams: What teams have decided.
+        plans: What was begun of plans.
         undo_order: Ids of ledger entries in the order in which their undos finished.
         undos: How far the undos have come.
         compensations: What is declared of them, by name; those of finished children included.
@@ -53,6 +58,7 @@ class TaskRecord:
         protected: The entries of the ledger from before the pivot.
         consent: To what people have said yes.
         resets: How often the running workflow was reset, and what has ended since.
+        forked: Where it was forked from; None where it was not.
     """
 
     def __init__(
@@ -80,13 +86,12 @@ class TaskRecord:
         self.task = task
         self.task_id = task_id
         self.goal = goal
-        self.spending = Spending(budget)
+        self.spending, self.policies = Spending(budget), LimitPolicies()
         self.state = TaskState.RUNNING
         self.ledger = Ledger()
         self.failure: Failure | None = None
         self.steps: dict[str, StepRecord] = {}
-        self.log = TaskLog(now)
-        self.teams = TeamLog(now)
+        self.log, self.teams, self.plans = TaskLog(now), TeamLog(now), PlanBook()
         self.undo_order: list[str] = []
         self.undos = UndoProgress(now)
         self.compensations: dict[str, CompensationEntry] = {}
@@ -97,11 +102,10 @@ class TaskRecord:
         self.rounds: dict[str, int] = {}
         self.committed = self.past_pivot = False
         self.protected: frozenset[str] = frozenset()
-        self.consent = Consent()
-        self.resets = resets or Resets()
+        self.consent, self.resets = Consent(), resets or Resets()
+        self.forked: Lineage | None = None
         self._questions: list[Callable[[], list[dict[str, Any]]]] = []
-        self._now = now
-        self._changed = changed
+        self._now, self._changed = now, changed
 
     # --- the task
 
@@ -115,7 +119,7 @@ class TaskRecord:
         """Says what the task is and may spend, where that becomes known only now."""
         self.task, self.goal = task, goal
         if budget is not None:
-            self.spending.budget = budget
+            self.spending.budget = self.spending.raised or budget
 
     def restore(self, carried: CarriedRecord, entries: Iterable[CarriedEntry] | None = None) -> None:
         """Takes over what an earlier run remembered.
@@ -124,16 +128,18 @@ class TaskRecord:
             carried: The record of that run.
             entries: Its ledger, where that has travelled by itself.
         """
-        self.steps, self.spending.usage = dict(carried.steps), carried.usage
-        self.log.restore(carried.log, carried.lines, carried.decisions)
+        self.steps = dict(carried.steps)
+        self.spending.restore(carried.usage, carried.accounts, carried.budget)
+        self.log.restore(carried.log, carried.lines, carried.decisions, carried.decided)
         self.teams.restore(carried.moves)
+        self.plans.restore(carried.plans)
         self.facts, self.events = dict(carried.facts), list(carried.events)
         self.feedback = {step: list(told) for step, told in carried.feedback.items()}
         self.reruns, self.rounds = dict(carried.reruns), dict(carried.rounds)
         self.committed = self.past_pivot = carried.committed
         self.protected = frozenset(carried.protected)
         self.undo_order, self.undos.times = list(carried.undo_order), dict(carried.undo_times)
-        self.consent = carried.consent
+        self.consent, self.forked = carried.consent, carried.forked
         self.compensations = dict(carried.compensations)
         self.ledger = restore(carried.entries if entries is None else entries)
 
@@ -204,10 +210,11 @@ class TaskRecord:
         """Makes the next call at the path of `call` one of a later round."""
         self.rounds[call.path] = max(self.rounds.get(call.path, 0), call.round)
 
-    def wait_step(self, step_id: str) -> None:
-        """Records that a step waits for a person."""
-        self.steps[step_id].state = StepState.WAITING
-        self._changed(self)
+    def wait_step(self, step_id: str, *, over: bool = False) -> None:
+        """Records that a step waits for a person, or for a limit of the pool, or that this is over."""
+        if step_id in self.steps:
+            self.steps[step_id].state = StepState.RUNNING if over else StepState.WAITING
+            self._changed(self)
 
     def start_step(self, step_id: str) -> None:
         """Records that a step, or one more call of it, begins."""
@@ -230,8 +237,7 @@ class TaskRecord:
         """Records one verdict on a step's output; an empty id is the task's own."""
         if step_id in self.steps:
             self.steps[step_id].verdicts.append(verdict)
-        answer = "passed" if verdict.passed else "rejected"
-        self.log.add(verdict.validator, answer, step_id, "; ".join(verdict.reasons))
+        self.log.judged(step_id, verdict)
 
     def withdraw(self, step_id: str) -> None:
         """Takes a step's output out of the shared context: its undos are done."""
@@ -242,35 +248,29 @@ class TaskRecord:
 
     # --- model calls
 
-    def reserve_model_call(self, step_id: str) -> None:
-        """Takes one call out of the budget before it is made.
+    def reserve(self, step_id: str, path: str, most: Usage, *, waits: bool = False) -> Reservation:
+        """Takes what a call at a path may spend out of the budgets before it is made, see `Spending.reserve`.
 
         Raises:
-            Failed: The budget does not allow it (type ``BudgetExceeded``).
+            Failed: They do not allow it (type ``BudgetExceeded``).
         """
-        reason = self.spending.refusal()
+        reason = self.spending.refusal(path, most)
         if reason is not None and self.committed:
             self.log.add("counterstep", "over budget, past the point of no return", step_id, reason)
         elif reason is not None:
             failure = Failure(step=step_id, type=FailureType.BUDGET_EXCEEDED, message=reason)
             raise Failed(failure, not_applied=True)
-        self.spending.reserve_call()
-
-    def spend(self, step_id: str, model: str, cost: CallUsage, path: str = "") -> None:
-        """Adds what one model call, at a path, has cost."""
-        self.teams.spend(path, cost)
-        if self.spending.add_call(model, cost):
-            message = f"no price is known for {model}; its calls are not in the sum"
-            self.log.add("counterstep", message, step_id)
-        step = self.steps.get(step_id)
-        if step is not None:
-            step.spend(cost.model_calls, cost.input_tokens + cost.output_tokens, cost.usd or 0.0)
+        return self.spending.reserve(path, most, waits=waits)
 
     # --- the ledger
 
     def arm(self, entry: Entry) -> None:
         """Records an undo before its forward call is scheduled."""
-        self.ledger = self.ledger.arm(entry)
+        self.ledger = self.ledger.arm(self.plans.current(entry))
+
+    def rewire(self, depends_on: Mapping[str, Set[str]], *, gone: Set[str] = frozenset()) -> None:
+        """Records what entries that stand build on from now on; see `Ledger.rewire`."""
+        self.ledger = self.ledger.rewire(depends_on, gone=gone)
 
     def settle(self, entry_id: str, output: Any = None) -> None:
         """Records that a forward call has ended."""
@@ -294,9 +294,9 @@ class TaskRecord:
         self.compensations.update({entry.name: entry for entry in compensations})
 
     def absorb_usage(self, step_id: str, path: str, usage: Usage) -> None:
-        """Adds what a child at a path of a step has spent."""
+        """Adds what calls, or a child, at a path of a step have spent."""
         self.teams.spend(path, usage)
-        self.spending.add(usage)
+        self.spending.add(usage, path)
         step = self.steps.get(step_id)
         if step is not None:
             step.spend(usage.model_calls, usage.tokens, usage.usd)

@@ -17,8 +17,8 @@ class TaskResult(BaseModel):
         undone: Steps that were undone on the way (skipped, or done by a fallback).
         not_undone: Steps that were to be undone on the way, and somebody has chosen to leave an effect.
         usage: What was spent on models.
-        degraded: By step, why its output is only what there was at a limit of a team; absent where all are
-            whole.
+        degraded: By step, why its output is less than what was meant: only what there was at a limit, or made
+            by something that stood in after a failure; absent where all are whole.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from ..failure import trim
 from ..limits.usage import CallUsage, Usage
 from .bounded import bounded
+from .decision_log import log_decision
 
 Operation = Literal["spawn", "delegate", "communicate", "aggregate", "stop"]
 """The five kinds of decisions of an orchestrator: ask a member for the first time, give it another job, pass
@@ -99,6 +100,9 @@ class TeamLog:
         if said:
             move["said"] = bounded(said, _MAX_SAID)
         self.moves.append({**move, **more})
+        log_decision(
+            {"at": move["at"], "kind": operation, "what": member, "step": team, "reason": move["reason"]}
+        )
         del self.moves[:-MAX_MOVES]
 
     def stop_asking(self, path: str, reason: str) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..duration import Duration
 from ..effect import Effect
+from ..errors import Fault
 from ..history_format import RETRACT, STAND_IN
+from ..limits.budget import Budget
+from ..limits.limit_policies import OnLimit
+from ..names import nearest
 from .approval import Approval, Asking
+from .process_terms import ProcessTerms
 from .retry import Retry
 from .task_spec import TaskSpec
 from .teams.handoff import Handoff
-from .teams.pattern import OnLimit
+from .teams.intent import Intent
 from .teams.team import Team
+from .timeout import Timeout
+from .validation import Validation
+
+CALLS_PER_TURN = 20
+"""Tool calls that an agent may ask for at once: the server takes a limited number of pending activities."""
 
 Repeats = Literal["return", "refuse", "allow"]
 """What an agent gets that asks once more for what it has done already in its step: the earlier result, a
@@ -29,7 +39,17 @@ class _Entry(BaseModel):
     description: str = ""
 
 
-class ToolEntry(_Entry):
+class _Guarded(_Entry):
+    """What is called with an input that can be checked before.
+
+    Attributes:
+        guard: Checks of the input before a call.
+    """
+
+    guard: tuple[Validation, ...] = ()
+
+
+class ToolEntry(_Guarded):
     """One tool.
 
     Attributes:
@@ -40,7 +60,8 @@ class ToolEntry(_Entry):
         idempotent: Whether the tool may be repeated under the same key.
         timeout: The longest one attempt may take; None for the default.
         approval: When a call needs a person's yes; None where none does.
-        repeats: What an agent gets that asks for a call with effects a second time.
+        repeats: What an agent gets that asks for a call with effects a second time; with ``allow`` the same
+            call, with effects or without, is not a loop either.
         parameters: Names of the parameters in order.
         input_schema: JSON Schema of the arguments, by name.
         output_schema: JSON Schema of the result.
@@ -51,7 +72,7 @@ class ToolEntry(_Entry):
     before: str | None = None
     interruptible: bool = False
     idempotent: bool = False
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
     approval: Approval | None = None
     repeats: Repeats = "return"
     parameters: tuple[str, ...] = ()
@@ -59,7 +80,7 @@ class ToolEntry(_Entry):
     output_schema: dict[str, Any] = {}
 
 
-class AgentEntry(_Entry):
+class AgentEntry(_Guarded):
     """One agent: a language model with tools, or Python code.
 
     Attributes:
@@ -68,8 +89,10 @@ class AgentEntry(_Entry):
         instructions: The system prompt of a model agent.
         tools: Names of the tools and of the agents it may call, and no others.
         max_turns: Most model calls of one run.
+        max_calls_per_turn: Most tool calls that it may ask for in one turn.
         temperature: Sampling temperature, or None for the provider's default.
         max_tokens: The most tokens of one answer, or None for the provider's default.
+        seed: Makes the sampling of models that take one repeat itself; None for none.
         may_ask: Whom it may ask what it has to know; None where it may ask nobody.
         stand_in: True where the stand-in model may play it when no model is set.
         whole_input: True where the input is one object; False where it is arguments by name.
@@ -77,7 +100,10 @@ class AgentEntry(_Entry):
         handoffs: To whom it may hand its conversation over.
         returns: Whether all of these may hand it back.
         max_handoffs: How often a conversation that it has begun is handed over, at most.
-        on_limit: What follows when that is reached, or agents hand over in a circle.
+        on_limit: What follows when a limit is reached; None for what its step or task says.
+        budget: The most that one of its jobs may spend.
+        intents: The kinds of requests that it takes.
+        process: What is known of the process that plays it; None where none does.
     """
 
     effect: Effect
@@ -87,27 +113,49 @@ class AgentEntry(_Entry):
     instructions: str = ""
     tools: tuple[str, ...] = ()
     max_turns: int = 8
+    max_calls_per_turn: int = CALLS_PER_TURN
     many_tools: bool = False
     stand_in: bool = False
     temperature: float | None = None
     max_tokens: int | None = None
+    seed: int | None = None
     may_ask: Asking | None = None
     interruptible: bool = False
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
     parameters: tuple[str, ...] = ()
     whole_input: bool = True
     team: Team | None = None
     handoffs: tuple[Handoff, ...] = ()
     returns: bool = False
     max_handoffs: int = 5
-    on_limit: OnLimit = "fail"
+    on_limit: OnLimit | None = None
+    budget: Budget = Budget()
+    intents: tuple[Intent, ...] = ()
+    process: ProcessTerms | None = None
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] = {}
 
     @property
     def is_model(self) -> bool:
         """Whether a language model plays it, and nobody else."""
+        return not self.python and self.team is None and self.process is None
+
+    @property
+    def asks_models(self) -> bool:
+        """Whether its own job may ask a language model."""
         return not self.python and self.team is None
+
+    @property
+    def instead(self) -> str:
+        """What plays it in place of a language model, as a predicate; empty where one does."""
+        if self.process is not None:
+            return "is a process"
+        return "is Python code" if self.python else "is a team" if self.team is not None else ""
+
+    @property
+    def offered(self) -> int:
+        """How many tools a model has to choose from: agents, handoffs and a person to ask count as well."""
+        return len(self.tools) + len(self.handoffs) + (self.may_ask is not None)
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -119,6 +167,31 @@ class AgentEntry(_Entry):
             return self.team.agents
         handed = [name for handoff in self.handoffs for name in (handoff.to, handoff.on_handoff)]
         return (*self.tools, *(name for name in handed if name is not None))
+
+
+class AgentChange(BaseModel):
+    """What a fork changes of a model agent; None leaves it as it is.
+
+    Attributes:
+        model: litellm names as a fallback chain.
+
+    The others are those of `AgentEntry`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: tuple[str, ...] | None = Field(default=None, min_length=1)
+    instructions: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+
+    def applied(self, agent: AgentEntry) -> AgentEntry:
+        """Returns an agent as this makes it."""
+        said = self.model_dump(exclude_none=True)
+        if self.model is not None:
+            said["models"] = said.pop("model")
+        return agent.model_copy(update=said)
 
 
 class ValidatorEntry(_Entry):
@@ -163,6 +236,34 @@ class Catalog(BaseModel):
         """Returns the fallback chain that `agent` uses on this worker; empty where none is set."""
         return agent.models or self.default_models or ((STAND_IN,) if agent.stand_in else ())
 
+    def with_changes(self, changes: Mapping[str, AgentChange]) -> Catalog:
+        """Returns the same with some agents changed.
+
+        Args:
+            changes: What is changed, by the names of agents that are here.
+        """
+        if not changes:
+            return self
+        changed = {name: change.applied(self.agents[name]) for name, change in changes.items()}
+        return self.model_copy(update={"agents": {**self.agents, **changed}})
+
+    def with_agent(
+        self, agent: AgentEntry, tools: Iterable[ToolEntry], compensations: Iterable[CompensationEntry]
+    ) -> Catalog:
+        """Returns what an agent needs beside the agents, with the agent itself.
+
+        Args:
+            agent: The agent.
+            tools: What it may call.
+            compensations: What is declared of their undos.
+        """
+        return Catalog(
+            tools={**self.tools, **{tool.name: tool for tool in tools}},
+            agents={**self.agents, agent.name: agent},
+            compensations={**self.compensations, **{entry.name: entry for entry in compensations}},
+            default_models=self.default_models,
+        )
+
     def with_others(self, agents: Iterable[str]) -> dict[str, AgentEntry]:
         """Returns agents by name, with those that they may call, and those in turn."""
         found: dict[str, AgentEntry] = {}
@@ -191,44 +292,30 @@ class Catalog(BaseModel):
         names = [*tools, *(name for entry in agent_entries.values() for name in entry.others)]
         names += [self.tools[name].before or "" for name in names if name in self.tools]
         tool_entries = {name: self.tools[name] for name in names if name in self.tools}
+        guards = [guard for e in (*tool_entries.values(), *agent_entries.values()) for guard in e.guard]
+        validators = {*validators, *(guard.check for guard in guards if guard.check is not None)}
         undone_by = {entry.compensate for entry in tool_entries.values()}
         undone_by |= {entry.compensate for entry in agent_entries.values()}
         return Catalog(
             tools=tool_entries,
             agents=agent_entries,
-            validators={name: self.validators[name] for name in validators if name in self.validators},
+            validators={n: self.validators[n] for n in sorted(validators) if n in self.validators},
             compensations={n: e for n, e in self.compensations.items() if n in undone_by},
             default_models=self.default_models,
         )
 
 
-_KINDS = (
-    (
-        "compensation",
-        "compensations",
-        "a compensation of the bundle; it runs by itself when a call is undone",
-    ),
-    ("validator", "validators", "a validator of the bundle; name it under validate, as check"),
-    ("tool", "tools", "a tool of the bundle, and not {}"),
-    ("agent", "agents", "an agent of the bundle, and not {}"),
-    ("task", "tasks", "a task of the bundle, and not {}"),
-)
-
-
-def other_kind(name: str, catalog: Catalog, *, but: str) -> str:
-    """Says what a name is in the bundles, if it is something else than what it is used for.
+def change_faults(changes: Iterable[str], known: Mapping[str, AgentEntry]) -> Iterator[Fault]:
+    """Yields why agents cannot be changed.
 
     Args:
-        name: The full name.
-        catalog: What the bundles offer.
-        but: What it is used for: compensation, validator, tool, agent or task.
-
-    Returns:
-        What follows the name in a message; empty where nothing else has this name.
+        changes: Their names.
+        known: The agents that there are.
     """
-    if name in catalog.not_offered:
-        return f"is not offered: {catalog.not_offered[name]}"
-    wanted = f"{'an' if but == 'agent' else 'a'} {but}"
-    found = (said for kind, names, said in _KINDS if kind != but and name in getattr(catalog, names))
-    said = next(found, "")
-    return f"is {said.format(wanted)}" if said else ""
+    for name in changes:
+        agent = known.get(name)
+        if agent is None:
+            yield Fault(f"agents.{name}", f"there is no agent {name!r} here{nearest(name, known)}")
+        elif not agent.is_model:
+            what = f"{agent.instead}{'; its members can be changed' if agent.team is not None else ''}"
+            yield Fault(f"agents.{name}", f"{name} {what}; only agents that a model plays can be changed")

@@ -9,9 +9,9 @@ from ..effect import Effect
 from ..errors import Fault
 from ..expressions.template import expressions
 from ..expressions.tokens import is_one_hole
-from ..names import nearest, plain_model
-from .catalog import AgentEntry, Catalog, ToolEntry, other_kind
-from .failure_policy import Fallback, RetryFrom
+from ..names import nearest
+from .catalog import AgentEntry, Catalog, ToolEntry
+from .failure_policy import AnyRung, Fallback, OtherModel, PlainRule, RetryFrom
 from .graph import (
     Graph,
     Place,
@@ -26,8 +26,13 @@ from .json_schema import check_input, check_part, check_schema, fields_of, join,
 from .leftovers import template_leftovers, text_leftovers
 from .references import ReadScope, ReferenceCheck
 from .rules.approval_rules import spec_approval_faults
+from .rules.guard_rules import rung_guard_faults
+from .rules.ladder_rules import ladder_faults
+from .rules.other_kind import other_kind
 from .rules.pivot_rules import child_cycle, pivot_faults
 from .rules.team_rules import same_models, team_faults, with_teams
+from .rules.timeout_rules import timeout_faults
+from .rules.tool_rules import tool_faults
 from .task_spec import Step, TaskSpec
 from .validation import Validation
 
@@ -109,6 +114,7 @@ class _Checker:
         for template in templates(step):
             yield from template_leftovers(template.value, f"{here}.{template.path}")
         yield from text_leftovers(step.task_queue, f"{here}.task_queue")
+        yield from timeout_faults(step, f"{here}.timeout")
         yield from self._one_of(step, here)
         if step.workflow is not None:
             yield from self._workflow(step, step.workflow, here)
@@ -117,14 +123,13 @@ class _Checker:
         if step.compensate is not None and step.compensate not in self._catalog.compensations:
             message = self._unknown("compensation", step.compensate, self._catalog.compensations)
             yield Fault(f"{here}.compensate", message)
-        for key, trouble in (("on_failure", step.on_failure), ("on_reject", step.on_reject)):
-            where, last = f"{here}.{key}", trouble
-            if isinstance(trouble, RetryFrom):
-                yield from self._retry_from(step, trouble, f"{where}.retry_from", siblings)
-                where, last = f"{where}.then", trouble.then
-            if isinstance(last, Fallback):
-                yield from self._fallback(step, last, f"{where}.fallback", here)
+        for path, rung in step.rungs:
+            yield from self._rung(step, rung, f"{here}.{path}", here, siblings)
+        yield from ladder_faults(step, here)
+        yield from tool_faults(step, self._catalog, here)
         yield from self._validations(step.validate_, here, room, step, list(every_step([step])))
+        yield from self._validations(step.guard, here, room, step, [step], "guard")
+        yield from rung_guard_faults(step, self._catalog, here)
         yield from spec_approval_faults(step.approvals, [step], self._catalog, here, self._spec.input)
 
     def _one_of(self, step: Step, here: str) -> Iterator[Fault]:
@@ -232,14 +237,55 @@ class _Checker:
             message = f"{first!r} is not {step.id!r} and not a step that it waits for{nearest(first, known)}"
             yield Fault(where, message)
 
-    def _fallback(self, step: Step, trouble: Fallback, where: str, here: str) -> Iterator[Fault]:
-        entry = self._catalog.agents.get(trouble.fallback)
-        if step.group is not None:
-            yield Fault(where, "a group has no fallback agent; give its steps one")
-        elif entry is None:
-            yield Fault(where, self._unknown_agent(trouble.fallback))
+    def _rung(
+        self, step: Step, rung: AnyRung, where: str, here: str, siblings: Sequence[Step]
+    ) -> Iterator[Fault]:
+        """Yields what is wrong with one thing that may follow a failure."""
+        match rung:
+            case RetryFrom():
+                yield from self._retry_from(step, rung, f"{where}.retry_from", siblings)
+            case Fallback() if step.group is not None:
+                yield Fault(f"{where}.fallback", "a group has no fallback agent; give its steps one")
+            case Fallback():
+                yield from self._fallback(step, rung.fallback, f"{where}.fallback", here)
+            case OtherModel():
+                yield from self._other_model(step, f"{where}.model")
+            case PlainRule() if step.group is not None:
+                yield Fault(f"{where}.rule", "a group has no rule; give its steps one")
+            case PlainRule():
+                yield from self._rule(step, rung.rule, f"{where}.rule", here)
+
+    def _fallback(self, step: Step, name: str, where: str, here: str) -> Iterator[Fault]:
+        entry = self._catalog.agents.get(name)
+        if entry is None:
+            yield Fault(where, self._unknown_agent(name))
+            return
+        yield from self._models_of(entry, where)
+        yield from self._input(step, entry, here)
+
+    def _other_model(self, step: Step, where: str) -> Iterator[Fault]:
+        if step.kind != "agent":
+            word = "a group has no model" if step.group is not None else f"it calls a {step.kind}"
+            yield Fault(where, f"another model may play the agent of a step only, and {word}")
+            return
+        for _, name in targets(step):
+            agent = self._catalog.agents.get(name)
+            if agent is not None and not agent.is_model:
+                more = "; its members have models" if agent.team is not None else ""
+                yield Fault(where, f"{name} {agent.instead}{more}; name another agent as fallback")
+
+    def _rule(self, step: Step, name: str, where: str, here: str) -> Iterator[Fault]:
+        entry = self._catalog.tools.get(name) or self._catalog.agents.get(name)
+        if entry is None:
+            known = [*self._catalog.tools, *(n for n, agent in self._catalog.agents.items() if agent.python)]
+            other = other_kind(name, self._catalog, but="tool")
+            unknown = f"there is no tool or agent in Python {name!r}{nearest(name, known)}"
+            yield Fault(where, f"{name!r} {other}" if other else unknown)
+        elif isinstance(entry, AgentEntry) and not entry.python:
+            yield Fault(where, f"{name} is not plain code; write fallback: {name}")
+        elif entry.effect is not Effect.READ_ONLY:
+            yield Fault(where, f"{name} is {entry.effect}; a rule answers from its input, and is read_only")
         else:
-            yield from self._models_of(entry, where)
             yield from self._input(step, entry, here)
 
     def _unknown_agent(self, name: str) -> str:
@@ -254,27 +300,28 @@ class _Checker:
         room: ReadScope,
         step: Step | None,
         made_by: list[Step],
+        key: str = "validate",
     ) -> Iterator[Fault]:
-        for place in validation_places(validations):
+        for place in validation_places(validations, key):
             yield from self._readable.faults(place, here, room, step)
-        for template in validation_templates(validations):
+        for template in validation_templates(validations, key):
             yield from template_leftovers(template.value, join(here, [template.path]))
         for index, validation in enumerate(validations):
-            path = f"{here}.validate[{index}]" if here else f"validate[{index}]"
+            path = join(here, [f"{key}[{index}]"])
             if validation.check is not None and validation.check not in self._catalog.validators:
                 message = self._unknown("validator", validation.check, self._catalog.validators)
                 yield Fault(f"{path}.check", message)
             if validation.judge is not None:
-                model = validation.judge.model
-                judges = {plain_model(name) for name in ((model,) if isinstance(model, str) else model)}
-                same = {name for name in self._models(made_by) if plain_model(name) in judges}
+                same = validation.judge.among(self._models(made_by))
                 if same:
-                    message = f"{min(same)} is the author's model too; a judge must differ"
+                    whose = "the author's model" if key == "validate" else "a model of the step"
+                    message = f"{min(same)} is {whose} too; a judge must differ"
                     yield Fault(f"{path}.judge.model", message)
 
-    def _models(self, steps: Iterable[Step]) -> set[str]:
+    def _models(self, steps: Sequence[Step]) -> set[str]:
         """Returns the models that may take part in what `steps` make."""
         names = {name for step in steps for _, name in targets(step)}
         names |= {name for step in steps for name in step.fallbacks}
         agents = self._catalog.with_others(names).values()
-        return {model for agent in agents if agent.is_model for model in self._catalog.models_of(agent)}
+        own = {model for agent in agents if agent.asks_models for model in self._catalog.models_of(agent)}
+        return own | {model for step in steps for model in step.other_models}

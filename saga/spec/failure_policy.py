@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     Discriminator,
@@ -13,15 +13,17 @@ from pydantic import (
 )
 
 from .approval import Asking, asking_fault
-from .fields import SpecModel, StepId
+from .fields import ModelNames, SpecModel, StepId
 
 
 def _kind_of_trouble(value: Any) -> str:
-    if isinstance(value, RetryFrom) or (isinstance(value, Mapping) and "retry_from" in value):
-        return "a retry"
-    if isinstance(value, Escalate) or (isinstance(value, Mapping) and "escalate" in value):
-        return "an escalation"
-    return "a fallback" if isinstance(value, Fallback | Mapping) else "a word"
+    """Tells the forms apart by their keys; a mapping without any of them is held against a fallback."""
+    if isinstance(value, list | tuple):
+        return "a ladder"
+    kinds = _KINDS.items()
+    if isinstance(value, Mapping):
+        return next((kind for key, (kind, _) in kinds if key in value), "a fallback")
+    return next((kind for kind, form in _KINDS.values() if isinstance(value, form)), "a word")
 
 
 class Fallback(SpecModel):
@@ -70,11 +72,44 @@ class Escalate(SpecModel):
     escalate: Escalation
 
 
-LastResort = Annotated[
-    Annotated[Literal["rollback", "skip", "escalate"], Tag("a word")]
+class OtherModel(SpecModel):
+    """Undo the step, then let the same agent do it, played by another model.
+
+    Attributes:
+        model: A litellm name, or several as a fallback chain.
+    """
+
+    model: ModelNames
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The fallback chain."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+
+class PlainRule(SpecModel):
+    """Undo the step, then let plain Python code answer from the same input.
+
+    Attributes:
+        rule: A tool, or an agent in Python, by its full name; it is read-only.
+    """
+
+    rule: str
+
+
+Word = Literal["rollback", "skip", "escalate"]
+
+Rung = (
+    Annotated[Word, Tag("a word")]
     | Annotated[Escalate, Tag("an escalation")]
-    | Annotated[Fallback, Tag("a fallback")],
-    Discriminator(_kind_of_trouble),
+    | Annotated[Fallback, Tag("a fallback")]
+    | Annotated[OtherModel, Tag("another model")]
+    | Annotated[PlainRule, Tag("a rule")]
+)
+_ONE_RUNG = Discriminator(_kind_of_trouble)
+
+LastResort = Annotated[
+    Rung | Annotated[tuple[Annotated[Rung, _ONE_RUNG], ...], Field(min_length=1), Tag("a ladder")], _ONE_RUNG
 ]
 
 
@@ -92,10 +127,38 @@ class RetryFrom(SpecModel):
     then: LastResort = "rollback"
 
 
+AnyRung = Rung | Annotated[RetryFrom, Tag("a retry")]
+
 OnTrouble = Annotated[
-    Annotated[Literal["rollback", "skip", "escalate"], Tag("a word")]
-    | Annotated[Escalate, Tag("an escalation")]
-    | Annotated[Fallback, Tag("a fallback")]
-    | Annotated[RetryFrom, Tag("a retry")],
-    Discriminator(_kind_of_trouble),
+    AnyRung | Annotated[tuple[Annotated[AnyRung, _ONE_RUNG], ...], Field(min_length=1), Tag("a ladder")],
+    _ONE_RUNG,
 ]
+"""What follows: one thing, or a ladder of several, of which each is tried when the one before has failed."""
+
+_KINDS: Final[Mapping[str, tuple[str, type[SpecModel]]]] = {
+    "retry_from": ("a retry", RetryFrom),
+    "escalate": ("an escalation", Escalate),
+    "fallback": ("a fallback", Fallback),
+    "model": ("another model", OtherModel),
+    "rule": ("a rule", PlainRule),
+}
+"""By the key that tells a form: its name, and its model."""
+
+
+def rungs_of(trouble: OnTrouble) -> tuple[AnyRung, ...]:
+    """Returns the rungs of a ladder in their order; one thing alone is a ladder of one rung."""
+    return trouble if isinstance(trouble, tuple) else (trouble,)
+
+
+def every_rung(trouble: OnTrouble, path: str) -> Iterator[tuple[str, AnyRung]]:
+    """Yields each rung with the place where it stands, those that follow a retry included.
+
+    Args:
+        trouble: What follows a failure.
+        path: Where that stands.
+    """
+    for at, rung in enumerate(rungs_of(trouble)):
+        where = f"{path}[{at}]" if isinstance(trouble, tuple) else path
+        yield where, rung
+        if isinstance(rung, RetryFrom):
+            yield from every_rung(rung.then, f"{where}.then")

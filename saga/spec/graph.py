@@ -19,8 +19,8 @@ class Place(NamedTuple):
         path: Where it stands below the step, e.g. ``input.sku``.
         source: The expression.
         scope: ``once`` (before the step's own items), ``item`` (with its item and index), ``group`` (so too,
-            and with the steps inside), ``event`` (so too, and with the event) or ``rule`` (with output and
-            input).
+            and with the steps inside), ``event`` (so too, and with the event), ``rule`` (with output and
+            input), ``guard`` (with input) or ``team`` (with input, and the difficulty).
     """
 
     path: str
@@ -146,6 +146,10 @@ def places(step: Step) -> Iterator[Place]:
     """Yields every expression of a step, those inside its group excepted."""
     if step.for_each is not None:
         yield Place("for_each", step.for_each, "once")
+    for key in ("key", "after", "frozen"):
+        source = getattr(step, key)
+        if source is not None:
+            yield Place(key, source, "item")
     if step.when is not None:
         yield Place("when", step.when, "item")
     if step.precondition is not None:
@@ -161,6 +165,10 @@ def places(step: Step) -> Iterator[Place]:
             yield Place(f"{key}.escalate.not_by", escalation.not_by, "item")
     if step.wait is not None and step.wait.where is not None:
         yield Place("wait.where", step.wait.where, "event")
+    if step.team is not None:
+        for path, source in step.team.effort().items():
+            yield Place(f"team.{path}", source, "team")
+    yield from validation_places(step.guard, "guard")
     yield from validation_places(step.validate_)
 
 
@@ -177,22 +185,26 @@ def templates(step: Step) -> Iterator[Template]:
         yield Template("wait.event", step.wait.event, "item")
 
 
-def validation_places(validations: Sequence[Validation]) -> Iterator[Place]:
-    """Yields the expressions of a ``validate`` list."""
+def validation_places(validations: Sequence[Validation], key: str = "validate") -> Iterator[Place]:
+    """Yields the expressions of a ``validate`` list, or of a ``guard``."""
     for index, validation in enumerate(validations):
         if validation.rule is not None:
-            yield Place(f"validate[{index}].rule", validation.rule, "rule")
-    for template in validation_templates(validations):
+            yield Place(f"{key}[{index}].rule", validation.rule, _scope_of(key))
+    for template in validation_templates(validations, key):
         yield from _places_in(template)
 
 
-def validation_templates(validations: Sequence[Validation]) -> Iterator[Template]:
-    """Yields the templates of a ``validate`` list."""
+def validation_templates(validations: Sequence[Validation], key: str = "validate") -> Iterator[Template]:
+    """Yields the templates of a ``validate`` list, or of a ``guard``."""
     for index, validation in enumerate(validations):
         if validation.rule is not None:
-            yield Template(f"validate[{index}].message", validation.message, "rule")
+            yield Template(f"{key}[{index}].message", validation.message, _scope_of(key))
         if validation.judge is not None:
-            yield Template(f"validate[{index}].judge.criteria", validation.judge.criteria, "rule")
+            yield Template(f"{key}[{index}].judge.criteria", validation.judge.criteria, _scope_of(key))
+
+
+def _scope_of(key: str) -> str:
+    return "rule" if key == "validate" else "guard"
 
 
 def _places_in(template: Template) -> Iterator[Place]:

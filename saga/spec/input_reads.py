@@ -82,7 +82,9 @@ def _step_reads(steps: Sequence[Step], path: str, scope: Mapping[str, Any]) -> I
 
 def _is_always_read(place: Place) -> bool:
     """An event may never come, and the message of a rule is for those who break it."""
-    return place.scope != "event" and not (place.scope == "rule" and place.path.endswith(".message"))
+    return place.scope != "event" and not (
+        place.scope in ("rule", "guard") and place.path.endswith(".message")
+    )
 
 
 def _first_item(step: Step, scope: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -15,10 +15,13 @@ from .graph import Place, every_step
 from .json_schema import fields_of, join, resolve
 from .leftovers import bare_leftovers
 from .task_spec import Step, TaskSpec
+from .teams.pattern import DIFFICULTY
 
 _ROOTS = ("task", "steps", "facts", "feedback")
 _RULE_ROOTS = ("output", "input")
 _ITEM_ROOTS = ("item", "index")
+_OF_THE_PLAN = ("for_each", "key", "after", "frozen", "agent", "tool")
+"""What is read when a plan is checked, before anything of it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,14 @@ class ReadScope:
 
     Attributes:
         steps: The steps that can be read, by id.
-        items: Whether a group around it runs for each item of a list.
+        listed: The innermost group around it that runs for each item of a list; None where there is none.
+        planned: Whether such a list is a plan, whose items come after each other.
         groups: Ids of the groups around it.
     """
 
     steps: Mapping[str, Step]
-    items: bool = False
+    listed: Step | None = None
+    planned: bool = False
     groups: tuple[str, ...] = ()
 
     def inside(self, group: Step) -> ReadScope:
@@ -40,7 +45,8 @@ class ReadScope:
         assert group.group is not None
         return ReadScope(
             steps={**self.steps, **{step.id: step for step in group.group.steps}},
-            items=self.items or group.for_each is not None,
+            listed=self.listed if group.for_each is None else group,
+            planned=self.planned or group.after is not None,
             groups=(*self.groups, group.id),
         )
 
@@ -92,7 +98,19 @@ class ReferenceCheck:
     def _fault(self, path: Path, place: Place, room: ReadScope, step: Step | None) -> str | None:
         if path.root in _ITEM_ROOTS:
             own = step is not None and step.for_each is not None and place.scope != "once"
-            return None if own or room.items else f"{path} can be read under for_each only"
+            listed = step if own else room.listed
+            if listed is None:
+                return f"{path} can be read under for_each only"
+            return self._item_fault(path, listed, room) if path.root == "item" else None
+        if path.root == "done":
+            own = step is not None and step.after is not None
+            if own and place.path in _OF_THE_PLAN and not room.planned:
+                return f"{path} cannot be read here: a plan is read before anything of it is done"
+            return None if own or room.planned else f"{path} can be read in a step with after only"
+        if path.root == "input" and place.scope in ("guard", "team"):
+            return None
+        if path.root == DIFFICULTY and place.scope == "team":
+            return None
         if path.root in _RULE_ROOTS:
             return None if place.scope == "rule" else f"{path} can be read in a validation only"
         if path.root == "event":
@@ -148,6 +166,32 @@ class ReferenceCheck:
             depth = 3
         return self._output_fault(path, target, depth) if len(path.parts) > depth else None
 
+    def _item_fault(self, path: Path, listed: Step, room: ReadScope) -> str | None:
+        """Follows a path into an item, where the list is one whose type is known."""
+        try:
+            sources = compile_expression(listed.for_each or "").paths
+        except ExpressionError:
+            return None  # it is told where the list is read
+        source = sources[0] if len(sources) == 1 else None
+        if source is None or str(source) != (listed.for_each or "").strip():
+            return None
+        schema = self._schema_of(source, room)
+        for part in source.parts[1 if source.root == "task" else 2 :] if schema is not None else ():
+            schema = _inner(schema, part)
+        items = None if schema is None else _inner(schema, 0)
+        return None if items is None else misread(path, items, 0, f"an item of {source}")
+
+    def _schema_of(self, source: Path, room: ReadScope) -> Mapping[str, Any] | None:
+        """Returns the schema of the task's input, or of the output of a step; None where it is not known."""
+        if source.root == "task" and source.parts:
+            return _inner(self._input, source.parts[0])
+        target = room.steps.get(str(source.parts[0])) if source.root == "steps" and source.parts else None
+        if target is None or target.for_each is not None or source.parts[1:2] != ("output",):
+            return None
+        name = target.target or ""
+        entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
+        return None if entry is None else entry.output_schema
+
     def _output_fault(self, path: Path, target: Step, depth: int) -> str | None:
         owner = f"the output of {target.id!r}"
         if target.group is None:
@@ -191,6 +235,15 @@ def misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> st
             return _no_field(path, where, name, fields)
         part = fields[str(name)]
     return None
+
+
+def _inner(schema: Mapping[str, Any] | None, part: str | int) -> Mapping[str, Any] | None:
+    """Returns the schema of a field of an object, or of the items of a list; None where it is not known."""
+    if schema is None:
+        return None
+    whole = resolve(schema)
+    found = whole.get("items") if isinstance(part, int) else (fields_of(schema) or {}).get(str(part))
+    return {"$defs": schema.get("$defs", {}), **found} if isinstance(found, Mapping) else None
 
 
 def _is_a_list(path: Path, depth: int, why: str = "") -> str:

@@ -14,7 +14,7 @@ from .graph import every_step, places, validation_places
 from .json_schema import join
 from .task_spec import Step, TaskSpec
 
-_OF_ITEMS = ("item", "index")
+_OF_ITEMS = ("item", "index", "done")
 
 
 def warnings_of(spec: TaskSpec) -> list[Fault]:

@@ -1,8 +1,8 @@
-"""One check of an output, as a spec writes it."""
+"""One check of an output, or of an input, as a spec writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import (
@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from ..names import plain_model
 from .fields import BareExpression, ModelNames, SpecModel
 
 
@@ -36,12 +37,23 @@ class Judge(SpecModel):
     criteria: str = Field(min_length=1)
     threshold: float = Field(default=0.7, ge=0, le=1)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The fallback chain."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    def among(self, authors: Iterable[str]) -> set[str]:
+        """Returns those of some models that are one of its own, by whatever provider."""
+        own = {plain_model(name) for name in self.models}
+        return {author for author in authors if plain_model(author) in own}
+
 
 class Validation(SpecModel):
-    """One independent check of an output: exactly one of `rule`, `check` and `judge`.
+    """One independent check of an output, or of an input: exactly one of `rule`, `check` and `judge`.
 
     Attributes:
-        rule: An expression that must be true; it reads the step's own ``output`` and ``input`` too.
+        rule: An expression that must be true; it reads the step's own ``output`` and ``input`` too; a
+            guard reads the input only.
         message: What a rule says where it is false; a template.
         check: The validator of a bundle, by its full name.
         judge: A language model.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from ..agents.agent_outcome import AgentOutcome
 from ..agents.agent_runner import AgentRunner
 from ..agents.assignment import Assignment
+from ..agents.foreign.process_agents import ProcessAgents
 from ..agents.toolbox import MakePivot
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
@@ -22,12 +22,16 @@ from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input
 from ..spec.rules.team_rules import MAX_DEPTH
 from ..spec.teams.handoffs import Handoffs
+from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
+from .effort.importance import as_score
+from .effort.rating import TeamRating, TeamStart
 from .handoff_caller import HandoffCaller
 from .handoffs import HandoffPlanner
 from .long.long_teams import LongTeams
 from .member_caller import MemberCaller
 from .planners import planner_of
+from .router.consultant import Consultant
 from .team_run import TeamRun
 
 TOLD = "team"
@@ -40,6 +44,7 @@ class AgentCaller:
     def __init__(
         self,
         models: AgentRunner,
+        processes: ProcessAgents,
         record: TaskRecord,
         caller: Caller,
         rollback: Rollback,
@@ -47,11 +52,14 @@ class AgentCaller:
         catalog: Catalog,
         reset_gate: ResetGate,
         long: LongTeams,
+        consultant: Consultant,
+        task_input: Any,
     ) -> None:
         """Prepares to let the agents of one task do jobs.
 
         Args:
             models: Runs those that language models play.
+            processes: Runs those that are processes.
             record: The task's record.
             caller: Calls those that are Python code.
             rollback: Undoes what losing or failed members of teams did.
@@ -59,8 +67,11 @@ class AgentCaller:
             catalog: The part of the catalog that the task's snapshot holds.
             reset_gate: Gives calls another round where a reset has lost their undo.
             long: Carries long teams on in child workflows.
+            consultant: Asks what is not a member of a team.
+            task_input: The task's input, which the numbers of teams may read; None where there is none.
         """
         self._models = models
+        self._processes = processes
         self._record = record
         self._caller = caller
         self._rollback = rollback
@@ -68,13 +79,15 @@ class AgentCaller:
         self._catalog = catalog
         self._reset_gate = reset_gate
         self._long = long
+        self._consultant = consultant
+        self._task_input = task_input
 
     async def run(
         self,
         agent: AgentEntry,
         job: Assignment,
         scope: StopScope,
-        timeout: timedelta | None = None,
+        timeout: Limit | None = None,
         pivot: MakePivot | None = None,
     ) -> AgentOutcome:
         """Lets an agent do a job.
@@ -98,12 +111,14 @@ class AgentCaller:
             return await self._play(agent, job, scope, timeout)
         if agent.python:
             return await self._call(agent, job, scope, timeout)
+        if agent.process is not None:
+            return await self._processes.run(agent, job, scope, timeout)
         if agent.handoffs:
             return await self._converse(agent, job, scope, timeout)
         return await self._models.run(agent, job, scope, timeout, pivot, delegate=self.run)
 
     async def _play(
-        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: Limit | None
     ) -> AgentOutcome:
         assert agent.team is not None
         if job.depth > MAX_DEPTH:
@@ -116,10 +131,29 @@ class AgentCaller:
                 Failure(step=job.step, type=FailureType.INVALID_INPUT, message=message), not_applied=True
             )
         members = self.members_of(agent, job, timeout)
-        team = TeamRun(agent, job, planner_of(agent.team), members, self._record, self._rollback)
-        return await team.run(scope, self._long, timeout)
+        start = TeamStart(agent)
+        if not agent.team.is_settled:
+            start = await TeamRating(agent, job, members, self._record, self._task_input).start(scope)
+            members = self.members_of(start.team, job, timeout)
+        assert start.team.team is not None
+        team = TeamRun(
+            start.team,
+            job,
+            planner_of(start.team.team, self._catalog),
+            members,
+            self._record,
+            self._rollback,
+            state=start.state,
+            outcomes=start.outcomes,
+        )
+        outcome = await team.run(scope, self._long, timeout)
+        if team.importance:
+            agents = {key: start.team.team.member(key) for key in team.importance}
+            scores = {key: as_score(part, len(agents)) for key, part in team.importance.items()}
+            await self._consultant.report_importance(scores, agents, job)
+        return outcome
 
-    def members_of(self, team: AgentEntry, job: Assignment, timeout: timedelta | None) -> MemberCaller:
+    def members_of(self, team: AgentEntry, job: Assignment, timeout: Limit | None) -> MemberCaller:
         """Returns what asks the members of a team.
 
         Args:
@@ -128,17 +162,25 @@ class AgentCaller:
             timeout: The longest that one call of a member may take; None for the member's own.
         """
         return MemberCaller(
-            team, job, self._record, self._questions, self._catalog, self._reset_gate, self.run, timeout
+            team,
+            job,
+            self._record,
+            self._questions,
+            self._catalog,
+            self._reset_gate,
+            self.run,
+            timeout,
+            self._consultant,
         )
 
     async def _converse(
-        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: Limit | None
     ) -> AgentOutcome:
         """Lets an agent begin a conversation that it may hand over."""
         terms = Handoffs(
             members=tuple(self._catalog.in_conversation(agent)),
             max_handoffs=agent.max_handoffs,
-            on_limit=agent.on_limit,
+            on_limit=None if agent.on_limit == "wait" else agent.on_limit,
         )
         team = agent.model_copy(update={"team": terms})
         members = HandoffCaller(
@@ -158,7 +200,7 @@ class AgentCaller:
         return await run.run(scope, None, timeout)
 
     async def _call(
-        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: timedelta | None
+        self, agent: AgentEntry, job: Assignment, scope: StopScope, timeout: Limit | None
     ) -> AgentOutcome:
         call = Call.of(
             agent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ExpressionError
 from ..expressions.expression import compile_expression
@@ -15,6 +15,9 @@ MOST_CONTRADICTIONS = 20
 """Contradictions that are listed; whoever has to decide reads no more."""
 
 NO_WORD = "<no word of it>"
+
+_ALMOST = 1e-9
+"""Parts like 2/3 are not exact."""
 
 
 def choice_of(by: str | None, output: Any) -> str:
@@ -88,6 +91,44 @@ def ballot(
         behind[choice] = behind.get(choice, 0) + (weights or {}).get(turn.member, 1)
     ranked = sorted(behind, key=lambda choice: -behind[choice])
     return [(first[choice], behind[choice]) for choice in ranked]
+
+
+class Agreement(NamedTuple):
+    """The answer that more members give than any other one.
+
+    Attributes:
+        leader: The first turn that has given it.
+        votes: How many have.
+        is_enough: Whether it is the part of all that is asked for.
+    """
+
+    leader: Turn
+    votes: float
+    is_enough: bool
+
+
+def agreement(
+    by: str | None, answers: Iterable[Turn], unknown: int, of: int, stop: float | None
+) -> Agreement | None:
+    """Returns what members agree on, whatever those say who have not answered yet; None for nothing.
+
+    Args:
+        by: What is counted; see `choice_of`.
+        answers: Turns that have answered.
+        unknown: How many may still answer.
+        of: How many there are in all.
+        stop: Which part of these is enough; None where none is.
+
+    Raises:
+        ExpressionError: An answer cannot be counted.
+    """
+    ranked = ballot(by, answers)
+    if not ranked:
+        return None
+    (leader, votes), second = ranked[0], ranked[1][1] if len(ranked) > 1 else 0
+    if votes <= second + unknown:
+        return None
+    return Agreement(leader, votes, stop is not None and votes >= stop * of - _ALMOST)
 
 
 def by_member(answers: Sequence[Turn], among: Sequence[Turn] = ()) -> dict[str, Any]:

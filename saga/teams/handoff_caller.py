@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from ..agents.agent_outcome import AgentOutcome
@@ -20,12 +19,15 @@ from ..calls.call import Call, as_json
 from ..calls.caller import Caller
 from ..calls.reset_gate import ResetGate
 from ..effect import Effect
+from ..limits.usage import ONE_HANDOFF
 from ..people.questions import Questions
+from ..record.costs_of_calls import count_calls
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.rules.handoff_rules import arguments_of
 from ..spec.teams.handoff import Handoff
 from ..spec.teams.member import key_of
+from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .handoffs import ANSWER, TRANSFER
@@ -47,7 +49,7 @@ class HandoffCaller(MemberCaller):
         catalog: Catalog,
         reset_gate: ResetGate,
         run: RunAgent,
-        timeout: timedelta | None,
+        timeout: Limit | None,
         *,
         models: AgentRunner,
         caller: Caller,
@@ -105,6 +107,7 @@ class HandoffCaller(MemberCaller):
         )
         evidence: list[Evidence] = []
         if by is not None and before is not None and turn.purpose != FINISH:
+            count_calls(self._record, self._job.step, path, ONE_HANDOFF)
             job, evidence = await self._at_handoff(by, before.arguments, job, scope)
         as_first = agent.model_copy(update={"output_schema": self._first.output_schema})
         if not agent.is_model:
@@ -203,6 +206,7 @@ class HandoffCaller(MemberCaller):
         executed = await self._caller.execute(call, scope)
         result = as_json(executed.result)
         if changes:
+            self._thread.seen.forget()
             made = {key, EarlierCalls.key(tool, executed.call.input)}
             earlier.succeed(sorted(made), "", _json(result))
         evidence = Evidence(tool=tool.name, arguments=executed.call.input, result=result)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import FailureType
+from ..failure import trim
 from ..spec.arguments import canonical
 from ..spec.teams.handoffs import Handoffs
 from ..spec.teams.member import key_of
@@ -46,9 +47,12 @@ class HandoffPlanner:
     def _limit(self, state: TeamState, last: Turn, transfer: Mapping[str, Any]) -> Move | None:
         turns, most = state.of(CONVERSE), self._terms.max_handoffs
         type_, message = FailureType.CAP_REACHED, f"the conversation was handed over {most} times already"
-        if _handoff(last) in (_handoff(turn) for turn in turns[:-1]):
+        before = [turn for turn in turns[:-1] if _handoff(turn) == _handoff(last)]
+        if before:
+            arguments = trim(canonical(transfer["arguments"]), 200)
+            often = f"turns {before[0].number} and {last.number}"
+            message = f"{last.member} hands over to {transfer['to']} once more, with {arguments} ({often})"
             type_ = FailureType.LOOP_DETECTED
-            message = f"{last.member} hands over to {transfer['to']} once more, with the same arguments"
         elif len(turns) <= most:
             return None
         say = {"refused": {"handing over to": transfer["to"], "with": transfer["arguments"]}}

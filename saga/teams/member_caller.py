@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from ..agents.agent_outcome import AgentOutcome
@@ -19,8 +18,10 @@ from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import as_field
 from ..spec.teams.member import ANSWER, Person
+from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
-from .moves import OUTPUT, MemberCall, ReachLimit
+from .moves import OUTPUT, Comparison, Draw, MemberCall, ReachLimit
+from .router.consultant import Consultant
 from .state import Turn
 
 MEMBER: Final = "member"
@@ -51,7 +52,8 @@ class MemberCaller:
         catalog: Catalog,
         reset_gate: ResetGate,
         run: RunAgent,
-        timeout: timedelta | None = None,
+        timeout: Limit | None = None,
+        consultant: Consultant | None = None,
     ) -> None:
         """Prepares to ask the members of a team.
 
@@ -64,6 +66,7 @@ class MemberCaller:
             reset_gate: Gives a turn another round where a reset has lost its undo.
             run: Lets an agent do a job.
             timeout: The longest that one call of a member may take; None for the member's own.
+            consultant: Asks services; None where the team asks none.
         """
         assert team.team is not None
         self._team = team
@@ -75,6 +78,7 @@ class MemberCaller:
         self._reset_gate = reset_gate
         self._run = run
         self._timeout = timeout
+        self._consultant = consultant
 
     def path_of(self, turn: Turn) -> str:
         """Returns the place of a turn in the task, ``TEAM/MEMBER.N``."""
@@ -99,6 +103,8 @@ class MemberCaller:
             Stopped: The scope was stopped.
         """
         path = self.path_of(turn)
+        if call.service is not None:
+            return await self._ask_service(call.service, path, call, scope)
         told = {**(self._job.say or {}), **(call.say or {})}
         if call.schema is not None:  # an agent in Python code has to tell what it is asked for
             told["purpose"] = call.purpose
@@ -114,6 +120,8 @@ class MemberCaller:
             changes["output_schema"] = form
         if call.temperature is not None:
             changes["temperature"] = call.temperature
+            if agent.seed is not None:  # with one seed all samples of a member would be the same
+                changes["seed"] = (agent.seed + turn.number) % 2**31
         job = Assignment(
             step=self._job.step,
             path=path,
@@ -128,9 +136,27 @@ class MemberCaller:
             label=self._label(call),
             depth=self._job.depth + 1,
         )
-        return await self._run(
-            agent.model_copy(update=changes) if changes else agent, job, scope, self._timeout
-        )
+        player = agent.model_copy(update=changes) if changes else agent
+        if not call.drawn:
+            return await self._run(player, job, scope, self._timeout)
+        assert self._consultant is not None
+        try:
+            outcome = await self._run(player, job, scope, self._timeout)
+        except Failed as failed:
+            await self._consultant.report_failure(failed, agent.name, path, job.round)
+            raise
+        return self._consultant.with_draw(outcome, agent.name, path, job.round)
+
+    async def _ask_service(
+        self, service: Comparison | Draw, path: str, call: MemberCall, scope: StopScope
+    ) -> AgentOutcome:
+        assert self._consultant is not None
+        if isinstance(service, Comparison):
+            label = self._label(call)
+            return await self._consultant.compare(service, self._team.name, self._job, path, label, scope)
+        members = {key: self._pattern.member(key) for key in service.members}
+        agents = {key: member for key, member in members.items() if isinstance(member, str)}
+        return await self._consultant.draw(service, agents, self._job, path)
 
     def _label(self, call: MemberCall) -> str:
         team = self._team.name.rpartition(".")[2]
@@ -151,7 +177,9 @@ class MemberCaller:
 
     def _schema(self, call: MemberCall) -> Mapping[str, Any] | None:
         """Returns what a member's answer has to fit; None for what it declares itself."""
-        return call.schema or (self._team.output_schema if call.final and self._team.output_schema else None)
+        if call.schema is not None or not call.final or not self._team.output_schema:
+            return call.schema
+        return self._pattern.member_schema(self._team.output_schema) or None
 
     async def _ask_person(
         self, person: Person, path: str, call: MemberCall, told: Mapping[str, Any], scope: StopScope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..spec.teams.member import key_of
 from ..spec.teams.mixture import Mixture
-from .comparing import by_member, contradictions
+from .comparing import agreement, by_member, contradictions
 from .moves import AskMembers, AwaitTurn, FailTeam, GiveAnswer, MemberCall, Move, UndoTurns
 from .state import TeamState, Turn, TurnState
 
@@ -38,6 +38,9 @@ class MixturePlanner:
         combined = state.of(COMBINE)
         if combined:
             return self._combined(combined[-1], answers)
+        agreed = self._agreed(layer, turns, answers)
+        if agreed is not None:
+            return agreed
         if state.running:
             return AwaitTurn()
         if not answers:
@@ -48,6 +51,19 @@ class MixturePlanner:
         if layer < self._terms.depth:
             return AskMembers([self._again(turn.member, layer + 1, answers) for turn in answers])
         return AskMembers([self._summing_up(1, answers, None)])
+
+    def _agreed(self, layer: int, turns: tuple[Turn, ...], answers: list[Turn]) -> GiveAnswer | None:
+        """Returns the answer that enough of a layer give, whatever the others would say."""
+        terms, everybody = self._terms, len(self._members) * (self._terms.samples or 1)
+        if terms.stop is None:
+            return None
+        unknown = sum(turn.state is TurnState.RUNNING for turn in turns)
+        found = agreement(terms.by, answers, unknown, everybody, terms.stop)
+        if found is None or not found.is_enough:
+            return None
+        reason = f"{found.votes:g} of {everybody} answers agree in layer {layer}"
+        keep = frozenset({found.leader.number})
+        return GiveAnswer(found.leader.output, keep, reason, contradictions(answers))
 
     def _combined(self, turn: Turn, answers: list[Turn]) -> Move:
         """Returns what follows from the aggregator's last turn."""
@@ -70,7 +86,14 @@ class MixturePlanner:
         if self._terms.samples is not None:
             stages = [f"{at}/{len(who)}" for at in range(1, len(who) + 1)]
         return [
-            MemberCall(member, ANSWER, reason=of, temperature=self._terms.temperature, stage=stage)
+            MemberCall(
+                member,
+                ANSWER,
+                reason=of,
+                final=self._terms.stop is not None,
+                temperature=self._terms.temperature,
+                stage=stage,
+            )
             for member, stage in zip(who, stages, strict=True)
         ]
 
@@ -81,6 +104,7 @@ class MixturePlanner:
             layer,
             reason=f"layer {layer} of {self._terms.depth} sees {len(said)} answers of the layer before",
             say={"answers": by_member(said), "please": IMPROVE},
+            final=self._terms.stop is not None,
             temperature=self._terms.temperature,
             stage=f"{layer}/{self._terms.depth}",
         )

@@ -14,6 +14,34 @@ OUTPUT = "output"
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What an embedding model is asked: how similar a text is to phrases.
+
+    Attributes:
+        model: The litellm name of the model.
+        text: The text.
+        phrases: The phrases, by the name of what they stand for.
+    """
+
+    model: str
+    text: str
+    phrases: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A draw of one of several members that could do the same job.
+
+    Attributes:
+        members: Whom, as the team calls them.
+        ahead: By how many calls under way one may be ahead of the least busy.
+    """
+
+    members: tuple[str, ...]
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
 class MemberCall:
     """One member that is to be asked.
 
@@ -32,6 +60,9 @@ class MemberCall:
         temperature: In place of the member's own.
         stage: How far the team is, for people, e.g. ``2/2``.
         aggregates: Whether it makes one answer of several.
+        service: What is asked in place of a member; `member` is then what the team calls the service.
+        route: Of who does a job that was routed: how it came to that, for the decision log; JSON.
+        drawn: Whether the member was drawn of equals, so that it counts how well it does.
     """
 
     member: str
@@ -47,6 +78,9 @@ class MemberCall:
     temperature: float | None = None
     stage: str = ""
     aggregates: bool = False
+    service: Comparison | Draw | None = None
+    route: Mapping[str, Any] | None = None
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +121,14 @@ class GiveAnswer:
         keep: The numbers of the turns whose effects stand, with those that they build on.
         reason: How it came about, and why the team stops here.
         contradictions: Where answers contradict each other.
+        importance: How much each member has added, as parts of 1; empty where nobody was asked for that.
     """
 
     output: Any
     keep: frozenset[int]
     reason: str
     contradictions: Sequence[Mapping[str, Any]] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

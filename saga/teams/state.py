@@ -84,6 +84,11 @@ class TeamState(BaseModel):
         """Yields the turns of one purpose that have answered, oldest first."""
         return (turn for turn in self.of(purpose, round_) if turn.has_answered)
 
+    def without(self, purpose: str) -> TeamState:
+        """Returns the state as a planner sees it that knows nothing of turns of this purpose."""
+        turns = tuple(turn for turn in self.turns if turn.purpose != purpose)
+        return self if len(turns) == len(self.turns) else self.model_copy(update={"turns": turns})
+
     def begin(self, turn: Turn) -> TeamState:
         """Adds a turn."""
         return self.model_copy(update={"turns": (*self.turns, turn)})

@@ -14,16 +14,15 @@ from ..agents.assignment import Assignment
 from ..calls.rollback import Rollback
 from ..errors import ExpressionError, FailureType
 from ..failure import Failed, Failure, trim
+from ..record.no_way_on import is_no_way_on
 from ..record.task_record import TaskRecord
 from ..record.team_log import STOPPED, Operation
 from ..spec.catalog import AgentEntry
+from ..spec.teams.pattern import DIFFICULTY
 from ..temporal.stop_scope import StopScope
 from .member_caller import MemberCaller
-from .moves import AskMembers, AwaitTurn, GiveAnswer, MemberCall, Move, Planner, ReachLimit, UndoTurns
+from .moves import AskMembers, AwaitTurn, Draw, GiveAnswer, MemberCall, Move, Planner, ReachLimit, UndoTurns
 from .state import TeamState, Turn, TurnState
-
-_ENDS_ALL = frozenset({FailureType.BUDGET_EXCEEDED, FailureType.HISTORY_FULL})
-"""What fails a member so that the team cannot go on either."""
 
 
 class TeamPlay:
@@ -165,7 +164,7 @@ class TeamPlay:
 
     def _next(self) -> Move:
         try:
-            return self._planner.next(self.state)
+            return self._planner.next(self.state.without(DIFFICULTY))
         except ExpressionError as error:
             raise self._failed(FailureType.EXPRESSION, f"{self.team.name}: {error}") from None
 
@@ -185,7 +184,10 @@ class TeamPlay:
             operation = "aggregate"
         elif not known:
             operation = "spawn"
-        self._decide(operation, call.reason, call=self.path_of(turn), member=turn.member, said=call.say)
+        if not isinstance(call.service, Draw):  # what was drawn is told with the job
+            told: dict[str, Any] = {} if call.route is None else {"route": dict(call.route)}
+            path = self.path_of(turn)
+            self._decide(operation, call.reason, call=path, member=turn.member, said=call.say, **told)
         own = self._scopes[turn.number] = StopScope(scope)
         depends_on = self.job.depends_on.union(*(self.entries(number) for number in call.builds_on))
         self.state = self.state.begin(turn)
@@ -207,7 +209,7 @@ class TeamPlay:
             self._record.teams.end(path, TurnState.FAILED, failed.failure.message)
             if scope.stopped:
                 raise
-            if failed.ends_step or failed.failure.type in _ENDS_ALL:
+            if failed.ends_step or is_no_way_on(self._record, failed, self.job.path):
                 self.state = self.state.change(turn.number, state=TurnState.FAILED, failure=failed.failure)
                 raise
             await self._take_back([turn.number], str(failed.failure), scope)

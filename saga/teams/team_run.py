@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..agents.agent_outcome import AgentOutcome
 from ..errors import FailureType
 from ..people.questions import fits
 from ..spec.json_schema import check_input
+from ..spec.teams.pattern import DIFFICULTY
+from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
+from .forms import numbers
 from .long.long_teams import LongTeams
 from .moves import AskMembers, FailTeam, GiveAnswer, MemberCall, ReachLimit, UndoTurns
 from .team_play import TeamPlay
@@ -21,7 +25,10 @@ FINISH = "finish"
 class TeamRun(TeamPlay):
     """One run of a team in the workflow of its task; what is too much for that goes on in a child."""
 
-    async def run(self, scope: StopScope, long: LongTeams | None, timeout: timedelta | None) -> AgentOutcome:
+    importance: Mapping[str, float] = {}
+    """How much each member has added to the answer, as parts of 1; empty where nobody was asked for that."""
+
+    async def run(self, scope: StopScope, long: LongTeams | None, timeout: Limit | None) -> AgentOutcome:
         """Plays to the end.
 
         Args:
@@ -58,7 +65,13 @@ class TeamRun(TeamPlay):
 
     # --- the end
 
+    @property
+    def _rated(self) -> frozenset[int]:
+        """The turn that has rated the job: whatever comes of it builds on that."""
+        return numbers(self.state.of(DIFFICULTY))
+
     async def _answer(self, answer: GiveAnswer, scope: StopScope, degraded: str = "") -> AgentOutcome:
+        answer = replace(answer, keep=answer.keep | self._rated)
         losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - answer.keep
         if losers:
             await self._undo(losers, f"not a part of the answer of {self.team.name}", scope)
@@ -69,6 +82,9 @@ class TeamRun(TeamPlay):
         more: dict[str, Any] = {"kept": sorted(answer.keep)}
         if answer.contradictions:
             more["contradictions"] = list(answer.contradictions)
+        if answer.importance:
+            more["importance"] = dict(answer.importance)
+            self.importance = answer.importance
         self._decide("stop", answer.reason, **more)
         if degraded:
             self._record.log.add("counterstep", "degraded", self.job.step, degraded)
@@ -81,14 +97,16 @@ class TeamRun(TeamPlay):
             evidence=[item for outcome in kept for item in outcome.evidence],
             models=frozenset[str]().union(*(outcome.models for outcome in self.outcomes.values())),
             degraded=bool(degraded) or any(outcome.degraded for outcome in kept),
+            drawn=tuple(drawn for outcome in kept for drawn in outcome.drawn),
         )
 
     async def _at_limit(self, limit: ReachLimit, scope: StopScope) -> AgentOutcome:
         """Does what the team says of its limits: fails, sums up what there is, or asks a person."""
+        limit = replace(limit, keep=limit.keep | self._rated)
         losers = {turn.number for turn in (*self.state.running, *self.state.standing)} - limit.keep
         if losers:
             await self._undo(losers, limit.message, scope)
-        policy = self._pattern.at_limit
+        policy = self._pattern.at_limit or self._record.policies.at(self.job.path)
         if policy == "finish":
             return await self._finish(limit, scope)
         self._decide("stop", limit.message)

@@ -12,9 +12,16 @@ class CallFailed(ApplicationError):
 
     Attributes:
         call_failure: What went wrong.
+        in_framework: Whether it was raised inside of an agent of a framework, which may wrap it.
     """
 
-    def __init__(self, failure: Failure) -> None:
-        """Takes its message and its type from a failure."""
+    def __init__(self, failure: Failure, *, in_framework: bool = False) -> None:
+        """Takes its message and its type from a failure.
+
+        Args:
+            failure: What went wrong.
+            in_framework: See the attributes.
+        """
         super().__init__(str(failure), type=failure.type, non_retryable=True)
         self.call_failure = failure
+        self.in_framework = in_framework

@@ -58,6 +58,11 @@ class Gate:
             raise
         return True
 
+    @property
+    def inside(self) -> int:
+        """How many are inside."""
+        return self._inside
+
     def leave(self) -> None:
         """Gives a place back: to the next one that waits, if any."""
         while self._waiting:

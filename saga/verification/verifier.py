@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio.exceptions import ActivityError, FailureError
 
-from ..agents.model_caller import ModelCaller
+from ..agents.model_calls.model_caller import ModelCaller
 from ..calls.call import Call, as_json
 from ..calls.caller import Caller
 from ..calls.timeouts_and_retries import CHECK_RETRY, CHECK_TIMEOUT
@@ -23,8 +23,10 @@ from ..failure import Failed, Failure, Stopped, trim
 from ..fault_texts import faults_in
 from ..history_format import VERIFY
 from ..ledger.call_id import CallId
-from ..names import plain_model
 from ..record.task_record import TaskRecord
+from ..routing.outcomes import VERDICT, JobOutcome
+from ..routing.selection import Drawn
+from ..routing.telling import note_outcomes
 from ..spec.catalog import Catalog
 from ..spec.validation import Judge, Validation
 from ..temporal.stop_scope import StopScope
@@ -43,7 +45,9 @@ class Claim:
         schema: JSON Schema of the output.
         subject: What validators and judges see.
         scope: The variables of rules, ``output`` and ``input`` included.
-        authors: Models that took part in making the output.
+        authors: Models that took part in making the output, or are to be given the input.
+        is_input: Whether it is an input, before anything is made of it.
+        drawn: Those of equals who were drawn to make it: the pool is told how well they have done.
     """
 
     step: str
@@ -53,6 +57,8 @@ class Claim:
     subject: Subject
     scope: Mapping[str, Any]
     authors: frozenset[str] = frozenset()
+    is_input: bool = False
+    drawn: tuple[Drawn, ...] = ()
 
 
 class Verifier:
@@ -91,19 +97,37 @@ class Verifier:
         if not validations:
             self.accept(claim.step)
             return
-        verdicts = await self._schema_and_rules(claim, validations)
-        self._note(claim, verdicts)
+        try:
+            verdicts = await self._schema_and_rules(claim, validations)
+            self._note(claim, verdicts)
+            others = await self.ask_others(claim, validations, scope)
+            if others:
+                self._note(claim, others)
+        except Failed as failed:
+            if failed.failure.type == FailureType.REJECTED:
+                await self._report(claim, 0.0)
+            raise
+        await self._report(claim, 1.0)
+
+    async def _report(self, claim: Claim, score: float) -> None:
+        """Tells the pool how well those have done who were drawn."""
+        outcomes = [JobOutcome(kind=VERDICT, agent=d.agent, score=score, key=d.key) for d in claim.drawn]
+        await note_outcomes(self._caller, outcomes, str(CallId(claim.path, claim.round).within("outcomes")))
+
+    async def ask_others(
+        self, claim: Claim, validations: Sequence[Validation], scope: StopScope
+    ) -> list[Verdict]:
+        """Returns the verdicts of validators and judges, which are asked side by side; raises as `verify`."""
         slow = [
             asyncio.ensure_future(self._one(claim, index, validation, scope))
             for index, validation in enumerate(validations)
             if validation.rule is None
         ]
-        if slow:
-            results = await asyncio.gather(*slow, return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
-            self._note(claim, [result for result in results if isinstance(result, Verdict)])
+        results = await asyncio.gather(*slow, return_exceptions=True) if slow else []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if isinstance(result, Verdict)]
 
     def _note(self, claim: Claim, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
@@ -177,19 +201,18 @@ class Verifier:
             return _broken(validator, error)
 
     async def _judge(self, claim: Claim, index: int, judge: Judge, scope: StopScope) -> Verdict:
-        models = (judge.model,) if isinstance(judge.model, str) else judge.model
+        models = judge.models
         name = f"judge {models[0]}"
-        authors = {plain_model(author) for author in claim.authors}
-        same = [model for model in models if plain_model(model) in authors]
+        same = judge.among(claim.authors)
         if same:
-            return Verdict(passed=False, validator=name, reasons=(f"{same[0]} is the author's model too",))
+            return Verdict(passed=False, validator=name, reasons=(f"{min(same)} is the author's model too",))
         try:
             criteria = render(judge.criteria, claim.scope, "criteria")
             reply = await self._models.ask(
                 claim.step,
                 f"{claim.path}/judge.{index}",
                 claim.round,
-                question_for(models, criteria, claim.subject),
+                question_for(models, criteria, claim.subject, is_input=claim.is_input),
                 scope,
                 f"judge {claim.step or 'the whole task'}",
             )

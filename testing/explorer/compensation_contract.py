@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.testing import ActivityEnvironment
 
+from ...activities.mcp_activities import mcp_activities
 from ...bundle.current_step import CURRENT_STEP, CurrentStep
 from ...bundle.execution import execute
+from ...bundle.function import Function
 from ...bundle.registry import Registry
+from ...compensations.mcp_compensations import mcp_compensations
+from ...mcp_client.offer import ForeignCall
+from ...mcp_client.requests import ServerRequests
+from ...saga.calls.timeouts_and_retries import DEFAULT_TIMEOUT
+from ...saga.temporal.sdk_internals import activity_type
+
+Call = Callable[[dict[str, Any]], Awaitable[Any]]
+"""Calls an activity with its argument: those of a tool by name, or an `Undo`."""
 
 Effects = Callable[[str], Iterable[str]]
 """Tells which effects of a task stand; see `explore`."""
@@ -67,16 +77,35 @@ async def check_contracts(
 
     Args:
         cases: What to check, with real arguments.
-        registry: Has the functions.
+        registry: Has the functions, and the MCP servers.
         effects: Returns the effects that stand; None if the user has not given such a function.
 
     Returns:
         The findings; empty if all is well.
     """
     found: list[Finding] = []
-    for case in cases:
-        found += await _Contract(case, registry, effects).check()
+    requests = ServerRequests()
+    calls = _calls_of(registry, requests)
+    async with requests.used():
+        for case in cases:
+            foreign = registry.mcp.calls.get(case.call)
+            found += await _Contract(case, calls, effects, foreign).check()
     return found
+
+
+def _calls_of(registry: Registry, requests: ServerRequests) -> dict[str, Call]:
+    """Returns what calls each activity of the bundles with its argument."""
+
+    def local(name: str, function: Function) -> Call:
+        async def call(given: dict[str, Any]) -> Any:
+            is_undo = name in registry.catalog.compensations
+            return await execute(function, {function.parameters[0]: given} if is_undo else given)
+
+        return call
+
+    foreign = [*mcp_activities(registry.mcp, requests), *mcp_compensations(registry.mcp, requests)]
+    calls = {name: local(name, function) for name, function in registry.functions.items()}
+    return calls | {activity_type(call) or "": call for call in foreign}
 
 
 class _Raised(Exception):
@@ -84,10 +113,13 @@ class _Raised(Exception):
 
 
 class _Contract:
-    def __init__(self, case: Case, registry: Registry, effects: Effects | None) -> None:
+    def __init__(
+        self, case: Case, calls: Mapping[str, Call], effects: Effects | None, foreign: ForeignCall | None
+    ) -> None:
         self._case = case
-        self._registry = registry
+        self._calls = calls
         self._effects = effects
+        self._foreign = foreign
         self._found: list[Finding] = []
 
     async def check(self) -> list[Finding]:
@@ -97,7 +129,7 @@ class _Contract:
             ("undo first", self._undo_first),
             ("repeated call", self._repeated_call),
         ):
-            await look(_Scene(self._case, self._registry, self._effects, rule), rule)
+            await look(_Scene(self._case, self._calls, self._effects, rule), rule)
         return self._found
 
     async def _nothing_to_undo(self, scene: _Scene, rule: str) -> None:
@@ -147,10 +179,14 @@ class _Contract:
             )
             self._add(rule, message, certain=False)
         elif changed := scene.changed():
-            self._add(rule, f"the call takes effect after its own undo, so a late one stays: {changed}")
+            late = "the call takes effect after its own undo, so a late one stays"
+            # Nobody here can make somebody else's server refuse it; undos wait for their calls instead.
+            self._add(rule, f"{late}: {changed}", certain=self._foreign is None)
         await scene.clean_up(output)
 
     async def _repeated_call(self, scene: _Scene, rule: str) -> None:
+        if self._foreign is not None and not self._foreign.is_repeatable:
+            return  # it is sent once
         try:
             first = await scene.forward()
         except _Raised:
@@ -180,10 +216,10 @@ class _Contract:
 class _Scene:
     """A made-up task with one call."""
 
-    def __init__(self, case: Case, registry: Registry, effects: Effects | None, rule: str) -> None:
+    def __init__(self, case: Case, calls: Mapping[str, Call], effects: Effects | None, rule: str) -> None:
         self.key = uuid4().hex
         self._case = case
-        self._registry = registry
+        self._calls = calls
         self._effects = effects
         self._task = f"contract-{rule.replace(' ', '-')}-{self.key[:12]}"
         self._before = self.standing()
@@ -213,8 +249,7 @@ class _Scene:
             "step": self._case.step,
             "task_id": self._task,
         }
-        function = self._registry.functions[self._case.compensation]
-        await self._run(self._case.compensation, {function.parameters[0]: undo})
+        await self._run(self._case.compensation, undo)
 
     async def clean_up(self, output: Any) -> None:
         try:
@@ -227,16 +262,18 @@ class _Scene:
             self._read = await self._run(self._case.reads, self._case.arguments)
             self._has_read = True
 
-    async def _run(self, activity: str, arguments: dict[str, Any]) -> Any:
+    async def _run(self, activity: str, given: dict[str, Any]) -> Any:
         environment = ActivityEnvironment()
         environment.info = dataclasses.replace(
-            environment.info, workflow_id=self._task, activity_type=activity
+            environment.info,
+            workflow_id=self._task,
+            activity_type=activity,
+            start_to_close_timeout=DEFAULT_TIMEOUT,
         )
-        function = self._registry.functions[activity]
 
         async def call() -> Any:
             CURRENT_STEP.set(CurrentStep(self.key, self._task, self._case.step, 1))
-            return await execute(function, arguments)
+            return await self._calls[activity](given)
 
         running: Awaitable[Any] = environment.run(call)
         try:

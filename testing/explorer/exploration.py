@@ -242,12 +242,15 @@ class Exploration:
 
 def _cases(late: Trial, bundles: Iterable[Bundle], catalog: Catalog) -> list[Case]:
     """Returns the calls of the bundles that have a compensation, each with real arguments."""
-    functions = {name for bundle in bundles for name in bundle.functions}
+    bundles = list(bundles)
+    names = {name for bundle in bundles for name in bundle.functions}
+    servers = tuple(f"{server.name}." for bundle in bundles for server in bundle.mcp_servers)
+    names |= {name for name in (*catalog.tools, *catalog.compensations) if name.startswith(servers)}
     undos = {visit.key: visit for visit in late.visits if visit.role is Role.UNDO}
     found: dict[tuple[str, str], Case] = {}
     for call in late.visits:
         undo = undos.get(call.key)
-        if call.compensation is None or undo is None or {call.activity, undo.activity} - functions:
+        if call.compensation is None or undo is None or {call.activity, undo.activity} - names:
             continue
         tool = catalog.tools.get(call.activity)
         found.setdefault(

@@ -22,10 +22,11 @@ from temporalio.worker import (
 )
 
 from ...bundle.function import Function
+from ...mcp_client.requests import ServerRequests
 from ...saga.calls.activity_failure import NOTHING_HAPPENED
 from ...saga.calls.headers import CallHeader
 from ...saga.errors import CounterstepError, FailureType
-from ...saga.history_format import CALL_MODEL, HEADER
+from ...saga.history_format import HEADER, MODEL_CALLS
 from ...saga.ledger.call_id import in_ledger_of_root
 from .effect_ledger import EffectLedger
 from .fault import FaultKind, role_of
@@ -145,7 +146,7 @@ class _Injector(ActivityInboundInterceptor):
 
     async def _garbage(self, visit: int, input: ExecuteActivityInput) -> Any:
         self._ledger.mark(visit, "fault")
-        if activity.info().activity_type == CALL_MODEL:
+        if activity.info().activity_type in MODEL_CALLS:
             reply = await self._enter(visit, input)
             kept = {name: reply[name] for name in ("model", "usage")}
             return {**kept, "content": "%", "invalid": "The answer is not JSON."}
@@ -187,6 +188,19 @@ async def _outlast_timeout() -> None:
             await asyncio.sleep(left)
         except asyncio.CancelledError:
             continue
+
+
+def make_answers_garblable(requests: ServerRequests) -> None:
+    """Lets MCP servers answer with a value of a wrong type where the plan says so; changes it in place."""
+
+    def received(value: Any) -> Any:
+        real = _GARBLED.get()
+        if real is None:
+            return value
+        real.append(value)
+        return ["neither an object nor a text"]
+
+    requests.received = received
 
 
 def _garblable(function: Function) -> Callable[..., Any]:

@@ -32,8 +32,8 @@ from ...bundle.registry import Registry
 from ...plugin import CounterstepPlugin
 from .compensation_contract import Case, check_contracts
 from .effect_ledger import EffectLedger
-from .fault_injector import FaultInterceptor, make_garblable
-from .quick_calls import quicken
+from .fault_injector import FaultInterceptor, make_answers_garblable, make_garblable
+from .quick_calls import draw_the_first, quicken
 from .user_hook import load_hook
 
 _POLL_SECONDS: Final = 0.02
@@ -91,14 +91,16 @@ class _Nursery:
         self._events = events
         bundles = load_bundles(nest.bundles)
         quicken(bundles, nest.models, nest.judges)
+        draw_the_first()
         self._plugin = CounterstepPlugin(bundles, inline_specs=True)
         self._registry: Registry = self._plugin.registry
         for function in self._registry.functions.values():
             make_garblable(function)
+        make_answers_garblable(self._plugin.mcp)
         # litellm takes seconds to import and to warm up: once, for all forks.
         from ...activities.models.litellm_client import warm_up
 
-        if any(agent.is_model for bundle in bundles for agent in bundle.agents.values()):
+        if any(agent.asks_models for bundle in bundles for agent in bundle.agents.values()):
             warm_up()
         self._children: dict[int, str] = {}
         self._deaths: dict[str, int] = {}
@@ -173,6 +175,8 @@ class _Nursery:
             sticky_queue_schedule_to_start_timeout=_STICKY,
             deployment_config=_DEPLOYMENT,
         )
+        # A program takes longer to start than a call may take here.
+        await self._plugin.mcp.open(self._registry.mcp.servers)
         await worker.run()
 
     def _check(self, cases: Sequence[Case], events: int) -> None:

@@ -205,11 +205,12 @@ class _Check:
 
     def _began(self, entry_id: str) -> int:
         """Returns when the first call of an entry began; for an agent, the first call inside of it."""
-        path = CallId.parse(entry_id).path
+        path, _, round_ = entry_id.rpartition("#")
         calls = [visit for visit in self._trial.visits if visit.role is not Role.UNDO]
-        return min(
-            (v.began for v in calls if v.point == entry_id or v.point.startswith(f"{path}/")), default=0
-        )
+        inside = [v for v in calls if v.point == entry_id or v.point.startswith(f"{path}/")]
+        # A step that is repeated has the same path; what it did the first time is of another round.
+        own = [visit.began for visit in inside if visit.point.endswith(f"#{round_}")]
+        return min(own or [visit.began for visit in inside], default=0)
 
     def _stuck(self) -> Iterator[Violation]:
         fault = self._trial.fault

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
+from random import Random
 from typing import Any, Final
 
 from temporalio import workflow
@@ -16,11 +17,18 @@ from temporalio.worker import (
 )
 
 from ...bundle.bundle import Bundle
+from ...pool_limits import bandit
+from ...pool_limits.outcomes import Standing
 from ...saga.calls.headers import CURRENT_HEADER, CallHeader
 from ...saga.calls.timeouts_and_retries import DEFAULT_TIMEOUT
+from ...saga.history_format import STAND_IN
+from ...saga.routing.selection import Chance, Selection
+from ...saga.spec.failure_policy import OtherModel, RetryFrom
 from ...saga.spec.task_spec import Step, TaskSpec
 from ...saga.spec.teams.member import Person
 from ...saga.spec.teams.pattern import Pattern
+from ...saga.spec.teams.router import Router
+from ...saga.spec.timeout import Calibrated, Limit
 from ...saga.spec.validation import Validation
 
 CALL_LIMIT: Final = timedelta(seconds=2)
@@ -82,13 +90,34 @@ def quicken(bundles: Iterable[Bundle], models: Sequence[str], judges: Collection
     for bundle in bundles:
         for entries in (bundle.tools, bundle.agents, bundle.compensations):
             for name, entry in entries.items():
-                limit: Any = {"timeout": min(entry.timeout or DEFAULT_TIMEOUT, CALL_LIMIT)}
+                limit: Any = {"timeout": _quick(entry.timeout or DEFAULT_TIMEOUT)}
                 entries[name] = entry.model_copy(update=limit)  # type: ignore[assignment]
+        for entries in (bundle.tools, bundle.agents):
+            for name, entry in entries.items():
+                free: Any = {"guard": _without_judges(entry.guard)}
+                entries[name] = entry.model_copy(update=free)  # type: ignore[assignment]
         for name, task in bundle.tasks.items():
             bundle.tasks[name] = quick_spec(task)
         for name, agent in bundle.agents.items():
             own = () if agent.name in judges else tuple(models)
-            bundle.agents[name] = agent.model_copy(update={"models": own, "stand_in": not own})
+            changes = {"models": own, "stand_in": not own, "team": _free(agent.team)}
+            bundle.agents[name] = agent.model_copy(update=changes)
+
+
+def draw_the_first() -> None:
+    """Lets routers draw the first of equals, so that every run of a process comes to the same points."""
+    bandit.select = _first
+
+
+def _first(standings: Mapping[str, Standing], ahead: int, rng: Random, *, known: bool) -> Selection:
+    return Selection(agent=next(iter(standings)), chances={name: Chance(draw=None) for name in standings})
+
+
+def _free(team: Pattern | None) -> Pattern | None:
+    """Gives the comparisons of a router to the stand-in."""
+    if not isinstance(team, Router) or team.embedding is None:
+        return team
+    return team.model_copy(update={"embedding": STAND_IN})
 
 
 class QuickCalls(WorkflowInboundInterceptor):
@@ -141,8 +170,30 @@ def _quick_step(step: Step) -> Step:
     if step.wait is not None and step.wait.time is not None:
         wait = step.wait.model_copy(update={"time": min(step.wait.time, PAUSE)})
         return step.model_copy(update={"wait": wait})
-    timeout = None if step.timeout is None else min(step.timeout, CALL_LIMIT)
-    return step.model_copy(update={"timeout": timeout, "validate_": validations})
+    timeout = None if step.timeout is None else _quick(step.timeout)
+    changes = {
+        "timeout": timeout,
+        "guard": _without_judges(step.guard),
+        "validate_": validations,
+        "on_failure": _without_paid(step.on_failure),
+        "team": _free(step.team),
+    }
+    if step.on_reject is not None:
+        changes["on_reject"] = _without_paid(step.on_reject)
+    return step.model_copy(update=changes)
+
+
+def _quick(limit: Limit) -> timedelta:
+    return CALL_LIMIT if isinstance(limit, Calibrated) else min(limit, CALL_LIMIT)
+
+
+def _without_paid(trouble: Any) -> Any:
+    """Gives the other models of a ladder to the stand-in model."""
+    if isinstance(trouble, tuple):
+        return tuple(map(_without_paid, trouble))
+    if isinstance(trouble, RetryFrom):
+        return trouble.model_copy(update={"then": _without_paid(trouble.then)})
+    return OtherModel(model=STAND_IN) if isinstance(trouble, OtherModel) else trouble
 
 
 def _without_judges(validations: tuple[Validation, ...]) -> tuple[Validation, ...]:

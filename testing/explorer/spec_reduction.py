@@ -17,6 +17,7 @@ Variables = Mapping[str, Any]
 
 _OPTIONAL: Mapping[str, Any] = {
     "when": None,
+    "guard": (),
     "validate_": (),
     "on_failure": "rollback",
     "on_reject": None,
@@ -72,6 +73,7 @@ def _cut_off(
     changes: dict[str, Any] = {
         "needs": tuple(name for name in step.needs if name != gone),
         "input": _frozen(step.input, gone, seen),
+        "guard": tuple(v for v in step.guard if v.rule is None or not _reads(v.rule, gone)),
         "validate_": tuple(v for v in step.validate_ if v.rule is None or not _reads(v.rule, gone)),
     }
     if step.when is not None and _reads(step.when, gone):

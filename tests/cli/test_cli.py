@@ -91,7 +91,22 @@ def test_help_lists_the_commands_there_are_and_no_others(shop: Shop) -> None:
     assert done.code == 0
     commands = {line.split()[0] for line in done.out.partition("Commands:")[2].splitlines() if line.strip()}
     told = "run start status watch result cancel list resolve decide approve reject amend recover sweep check"
-    others = {"catalog", "decisions", "explore", "graph", "inbox", "new", "schema", "server", "worker"}
+    others = {
+        "a2a",
+        "catalog",
+        "decisions",
+        "explore",
+        "fork",
+        "graph",
+        "inbox",
+        "mcp",
+        "limits",
+        "new",
+        "publish",
+        "schema",
+        "server",
+        "worker",
+    }
     assert commands == {*told.split(), *others}
 
 

@@ -114,6 +114,16 @@ async def test_watch_and_result_end_as_run_does(command: Command, effects: Desk,
     assert "because of step 'two'" in bare.err
 
 
+async def test_what_waits_for_nobody_is_watched_to_its_end(command: Command, id: str, tmp_path: Path) -> None:
+    spec = {"name": "naps", "steps": [{"id": "nap", "wait": {"time": "2s"}}]}
+    (tmp_path / "naps.json").write_text(json.dumps(spec))
+    assert (await command("start", str(tmp_path / "naps.json"), "--id", id)).code == 0
+    watched = await command("watch", id)
+    assert watched.code == 0, watched.err
+    assert "task waiting" in watched.err
+    assert "when a person has decided" not in watched.err
+
+
 async def test_what_has_not_ended_is_not_waited_for(
     command: Command, client: Client, effects: Desk, id: str
 ) -> None:

@@ -105,13 +105,18 @@ async def test_a_codec_reaches_every_command(shop: Shop, client: Client, task_qu
         assert (done.code, done.json) == (0, {"took": "secret"}), done.err
         watched = shop.run("watch", id, "--codec", "locks:lock")
         assert (watched.code, watched.json) == (0, {"took": "secret"}), watched.err
+        blind = shop.run("fork", id, "sure")
+        assert (blind.code, f"What {id} has done cannot be read here" in blind.err) == (2, True), blind.err
+        forked = shop.run("fork", id, "sure", *coded)
+        assert (forked.code, "really secret?" in forked.err) == (3, True), forked.err
+        assert f"Forked from {id} before sure; taken over: take." in forked.err
+        assert (shop.folder / "shop.log").read_text().count("reserve secret") == 1
 
     await asyncio.to_thread(all_commands)
-    events = [
-        event async for event in client.get_workflow_handle(f"coded-{task_queue}").fetch_history_events()
-    ]
-    assert len(events) > 20
-    assert not is_readable(events, "secret")
+    for id in (f"coded-{task_queue}", f"coded-{task_queue}-fork-1"):
+        events = [event async for event in client.get_workflow_handle(id).fetch_history_events()]
+        assert len(events) > 5
+        assert not is_readable(events, "secret")
 
 
 @pytest.mark.parametrize("options", [("--codec", "locks:lock"), ()])

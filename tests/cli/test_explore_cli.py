@@ -11,6 +11,7 @@ from counterstep.cli.errors import as_failure
 from counterstep.cli.exit_codes import ExitCode
 from counterstep.saga.errors import ServerUnavailable
 from counterstep.testing import explore as testing_explore
+from counterstep.testing.explore import NotExplorable
 from counterstep.tests.support.processes.command import Shop
 
 
@@ -51,6 +52,7 @@ def test_what_does_not_hold_ends_with_1_and_how_to_see_it_again(shop: Shop) -> N
         (["order.yaml", "--bundle", "shop:shop"], "'sku' is missing"),
         (["ordr.yaml", "--bundle", "shop:shop"], "cannot be read"),
         (["order.yaml", "--bundle", "shop:shop", "--input", "sku=a", "--effects", "shop:no"], "'shop:no'"),
+        (["order.yaml", "--bundle", "shop:shop", "--input", "sku=a", "--parallel", "0"], "--parallel"),
     ],
 )
 def test_bad_usage_ends_with_2_before_anything_runs(shop: Shop, arguments: list[str], reason: str) -> None:
@@ -79,3 +81,18 @@ def test_no_server_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
             bundle=["counterstep.tests.support.bundles.banquet:banquet"],
         )
     assert as_failure(raised.value).code is ExitCode.NO_SERVER
+
+
+def test_as_many_runs_go_on_at_once_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    async def run(*_: object, parallel: int, **__: object) -> None:
+        told.append(parallel)
+        raise NotExplorable("that is enough")
+
+    monkeypatch.setattr(testing_explore, "explore", run)
+    bundle = ["counterstep.tests.support.bundles.banquet:banquet"]
+    for parallel in (None, 2):
+        with pytest.raises(NotExplorable):
+            explore("banquet.course", input=["dish=soup"], bundle=bundle, parallel=parallel)
+    assert told == [testing_explore.PARALLEL, 2]

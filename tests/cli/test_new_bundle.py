@@ -13,6 +13,8 @@ from counterstep.cli.operations.new_bundle import write_bundle
 from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.processes.command import Shop
 
+pytestmark = pytest.mark.long
+
 PACKAGE = """
 [build-system]
 requires = ["setuptools>=77"]

@@ -16,11 +16,12 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from counterstep import Bundle, Effect
+from counterstep import Bundle, Effect, McpServer
 from counterstep.cli.terminal.catalog_table import print_catalog
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.stock import stock
+from counterstep.tests.support.mcp_servers.public_servers import MEMORY
 from counterstep.tests.support.pages.pages import ROOT, blocks
 from counterstep.tests.support.pages.reading import Reading
 from counterstep.tests.support.processes.command import Shop
@@ -150,6 +151,27 @@ async def test_a_task_of_stock_tools(
     assert sorted(path.name for path in root.iterdir()) == [".counterstep", "monday"]
 
 
+async def test_events_start_the_tasks_of_the_page(reading: Reading, server: EmbeddedServer) -> None:
+    with reading.files(HOW_TO / "events.md"):
+        shop, paid = importlib.import_module("shop"), importlib.import_module("till").paid
+        shop.shop.add_task(str(reading.folder / "sell.yaml"))
+        client = await Client.connect(server.address, plugins=[CounterstepPlugin([shop.shop, shop.stock])])
+        async with Worker(client, task_queue="counterstep"):
+            assert await paid(17, "pen", "payment-1") == ["shop.fulfil/17"]
+            event = {"topic": "stock.arrived", "key": 12, "payload": {"order_id": 17, "shelf": "B4"}}
+            arrived = await client.execute_workflow(
+                "counterstep.publish", event, id="publish/stock.arrived/12", task_queue="counterstep"
+            )
+            assert arrived["joined"][0]["task"]["id"] == "shop.ready/17"
+            ready = await end_of(client.get_workflow_handle("shop.ready/17"))
+            assert ready.output == {"label": "label: pen to B4"}
+            sold = await end_of(
+                await Tasks(client, "counterstep").start_workflow("shop.sell", {"sku": "pen"})
+            )
+    assert sold.failure["step"] == "tell"  # no rule of the page takes order.sold
+    assert "no start rule takes events of 'order.sold'" in sold.failure["message"]
+
+
 def test_the_messages_that_are_explained_exist() -> None:
     page = ROOT / "docs" / "troubleshooting.md"
     paths = [*ROOT.glob("*.py"), *ROOT.glob("[a-z]*/**/*.py")]
@@ -164,6 +186,10 @@ async def test_the_tools_of_an_mcp_server(
     reading: Reading, server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with reading.files(HOW_TO / "mcp.md"):
+        # What the page says of a public server is what the tests of that server run with.
+        (public,) = importlib.import_module("memory").memory.mcp_servers
+        tested = McpServer("memory", command=["memory"], tools=MEMORY)
+        assert public.tools == {name: tested.tools[name] for name in ("create_entities", "create_relations")}
         plugin = CounterstepPlugin([importlib.import_module("desk").desk])
         print_catalog(plugin.registry.catalog)
         client = await Client.connect(server.address, plugins=[plugin])

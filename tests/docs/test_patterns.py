@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from counterstep import Bundle
 from counterstep.bundle.registry import Registry
+from counterstep.bundle.yaml_document import read_document
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.spec.teams.concurrent import Concurrent
@@ -24,10 +26,14 @@ from counterstep.saga.spec.teams.group_chat import GroupChat
 from counterstep.saga.spec.teams.handoffs import Handoffs
 from counterstep.saga.spec.teams.magentic import Magentic
 from counterstep.saga.spec.teams.maker_checker import MakerChecker
+from counterstep.saga.spec.teams.member import Person
 from counterstep.saga.spec.teams.mixture import Mixture
 from counterstep.saga.spec.teams.pattern import Pattern
+from counterstep.saga.spec.teams.planned import Planned
 from counterstep.saga.spec.teams.router import Router
 from counterstep.saga.spec.teams.second_opinion import SecondOpinion
+from counterstep.saga.spec.teams.team import Team
+from counterstep.saga.teams.effort.settling import settle
 from counterstep.tests.support.pages.pages import ROOT, blocks, words_of
 from counterstep.tests.support.pages.reading import Reading
 
@@ -41,7 +47,11 @@ PAGES: dict[str, Sequence[Pattern]] = {
         Concurrent(members=TWO, combine="vote", judge="a.judge"),
         Concurrent(members=TWO, combine="a.editor"),
     ],
-    "debate": [Debate(members=TWO), Debate(members=TWO, judge="a.judge")],
+    "debate": [
+        Debate(members=TWO),
+        Debate(members=TWO, judge="a.judge"),
+        Debate(members=(*TWO, "a.three"), rounds=3, ranker="a.judge"),
+    ],
     "mixture": [
         Mixture(members=TWO, aggregator="a.editor"),
         Mixture(members=TWO, aggregator="a.editor", layers=1, window=2),
@@ -56,12 +66,17 @@ PAGES: dict[str, Sequence[Pattern]] = {
         GroupChat(**CHOSEN, summary="a.scribe"),
     ],
     "magentic": [Magentic(manager="a.boss", members=TWO)],
+    "planned": [
+        Planned(planner="a.boss", members=TWO, validators=["a.judge"]),
+        Planned(planner="a.boss", members=TWO, approve=Person(name="ann", ask="Shall we?")),
+    ],
     "router": [
         Router(members=TWO, rules=[{"when": "true", "to": "one"}]),
         Router(**CLASSIFIED),
         Router(**CLASSIFIED, better="a.better"),
         Router(**CLASSIFIED, better="a.better", second="a.second"),
         Router(**CLASSIFIED, default={"name": "porter", "ask": "Whose?"}),
+        Router(**CLASSIFIED, embedding="e/m", splitter="a.reader"),
     ],
     "handoffs": [Handoffs(members=TWO)],
     "second-opinion": [
@@ -69,6 +84,9 @@ PAGES: dict[str, Sequence[Pattern]] = {
         SecondOpinion(first="a.one", other="a.two", reconcile="a.judge"),
     ],
 }
+
+
+_TEAM: TypeAdapter[Pattern] = TypeAdapter(Team)
 
 
 def cost_of(page: str) -> str:
@@ -86,6 +104,17 @@ def test_the_formulas_of_a_page_are_those_of_the_code(page: str) -> None:
 def test_the_comparison_has_every_pattern_with_its_formula(page: str) -> None:
     (row,) = re.findall(rf"^\|[^|]*\]\({page}\.md\)[^\n]*$", (FOLDER / "index.md").read_text(), re.MULTILINE)
     assert f"`{PAGES[page][0].cost().formula}`" in row
+
+
+def test_the_turns_in_the_table_of_efforts_are_those_of_the_code() -> None:
+    text = (FOLDER / "effort.md").read_text()
+    rows = re.findall(r"^\| `(\{pattern:.*\})` \| (\d+) \| (\d+) \|", text, re.MULTILINE)
+    assert len(rows) == 7
+    for written, *said in rows:
+        team = _TEAM.validate_python(read_document(written, "effort.md"))
+        for difficulty, turns in zip((0.1, 1), said, strict=True):
+            settled = settle(team, {"input": {"hard": difficulty}}, difficulty).team
+            assert settled.cost().most + (team.rater is not None) == int(turns), written
 
 
 def _ranges(page: str) -> set[tuple[int, int]]:

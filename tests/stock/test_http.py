@@ -148,8 +148,8 @@ URL = "https://api.example.com/x"
 def test_a_wrong_declaration_is_refused_when_the_bundle_is_loaded(parts: dict[str, Any], said: str) -> None:
     tool = HttpTool(name="x", description="Does something.", **parts)
     if not said:
-        tool.add_to(Bundle("shop"))
+        Bundle("shop").add(tool)
         return
     with pytest.raises(DefinitionError) as caught:
-        tool.add_to(Bundle("shop"))
+        Bundle("shop").add(tool)
     assert said in str(caught.value)

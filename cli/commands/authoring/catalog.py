@@ -8,7 +8,7 @@ from ...terminal.output import emit
 
 
 def catalog(bundle: Bundles = None, json: Json = False) -> None:
-    """Show what bundles, and so the workers that load them, offer: tasks, agents, tools, validators.
+    """Show what bundles, and so the workers that load them, offer: tasks, start rules, agents, tools.
 
     Nothing is started. With the COUNTERSTEP_BUNDLES of a worker it shows what that worker offers.
     """
@@ -21,8 +21,13 @@ def catalog(bundle: Bundles = None, json: Json = False) -> None:
     references = (*(bundle or ()), *settings.bundles)
     if not references:
         raise CommandFailed("Name a bundle with --bundle or COUNTERSTEP_BUNDLES.")
-    offered = Registry(load_bundles(references), settings.model).catalog
-    print_catalog(offered)
+    registry = Registry(load_bundles(references), settings.model)
+    offered, rules = registry.catalog, [known.rule for known in registry.start_rules.values()]
+    print_catalog(offered, rules)
     if json:
         told = offered.model_dump(mode="json", by_alias=True)
-        emit({**told, "not_offered": offered.not_offered} if offered.not_offered else told)
+        if offered.not_offered:
+            told["not_offered"] = offered.not_offered
+        if rules:
+            told["start_rules"] = {rule.name: rule.model_dump(mode="json") for rule in rules}
+        emit(told)

@@ -42,10 +42,11 @@ def check(
 
     settings = read_settings()
     references = (*(bundle or ()), *settings.bundles)
-    catalog = Registry(load_bundles(references), settings.model).catalog
+    registry = Registry(load_bundles(references), settings.model)
+    catalog = registry.catalog
     try:
         found, is_registered = find_spec(spec, catalog)
-        faults = check_spec(found, catalog) if found else []
+        faults = [*check_spec(found, catalog), *registry.refused(found.steps)] if found else []
         warnings = warnings_of(found) if found and not faults else []
         if not is_registered:
             faults = located_in_file(faults, Path(spec))

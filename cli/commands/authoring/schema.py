@@ -9,8 +9,16 @@ import typer
 from ...terminal.output import emit
 
 
-def schema(json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = True) -> None:
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.")] = True,
+    limits: Annotated[bool, typer.Option("--limits", help="That of a limits file instead.")] = False,
+) -> None:
     """Print the JSON Schema of a task spec."""
+    if limits:
+        from ....pool_limits.rules_file import rules_schema
+
+        emit(rules_schema())
+        return
     from ....saga.spec.task_spec import TaskSpec
 
     document = TaskSpec.model_json_schema(by_alias=True)

@@ -11,11 +11,12 @@ from ...expressions.expression import SCOPE, compile_expression
 from ...expressions.template import expressions
 from ...names import nearest
 from ..approval import APPROVAL_READS, SHOWN, Approval, ToolApproval
-from ..catalog import Catalog, ToolEntry, other_kind
+from ..catalog import Catalog, ToolEntry
 from ..graph import targets
 from ..leftovers import template_leftovers
 from ..references import misread
 from ..task_spec import Step
+from .other_kind import other_kind
 
 
 def approval_faults(
@@ -84,7 +85,7 @@ def tools_of(steps: Iterable[Step], catalog: Catalog) -> set[str]:
         if step.workflow in catalog.tasks and step.workflow not in seen:
             seen.add(step.workflow)
             waiting += catalog.tasks[step.workflow].steps
-        for name in (*(name for _, name in targets(step)), *step.fallbacks):
+        for name in (*(name for _, name in targets(step)), *step.fallbacks, *step.rules):
             inside = catalog.with_others([name]).values()
             found |= {name} if name in catalog.tools else {other for e in inside for other in e.others}
     return found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ...errors import Fault
+from ...errors import ExpressionError, Fault
+from ...expressions.expression import compile_expression
 from ..catalog import AgentEntry, Catalog
 from ..graph import every_step, targets
 from ..task_spec import Step, TaskSpec
 from ..teams.debate import Debate
 from ..teams.group_chat import GroupChat
+from ..teams.pattern import DIFFICULTY
 from .team_rules import with_teams
+from .tool_rules import catalog_in
 
 MANY_SPEAKERS = 3
 MANY_AGENTS = 4
@@ -87,10 +90,8 @@ def hints_of(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
     playing = [agent for agent in agents.values() if agent.team is None]
     if len(playing) > MANY_AGENTS:
         yield Fault("", f"{len(playing)} agents take part; more than {MANY_AGENTS} seldom do better")
+    yield from _many_tools(spec, catalog, agents)
     for agent in agents.values():
-        if len(agent.tools) > MANY_TOOLS:
-            many = f"{agent.name} has {len(agent.tools)} tools"
-            yield Fault("", f"{many}; with more than {MANY_TOOLS} models choose worse")
         if isinstance(agent.team, GroupChat) and len(agent.team.members) > MANY_SPEAKERS:
             many = f"{agent.name} has {len(agent.team.members)} speakers"
             yield Fault("", f"{many}; a chat of more than {MANY_SPEAKERS} seldom gets on")
@@ -98,7 +99,52 @@ def hints_of(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
             yield Fault(
                 "", f"{agent.name} debates; try concurrent with combine: vote first (arXiv 2508.17536)"
             )
+            yield from _never_ranks(agent.name, agent.team)
+        if agent.process is not None:
+            yield Fault("", f"{agent.name} is a process; what it does past its tools (files, shell) stays")
+        yield from _at_the_ends(agent)
     yield from _over_budget(spec, catalog)
+
+
+def _never_ranks(name: str, team: Debate) -> Iterator[Fault]:
+    """Yields a ranker that is never asked."""
+    largest = team.corners()[-1]
+    if team.ranker is not None and team.corners()[0].rank_from > largest.rounds:
+        rounds = f"before round {team.corners()[0].rank_from}, and there are {largest.rounds} at most"
+        yield Fault("", f"{name} never asks its ranker, which would choose {rounds}")
+
+
+def _at_the_ends(agent: AgentEntry) -> Iterator[Fault]:
+    """Yields the numbers of a team that cannot be where its job is as easy or as difficult as can be."""
+    for name, (source, bounds) in () if agent.team is None else agent.team.numbers().items():
+        expression = compile_expression(source)
+        if {path.root for path in expression.paths} != {DIFFICULTY}:
+            continue
+        for difficulty in (0, 1):
+            try:
+                bounds.of(source, expression.evaluate({DIFFICULTY: difficulty}))
+            except ExpressionError as error:
+                message = f"{agent.name}: {name}: {error}; the difficulty may be {difficulty}"
+                yield Fault("", f"{message}, so write min() or max() around it")
+
+
+def _many_tools(spec: TaskSpec, catalog: Catalog, agents: Mapping[str, AgentEntry]) -> Iterator[Fault]:
+    """Yields where a model has to choose among many tools."""
+    worse = f"with more than {MANY_TOOLS} models choose worse"
+    asked = {other for agent in agents.values() for other in agent.others}
+    for step in every_step(spec.steps):
+        names = [name for _, name in targets(step) if name in agents]
+        if step.tools is None:
+            asked.update(names)
+            continue
+        many = f"{len(step.tools)} tools in step {step.id!r}"
+        if len(step.tools) > MANY_TOOLS:
+            yield Fault("", f"{' and '.join(names)} has {many}; {worse}")
+    for agent in agents.values():
+        if agent.offered > MANY_TOOLS and agent.name in asked:
+            yield Fault(
+                "", f"{agent.name} has {agent.offered} tools; {worse}; a step may leave some out (tools)"
+            )
 
 
 def _over_budget(spec: TaskSpec, catalog: Catalog) -> Iterator[Fault]:
@@ -119,7 +165,7 @@ def _steps(steps: Sequence[Step], catalog: Catalog, path: str, trail: tuple[str,
 
 
 def _step(step: Step, catalog: Catalog, here: str, trail: tuple[str, ...]) -> ModelCost:
-    judges = sum(validation.judge is not None for validation in step.validate_)
+    judges = sum(validation.judge is not None for validation in (*step.guard, *step.validate_))
     if step.workflow is not None:
         child = catalog.tasks.get(step.workflow)
         if child is None or step.workflow in trail:
@@ -127,6 +173,7 @@ def _step(step: Step, catalog: Catalog, here: str, trail: tuple[str, ...]) -> Mo
         inside = _steps(child.steps, with_teams(child, catalog), "", (*trail, step.workflow))
         own = _sum([*(cost.calls for cost in inside), Calls(judges, judges)])
         return ModelCost(here, own, f"the child {step.workflow}")
+    catalog = catalog_in(step, catalog)
     entries = [catalog.agents[name] for _, name in targets(step) if name in catalog.agents]
     if not entries:
         return ModelCost(here, Calls(judges, judges), "")
@@ -142,6 +189,8 @@ def _agent(agent: AgentEntry, catalog: Catalog) -> Calls:
         return Calls(0, 0)
     if agent.team is not None:
         return _team(agent, catalog)
+    if agent.process is not None:
+        return Calls(0, None)
     asks = any(name in catalog.agents for name in agent.tools)
     if not agent.handoffs:
         return Calls(1, None if asks else agent.max_turns)
@@ -153,9 +202,9 @@ def _agent(agent: AgentEntry, catalog: Catalog) -> Calls:
 def _team(agent: AgentEntry, catalog: Catalog) -> Calls:
     """Returns the turns of a team, each as cheap or as dear as any member's."""
     assert agent.team is not None
-    turns = agent.team.cost()
+    turns = agent.team.turns()
     members = [_agent(catalog.agents[name], catalog) for name in agent.team.agents if name in catalog.agents]
-    people = len(agent.team.seats()) > len(members)
+    people = len(agent.team.places()) > len(members)
     least = 0 if people else turns.least * min((calls.least for calls in members), default=0)
     if any(calls.most is None for calls in members):
         return Calls(least, None)
@@ -163,11 +212,13 @@ def _team(agent: AgentEntry, catalog: Catalog) -> Calls:
 
 
 def _formula(agent: AgentEntry, catalog: Catalog) -> str:
+    if agent.process is not None:
+        return f"{agent.name}: a process, which asks as often as its budget allows"
     if agent.team is None:
         asks = [name for name in agent.tools if name in catalog.agents]
         more = f", and what it asks of {', '.join(asks)}" if asks else ""
         return f"{agent.name}: {agent.max_turns} turns at most{more}"
-    turns = agent.team.cost()
+    turns = agent.team.turns()
     counted = f"{turns.least} to {turns.most}" if turns.least != turns.most else f"{turns.most}"
     return f"{agent.name}: {agent.team.pattern}, {turns.formula} = {counted} turns of its members"
 

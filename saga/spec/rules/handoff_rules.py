@@ -9,9 +9,10 @@ from ...effect import Effect
 from ...errors import Fault
 from ...history_format import RETRACT
 from ...names import nearest
-from ..catalog import AgentEntry, Catalog, ToolEntry, other_kind
+from ..catalog import AgentEntry, Catalog, ToolEntry
 from ..teams.handoff import Handoff
 from ..teams.member import key_of
+from .other_kind import other_kind
 
 
 def handoff_faults(agent: AgentEntry, catalog: Catalog) -> Iterator[Fault]:
@@ -52,7 +53,7 @@ def _target_faults(handoff: Handoff, path: str, catalog: Catalog) -> Iterator[Fa
         return
     if target.is_model:
         return
-    what = "a team" if target.team is not None else "Python code"
+    what = target.instead.removeprefix("is ")
     if handoff.metadata is not None:
         message = f"{target.name} is {what}, and gets its own input from the model; leave metadata out"
         yield Fault(f"{path}.metadata", message)

@@ -12,6 +12,7 @@ from ...errors import Fault
 from ..catalog import AgentEntry, Catalog
 from ..graph import Graph, every_step, targets
 from ..task_spec import Step, TaskSpec
+from .tool_rules import catalog_in
 
 _BRINGS: Final = "AgentTask"
 """The workflow type that runs whatever task its input brings or names."""
@@ -45,12 +46,14 @@ def effects_of(step: Step, catalog: Catalog) -> set[Effect]:
     if step.workflow is not None:
         return _effects_of_child(step, step.workflow, catalog)
     found: set[Effect] = set()
-    for name in [*(name for _, name in targets(step)), *step.fallbacks]:
-        entry = catalog.agents.get(name) or catalog.tools.get(name)
+    here = catalog_in(step, catalog)
+    called = [(name, here) for _, name in targets(step)] + [(name, catalog) for name in step.fallbacks]
+    for name, known in called:
+        entry = known.agents.get(name) or known.tools.get(name)
         if entry is not None:
             found.add(step.effect or (Effect.COMPENSATABLE if step.compensate else entry.effect))
         if isinstance(entry, AgentEntry):
-            inside = catalog.with_others([name])
+            inside = known.with_others([name])
             found |= {other.effect for other in inside.values() if other is not entry}
             tools = [tool for other in inside.values() for tool in other.others if tool in catalog.tools]
             found |= {catalog.tools[tool].effect for tool in tools}
@@ -93,11 +96,11 @@ def _agent_faults(steps: Sequence[Step], catalog: Catalog, path: str) -> Iterato
         if step.group is not None:
             yield from _agent_faults(step.group.steps, catalog, f"{here}.group.steps")
         for name in dict.fromkeys(name for _, name in targets(step)):
-            agent = catalog.agents.get(name)
+            agent = catalog_in(step, catalog).agents.get(name)
             pivot = _pivot_of(agent, catalog)
             if pivot is not None and step.effect is not Effect.PIVOT:
                 yield Fault(here, f"{name} may call the pivot {pivot}; say effect: pivot")
-            elif agent is not None and agent.is_model and step.effect is Effect.PIVOT and pivot is None:
+            elif agent is not None and agent.asks_models and step.effect is Effect.PIVOT and pivot is None:
                 yield Fault(f"{here}.effect", f"{name} has no pivot among its tools; leave effect out")
         for name in step.fallbacks:
             pivot = _pivot_of(catalog.agents.get(name), catalog)
@@ -170,7 +173,8 @@ def _pivots(
     steps: Sequence[Step], catalog: Catalog, path: str, *, looped: bool
 ) -> Iterator[tuple[Step, tuple[str, bool]]]:
     for index, step in enumerate(steps):
-        here, inside = f"{path}[{index}]", looped or step.for_each is not None
+        # A plan with several pivots is refused when it is made.
+        here, inside = f"{path}[{index}]", looped or (step.for_each is not None and step.key is None)
         if step.group is not None:
             yield from _pivots(step.group.steps, catalog, f"{here}.group.steps", looped=inside)
         elif Effect.PIVOT in effects_of(step, catalog):

@@ -10,12 +10,15 @@ from ...errors import Fault
 from ...expressions.expression import compile_expression
 from ...history_format import STAND_IN
 from ...names import nearest, plain_model
-from ..catalog import AgentEntry, Catalog, other_kind
+from ..catalog import AgentEntry, Catalog
 from ..graph import every_step
 from ..references import misread
 from ..task_spec import TaskSpec
 from ..teams.member import Person
+from ..teams.pattern import Pattern
 from .handoff_rules import handoff_faults
+from .other_kind import other_kind
+from .router_rules import router_faults
 
 MAX_DEPTH = 5
 """How many agents and teams may be inside of each other."""
@@ -33,7 +36,7 @@ def with_teams(spec: TaskSpec, catalog: Catalog) -> Catalog:
             effect=Effect.READ_ONLY,
             team=team,
             input_schema={"type": "object"},
-            output_schema=team.output or {},
+            output_schema=team.answer_schema(team.output or {}),
         )
         for name, team in teams.items()
     }
@@ -59,16 +62,17 @@ def team_faults(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator
         yield Fault(path, f"{depth} agents and teams are inside of each other; the most is {MAX_DEPTH}")
     yield from _pivots(agent, catalog, path)
     yield from _misreads(agent, catalog, path)
+    yield from router_faults(agent, catalog, path)
     yield from same_models(agent, catalog, path)
 
 
 def same_models(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator[Fault]:
     """Yields the places of a team in which somebody judges what the same model has made."""
-    seats = () if agent.team is None else agent.team.seats()
+    seats = () if agent.team is None else agent.team.places()
     for seat in seats:
         if not seat.independent or isinstance(seat.member, Person):
             continue
-        judged = [other.member for other in seats if not other.independent]
+        judged = [other.member for other in seats if other.answers]
         authors = _models([name for name in judged if not isinstance(name, Person)], catalog)
         own = _models([seat.member], catalog)
         same = {model for model in own if plain_model(model) in {plain_model(name) for name in authors}}
@@ -77,8 +81,24 @@ def same_models(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator
             yield Fault(_join(path, seat.path), message)
 
 
+def acting_members(team: Pattern, catalog: Catalog) -> frozenset[str]:
+    """Returns the members of a team that may change the world, as the team calls them; a person does not."""
+    return frozenset(
+        seat.key
+        for seat in team.places()
+        if not isinstance(seat.member, Person) and _acts(seat.member, catalog)
+    )
+
+
+def _acts(name: str, catalog: Catalog) -> bool:
+    inside = catalog.with_others([name]).values()
+    tools = [catalog.tools[other] for entry in inside for other in entry.others if other in catalog.tools]
+    agents_act = any(entry.effect is not Effect.READ_ONLY for entry in inside)
+    return agents_act or any(tool.effect is not Effect.READ_ONLY for tool in tools)
+
+
 def _unknown_members(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]:
-    for seat in () if agent.team is None else agent.team.seats():
+    for seat in () if agent.team is None else agent.team.places():
         if isinstance(seat.member, Person) or seat.member in catalog.agents:
             continue
         other = other_kind(seat.member, catalog, but="agent")
@@ -131,7 +151,7 @@ def _misreads(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]
     """Yields the expressions of a team that read what is not in any answer that it may get."""
     if agent.team is None:
         return
-    members = [seat.member for seat in agent.team.seats() if not seat.independent]
+    members = [seat.member for seat in agent.team.places() if seat.answers]
     known = [
         catalog.agents[name] for name in members if not isinstance(name, Person) and name in catalog.agents
     ]
@@ -149,7 +169,7 @@ def _misreads(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]
 
 def _models(names: list[str], catalog: Catalog) -> set[str]:
     entries = catalog.with_others(names).values()
-    return {model for entry in entries if entry.is_model for model in catalog.models_of(entry)}
+    return {model for entry in entries if entry.asks_models for model in catalog.models_of(entry)}
 
 
 def _join(path: str, part: str) -> str:

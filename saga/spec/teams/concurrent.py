@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ..fields import BareExpression
 from .member import WORDS, AgentName, Members, key_of
+from .number import Bounds, Number
 from .pattern import Cost, Pattern, Seat
 
 
@@ -35,10 +37,10 @@ class Concurrent(Pattern):
     combine: AgentName = "collect"
     by: BareExpression | None = None
     score: BareExpression | None = None
-    quorum: float | None = Field(default=None, gt=0, le=1000)
+    quorum: Annotated[Number, Bounds(0, 1000, whole=False, above=True)] | None = None
     weights: dict[str, float] = Field(default_factory=dict)
     judge: AgentName | None = None
-    max_parallel: int | None = Field(default=None, ge=1)
+    max_parallel: Annotated[Number, Bounds(1, 1_000_000)] | None = None
 
     @property
     def aggregator(self) -> str | None:
@@ -72,7 +74,7 @@ class Concurrent(Pattern):
     def is_enough(self, weight: float) -> bool:
         """Says whether an answer has the weight it needs in a vote: the quorum, or more than half of all."""
         if self.quorum is not None:
-            return weight >= self.quorum
+            return weight >= float(self.quorum)
         return weight > sum(self.weights.get(key_of(member), 1) for member in self.members) / 2
 
     def faults(self) -> list[tuple[str, str]]:
@@ -90,11 +92,19 @@ class Concurrent(Pattern):
         if (self.combine == "best") != (self.score is not None):
             found.append(("score", "combine: best needs it, and nothing else takes it"))
         most = sum(self.weights.get(key, 1) for key in keys) if self.combine == "vote" else len(keys)
-        if self.quorum is not None and self.combine != "vote" and self.quorum != int(self.quorum):
+        if self.quorum is None or isinstance(self.quorum, str):  # it is known later
+            return found
+        if self.combine != "vote" and self.quorum != int(self.quorum):
             found.append(("quorum", "it is a number of answers, and so a whole one"))
-        if self.quorum is not None and self.quorum > most:
+        if self.quorum > most:
             found.append(("quorum", f"it can never be reached; the most is {most:g}"))
         return found
+
+    def narrowed(self, present: Sequence[bool]) -> dict[str, Any]:
+        """Returns which of its parameters change, and to what, where not all members take part."""
+        changes = super().narrowed(present)
+        keys = {key_of(member) for member in changes["members"]}
+        return {**changes, "weights": {name: of for name, of in self.weights.items() if name in keys}}
 
     def reads(self) -> dict[str, str | None]:
         """Returns its expressions over answers, by where they are written."""

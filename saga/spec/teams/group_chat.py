@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal
-
-from pydantic import Field
+from typing import Annotated, ClassVar, Literal
 
 from ...expressions.expression import CHAT_SCOPE
 from ..fields import BareExpression
 from .member import NAME, AgentName, Members, Speaker
+from .number import Bounds, Number
 from .pattern import Cost, Pattern, Seat, misread
 
 ROUND_ROBIN = "round_robin"
@@ -34,7 +33,7 @@ class GroupChat(Pattern):
     speaker: Speaker = ROUND_ROBIN
     done: BareExpression | None = None
     summary: AgentName | None = None
-    max_turns: int = Field(default=10, ge=1, le=200)
+    max_turns: Annotated[Number, Bounds(1, 200)] = 10
 
     by_role: ClassVar[bool] = True
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from typing import Annotated, Literal
 
 from .member import AgentName, Members
+from .number import Bounds, Number
 from .pattern import Cost, Pattern, Seat
 
 
@@ -30,10 +29,10 @@ class Magentic(Pattern):
     pattern: Literal["magentic"] = "magentic"
     manager: AgentName
     members: Members
-    max_turns: int = Field(default=20, ge=1, le=200)
-    max_stalls: int = Field(default=3, ge=1, le=20)
-    max_resets: int = Field(default=2, ge=0, le=10)
-    progress_attempts: int = Field(default=3, ge=1, le=10)
+    max_turns: Annotated[Number, Bounds(1, 200)] = 20
+    max_stalls: Annotated[Number, Bounds(1, 20)] = 3
+    max_resets: Annotated[Number, Bounds(0, 10)] = 2
+    progress_attempts: Annotated[Number, Bounds(1, 10)] = 3
     on_reset: Literal["undo", "keep"] = "undo"
 
     def seats(self) -> tuple[Seat, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from typing import Annotated, Literal
 
 from .member import Member
-from .pattern import Cost, OnLimit, Pattern, Seat
+from .number import Bounds, Number
+from .pattern import AtTeamLimit, Cost, Pattern, Seat
 
 
 class MakerChecker(Pattern):
@@ -26,11 +25,11 @@ class MakerChecker(Pattern):
     pattern: Literal["maker_checker"] = "maker_checker"
     maker: Member
     checker: Member
-    rounds: int = Field(default=3, ge=1, le=10)
-    then: OnLimit = "escalate"
+    rounds: Annotated[Number, Bounds(1, 10)] = 3
+    then: AtTeamLimit = "escalate"
 
     @property
-    def at_limit(self) -> OnLimit:
+    def at_limit(self) -> AtTeamLimit:
         """What follows when it has reached a limit of its own."""
         return self.then
 

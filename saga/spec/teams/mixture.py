@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
+from ..fields import BareExpression
 from .member import AgentName, Members, key_of
+from .number import Bounds, Number
 from .pattern import Cost, Pattern, Seat
 
 
@@ -24,15 +24,24 @@ class Mixture(Pattern):
         samples: With one member, how often it answers instead: Self-MoA (arXiv 2502.00674 has six).
         window: How many answers the aggregator sees at once, with its own last one (Self-MoA-Seq, section 4
             there); None for all at once.
+        stop: The part of a layer that has to agree for its answer to be the team's at once, without further
+            layers and without the aggregator (DyLAN, arXiv 2310.02170, has two thirds); None for all layers.
+        by: What they agree on: an expression over ``output``; the whole answer where not given.
+        importance: Whether members and aggregator rate, with their own answers, those that they are shown.
+            How much each member has added to the answer (DyLAN's Agent Importance Score) is recorded, and
+            told to the pool.
     """
 
     pattern: Literal["mixture"] = "mixture"
     members: Members
     aggregator: AgentName
-    layers: int = Field(default=2, ge=1, le=5)
-    temperature: float | None = Field(default=0.7, ge=0, le=2)
-    samples: int | None = Field(default=None, ge=2, le=50)
-    window: int | None = Field(default=None, ge=2, le=50)
+    layers: Annotated[Number, Bounds(1, 5)] = 2
+    temperature: Annotated[Number, Bounds(0, 2, whole=False)] | None = 0.7
+    samples: Annotated[Number, Bounds(2, 50)] | None = None
+    window: Annotated[Number, Bounds(2, 50)] | None = None
+    stop: Annotated[Number, Bounds(0, 1, whole=False, above=True)] | None = None
+    by: BareExpression | None = None
+    importance: bool = False
 
     by_role: ClassVar[bool] = True
 
@@ -44,13 +53,14 @@ class Mixture(Pattern):
     @property
     def depth(self) -> int:
         """How many layers there are in fact: samples are one."""
-        return self.layers if self.samples is None else 1
+        return int(self.layers) if self.samples is None else 1
 
     def windows_of(self, answers: int) -> int:
         """Returns how often the aggregator is asked where there are so many answers."""
         if self.window is None or answers <= self.window:
             return 1
-        return 1 + -(-(answers - self.window) // (self.window - 1))  # one place is for its own last answer
+        size = int(self.window)
+        return 1 + -(-(answers - size) // (size - 1))  # one place is for its own last answer
 
     def cost(self) -> Cost:
         """Returns how many turns it takes."""
@@ -58,7 +68,8 @@ class Mixture(Pattern):
         windows = self.windows_of(answers)
         turns = answers * self.depth + windows
         formula = "samples" if self.samples is not None else "members * layers"
-        return Cost(turns, turns, f"{formula} + {'1' if windows == 1 else 'windows'}")
+        least = turns if self.stop is None else answers
+        return Cost(least, turns, f"{formula} + {'1' if windows == 1 else 'windows'}")
 
     def faults(self) -> list[tuple[str, str]]:
         """Returns which of its parameters do not go together."""
@@ -75,4 +86,12 @@ class Mixture(Pattern):
         ]
         if self.samples is None and len(self.members) < 2:
             found.append(("members", "a mixture has two members or more; with one, say samples"))
+        if self.by is not None and self.stop is None and not self.importance:
+            found.append(("by", "it is for stop and for importance"))
+        if self.importance and self.window is not None:
+            found.append(("importance", "with a window nobody sees all answers, to rate them"))
         return found
+
+    def reads(self) -> dict[str, str | None]:
+        """Returns its expressions over answers, by where they are written."""
+        return {"by": self.by}

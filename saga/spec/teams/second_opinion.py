@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from typing import Annotated, Literal
 
 from ..fields import BareExpression
 from .member import AgentName, Member
+from .number import Bounds, Number
 from .pattern import Cost, Pattern, Seat
 
 
@@ -31,7 +30,7 @@ class SecondOpinion(Pattern):
     first: Member
     other: Member
     reconcile: AgentName | None = None
-    below: float = Field(default=0.7, gt=0, le=1)
+    below: Annotated[Number, Bounds(0, 1, whole=False, above=True)] = 0.7
     confidence: BareExpression = "output.confidence"
     by: BareExpression | None = None
 

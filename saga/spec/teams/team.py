@@ -12,10 +12,11 @@ from .group_chat import GroupChat
 from .magentic import Magentic
 from .maker_checker import MakerChecker
 from .mixture import Mixture
+from .planned import Planned
 from .router import Router
 from .second_opinion import SecondOpinion
 
 Team = Annotated[
-    Concurrent | Debate | Mixture | MakerChecker | GroupChat | Magentic | Router | SecondOpinion,
+    Concurrent | Debate | Mixture | MakerChecker | GroupChat | Magentic | Planned | Router | SecondOpinion,
     Field(discriminator="pattern"),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
@@ -16,6 +15,7 @@ from ...effect import Effect
 from ...history_format import LONG_TEAM, TEAM
 from ...ledger.call_id import CallId
 from ...spec.catalog import Catalog
+from ...spec.timeout import Limit
 from ...temporal.stop_scope import StopScope
 from ..moves import FailTeam, GiveAnswer, ReachLimit, UndoTurns
 from ..team_play import TeamPlay
@@ -52,7 +52,7 @@ class LongTeams:
         return is_long(taken) or (taken > 0 and play.size > LONG)
 
     async def go_on(
-        self, play: TeamPlay, timeout: timedelta | None, scope: StopScope
+        self, play: TeamPlay, timeout: Limit | None, scope: StopScope
     ) -> UndoTurns | GiveAnswer | ReachLimit | FailTeam:
         """Goes on with a team in a child, until only this workflow can do what comes next.
 
@@ -73,9 +73,9 @@ class LongTeams:
         job, first = play.job, len(play.state.turns) + 1
         catalog = self._catalog.only(tools=(), agents=play.team.others, validators=())
         state = MovedTeam(
-            **self._moving.given(job.path, catalog.tools.values()),
+            **self._moving.given(job.path, catalog.tools.values(), catalog.agents.values()),
             team=play.team,
-            job=replace(job, input=None, depends_on=frozenset()),
+            job=replace(job, input=None, depends_on=frozenset(), reads=None),
             timeout=timeout,
             catalog=catalog,
             first=first,

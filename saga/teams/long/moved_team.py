@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...agents.agent_outcome import AgentOutcome
 from ...agents.assignment import Assignment
 from ...children.moved import MovedAnswer, MovedState
-from ...duration import Duration
+from ...routing.selection import Drawn
 from ...spec.catalog import AgentEntry, Catalog
+from ...spec.timeout import Timeout
 from ...verdict import Evidence
 from ..moves import FailTeam, GiveAnswer, Move, ReachLimit, UndoTurns
 from ..state import TeamState, Turn
@@ -24,6 +25,7 @@ class TurnOutcome(BaseModel):
         evidence: The tool calls that were executed.
         models: The models that took part.
         degraded: Whether it is only what there was when a limit was reached.
+        drawn: See `AgentOutcome`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,16 +33,19 @@ class TurnOutcome(BaseModel):
     evidence: tuple[Evidence, ...] = ()
     models: tuple[str, ...] = ()
     degraded: bool = False
+    drawn: tuple[Drawn, ...] = ()
 
     @classmethod
     def of(cls, outcome: AgentOutcome) -> Self:
         """Packs an outcome."""
         models = tuple(sorted(outcome.models))
-        return cls(evidence=tuple(outcome.evidence), models=models, degraded=outcome.degraded)
+        return cls(
+            evidence=tuple(outcome.evidence), models=models, degraded=outcome.degraded, drawn=outcome.drawn
+        )
 
     def unpacked(self, output: Any) -> AgentOutcome:
         """Unpacks it, with the answer."""
-        return AgentOutcome(output, self.evidence, frozenset(self.models), self.degraded)
+        return AgentOutcome(output, self.evidence, frozenset(self.models), self.degraded, self.drawn)
 
 
 class MovedTeam(MovedState):
@@ -63,7 +68,7 @@ class MovedTeam(MovedState):
 
     team: AgentEntry
     job: Assignment
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
     catalog: Catalog
     first: int
     taken: int

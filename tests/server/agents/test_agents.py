@@ -262,8 +262,9 @@ async def test_a_failed_call_that_cannot_be_undone_ends_the_agent(team: Team, ef
 async def test_corrections_are_bounded(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("clerk").reply(Behaviour.calls(call("put", what="kept")))
-    refused = call("put", what="no", fail="not_applied")
-    models.for_model("clerk").default = Behaviour.calls(refused, refused, call("look", what="x"))
+    for turn in range(4):
+        refused = call("put", what=f"no {turn}", fail="not_applied")
+        models.for_model("clerk").reply(Behaviour.calls(refused, refused, call("look", what=f"{turn}")))
     end = await tasks.run([step("clerk")])
     assert end.type == "SagaRolledBack"
     assert end.failure["type"] == "ToolFailed"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.saga.agents.model_calls.model_room import Appraisal
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import board_of, step, team_at_work, until
@@ -53,6 +54,8 @@ async def test_usage_is_on_the_board_in_the_result_and_with_each_step(team: Team
         "usd": pytest.approx(0.450018),
         "unpriced_calls": 2,
         "unpriced_models": ["openai/clerk"],
+        "tool_calls": 2,
+        "handoffs": 0,
     }
     board = await board_of(handle)
     assert end.details["usage"] == expected
@@ -163,6 +166,78 @@ async def test_tokens_and_usd_are_checked_before_each_call(
     assert end.failure["message"] == says
     assert models.count() == (2 if "model_calls" not in budget else 0)
     assert end.details["undone"] == ["s1", "s0"][2 - models.count() :], "what has not begun is not undone"
+
+
+@pytest.mark.parametrize(
+    ("limit", "enough"), [({"tokens": 9000}, {"tokens": 60_000}), ({"usd": 0.004}, {"usd": 1})]
+)
+async def test_answers_as_long_as_they_may_be_never_pass_a_budget_side_by_side(
+    team: Team, effects: Desk, limit: dict[str, Any], enough: dict[str, Any]
+) -> None:
+    tasks, models = team
+    spent: list[tuple[int, int]] = []
+
+    def answer(body: dict[str, Any]) -> Behaviour:
+        """Uses all that it is allowed, and counts a token for every byte."""
+        longest = body.get("max_tokens") or body.get("max_completion_tokens") or 16_384
+        spent.append((len(json.dumps(body["messages"], ensure_ascii=False).encode()), longest))
+        return Behaviour.text("words").with_(usage=spent[-1], delay=0.05)
+
+    models.for_model("gpt-4o-mini").default = answer
+    six = {**step("priced", what="${{ item }}"), "for_each": "['a', 'b', 'c', 'd', 'e', 'f']"}
+    end = await tasks.run([six], budget=limit)
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
+    assert 1 <= models.count() < 6
+    tokens, usd = sum(map(sum, spent)), sum(0.15e-6 * sent + 0.6e-6 * said for sent, said in spent)
+    assert tokens <= limit.get("tokens", tokens)
+    assert usd <= limit.get("usd", usd) + 1e-9
+    assert end.details["usage"]["tokens"] == tokens
+    end = await tasks.run([six], budget=enough)
+    assert end.type == "completed"
+
+
+@pytest.mark.parametrize(("keys", "measured"), [({}, 0), ({"budget": {"tokens": 50_000}}, 1)])
+async def test_a_conversation_is_measured_only_where_a_budget_needs_it(
+    team: Team, effects: Desk, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], measured: int
+) -> None:
+    tasks, models = team
+    models.for_model("writer").default = Behaviour.text("words")
+    seen: list[Any] = []
+    measure = Appraisal.of
+
+    def of(*args: Any) -> Appraisal:
+        seen.append(args)
+        return measure(*args)
+
+    monkeypatch.setattr(Appraisal, "of", of)
+    assert (await tasks.run([step("writer", **keys)])).type == "completed"
+    assert len(seen) == measured
+
+
+async def test_a_dollar_budget_of_a_step_is_never_passed(team: Team, effects: Desk) -> None:
+    """Prices come with the snapshot, also where only a part of the task has a budget."""
+    tasks, models = team
+    models.for_model("gpt-4o-mini").default = Behaviour.text("words").with_(usage=(1000, 10))
+    end = await tasks.run([{**step("priced"), "budget": {"usd": 0.00005}}])
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
+    assert end.failure["message"].startswith("step 'priced': the budget of $5e-05 has $0.0001 left, and")
+    assert models.count() == 0
+
+
+async def test_tool_calls_of_steps_and_agents_have_a_budget(team: Team, effects: Desk) -> None:
+    tasks, models = team
+    models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="x"), call("put", what="y")), Behaviour.calls(call("put", what="z"))
+    )
+    handle = await tasks.start([PUT_FIRST, step("clerk", needs=["first"])], budget={"tool_calls": 3})
+    end = await end_of(handle)
+    assert end.failure == {
+        "step": "clerk",
+        "type": "BudgetExceeded",
+        "message": "the budget of 3 tool calls is used up",
+    }
+    assert (end.details["usage"]["tool_calls"], set(effects.what("done"))) == (3, {"first", "x", "y"})
+    assert effects.effects() == {}
 
 
 async def test_a_judge_counts_and_its_missing_budget_is_no_verdict(team: Team, effects: Desk) -> None:

@@ -83,6 +83,52 @@ async def test_1_3_repeats_a_step(field: Field, effects: Desk, guarded: bool) ->
 
 
 @GUARDED
+async def test_1_3_repeats_itself_without_any_effect(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    puts, looks = Behaviour.calls(call("put", what="tea")), Behaviour.calls(call("look", what="tea"))
+    others = [Behaviour.calls(call("look", what=what)) for what in ("tea", "milk", "cup", "jug")]
+    repeats = [looks] * 4 if guarded else others  # the same one, or each for the first time
+    models.for_model("clerk").reply(puts, *repeats, Behaviour.json({"placed": ["tea"]}))
+    end = await tasks.run([work("team.clerk")])
+    assert (end.type, len(effects.what("look"))) == (("SagaRolledBack", 2) if guarded else ("completed", 4))
+    assert list(effects.effects()) == ([] if guarded else ["tea"])
+    if guarded:
+        assert end.failure["type"] == "LoopDetected"
+        assert 'calls desk.look {"delay":0,"fail":"","what":"tea"} once more' in end.failure["message"]
+
+
+@GUARDED
+async def test_1_3_repeats_what_may_be_repeated_until_its_budget_ends(
+    field: Field, effects: Desk, guarded: bool
+) -> None:
+    tasks, models = field
+    tips = Behaviour.calls(call("tip", what="waiter", cents=10))
+    models.for_model("cashier").reply(*[tips] * 4, Behaviour.text("Paid."))
+    budget = {"budget": {"tool_calls": 2}} if guarded else {}
+    end = await tasks.run([work("till.cashier", **budget)])
+    assert (end.type, len(effects.what("done"))) == (("SagaRolledBack", 2) if guarded else ("completed", 4))
+    assert len(effects.what("undone")) == (2 if guarded else 0)
+    if guarded:
+        assert end.failure["type"] == "BudgetExceeded"
+
+
+@GUARDED
+async def test_1_5_goes_on_when_it_should_stop_until_its_budget_ends(
+    field: Field, effects: Desk, guarded: bool
+) -> None:
+    tasks, models = field
+    more = [Behaviour.calls(call("put", what=f"cup {number}")) for number in range(5)]
+    report = Behaviour.json({"placed": ["cup 0"]})
+    models.for_model("clerk").reply(*more[: 2 if guarded else 5], report)
+    budget = {"budget": {"model_calls": 3}, "on_limit": "finish"} if guarded else {}
+    end = await tasks.run([work("team.clerk", **budget)])
+    assert end.type == "completed"
+    assert (models.count(), len(effects.effects())) == ((3, 2) if guarded else (6, 5))
+    if guarded:  # the last call that the budget has is kept to sum up, without any tool
+        assert "put" not in [tool["function"]["name"] for tool in models.requests[-1].body.get("tools", ())]
+
+
+@GUARDED
 async def test_1_5_does_not_know_when_to_stop(field: Field, effects: Desk, guarded: bool) -> None:
     tasks, models = field
     names = ["ann", "bob"] * 2  # whatever was said, somebody has to go on
@@ -189,6 +235,57 @@ async def test_2_5_ignores_what_others_object(field: Field, effects: Desk, guard
     )
     if guarded:
         assert "open: price: there is no price" in end.failure["message"]
+
+
+@GUARDED
+async def test_2_6_says_one_thing_and_does_another(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="coffee")), Behaviour.json({"placed": ["tea"]})
+    )
+    check = {"validate": [{"check": "team.did_what_it_says"}]} if guarded else {}
+    end = await tasks.run([work("team.clerk", **check)])
+    assert end.type == ("SagaRolledBack" if guarded else "completed")
+    assert list(effects.effects()) == ([] if guarded else ["coffee"])
+
+
+@GUARDED
+async def test_2_6_asks_for_one_thing_and_does_another(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    tool = "pay" if guarded else "charge"
+    says = "I will pay 60 cents for tea, as you have said."  # and asks for something else
+    asks = Behaviour(content=says, tool_calls=(call(tool, what="tea", cents=9000),))
+    again = Behaviour.calls(call(tool, what="tea", cents=9900))  # after a yes to something else
+    models.for_model("cashier").reply(asks, again, Behaviour.text("Paid 60 cents."))
+    handle = await tasks.start([work("till.cashier")])
+    if guarded:
+        for number, (cents, action) in enumerate(((9000, "approve"), (9900, "reject")), 1):
+            place = f"w/tool.{number}"
+            await until_asked(
+                handle, place, f"Pay {cents} for tea?"
+            )  # what is shown is the call, not the words
+            (asked,) = (await handle.query("board"))["waiting_for"]
+            assert asked["show"]["arguments"]["cents"] == cents
+            await tell(handle, "decide", step=place, action=action, hash=asked["hash"])
+    assert (await end_of(handle)).type == "completed"
+    assert [event.note for event in effects.events("done")] == (["9000"] if guarded else ["9000", "9900"])
+
+
+@GUARDED
+async def test_3_2_does_not_verify(field: Field, effects: Desk, guarded: bool) -> None:
+    tasks, models = field
+    puts = Behaviour.calls(call("put", what="coffee"))
+    models.for_model("clerk").reply(puts, Behaviour.json({"placed": ["coffee"], "note": "verified"}))
+    models.for_model("judge").default = Behaviour.text("Sure, that will be fine.")  # which is not a verdict
+    judge = {"judge": {"model": "openai/judge", "criteria": "tea is on the desk"}}
+    first = work("team.clerk", **({"validate": [judge]} if guarded else {}))
+    builds_on = "${{ steps.w.output.placed[0] }}"
+    then = {"id": "then", "tool": "desk.put", "input": {"what": f"cake for {builds_on}"}}
+    end = await tasks.run([first, then])
+    assert end.type == ("SagaRolledBack" if guarded else "completed")
+    assert effects.what("done") == (["coffee"] if guarded else ["coffee", "cake for coffee"])
+    assert list(effects.effects()) == ([] if guarded else ["coffee", "cake for coffee"])
+    assert (models.count("judge") > 0) is guarded
 
 
 @GUARDED

@@ -34,6 +34,8 @@ from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_sta
 from counterstep.tests.support.tasks.work import put
 from counterstep.tests.support.tasks.workers import errand_worker
 
+pytestmark = pytest.mark.long
+
 Team = tuple[Tasks, ModelServer]
 
 FORGED = {
@@ -244,8 +246,8 @@ async def test_past_the_pivot_no_budget_ends_it(team: Team, effects: Desk, short
     tasks, models = team
 
     def answer(body: dict[str, Any]) -> Behaviour:
-        done = turns_before(body) == 7
-        return Behaviour.text("seen") if done else Behaviour.calls(call("look", what="x"))
+        turn = turns_before(body)
+        return Behaviour.text("seen") if turn == 7 else Behaviour.calls(call("look", what=f"t{turn}"))
 
     models.for_model("watcher").default = answer
     pivot = {"id": "p", "needs": ["a"], "tool": "desk.hand_over", "input": {"what": "p"}}
@@ -456,7 +458,6 @@ async def test_done_again_it_is_another_child(team: Team, effects: Desk, short: 
     ("budget", "asked", "message"),
     [
         ({"model_calls": 8}, 8, "the budget of 8 model calls is used up"),
-        ({"tokens": 100}, 7, "the budget of 100 tokens is used up (105 spent)"),
         ({"model_calls": 3}, 3, "the budget of 3 model calls is used up"),
     ],
 )
@@ -469,6 +470,21 @@ async def test_the_budget_binds_inside_the_child(
     assert end.failure == {"step": "tireless", "type": "BudgetExceeded", "message": message}
     assert models.count() == asked
     assert end.details["usage"]["model_calls"] == asked
+    assert is_undone_in_reverse(effects, asked)
+
+
+async def test_tokens_bind_inside_the_child_and_are_never_passed(
+    team: Team, effects: Desk, short: None
+) -> None:
+    tasks, models = team
+    answer = puts(report(9), 10)
+    models.for_model("tireless").default = lambda body: answer(body).with_(usage=(400, 100))
+    end = await tasks.run([step("tireless")], budget={"tokens": 5000})
+    assert (end.failure["step"], end.failure["type"]) == ("tireless", "BudgetExceeded")
+    asked = models.count()
+    assert 5 <= asked <= 9
+    assert end.failure["message"].startswith(f"the budget of 5000 tokens has {5000 - 500 * asked} left, and")
+    assert (end.details["usage"]["model_calls"], end.details["usage"]["tokens"]) == (asked, 500 * asked)
     assert is_undone_in_reverse(effects, asked)
 
 

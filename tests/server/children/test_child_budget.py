@@ -18,6 +18,8 @@ from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell
 from counterstep.tests.support.tasks.work import child, put
 
+pytestmark = pytest.mark.long
+
 Team = tuple[Tasks, ModelServer]
 
 ASKS, ANSWERS = "counterstep.child_spends", "counterstep.parent_allots"
@@ -88,8 +90,8 @@ async def test_what_is_left_comes_back_and_a_child_keeps_to_its_own_budget(
     assert (await end_of(handle)).type == "completed"
     assert models.count() == 2
     end = await tasks.run([one, two], budget={"model_calls": 9})
-    assert (end.failure["step"], end.failure["type"]) == ("two", "BudgetExceeded")
-    assert "the budget of 2 model calls" in end.failure["message"], "its own"
+    assert end.type == "completed", "its parent has more, and does what it says of a failure"
+    assert "the budget of 2 model calls is used up" in end.details["degraded"]["two"]
     assert (models.count(), end.details["usage"]["model_calls"]) == (5, 3)
 
 
@@ -143,17 +145,17 @@ async def test_the_ask_goes_up_to_the_one_that_has_the_budget(team_here: Team, e
     assert end.details["usage"]["model_calls"] <= 7
 
 
-@pytest.mark.parametrize("budget", [{"tokens": 250}, {"usd": 0.3}])
+@pytest.mark.parametrize("budget", [{"tokens": 9000}, {"usd": 0.3}])
 async def test_tokens_and_dollars_are_shared_as_well(
     team_here: Team, effects: Desk, budget: dict[str, Any]
 ) -> None:
     tasks, models = team_here
-    usage = (100, 0) if "tokens" in budget else (1_000_000, 0)  # $0.15
+    usage = (3000, 0) if "tokens" in budget else (1_000_000, 0)  # $0.15
     models.for_model("gpt-4o-mini").default = Behaviour.text("words").with_(usage=usage)
     steps = [{**step("priced"), "id": f"s{n}", "needs": [f"s{n - 1}"] if n else []} for n in range(4)]
     end = await tasks.run([inline(tasks, "ch", steps=steps)], budget=budget)
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
-    assert models.count() == (3 if "tokens" in budget else 2), "as in one task: the call that passes is paid"
+    assert models.count() == (3 if "tokens" in budget else 2)
 
 
 async def test_an_ask_waits_for_what_another_child_leaves(team_here: Team, effects: Desk) -> None:

@@ -187,7 +187,8 @@ async def test_what_cannot_be_started_is_not(starter: TaskClient, id: str) -> No
         await starter.start(lacking, {}, id=id)
     with pytest.raises(SpecError, match=r"steps\[0\]"):
         await starter.start({"name": "x", "steps": [{"id": "a", "tol": "b"}]}, id=id)
-    for names in ({"id": ""}, {"id": " "}, {"id": id, "task_queue": ""}):
+    empty: list[dict[str, Any]] = [{"id": ""}, {"id": " "}, {"id": id, "task_queue": ""}]
+    for names in empty:
         with pytest.raises(SpecError, match="is empty"):
             await starter.start("desk.tidy", {"what": "cup"}, **names)
     with pytest.raises(UnknownTask, match="There is no task"):

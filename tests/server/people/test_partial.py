@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -242,6 +243,28 @@ async def test_amendments_one_after_the_other(tasks: Tasks, effects: Desk) -> No
     assert sorted(effects.effects()) == ["dinner", "flight", "museum", "taxi"], "7 hours: no hotel"
     undone = [event.key for event in effects.events("undone")]
     assert len(undone) == len(set(undone))
+
+
+async def test_a_step_that_an_amendment_doubts_while_another_is_undone_waits_for_both(
+    tasks: Tasks, effects: Desk
+) -> None:
+    steps = [put("hotel", undo_delay=HELD), put("museum", undo_delay=HELD), put("dinner", "hotel", "museum")]
+    handle = await tasks.start([*steps, put("end", "dinner", delay=HELD)])
+    await effects.until("begin", "end")
+    effects.release("end")
+    await tell(handle, "amend", invalidates=["hotel"])
+    await effects.until("undo", "hotel")
+    await tell(handle, "amend", invalidates=["museum"])
+    effects.release("undo hotel")
+    await effects.until("undo", "museum")
+    await effects.until("undone", "hotel")
+    await asyncio.sleep(2)  # time to do the hotel again, and to begin dinner too early
+    assert effects.what("done").count("hotel") == 2
+    effects.release("undo museum")
+    end = await end_of(handle)
+    assert end.type == "completed", end
+    assert effects.what("begin").count("dinner") == 2, "it was begun again once, when both stood again"
+    assert sorted(effects.effects()) == ["dinner", "end", "hotel", "museum"]
 
 
 async def test_amend_while_the_task_goes_back_is_refused(tasks: Tasks, effects: Desk) -> None:

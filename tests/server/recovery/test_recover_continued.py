@@ -22,6 +22,8 @@ from counterstep.tests.support.tasks.recovery import delete, nest_worker, recove
 from counterstep.tests.support.tasks.tasks import Tasks, tell, until_state
 from counterstep.tests.support.tasks.work import child, put, step
 
+pytestmark = pytest.mark.long
+
 ALPHABET = "abcdefghijkl"
 
 

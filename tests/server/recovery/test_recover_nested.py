@@ -28,6 +28,8 @@ from counterstep.tests.support.tasks.recovery import (
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, until_state
 from counterstep.tests.support.tasks.work import child, put
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 async def tasks(server: EmbeddedServer, task_queue: str) -> AsyncIterator[Tasks]:
@@ -209,6 +211,7 @@ async def test_a_child_without_a_saga_has_nothing_to_undo(tasks: Tasks, effects:
     assert effects.effects() == {}
 
 
+@pytest.mark.slow
 async def test_a_child_whose_history_is_gone_is_for_a_person(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start([put("a"), child("ch", "nest.inner", "a", input={"late": HELD})])
     await effects.until("done", "i2")

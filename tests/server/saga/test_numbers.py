@@ -15,6 +15,8 @@ from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 
+pytestmark = pytest.mark.long
+
 EACH = {"id": "each", "for_each": "task.items", "tool": "desk.put_async", "input": {"what": "w${{ item }}"}}
 FAIL = {"id": "end", "needs": ["each"], "tool": "desk.put", "input": {"what": "end", "fail": "not_applied"}}
 LATER = "goes on with what is much at once"

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +37,12 @@ GOOD = Behaviour.json({"score": 0.9, "reasons": ["does what was asked"]})
 
 @pytest.fixture
 async def team(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk, tmp_path: Path
 ) -> AsyncIterator[Team]:
-    async with team_at_work(server.address, task_queue, monkeypatch) as team:
+    """A judge that is down is asked as often as it may be, without a breaker that makes it wait."""
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("breakers: {models: false}")
+    async with team_at_work(server.address, task_queue, monkeypatch, limits=limits) as team:
         yield team
 
 

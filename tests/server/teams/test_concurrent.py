@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import Happened, board_of, team_at_work, told
-from counterstep.tests.support.bundles.crew import crew
-from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.agents import Happened, board_of, told
+from counterstep.tests.support.bundles.desk import Desk
 from counterstep.tests.support.tasks.tasks import Tasks
 
 Field = tuple[Tasks, ModelServer]
-
-
-@pytest.fixture
-async def field(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
-) -> AsyncIterator[Field]:
-    async with team_at_work(server.address, task_queue, monkeypatch, [desk, crew]) as shop:
-        yield shop
 
 
 def step(agent: str, **keys: Any) -> dict[str, Any]:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from temporalio.client import WorkflowHandle
 
 from counterstep.client.team_decisions import TeamDecision, team_decisions
-from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import board_of, team_at_work
-from counterstep.tests.support.bundles.crew import crew
-from counterstep.tests.support.bundles.desk import HELD, Desk, desk
+from counterstep.tests.support.bundles.agents import board_of
+from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 
 Field = tuple[Tasks, ModelServer]
 STEP = {"id": "w", "agent": "crew.poll", "input": {"what": "tea"}}
-
-
-@pytest.fixture
-async def field(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
-) -> AsyncIterator[Field]:
-    async with team_at_work(server.address, task_queue, monkeypatch, [desk, crew]) as shop:
-        yield shop
 
 
 def says(models: ModelServer, name: str, *verdicts: str) -> None:

@@ -36,7 +36,7 @@ from counterstep.tests.support.teams.shapes import (
 )
 from counterstep.tests.support.teams.team_stage import TeamStage
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 PATTERNS = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 EACH = pytest.mark.parametrize("shape", [*SHAPES, DELEGATES], ids=lambda shape: shape.name)
@@ -141,7 +141,7 @@ class ForgetsToUndo:
 async def test_a_planner_that_is_wrong_on_purpose_is_noticed(
     stage: TeamStage, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Planner], Planner], shape: Shape
 ) -> None:
-    monkeypatch.setattr(agent_caller, "planner_of", lambda team: wrong(planner_of(team)))
+    monkeypatch.setattr(agent_caller, "planner_of", lambda *args: wrong(planner_of(*args)))
     with pytest.raises(AssertionError, match=r"assert \['ann 1', "):  # it says what stands
         await undoes_what_is_not_a_part(stage, shape)
 

@@ -23,6 +23,8 @@ from counterstep.tests.support.tasks.recovery import recover, rest
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell, until_asked
 from counterstep.tests.support.tasks.work import put
 
+pytestmark = pytest.mark.long
+
 Field = tuple[Tasks, ModelServer]
 
 FIRST = "w/team.4#1"

@@ -105,6 +105,8 @@ async def test_layers_are_sampled_warmly_and_only_what_the_aggregator_does_stand
         0.7
     }
     assert "temperature" not in of(models, "editor")[0].body
+    assert [request.body["seed"] for request in of(models, "ann")] == [8, 8, 10, 10], "a sample, a seed"
+    assert not any("seed" in request.body for request in of(models, "bob"))
     word = team_word(of(models, "editor")[0])
     assert word["answers"] == {"ann": opinion("ann 2"), "bob": opinion("bob 2")}
     assert word["contradictions"] == [{"at": "output.verdict", "said": {"ann": "ann 2", "bob": "bob 2"}}]

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import Happened, team_at_work, told
-from counterstep.tests.support.bundles.crew import crew
-from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.bundles.agents import Happened, told
+from counterstep.tests.support.bundles.desk import Desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 
 Field = tuple[Tasks, ModelServer]
-
-
-@pytest.fixture
-async def field(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
-) -> AsyncIterator[Field]:
-    async with team_at_work(server.address, task_queue, monkeypatch, [desk, crew]) as shop:
-        yield shop
 
 
 def all_put(models: ModelServer, *names: str) -> None:

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.service import RPCError
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.common import VersioningBehavior
 
 from counterstep.cli.operations.recover_task import start_recovery
 from counterstep.embedded import EmbeddedServer
 from counterstep.histories.run_chain import find_chain
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.bundles.desk import Desk, desk
+from counterstep.tests.support.tasks.deployments import make_current, versioned
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_step
 from counterstep.tests.support.tasks.work import put
-
-
-def versioned(client: Client, task_queue: str, build: str) -> Worker:
-    version = WorkerDeploymentVersion(deployment_name=task_queue, build_id=build)
-    config = WorkerDeploymentConfig(version=version, use_worker_versioning=True)
-    return Worker(client, task_queue=task_queue, deployment_config=config)
-
-
-async def make_current(client: Client, task_queue: str, build: str) -> None:
-    """Sends new workflows to a version, once the server knows it."""
-    request = SetWorkerDeploymentCurrentVersionRequest(
-        namespace=client.namespace, deployment_name=task_queue, build_id=build, identity="test"
-    )
-    for _ in range(100):
-        try:
-            await client.workflow_service.set_worker_deployment_current_version(request, retry=True)
-            return
-        except RPCError:
-            await asyncio.sleep(0.1)
-    raise AssertionError(f"the server does not know the version {build}")
 
 
 async def test_a_task_is_pinned_to_the_version_that_it_began_with(

@@ -21,7 +21,8 @@ from counterstep.tests.support.tasks.work import put
 
 FIRST_CALL = """
 import asyncio, os, sys
-from counterstep.activities.models.call_model import call_model, warm_up
+from counterstep.activities.models.call_model import ModelCalls, warm_up
+from counterstep.pool_limits.pool import Pool
 from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
 
@@ -33,8 +34,8 @@ async def ask():
         os.environ.update(models.environment)
         models.default = Behaviour.json({"a": "x"})
         before = set(sys.modules)
-        await call_model({"agent": "a", "models": ["openai/x"], "messages": messages, "tools": [tool],
-                          "output_schema": schema})
+        await ModelCalls(Pool()).call_model({"agent": "a", "models": ["openai/x"], "messages": messages,
+                                             "tools": [tool], "output_schema": schema})
         assert models.count() == 1
     print(len(set(sys.modules) - before))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.tests.support.processes.worker_process import serve
 from examples.trip.bundle import trip
 from examples.trip.store import Store
 
@@ -50,3 +52,17 @@ def states_of(store: Store, trip_id: str) -> dict[str | None, str]:
     states = {row.kind: row.state for row in rows}
     assert len(states) == len(rows)
     return states
+
+
+async def client_of(address: str) -> Client:
+    """Connects with specs of a test's own."""
+    return await Client.connect(address, plugins=[CounterstepPlugin([trip], inline_specs=True)])
+
+
+def work_as_agency(address: str, task_queue: str) -> None:
+    """Works for ever, as a process of its own."""
+
+    async def run() -> None:
+        await serve(Worker(await client_of(address), task_queue=task_queue))
+
+    asyncio.run(run())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +20,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from counterstep import Agent, Bundle, Subject, Undo, Verdict
+from counterstep import Agent, Bundle, ProcessAgent, Subject, Undo, Verdict
 from counterstep.activities.models.litellm_client import call_model
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.agents.model_protocol import ChatMessage, ModelRequest, ToolSchema
@@ -27,6 +31,11 @@ from counterstep.tests.support.tasks.tasks import Tasks
 
 KEY = "sk-counterstep-9f1c77secret"
 """The API key of these tests: long enough to be searched for."""
+
+REMEMBERS = "PROGRAM_REMEMBERS"
+"""The variable with the folder in which the process agent remembers that it was started before."""
+
+os.environ.setdefault(REMEMBERS, tempfile.mkdtemp(prefix="counterstep-"))
 
 FAST = {"attempts": 3, "initial": "100ms", "max": "200ms"}
 """A `retry` that does not make a test wait."""
@@ -56,6 +65,16 @@ team.add(
         tools=[put, look, set_label],
         input=Job,
         output=Report,
+    )
+)
+team.add(
+    ProcessAgent(
+        name="program",
+        description="Puts things on the desk, as a process.",
+        command=[sys.executable, str(Path(__file__).parent.with_name("foreign") / "agent.py")],
+        models=["openai/clerk"],
+        env={"REMEMBER": f"env:{REMEMBERS}"},
+        tools=[put, look],
     )
 )
 team.add(
@@ -215,6 +234,7 @@ async def team_at_work(
     task_queue: str,
     monkeypatch: pytest.MonkeyPatch,
     bundles: Sequence[Bundle] = (desk, team),
+    limits: Path | None = None,
     **options: Any,
 ) -> AsyncIterator[tuple[Tasks, ModelServer]]:
     """Runs a worker of these bundles, with options of Temporal's, and the server that its models are at."""
@@ -222,7 +242,7 @@ async def team_at_work(
     async with ModelServer() as models:
         for name, value in {**models.environment, "OPENAI_API_KEY": KEY}.items():
             monkeypatch.setenv(name, value)
-        plugin = CounterstepPlugin(bundles, inline_specs=True)
+        plugin = CounterstepPlugin(bundles, inline_specs=True, limits=limits)
         client = await Client.connect(address, plugins=[plugin])
         async with Worker(client, task_queue=task_queue, **options):
             yield Tasks(client, task_queue), models

@@ -54,6 +54,12 @@ def ask_guests(guests: int) -> list[str]:
     return [f"dish {number}" for number in range(guests)]
 
 
+@banquet.tool(effect=Effect.READ_ONLY)
+def price(what: str) -> Order:
+    """What a thing costs, without ordering it."""
+    return Order(what=what, cost=len(what))
+
+
 @banquet.tool(compensate="cancel")
 def order(what: str) -> Order:
     """Orders a thing, once for each key."""

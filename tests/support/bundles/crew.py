@@ -33,7 +33,7 @@ def member(name: str, **changes: Any) -> Agent[Any]:
     return crew.add(Agent(name=name, **{**said, **changes}))
 
 
-ann, bob, cid = member("ann"), member("bob"), member("cid")
+ann, bob, cid = member("ann", seed=7), member("bob"), member("cid")
 chair = member("chair", tools=[])
 editor = member("editor")
 

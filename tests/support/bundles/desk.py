@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio.exceptions import ApplicationError
 
-from counterstep import Bundle, Effect, NotApplied, Subject, Undo, Verdict, current_step
+from counterstep import Bundle, Effect, NotApplied, Operation, Subject, Undo, Verdict, current_step
 
 VARIABLE = "COUNTERSTEP_TEST_DESK"
 """Names the SQLite file; workers in other processes inherit it."""
@@ -346,6 +346,25 @@ def thinker(text: str, score: float = 0.5, fail: str = "") -> Thought:
     return Thought(text=text, score=score)
 
 
+class Plan(BaseModel):
+    items: list[dict[str, Any]]
+
+
+@desk.agent(effect=Effect.READ_ONLY)
+def planner(items: list[dict[str, Any]], held: str = "") -> Plan:
+    """Has thought of a plan, which the test has told it; a `held` one until the test releases that."""
+    record("plan", ", ".join(str(item.get("id")) for item in items))
+    pause(held, HELD if held else 0)
+    return Plan(items=items)
+
+
+@desk.agent(effect=Effect.READ_ONLY)
+def plotter(operations: list[Operation]) -> list[Operation]:
+    """Has thought of operations, which the test has told it."""
+    record("plan", ", ".join(operation.id for operation in operations))
+    return operations
+
+
 @desk.agent(effect=Effect.READ_ONLY)
 async def second_thinker(text: str, score: float = 0.5, fail: str = "") -> Thought:
     """Another one."""
@@ -440,3 +459,12 @@ async def dawdle(subject: Subject) -> Verdict:
     """Takes longer than a fast validator may."""
     await asyncio.sleep(30)
     return Verdict.accept("at last")
+
+
+desk.on("found", key="event.what", task="tidy", name="found")
+
+
+@desk.on(["washed", "dried"], key="event.what", within="1d", task="tidy")
+def clean(events: dict[str, Any]) -> dict[str, Any]:
+    """What is washed and dried is put on the desk."""
+    return {"what": events["washed"]["what"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ CANCEL_REQUESTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 TIMER_FIRED = EventType.EVENT_TYPE_TIMER_FIRED
+CALL_SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 CALL_COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 CHILD_STARTED = EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED
 TURN_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
@@ -150,3 +152,19 @@ def undos_in(history: Sequence[HistoryEvent]) -> set[str]:
         completed = event.activity_task_completed_event_attributes.scheduled_event_id
         finished |= {keys[completed]} if completed in keys else set()
     return finished
+
+
+async def all_text_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """Returns all that a history says, with every payload decoded: what is not here, is not in it."""
+    history = (await handle.fetch_history()).to_json_dict()
+    return json.dumps(_decoded(history), ensure_ascii=False)
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "metadata" in value and isinstance(value.get("data"), str):
+        return base64.b64decode(value["data"]).decode(errors="replace").replace("\\", "")
+    return {key: _decoded(item) for key, item in value.items()}

@@ -23,9 +23,11 @@ from counterstep.tests.support.histories import histories
 from counterstep.tests.support.scenes import (
     agents,
     approvals,
+    events,
     handoffs,
     nested,
     people,
+    plans,
     sagas,
     tasks,
     teams,
@@ -36,7 +38,7 @@ from counterstep.tests.support.scenes.stage import Theatre, theatre
 from counterstep.tests.support.tasks.recovery import until_closed
 from counterstep.tests.support.tasks.tasks import end_of
 
-MODULES = (tasks, people, approvals, waits, nested, agents, handoffs, teams, sagas)
+MODULES = (tasks, people, approvals, waits, nested, agents, handoffs, teams, plans, sagas, events)
 """Loading them has filled `SCENES`."""
 
 

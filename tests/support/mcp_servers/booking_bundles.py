@@ -22,11 +22,18 @@ BOOK: dict[str, Any] = {
 }
 
 
-def command(file: Path, *faults: str) -> list[str]:
+BOOK_ONCE: dict[str, Any] = {
+    "key": "key",
+    "idempotent": True,
+    "undo": {"tool": "give_up", "input": {"key": "${{ key }}"}},
+}
+
+
+def command(file: Path | str, *faults: str) -> list[str]:
     return [sys.executable, str(SERVER), str(file), *faults]
 
 
-def inn(file: Path, *faults: str, tools: dict[str, Any] | None = None, **options: Any) -> Bundle:
+def inn(file: Path | str, *faults: str, tools: dict[str, Any] | None = None, **options: Any) -> Bundle:
     """A bundle with the server, and with `book` undone by `cancel` unless something else is said."""
     bundle = Bundle("travel")
     said = {"book": BOOK} if tools is None else tools
@@ -35,8 +42,17 @@ def inn(file: Path, *faults: str, tools: dict[str, Any] | None = None, **options
 
 
 def rows(file: Path) -> list[tuple[str, str]]:
-    """City and reference of each booking."""
+    """City and reference of each booking; none before the server has made its table."""
     if not file.exists():
         return []
     with sqlite3.connect(file) as db:
+        if db.execute("select 1 from sqlite_master where name = 'bookings'").fetchone() is None:
+            return []
         return db.execute("select city, reference from bookings order by id").fetchall()
+
+
+def key_of(file: Path, reference: str) -> str:
+    """The idempotency key that the server was given with a booking."""
+    with sqlite3.connect(file) as db:
+        (key,) = db.execute("select key from bookings where reference = ?", (reference,)).fetchone()
+    return str(key)

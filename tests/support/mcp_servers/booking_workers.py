@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +15,8 @@ from temporalio.worker import Worker
 
 from counterstep import Bundle
 from counterstep.plugin import CounterstepPlugin
-from counterstep.tests.support.mcp_servers.booking_bundles import inn
+from counterstep.tests.support.processes.command import until_written
+from counterstep.tests.support.processes.forked import Forked
 from counterstep.tests.support.tasks.tasks import Tasks
 
 READY = "ready"
@@ -27,12 +30,34 @@ async def working(address: str, task_queue: str, bundle: Bundle) -> AsyncIterato
         yield Tasks(client, task_queue)
 
 
-def work(address: str, task_queue: str, file: str) -> None:
-    """Runs a worker for the bundle `inn`, for ever; says on its standard error output when it is ready."""
-    asyncio.run(_serve(address, task_queue, Path(file)))
+async def forked_worker(address: str, task_queue: str, maker: str, argument: Path, told: Path) -> Forked:
+    """Starts a worker in a process of its own, and waits until it is ready.
+
+    Args:
+        address: The Temporal server.
+        task_queue: Its queue.
+        maker: What makes its bundle of the argument, as ``module:function``.
+        argument: A file or folder.
+        told: A file for what it says.
+    """
+    worker = Forked(
+        work,
+        *(address, task_queue, maker, str(argument)),
+        folder=Path.cwd(),
+        environment=os.environ,
+        stderr=told,
+    )
+    await asyncio.to_thread(until_written, told, READY)
+    return worker
 
 
-async def _serve(address: str, task_queue: str, file: Path) -> None:
-    async with working(address, task_queue, inn(file)):
+def work(address: str, task_queue: str, maker: str, argument: str) -> None:
+    """Runs a worker, for ever; says on its standard error output when it is ready."""
+    module, _, function = maker.partition(":")
+    asyncio.run(_serve(address, task_queue, getattr(importlib.import_module(module), function)(argument)))
+
+
+async def _serve(address: str, task_queue: str, bundle: Bundle) -> None:
+    async with working(address, task_queue, bundle):
         sys.stderr.write(f"{READY}\n")
         await asyncio.Event().wait()

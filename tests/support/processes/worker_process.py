@@ -6,8 +6,8 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 from counterstep.tests.support.processes.command import until_written
@@ -17,20 +17,29 @@ from counterstep.tests.support.tasks.workers import errand_worker
 READY = "ready"
 
 
+Work = Callable[[str, str], None]
+"""Works for ever, as a process of its own, for a server and a queue."""
+
+
+def _errands(address: str, task_queue: str) -> None:
+    asyncio.run(serve(errand_worker(address, task_queue)))
+
+
 @contextmanager
-def worker_process(address: str, task_queue: str) -> Iterator[Forked]:
+def worker_process(address: str, task_queue: str, work: Work = _errands) -> Iterator[Forked]:
     """Starts a worker and waits until it works.
 
     Args:
         address: The Temporal server.
         task_queue: What it serves.
+        work: What it does; it calls `serve`.
 
     Yields:
         The process; ``kill()`` is kill -9. It is gone when the block ends, and when this process ends.
     """
     with tempfile.NamedTemporaryFile() as said:
         told = Path(said.name)
-        process = Forked(_work, address, task_queue, folder=Path.cwd(), environment=os.environ, stderr=told)
+        process = Forked(work, address, task_queue, folder=Path.cwd(), environment=os.environ, stderr=told)
         try:
             until_written(told, READY)
             yield process
@@ -39,11 +48,8 @@ def worker_process(address: str, task_queue: str) -> Iterator[Forked]:
             process.wait()
 
 
-def _work(address: str, task_queue: str) -> None:
-    asyncio.run(_serve(address, task_queue))
-
-
-async def _serve(address: str, task_queue: str) -> None:
-    async with errand_worker(address, task_queue):
+async def serve(worker: AbstractAsyncContextManager[object]) -> None:
+    """Lets a worker work for ever, and says so when it has begun."""
+    async with worker:
         sys.stderr.write(f"{READY}\n")
         await asyncio.Event().wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from counterstep.saga.agents.model_protocol import ABANDON
 from counterstep.testing.model_behaviour import Behaviour, call
@@ -62,6 +63,37 @@ async def agent_with_much_to_say(stage: Stage) -> Handle:
     turns = [Behaviour.calls(call("look", what=f"t{turn}")) for turn in range(1, 23)]
     stage.models.for_model("tireless").reply(*turns, Behaviour.json({"placed": []}))
     return await stage.start([step("tireless"), put("b", "tireless")])
+
+
+# --- agents that are processes
+
+
+def _program(name: str, *lists: Any) -> list[dict[str, Any]]:
+    given = {"mode": "does", "lists": lists, "remember": f"{name}-{uuid4()}"}
+    return [{"id": "program", "agent": "team.program", "input": given, "retry": {"initial": "100ms"}}]
+
+
+@scene("completed")
+async def process_agent(stage: Stage) -> Handle:
+    stage.models.for_model("clerk").reply(
+        Behaviour.calls(call("put", what="cup"), call("look", what="cup")),
+        Behaviour.calls(call("put", what="pen")),
+        Behaviour.text("done"),
+    )
+    given = {"wish": "Tidy up.", "model": "clerk"}
+    return await stage.start([{"id": "program", "agent": "team.program", "input": given}])
+
+
+@scene("SagaRolledBack")
+async def process_agent_rolled_back(stage: Stage) -> Handle:
+    steps = _program(stage.name, [("put", {"what": "cup"}), ("look", {"what": "cup"})])
+    return await stage.start([*steps, put("b", "program", fail="final")])
+
+
+@scene("completed")
+async def process_agent_that_changes_its_mind(stage: Stage) -> Handle:
+    first = [("put", {"what": "cup"}), ("put", {"what": "pen"})]
+    return await stage.start(_program(stage.name, first, [first[0], ("put", {"what": "ink"})]))
 
 
 # --- verdicts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from counterstep.client import fork_task
 from counterstep.tests.support.bundles.desk import HELD
 from counterstep.tests.support.histories.history import TIMER_FIRED, until_event, until_heard, until_retry
 from counterstep.tests.support.scenes.scene import Handle, scene
@@ -51,6 +52,19 @@ async def rolled_back_side_by_side(stage: Stage) -> Handle:
 async def rolled_back_one_by_one(stage: Stage) -> Handle:
     steps = [put("a"), put("b"), put("c", "a", "b", fail="final")]
     return await stage.start(steps, compensation={"order": "sequential"})
+
+
+@scene("SagaRolledBack")
+async def forked(stage: Stage) -> Handle:
+    steps = [put("a"), put("b", "a"), put("c", "b", what="${{ steps.a.output.what }} and c")]
+    request = {"spec": {"name": "test", "steps": steps}, "input": {}}
+    first = await stage.client.start_workflow(
+        "AgentTask", request, id=f"{stage.name}-first", task_queue=stage.task_queue
+    )
+    await first.result()
+    changes = {"steps.c.input.fail": "after"}
+    fork = await fork_task(stage.client, first.id, "b", changes=changes, new_id=stage.name)
+    return stage.client.get_workflow_handle(fork.id, run_id=fork.run_id)
 
 
 @scene("SagaRolledBack")

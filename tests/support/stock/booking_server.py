@@ -32,31 +32,35 @@ ADDRESS = f"http://127.0.0.1:{PORT}"
 AUTHORIZATION = {"Authorization": "Bearer ${{ credentials.hotel }}"}
 
 hotel = Bundle("hotel")
-HttpTool(
-    name="book",
-    description="Books nights.",
-    arguments={"city": str, "nights": int},
-    request=HttpRequest(
-        method="POST",
-        url=f"{ADDRESS}/bookings",
-        headers=AUTHORIZATION,
-        body={"city": "${{ arguments.city }}", "nights": "${{ arguments.nights }}"},
-    ),
-    find=HttpRequest(method="GET", url=f"{ADDRESS}/keys/${{{{ key }}}}", headers=AUTHORIZATION),
-    undo=HttpRequest(
-        method="DELETE", url=f"{ADDRESS}/bookings/${{{{ output.body.id }}}}", headers=AUTHORIZATION
-    ),
-).add_to(hotel)
-HttpTool(
-    name="look",
-    description="Reads what a path has.",
-    arguments={"path": str},
-    request=HttpRequest(
-        method="GET",
-        url=f"{ADDRESS}/${{{{ arguments.path }}}}",
-        headers={"X-Key": "${{ credentials.hotel }}"},
-    ),
-).add_to(hotel)
+hotel.add(
+    HttpTool(
+        name="book",
+        description="Books nights.",
+        arguments={"city": str, "nights": int},
+        request=HttpRequest(
+            method="POST",
+            url=f"{ADDRESS}/bookings",
+            headers=AUTHORIZATION,
+            body={"city": "${{ arguments.city }}", "nights": "${{ arguments.nights }}"},
+        ),
+        find=HttpRequest(method="GET", url=f"{ADDRESS}/keys/${{{{ key }}}}", headers=AUTHORIZATION),
+        undo=HttpRequest(
+            method="DELETE", url=f"{ADDRESS}/bookings/${{{{ output.body.id }}}}", headers=AUTHORIZATION
+        ),
+    )
+)
+hotel.add(
+    HttpTool(
+        name="look",
+        description="Reads what a path has.",
+        arguments={"path": str},
+        request=HttpRequest(
+            method="GET",
+            url=f"{ADDRESS}/${{{{ arguments.path }}}}",
+            headers={"X-Key": "${{ credentials.hotel }}"},
+        ),
+    )
+)
 
 
 def spec() -> dict[str, Any]:

@@ -10,11 +10,12 @@ from counterstep.tests.support.bundles.claims import claims
 from counterstep.tests.support.bundles.crew import crew
 from counterstep.tests.support.bundles.desk import desk
 from counterstep.tests.support.bundles.rounds import rounds
+from counterstep.tests.support.teams.front_desk import front_desk
 
 
 def every_team() -> TaskPicture:
     """Returns the picture of that task."""
-    catalog = Registry([desk, crew, circle, claims, rounds]).catalog
+    catalog = Registry([desk, crew, circle, claims, rounds, front_desk]).catalog
     agents = [
         entry.name
         for entry in catalog.agents.values()

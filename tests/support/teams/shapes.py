@@ -101,6 +101,15 @@ def _progress(who: str | None, *, moves: bool = True) -> dict[str, Any]:
     return {**word, "instruction": "go on", "reason": "so"}
 
 
+def _parts(**who: str) -> dict[str, Any]:
+    return {"parts": [{"id": id_, "who": name, "do": f"do {id_}", "after": []} for id_, name in who.items()]}
+
+
+def _sure(**scores: float) -> dict[str, Any]:
+    parts = [{"id": id_, "score": score, "too_large": False} for id_, score in scores.items()]
+    return {"parts": parts, "missing": [], "redundant": []}
+
+
 THREE = ["crew.ann", "crew.bob", "crew.cid"]
 TWO = THREE[:2]
 YES = opinion("yes")
@@ -293,6 +302,35 @@ MAGENTIC = Shape(
         "chair",
     ),
 )
+PLANNED = Shape(
+    name="planned",
+    team={
+        "pattern": "planned",
+        "planner": "crew.chair",
+        "members": TWO,
+        "validators": ["crew.cid"],
+        "max_steps": 2,
+        "max_replans": 1,
+    },
+    least={"chair": [_parts(one="ann"), YES], "cid": [_sure(one=1)], "ann": [opinion("a")]},
+    most={
+        "chair": [_parts(one="ann", two="bob"), _parts(one="bob", two="bob"), YES],
+        "cid": [_sure(one=0.9, two=0.8), _sure(one=0.9, two=0.8)],
+        "ann": [opinion("a")],
+        "bob": [FAILS, opinion("b"), opinion("c")],
+    },
+    verdict="yes",
+    stands=["bob 2", "bob 3", "cid 2"],
+    held="bob 2",
+    fails={"chair": [_parts(one="ann"), FAILS], "cid": [_sure(one=1)], "ann": [opinion("a")]},
+    reason="chair had to make the answer, and has failed",
+    cap=Cap(
+        {"max_replans": 0},
+        {"chair": [_parts(one="ann", two="bob")], "cid": [_sure(one=0.9, two=0.6)]},
+        "plan 1 was the last: plan 'two' again: a validator is sure at 0.6 that bob can do it",
+        "chair",
+    ),
+)
 ROUTER = Shape(
     name="router",
     team={
@@ -366,6 +404,7 @@ DELEGATES = Shape(
 """One agent that asks another, and then a team."""
 
 SHAPES = (
-    VOTE, COMBINED, DEBATE, MIXTURE, SELF_MOA, MAKER_CHECKER, CHAT, ROUND_ROBIN, MAGENTIC, ROUTER,
+    VOTE, COMBINED, DEBATE, MIXTURE, SELF_MOA, MAKER_CHECKER, CHAT, ROUND_ROBIN, MAGENTIC, PLANNED,
+    ROUTER,
     SECOND_OPINION,
 )  # fmt: skip

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         announce,
         hand_over,
         look,
+        plotter,
         put,
         put_async,
         record,
@@ -230,6 +231,12 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
             return await saga.wait(**awaited)
         case {"undo": step}:
             return await saga.undo(step)
+        case {"plan": operations, **amended}:
+            plan = await saga.plan(plotter, operations, tools=[put, look, hand_over])
+            if "amend" in amended:
+                await _do(saga, amended.get("before", {"wait": {"time": "1ms"}}))
+                await plan.amend(amended["amend"])
+            return {id_: output["what"] for id_, output in plan.outputs.items()}
         case {"call": tool, **arguments}:
             return await saga.call(_TOOLS[tool], **arguments)
         case {"gather": acts}:

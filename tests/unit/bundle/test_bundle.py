@@ -448,6 +448,8 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         (lambda b: b.add(agent(name=5)), "bundle b: 5 is not a valid agent name"),
         (lambda b: [b.add(agent()), b.add(agent())], "agent b.a: the name is taken by an agent"),
         (lambda b: b.add(agent(max_turns=0)), "agent b.a: max_turns must be at least 1"),
+        (lambda b: b.add(agent(seed=True)), "agent b.a: seed must be a whole number from 0 to 2147483647"),
+        (lambda b: b.add(agent(seed=2**31)), "agent b.a: seed must be a whole number from 0 to"),
         (lambda b: b.add(agent(max_turns="8")), "agent b.a: max_turns must be at least 1"),
         (lambda b: b.add(agent(description=None)), "agent b.a: its description must be text"),
         (lambda b: b.add(agent(instructions=5)), "agent b.a: its instructions must be text"),
@@ -466,10 +468,13 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         # what else is added
         (
             lambda b: b.add(a_tool),
-            "a team, an McpServer, a workflow or an activity; tools, compensations and validators",
+            "a workflow or an activity; tools, compensations and validators have decorators",
         ),
-        (lambda b: b.add(Desk), "is not an Agent, a team, an McpServer, a workflow or an activity"),
-        (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is not an Agent"),
+        (
+            lambda b: b.add(Desk),
+            "is not an agent, a team, an McpServer, an HttpTool, a workflow or an activity",
+        ),
+        (lambda b: b.add("shop.buyer"), "bundle b: 'shop.buyer' is not an agent"),
     ],
 )
 def test_wrong_use_is_refused_by_name(declare: Callable[[Bundle], Any], message: str) -> None:

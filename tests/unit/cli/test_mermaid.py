@@ -87,6 +87,7 @@ def test_a_team_in_a_step_is_drawn_with_its_members_and_so_are_those_inside_of_i
         ("crew.survey", set()),
         ("rounds.layers", {"ann <> bob", "ann > editor", "bob > editor"}),
         ("rounds.second", {"ann not sure> bob", "bob they differ> chair"}),
+        ("front_desk.desk", {"splitter each request> quick", "quick less sure> clever"}),
         ("circle.pair", {"ann draft> bob", "bob issues> ann"}),
         (
             "claims.medic",

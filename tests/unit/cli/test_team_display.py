@@ -50,7 +50,7 @@ def test_an_outcome_tells_which_answers_are_only_what_there_was(capsys: pytest.C
     outcome = outcome_of({**end, "degraded": {"w": "no quorum"}}, None, IDS)
     assert outcome.model_dump(mode="json")["degraded"] == {"w": "no quorum"}
     print_summary(outcome, end, ())
-    assert "w is degraded, only what there was: no quorum" in capsys.readouterr().err
+    assert "w is degraded: no quorum" in capsys.readouterr().err
     assert exit_code_of(outcome) is ExitCode.COMPLETED
 
 

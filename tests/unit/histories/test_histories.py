@@ -38,7 +38,7 @@ CLOSED_AS = {
     "cancelled": EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
 }
 
-MOST_BYTES = 3_000_000
+MOST_BYTES = 3_600_000
 """What one version's histories may take in the repository."""
 
 

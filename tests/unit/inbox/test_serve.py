@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from counterstep.inbox.app import make_app
 from counterstep.inbox.inbox_config import InboxConfig, ProxySignIn
-from counterstep.inbox.serve import open_socket, server_config
+from counterstep.runtime.web_server import open_socket, server_config
 
 
 @pytest.fixture

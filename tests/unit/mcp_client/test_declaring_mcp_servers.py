@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -10,11 +9,12 @@ import pytest
 from counterstep import Bundle, DefinitionError, McpServer
 from counterstep.bundle.registry import Registry
 from counterstep.mcp_client.listing import ForeignTool, Listing
-from counterstep.mcp_client.mcp_server import McpServer as Declared
 from counterstep.mcp_client.offer import McpOffer, offer_of
+from counterstep.mcp_client.results import hidden, told
 from counterstep.saga.effect import Effect
-from counterstep.saga.spec.catalog import Catalog, other_kind
+from counterstep.saga.spec.catalog import Catalog
 from counterstep.saga.spec.checker import check_spec
+from counterstep.saga.spec.rules.other_kind import other_kind
 from counterstep.saga.spec.task_spec import TaskSpec
 
 TEXT = {"type": "string"}
@@ -142,9 +142,9 @@ def test_what_the_server_contradicts(tools: dict[str, Any], told: str) -> None:
         ({"command": ["x"], "headers": {"A": "b"}}, "headers and oauth are for a url"),
         (
             {"url": "http://files", "oauth": {"client_id": "a"}},
-            "oauth has client_id and client_secret, and may have issuer and scope",
+            "oauth has client_id, client_secret and issuer, and may have scope",
         ),
-        ({"command": ["x"], "tools": {"write": {"undoes": DELETE}}}, "undoes"),
+        ({"command": ["x"], "tools": {"write": {"undoes": DELETE}}}, "there is no key 'undoes' here"),
         (
             {"command": ["x"], "tools": {"write": {"undo": DELETE, "effect": "pivot"}}},
             "it has an undo, so its effect is compensatable, not pivot",
@@ -158,10 +158,36 @@ def test_what_the_server_contradicts(tools: dict[str, Any], told: str) -> None:
             "task.x cannot be read here",
         ),
         ({"command": ["x"], "start_timeout": "soon"}, "start_timeout"),
+        ({"command": ["x"], "start_timeout": 3}, "start_timeout: a duration looks like 500ms, 30s"),
+        ({"command": ["x"], "env": ["A"]}, "env must be a mapping, not a list"),
+        ({"command": ["x"], "tools": ["write"]}, "tools must be a mapping, not a list"),
+        ({"command": ["x"], "tools": {"write": {"undo": "delete"}}}, "undo: must be a mapping, not text"),
+        ({"command": ["x"], "tools": {"write": {"undo": {"input": {}}}}}, "undo: 'tool' is missing"),
+        (
+            {"command": ["x"], "tools": {"write": {"undo": {"tol": "x", "tool": "y"}}}},
+            "tool write: undo: there is no key 'tol' here; did you mean 'tool'?",
+        ),
     ],
 )
 def test_what_is_wrong_whatever_the_server_says(options: dict[str, Any], told: str) -> None:
     assert told in refusal(**options)
+
+
+def test_no_two_tools_have_one_name_and_what_has_none_is_not_offered() -> None:
+    names = ("a.b", "a_b", "a-b", "c/d", "\u5de5\u5177", "", "x" * 200)
+    tools = {name: tool(name, read_only=True) for name in names}
+    tools["twice"] = tool("twice", read_only=True).model_copy(update={"is_twofold": True})
+    server = McpServer("files", command=["files"])
+    offer = offer_of([server], {"files": Listing(tools=tools)})
+    called = {name: call.tool.name for name, call in offer.calls.items() if call.tool}
+    assert called == {"files.a_b": "a_b", "files.c_d": "c/d"}
+    alike = "another tool of the server would be named files.a_b as well"
+    assert {name: offer.not_offered[name] for name in ("files.a.b", "files.a-b")} == {
+        "files.a.b": alike,
+        "files.a-b": alike,
+    }
+    assert offer.not_offered["files.twice"] == "the server lists two different tools by this name"
+    assert len(offer.not_offered) == 6
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -181,20 +207,14 @@ def test_check_says_why_a_tool_is_not_offered() -> None:
     assert other_kind("files.read", catalog, but="tool") == ""
 
 
-@pytest.mark.parametrize(
-    ("program", "told"),
-    [
-        (["/no/such/program"], "it does not start: /no/such/program: it cannot be started: No such file"),
-        ([sys.executable, "-c", "raise SystemExit('no licence')"], "it has ended with 1: no licence"),
-    ],
-)
-def test_a_server_that_does_not_start_is_told_in_one_sentence(program: list[str], told: str) -> None:
-    bundle = Bundle("desk")
-    bundle.add(Declared("files", command=program))
-    with pytest.raises(DefinitionError) as caught:
-        Registry([bundle])
-    assert told in str(caught.value) and "MCP server files: it does not start" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+def test_a_secret_is_known_as_it_is_used_and_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILES_TOKEN", "s3cret-t0ken\n")
+    monkeypatch.setenv("FILES_KEY", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n")
+    server = McpServer("files", command=["files"], env={"TOKEN": "env:FILES_TOKEN", "KEY": "env:FILES_KEY"})
+    assert server.env["TOKEN"] == "s3cret-t0ken"
+    assert told("x" * 595 + server.env["TOKEN"], server.secrets).endswith("x[r..."), "hidden, and then cut"
+    said = "the token s3cret-t0ken and MIIEvQIBADANBgkqhkiG of the key"
+    assert hidden(said, server.secrets) == "the token [redacted] and [redacted] of the key"
 
 
 def test_a_missing_variable_and_a_taken_name_are_told_before_the_server_starts(

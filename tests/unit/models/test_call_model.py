@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 from temporalio.testing import ActivityEnvironment
 
+from counterstep.activities.models import litellm_client
 from counterstep.activities.models.litellm_client import STAND_IN_MODEL, call_model
 from counterstep.activities.models.stand_in_call import answer_as_stand_in
 from counterstep.saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolCall, ToolSchema
@@ -213,6 +214,18 @@ async def test_a_parameter_the_model_does_not_take_is_left_out(server: ModelServ
     assert reply.output == "ok"
     assert "temperature" not in server.requests[0].body
     assert server.count() == 1
+
+
+async def test_a_seed_goes_to_models_that_take_one(server: ModelServer) -> None:
+    server.reply(Behaviour.text("ok"), Behaviour.text("ok"))
+    await ask(seed=0)
+    await ask()
+    assert [request.body.get("seed") for request in server.requests] == [0, None]
+    request = ModelRequest(
+        agent="shop.buyer", models=(MODEL,), messages=(ChatMessage(role="user", content="?"),), seed=7
+    )
+    assert "seed" not in litellm_client._question("anthropic/claude-haiku-4-5", request).arguments
+    assert litellm_client._question("gemini/gemini-2.0-flash", request).arguments["seed"] == 7
 
 
 async def test_a_registered_price_is_charged(server: ModelServer) -> None:

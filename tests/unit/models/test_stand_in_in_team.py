@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from counterstep.activities.models.stand_in import stand_in_reply
+from counterstep.saga.spec.catalog import Catalog
 from counterstep.saga.spec.json_schema import check_input
 from counterstep.saga.spec.teams.concurrent import Concurrent
 from counterstep.saga.spec.teams.debate import Debate
@@ -15,6 +16,7 @@ from counterstep.saga.spec.teams.group_chat import GroupChat
 from counterstep.saga.spec.teams.magentic import Magentic
 from counterstep.saga.spec.teams.maker_checker import MakerChecker
 from counterstep.saga.spec.teams.mixture import Mixture
+from counterstep.saga.spec.teams.planned import Planned
 from counterstep.saga.spec.teams.router import Router
 from counterstep.saga.spec.teams.second_opinion import SecondOpinion
 from counterstep.saga.spec.teams.team import Team
@@ -47,7 +49,7 @@ def reply(turn: Turn, call: MemberCall) -> Any:
 
 
 def played(team: Team) -> Game:
-    return play(planner_of(team), reply, most=team.cost().most, input=INPUT)
+    return play(planner_of(team, Catalog()), reply, most=team.cost().most, input=INPUT)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,11 @@ def played(team: Team) -> Game:
             Magentic(manager="a.boss", members=MEMBERS),
             ["boss", "boss", "one", "boss", "two", "boss", "boss"],
         ),
+        (
+            Planned(planner="a.boss", members=MEMBERS, validators=["a.judge", "a.other"]),
+            ["boss", "judge", "other", "one", "two", "boss"],
+        ),
+        (Planned(planner="a.boss", members=MEMBERS, max_steps=1), ["boss", "one", "boss"]),
         (Router(members=MEMBERS, classifier="a.clerk"), ["clerk", "one"]),
         (SecondOpinion(first="a.one", other="a.two"), ["one"]),
     ],

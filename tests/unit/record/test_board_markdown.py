@@ -127,7 +127,7 @@ def test_evidence_and_deadline_are_shown_before_and_after_the_decision(record: T
     record.show_questions(lambda: [{**question, "actions": ["approve", "reject"]}])
     shown = r'; shown: {"amount": "\*20\*"}; reject at 2030-01-02T00:00:00+00:00'
     assert any(line.endswith(f"one of: approve, reject){shown}") for line in markdown(record).splitlines())
-    record.log.decided(question, action="edit", by="eve", note="as agreed", value=[7])
+    record.log.keep_answer(question, action="edit", by="eve", note="as agreed", value=[7])
     said = (
         f"- **sign**: edit, by eve at 2030-01-01T00:00:00+00:00: as agreed (Sign?{shown}; instead: \\[7\\])"
     )
@@ -137,6 +137,6 @@ def test_evidence_and_deadline_are_shown_before_and_after_the_decision(record: T
 def test_large_evidence_of_a_decision_is_named_by_its_size(record: TaskRecord) -> None:
     asked = {"step": "sign", "kind": "approve", "ask": "Sign?", "since": "s", "show": "x" * 3000}
     for _ in range(MAX_DECISIONS + 5):
-        record.log.decided(asked, action="approve", by="eve", note="")
+        record.log.keep_answer(asked, action="approve", by="eve", note="")
     assert len(record.log.decisions) == MAX_DECISIONS
     assert record.log.decisions[0]["show"].startswith("3002 bytes: too large")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -68,6 +68,7 @@ def test_writing(text: str, written: str) -> None:
     assert format_duration(parse_duration(text)) == written
 
 
+@example(timedelta(days=30755, microseconds=1))
 @given(st.timedeltas(timedelta(microseconds=1), LONGEST))
 def test_what_is_written_reads_the_same(duration: timedelta) -> None:
     """A duration in a task's snapshot is the one of its spec, to the microsecond."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from temporalio import activity, workflow
 from temporalio.common import RawValue
+from temporalio.worker._workflow_instance import _WorkflowInstanceImpl
 
 from counterstep.saga.temporal.sdk_internals import (
     activity_type,
@@ -69,3 +70,8 @@ def test_the_types_of_arguments_are_those_that_the_sdk_decodes_with() -> None:
     assert definition.arg_types is None, "the SDK gives up where there are any number of arguments"
     with_argument_types(Order, [RawValue])
     assert workflow._Definition.must_from_class(Order).arg_types == [RawValue]
+
+
+def test_an_answer_to_patched_is_kept_where_it_is_written_by_us() -> None:
+    assert "_patches_memoized" in _WorkflowInstanceImpl.workflow_patch.__code__.co_names
+    assert workflow._Runtime.current.__name__ == "current"

@@ -516,7 +516,7 @@ PIVOT = {"tool": "extra.send"}
                 "'prise'; did you mean 'price'?",
             ],
         ),
-        ([{"when": "max(1, 2) > 1"}], ["steps[0].when: 'max(1, 2) > 1': there is no function 'max'"]),
+        ([{"when": "avg(1, 2) > 1"}], ["steps[0].when: 'avg(1, 2) > 1': there is no function 'avg'"]),
         (
             [reads("task.skus + task.skus")],
             ["steps[0].input.what: task.skus: the task's input has no 'skus'; did you mean 'sku'?"],

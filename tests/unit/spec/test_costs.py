@@ -79,6 +79,27 @@ def test_a_judge_of_outputs_is_a_call_and_the_task_is_the_sum() -> None:
     ]
 
 
+def test_a_number_that_cannot_be_at_one_end_of_the_difficulty_is_a_hint() -> None:
+    team = {
+        "pattern": "mixture",
+        "members": ["shop.a", "shop.b"],
+        "aggregator": "shop.c",
+        "difficulty": "task.hard",
+    }
+    steps = [
+        {"id": "low", "team": {**team, "layers": "ceil(difficulty * 3)"}},
+        {"id": "high", "team": {**team, "layers": "max(1, ceil(difficulty * 6))"}},
+        {"id": "right", "team": {**team, "layers": "max(1, ceil(difficulty * 3))"}},
+    ]
+    spec = parse_spec({"name": "t", "steps": steps})
+    assert check_spec(spec, CATALOG) == []
+    assert [str(hint).split(";")[0] for hint in hints_of(spec, CATALOG)] == [
+        "low: layers: 'ceil(difficulty * 3)' comes to 0",
+        "high: layers: 'max(1, ceil(difficulty * 6))' comes to 6",
+    ]
+    assert [str(cost.calls) for cost in costs_of(spec, CATALOG)][:1] == ["3 to 44 model calls"]
+
+
 def test_hints_of_the_field() -> None:
     steps = [
         {"id": "s", "agent": "shop.chat"},

@@ -252,20 +252,20 @@ def test_bare_expressions_may_stand_in_braces(said: Any, read: str) -> None:
             step(on_failure="retry"),
             {
                 "steps[0].on_failure": "'retry' is none of rollback, skip, escalate, "
-                "{retry_from: STEP} and {fallback: AGENT}"
+                "{retry_from: STEP}, {model: NAME}, {rule: NAME} and {fallback: AGENT}"
             },
         ),
         (
             step(on_reject=3),
             {
                 "steps[0].on_reject": "3 is none of rollback, skip, escalate, "
-                "{retry_from: STEP} and {fallback: AGENT}"
+                "{retry_from: STEP}, {model: NAME}, {rule: NAME} and {fallback: AGENT}"
             },
         ),
         (
             step(on_failure={"fallbak": "b.d"}),
             {
-                "steps[0].on_failure.fallback": "'fallback' is missing",
+                "steps[0].on_failure.fallback": "say one of fallback, model, rule, escalate, retry_from",
                 "steps[0].on_failure.fallbak": "there is no key 'fallbak' here; did you mean 'fallback'?",
             },
         ),

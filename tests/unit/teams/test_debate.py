@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterstep.saga.errors import FailureType
+from counterstep.saga.spec.catalog import Catalog
 from counterstep.saga.spec.teams.debate import Debate
 from counterstep.saga.teams.debate import PLEASE, DebatePlanner
 from counterstep.saga.teams.moves import FailTeam, GiveAnswer, MemberCall, ReachLimit
@@ -167,8 +168,8 @@ def test_the_measured_turns_are_those_of_the_formula(
 ) -> None:
     names = tuple(f"a.m{at}" for at in range(members))
     team = Debate(members=names, rounds=rounds, stop=stop, judge=judge)
-    least = play(planner_of(team), lambda turn, _: "same", most=team.cost().most)
-    most = play(planner_of(team), lambda turn, _: turn.member, most=team.cost().most)
+    least = play(planner_of(team, Catalog()), lambda turn, _: "same", most=team.cost().most)
+    most = play(planner_of(team, Catalog()), lambda turn, _: turn.member, most=team.cost().most)
     assert (len(least.asked), len(most.asked)) == (team.cost().least, team.cost().most)
 
 
@@ -215,3 +216,86 @@ def test_what_is_answered_does_not_depend_on_the_order_in_which_members_end(data
         return game.end.output if isinstance(game.end, GiveAnswer) else type(game.end)
 
     assert end(lambda _: 0) == end(lambda running: data.draw(st.integers(0, running - 1)))
+
+
+# --- a ranker
+
+FIVE = tuple(f"a.{name}" for name in ("one", "two", "three", "four", "five"))
+
+
+def ranked(best: Any, *, rounds: int = 4, **terms: Any) -> Game:
+    """Five debate who never agree, and a ranker chooses."""
+    team = Debate(**{"members": FIVE, "rounds": rounds, "ranker": "a.chair", **terms})
+
+    def reply(turn: Turn, call: MemberCall) -> Any:
+        return best if turn.purpose == "rank" else f"{turn.member} {turn.round}"
+
+    return play(DebatePlanner(team), reply, most=team.cost().most)
+
+
+def test_from_the_third_round_on_the_best_two_debate() -> None:
+    game = ranked({"best": [4, 2]})
+    all_five = ["one", "two", "three", "four", "five"]
+    assert game.asked == [*all_five, *all_five, "chair", "two", "four", "two", "four"]
+    ranking = game.calls[11]
+    assert (ranking.say or {})["answers"] == [f"{name} 2" for name in all_five]
+    assert game.calls[12].say == {
+        "answers": {name: f"{name} 2" for name in all_five if name != "two"},
+        "please": PLEASE,
+    }
+    assert game.calls[12].reason == "the best 2 answer in round 3, and know what was said before"
+    assert isinstance(game.end, ReachLimit)
+    assert sorted(game.undone) == [*range(1, 11), *range(11, 16)]
+
+
+def test_the_part_that_has_to_agree_is_of_those_who_go_on() -> None:
+    team = Debate(members=FIVE, rounds=3, ranker="a.chair")
+
+    def reply(turn: Turn, call: MemberCall) -> Any:
+        if turn.purpose == "rank":
+            return {"best": [1, 5]}
+        return "same" if turn.round == 3 else f"{turn.member} {turn.round}"
+
+    game = play(DebatePlanner(team), reply, most=team.cost().most)
+    assert isinstance(game.end, GiveAnswer)
+    assert (game.output, game.end.reason) == ("same", "2 of 2 members agree in round 3")
+    assert game.kept == {11, 12}
+
+
+def test_how_many_go_on_and_from_when_can_be_said() -> None:
+    game = ranked({"best": [1, 2, 3]}, rounds=3, keep=3, rank_from=2)
+    assert game.asked == ["one", "two", "three", "four", "five", "chair", *["one", "two", "three"] * 2]
+
+
+def test_nobody_is_ranked_where_no_more_are_left_than_go_on() -> None:
+    assert "chair" not in ranked({}, members=FIVE[:2], keep=2).asked
+    assert "chair" not in ranked({}, rounds=2).asked
+
+
+@pytest.mark.parametrize(
+    ("best", "first", "second"), [([3, 3], "one", "three"), ([5, 2, 1, 3], "two", "five")]
+)
+def test_a_ranker_may_name_one_twice_or_rank_more(best: list[int], first: str, second: str) -> None:
+    assert ranked({"best": best}, rounds=3).asked[-2:] == [first, second]
+
+
+@pytest.mark.parametrize("best", [{"best": [1]}, {"best": [1, 9]}, {}, failure("it is down")])
+def test_a_ranker_that_does_not_choose_fails_it(best: Any) -> None:
+    game = ranked(best)
+    assert isinstance(game.end, FailTeam)
+    assert "chair, who had to choose who goes on, has failed" in game.end.message
+
+
+def test_the_cost_of_a_debate_with_a_ranker() -> None:
+    assert Debate(members=FIVE, rounds=4, ranker="a.chair", judge="a.judge").cost() == (
+        5,
+        5 * 2 + 1 + 2 * 2 + 1,
+        "members * (rank_from - 1) + 1 + keep * (rounds - rank_from + 1) (+ 1 for the judge)",
+    )
+    both = Debate(members=FIVE, rounds=4, ranker="a.chair", judge="a.chair")
+    assert [seat.key for seat in both.seats()][5:] == ["chair"]
+
+
+def test_what_is_for_a_ranker_is_refused_without_one() -> None:
+    with pytest.raises(ValueError, match="keep: it is for a ranker; rank_from: it is for a ranker"):
+        Debate(members=FIVE, keep=3, rank_from=4)

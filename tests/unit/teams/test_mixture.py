@@ -186,3 +186,36 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
 def test_parameters_that_do_not_go_together_are_refused(terms: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Mixture(**{"members": MEMBERS, "aggregator": "a.editor", **terms})
+
+
+def test_where_enough_of_a_layer_agree_nobody_sums_up() -> None:
+    game = played(
+        lambda turn, _: "x" if turn.round == 2 and turn.member != "three" else named(turn, _), stop="2/3"
+    )
+    assert game.asked == ["one", "two", "three"] * 2
+    assert (game.output, game.kept) == ("x", {4})
+    assert isinstance(game.end, GiveAnswer)
+    assert game.end.reason == "2 of 3 answers agree in layer 2"
+    assert all(call.final for call in game.calls.values())
+
+
+def test_what_a_layer_agrees_on_is_an_expression_and_samples_may_agree() -> None:
+    def reply(turn: Turn, _: MemberCall) -> Any:
+        return {"price": 7 if turn.number < 4 else turn.number, "why": turn.number}
+
+    game = played(reply, members=["a.one"], samples=5, stop=0.6, by="output.price")
+    assert game.output == {"price": 7, "why": 1}
+    assert game.asked == ["one"] * 5
+    assert played(reply, members=["a.one"], samples=5, stop=0.8, by="output.price").asked[-1] == "editor"
+
+
+@pytest.mark.parametrize(
+    ("terms", "fault"),
+    [
+        ({"by": "output.x"}, "by: it is for stop"),
+        ({"importance": True, "window": 2}, "importance: with a window"),
+    ],
+)
+def test_what_stops_nothing_is_refused(terms: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        played(**terms)

@@ -13,7 +13,7 @@ from counterstep.saga.spec.json_schema import check_input
 from counterstep.saga.spec.teams.member import Person
 from counterstep.saga.spec.teams.router import Router
 from counterstep.saga.teams.moves import FailTeam, GiveAnswer
-from counterstep.saga.teams.router import WORK, RouterPlanner
+from counterstep.saga.teams.router.planner import WORK, RouterPlanner
 from counterstep.tests.support.teams.play import Game, failure, play
 
 MEMBERS = ("a.billing", "a.repairs")
@@ -178,7 +178,7 @@ def test_no_order_of_answers_and_failures_breaks_a_rule(data: st.DataObject) -> 
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        ({}, "say rules or a classifier"),
+        ({}, "say rules, an embedding or a classifier"),
         ({"rules": [{"when": "true", "to": "biling"}]}, "there is no member 'biling'"),
         ({"rules": [{"when": "inptu.x", "to": "billing"}]}, r"rules\[0\].when: .*did you mean 'input'"),
         ({"rules": [{"when": "task.x", "to": "billing"}]}, "task.x cannot be read here; there are input"),

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from counterstep import Agent, Bundle
+from counterstep.activities.outcomes import AgentOutcomes
 from counterstep.bundle.registry import Registry
 from counterstep.bundle.spec_file import parse_spec
 from counterstep.client.start_once import spec_document
+from counterstep.pool_limits import bandit
+from counterstep.pool_limits.memory_store import MemoryStore
 from counterstep.saga.errors import DefinitionError
 from counterstep.saga.spec.task_spec import TaskSpec
-from counterstep.teams import Concurrent
+from counterstep.teams import Concurrent, Router
 from counterstep.testing.explorer.compensation_contract import Finding
 from counterstep.testing.explorer.effect_ledger import EffectLedger
 from counterstep.testing.explorer.fault import FaultKind, PlannedFault, Point, Role, undo_of
 from counterstep.testing.explorer.invariants import Invariant, Violation
-from counterstep.testing.explorer.quick_calls import judges_in, quick_spec, quicken
+from counterstep.testing.explorer.quick_calls import draw_the_first, judges_in, quick_spec, quicken
 from counterstep.testing.explorer.report import Cell, Report
 from counterstep.testing.explorer.spec_reduction import only_step, smaller, without_step
 from counterstep.testing.explorer.user_hook import load_hook
@@ -41,6 +45,25 @@ def test_the_undo_of_a_call_has_its_id() -> None:
 
 
 # --- models
+
+
+async def test_routers_compare_for_nothing_and_draw_the_same_one_in_every_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bandit, "select", bandit.select)  # put back afterwards
+    draw_the_first()
+    told = AgentOutcomes(MemoryStore().outcomes)
+    asked = {"agents": ["b.y", "a.x"], "ahead": 0}
+    drawn = {(await told.select_agent({**asked, "key": str(number)}))["agent"] for number in range(20)}
+    assert drawn == {"b.y"}
+    desk = Bundle("desk")
+    clerk = desk.add(Agent(name="clerk", description="", instructions="", intents=["refund"]))
+    desk.add(Router(name="front", description="Routes.", members=[clerk], embedding="openai/paid"))
+    step = {"pattern": "router", "members": ["desk.clerk"], "embedding": "openai/paid"}
+    quicken([desk], [])
+    spec = quick_spec(parse_spec({"name": "t", "steps": [{"id": "s", "team": step}]}))
+    teams = [desk.agents["desk.front"].team, spec.steps[0].team]
+    assert [team.models for team in teams if team is not None] == [("stand-in/echo",)] * 2
 
 
 def test_who_judges_in_a_team_does_not_get_the_model_of_the_others() -> None:
@@ -169,8 +192,7 @@ def test_explored_specs_keep_their_steps_and_lose_what_costs_time_or_money() -> 
     assert [step.id for step in quick.steps] == [step.id for step in SPEC.steps]
     assert quick.deadline is None
     assert quick.compensation.give_up is None
-    assert quick.steps[0].timeout is not None
-    assert quick.steps[0].timeout.total_seconds() == 2
+    assert quick.steps[0].timeout == timedelta(seconds=2)
     assert [validation.rule for validation in quick.steps[3].validate_] == ["true"]
     assert [validation.rule for validation in quick.validate_] == ["false"]
     assert quick_spec(SPEC).validate_ == ()

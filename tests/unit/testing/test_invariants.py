@@ -177,6 +177,29 @@ def test_a_step_that_was_skipped_is_undone_before_what_came_after_it_began() -> 
     assert check_trial(completed, SKIPS) == []
 
 
+def test_a_step_that_runs_again_began_when_its_own_round_did() -> None:
+    def of(round_: int, began: int, point: str) -> Visit:
+        made = visit(f"{point}#{round_}", began)
+        return replace(made, key=f"{made.key} {round_}")
+
+    def asks(round_: int, began: int) -> Visit:
+        return replace(of(round_, began, "music/model.1"), role=Role.READ, compensation=None)
+
+    first = (of(1, 10, "hall"), asks(1, 14), of(1, 18, "music/undo"), of(1, 22, "hall/undo"))
+    second = (of(2, 26, "hall"), asks(2, 30), of(2, 34, "music/undo"), of(2, 38, "hall/undo"))
+    trial = run("rolled_back", *first, *second)
+    ledger = [
+        entry("hall#1", "undone"),
+        entry("music#1", "undone", "hall#1"),
+        entry("hall#2", "undone"),
+        entry("music#2", "undone", "hall#1", "hall#2"),
+    ]
+    trial = replace(trial, board={**trial.board, "ledger": ledger})
+    assert found(trial) == []
+    wrong = (*second[:2], of(2, 34, "hall/undo"), of(2, 38, "music/undo"))
+    assert "order violation" in found(replace(trial, visits=[*first, *wrong]))
+
+
 # --- teams, which give up some of what they have done
 
 

@@ -186,3 +186,21 @@ def test_in_a_thread_it_serves_other_processes() -> None:
         address = server.base_url
     with pytest.raises(openai.APIConnectionError):
         openai.OpenAI(base_url=address, api_key="x", max_retries=0).models.list()
+
+
+async def test_embeddings_are_alike_where_texts_share_words_or_as_a_test_says(
+    server: ModelServer, client: openai.AsyncOpenAI
+) -> None:
+    answer = await client.embeddings.create(
+        model="e", input=["a red car", "a red bus", "x"], encoding_format="float"
+    )
+    red, bus, x = (item.embedding for item in answer.data)
+    assert sum(a * b for a, b in zip(red, bus, strict=True)) == 2
+    assert sum(a * b for a, b in zip(red, x, strict=True)) == 0
+    assert answer.usage.prompt_tokens == 3 + 3 + 1
+    server.vector = lambda text: [float(len(text))]
+    answer = await client.embeddings.create(model="e", input="four", encoding_format="float")
+    assert answer.data[0].embedding == [4.0]
+    server.for_model("e").reply(Behaviour.error(429, "slow down", code="rate_limit"))
+    with pytest.raises(openai.RateLimitError):
+        await client.embeddings.create(model="e", input="x", encoding_format="float")

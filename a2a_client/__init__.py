@@ -1,0 +1,1 @@
+"""Agents elsewhere that speak A2A: their cards, and their tasks."""

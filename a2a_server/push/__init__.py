@@ -1,0 +1,1 @@
+"""Tells others of changes: where to, what was told, and the sending."""

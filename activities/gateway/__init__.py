@@ -1,0 +1,1 @@
+"""Runs agents that are processes, and takes their requests to the workflow of their run."""

@@ -1,0 +1,1 @@
+"""Requests to models that a process has written, and that are sent as they are."""

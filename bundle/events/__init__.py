@@ -1,0 +1,1 @@
+"""How bundles declare which events start which tasks."""

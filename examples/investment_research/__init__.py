@@ -1,0 +1,1 @@
+"""An example: many companies are researched side by side, each by a supervisor and specialists."""

@@ -1,0 +1,59 @@
+"""Serves web applications; only what does so loads this."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Opens the port, so that it is known to be free before anything is said.
+
+    Raises:
+        OSError: It cannot be opened; its `strerror` says why, in a few words.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno is None or isinstance(error, socket.gaierror):
+            raise
+        # Python adds the address, which whoever shows the error names as well.
+        raise OSError(error.errno, os.strerror(error.errno)) from None
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """Returns how uvicorn serves it."""
+    # A header that anybody can send must not change from where a request seems to come.
+    return uvicorn.Config(
+        app,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+    )
+
+
+async def serve(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until SIGINT or SIGTERM; requests under way are finished then.
+
+    Args:
+        app: The application.
+        listening: Where.
+        ready: Called once it is about to serve.
+    """
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # uvicorn sends the signal once more when it is done; then it has been obeyed already.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    ready()
+    await uvicorn.Server(server_config(app)).serve(sockets=[listening])

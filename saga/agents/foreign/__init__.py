@@ -1,0 +1,1 @@
+"""Agents that run as processes of their own: what their host and their workflow tell each other."""

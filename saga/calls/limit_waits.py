@@ -1,0 +1,75 @@
+"""Waits of a task for what all tasks of its pool share: limits, and models or tools that are left alone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from ..errors import FailureType
+from ..failure import Failed
+from ..record.status import Status
+from ..record.task_record import TaskRecord
+from ..record.task_state import TaskState
+from ..temporal.stop_scope import StopScope
+
+LEAST_WAIT = timedelta(seconds=1)
+"""A clock of the pool may be ahead of the task's; what was to be over by now is looked at a little later."""
+
+
+class LimitWaits:
+    """Lets calls of one task wait outside of their attempts and timeouts, by a timer that a cancel ends."""
+
+    def __init__(self, record: TaskRecord, status: Status) -> None:
+        """Prepares to wait.
+
+        Args:
+            record: The task's record, which knows who waits.
+            status: Shows that the task waits.
+        """
+        self._record = record
+        self._status = status
+
+    async def outlast(self, step: str, path: str, failed: Failed, scope: StopScope) -> None:
+        """Waits until a call may be made again.
+
+        Args:
+            step: The id of its step.
+            path: The call's place in the task.
+            failed: How it has ended.
+            scope: A stop ends the wait.
+
+        Raises:
+            Failed: It is not for the call to wait: it has failed otherwise, or somebody else goes on.
+            Stopped: The scope was stopped.
+        """
+        until = failed.until
+        if until is None or not self._waits(failed.failure.type, path):
+            raise failed
+        self._record.log.decide("refusal", f"waits until {until}", step, failed.failure.message, call=path)
+        self._record.wait_step(step)
+        self._status.hold(TaskState.WAITING, step)
+        try:
+            await self._until(datetime.fromisoformat(until), failed.failure.message, scope)
+        except Exception:  # not when the run is only evicted
+            self._end(step)
+            raise
+        self._end(step)
+        scope.check(step)
+
+    def _waits(self, type_: str, path: str) -> bool:
+        policies = self._record.policies
+        if type_ == FailureType.LIMIT_REACHED:
+            return policies.waits_for_limit(path)
+        return type_ == FailureType.BREAKER_OPEN and policies.waits_for_breaker(path)
+
+    async def _until(self, until: datetime, why: str, scope: StopScope) -> None:
+        left = max(until - workflow.now(), LEAST_WAIT)
+        try:
+            await workflow.wait_condition(lambda: scope.stopped, timeout=left, timeout_summary=why[:200])
+        except TimeoutError:
+            return
+
+    def _end(self, step: str) -> None:
+        self._record.wait_step(step, over=True)
+        self._status.release(TaskState.WAITING, step)

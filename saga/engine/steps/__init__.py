@@ -1,0 +1,1 @@
+"""One step of a graph: its items, its attempts, what it calls and what follows a failure."""

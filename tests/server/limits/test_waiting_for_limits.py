@@ -1,0 +1,125 @@
+"""G23: limits of the pool and breakers that hold a task up, and what it does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from counterstep.embedded import EmbeddedServer
+from counterstep.testing.model_behaviour import Behaviour
+from counterstep.testing.model_server import ModelServer
+from counterstep.tests.support.bundles.agents import board_of, step, team_at_work
+from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_state
+
+Team = tuple[Tasks, ModelServer]
+Limited = Callable[[str], AbstractAsyncContextManager[Team]]
+
+ONE_CALL = "limits: [{name: calls_a_day, model_calls: 1, per: 1d}]"
+ONE_TASK = "limits: [{name: tasks_a_day, tasks: 1, per: 1d}]"
+BREAKER = "breakers: {failures: 1, within: 1m, cool_down: 4s}"
+FIRST = {"id": "first", "tool": "desk.put", "input": {"what": "first"}}
+TWO = [
+    FIRST,
+    {**step("writer"), "needs": ["first"]},
+    {**step("helper", on_limit="fail"), "needs": ["writer"]},
+]
+
+
+@pytest.fixture
+def limited(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk, tmp_path: Path
+) -> Limited:
+    """A worker with these limits."""
+
+    def run(limits: str) -> AbstractAsyncContextManager[Team]:
+        path = tmp_path / "limits.yaml"
+        path.write_text(limits)
+        return team_at_work(server.address, task_queue, monkeypatch, limits=path)
+
+    return run
+
+
+async def test_a_limit_fails_a_call_before_it_is_sent_and_the_task_is_undone(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited(ONE_CALL) as (tasks, models):
+        models.default = Behaviour.text("words")
+        end = await tasks.run(TWO)
+    assert (end.type, end.failure["step"], end.failure["type"]) == (
+        "SagaRolledBack",
+        "helper",
+        "LimitReached",
+    )
+    assert "calls_a_day" in end.failure["message"]
+    assert (models.count(), effects.effects()) == (1, {})
+    assert end.details["usage"]["model_calls"] == 1
+
+
+async def test_a_task_waits_for_a_limit_of_a_day_and_a_cancel_ends_that_at_once(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited(ONE_CALL) as (tasks, models):
+        models.default = Behaviour.text("words")
+        handle = await tasks.start([*TWO[:2], {**step("helper", on_limit="wait"), "needs": ["writer"]}])
+        board = await until_state(handle, "waiting")
+        helper = board["steps"]["helper"]
+        assert (helper["state"], helper["attempts"], models.count()) == ("waiting", 1, 1)
+        assert "calls_a_day" in str(board["log"])
+        await handle.cancel()
+        end = await end_of(handle)
+    assert (end.type, models.count(), effects.effects()) == ("cancelled", 1, {})
+
+
+async def test_a_breaker_that_is_open_is_waited_for_and_then_one_probe_goes_on(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited(BREAKER) as (tasks, models):
+        models.for_model("writer").reply(Behaviour.error(503))
+        models.for_model("writer").default = Behaviour.text("words")
+        handle = await tasks.start([{**step("writer"), "retry": {"attempts": 1}}])
+        assert (await end_of(handle)).type == "SagaRolledBack"
+        handle = await tasks.start([FIRST, {**step("writer"), "needs": ["first"], "retry": {"attempts": 1}}])
+        await until_state(handle, "waiting")
+        end = await end_of(handle)
+        assert (end.type, models.count()) == ("completed", 2)
+        assert (await board_of(handle))["steps"]["writer"]["attempts"] == 1
+
+
+async def test_attempts_that_were_made_count_whatever_lies_between_them(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited("breakers: {failures: 2, within: 1m, cool_down: 4s}") as (tasks, models):
+        models.for_model("writer").default = Behaviour.error(503)
+        retry = {"attempts": 3, "initial": "100ms"}
+        handle = await tasks.start([FIRST, {**step("writer"), "needs": ["first"], "retry": retry}])
+        await until_state(handle, "waiting")
+        end = await end_of(handle)
+    assert (end.type, models.count(), effects.effects()) == ("SagaRolledBack", 3, {})
+    assert end.failure["type"] == "ModelUnavailable"
+
+
+async def test_who_has_another_rung_takes_it_at_once(limited: Limited, effects: Desk) -> None:
+    async with limited(BREAKER) as (tasks, models):
+        models.for_model("writer").default = Behaviour.error(503)
+        models.for_model("helper").default = Behaviour.json({"placed": []})
+        falls_back = {**step("writer"), "retry": {"attempts": 1}, "on_failure": {"fallback": "team.helper"}}
+        assert (await tasks.run([falls_back])).type == "completed"
+        end = await tasks.run([falls_back])
+    assert (end.type, models.count("writer")) == ("completed", 1)
+    assert "BreakerOpen" in end.details["degraded"]["writer"]
+
+
+async def test_a_limit_of_tasks_refuses_the_next_one_or_holds_it_up(limited: Limited, effects: Desk) -> None:
+    async with limited(ONE_TASK) as (tasks, _):
+        assert (await tasks.run([FIRST])).type == "completed"
+        end = await tasks.run([FIRST])
+        assert end.type == "LimitReached"
+        handle = await tasks.start([FIRST], on_limit="wait")
+        await until_state(handle, "waiting")
+        await handle.cancel()
+        assert (await end_of(handle)).type == "cancelled"
+    assert effects.what("done") == ["first"]
