@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,14 +28,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
+    DBAPIError,
     IntegrityError,
     NoSuchModuleError,
     NoSuchTableError,
     OperationalError,
     ProgrammingError,
+    StatementError,
 )
 
 from ..saga.errors import NotApplied
+from .changed_since import changed_since
 from .stock_settings import Verb, read_stock_settings, table_fault
 
 DONE: Final = "done"
@@ -108,15 +111,29 @@ def once(key: str, task_id: str, change: Callable[[Connection], Any]) -> Any:
     Raises:
         NotApplied: The call was undone before, or the database refuses the change.
     """
+    # What is refused comes before the end of the transaction, or ends it: it is taken back.
+    with refusals(), transaction() as connection:
+        if not is_new(connection, key, DONE, task_id):
+            return _known(connection, key)
+        made = change(connection)
+        connection.execute(update(KEYS).where(KEYS.c.key == key).values(change=made))
+        return made
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Makes one sentence of what a database, or its driver, refuses for good.
+
+    Raises:
+        NotApplied: It was refused.
+    """
     try:
-        with transaction() as connection:
-            if not is_new(connection, key, DONE, task_id):
-                return _known(connection, key)
-            made = change(connection)
-            connection.execute(update(KEYS).where(KEYS.c.key == key).values(change=made))
-            return made
-    except (IntegrityError, DataError, ProgrammingError) as error:
-        # All of them come before the end of the transaction, or end it: it is taken back.
+        yield
+    except (IntegrityError, DataError, ProgrammingError, OverflowError, UnicodeEncodeError) as error:
+        raise NotApplied(f"the database refuses it: {first_line(error)}") from None
+    except StatementError as error:
+        if isinstance(error, DBAPIError):
+            raise  # perhaps another time
         raise NotApplied(f"the database refuses it: {first_line(error)}") from None
 
 
@@ -127,15 +144,24 @@ def take_back(key: str, task_id: str, back: Callable[[Connection, Any], None]) -
         key: The call's key.
         task_id: The task.
         back: Takes it back, given what the change has returned; what it raises leaves all as it is.
+
+    Raises:
+        ApplicationError: What others have written since leaves no room for what was there.
     """
     with transaction() as connection:
         if is_new(connection, key, UNDONE, task_id):
             return
-    with transaction() as connection:
-        # An update, not a select: it locks the row in every database.
-        this = (KEYS.c.key == key) & (KEYS.c.state == DONE)
-        if connection.execute(update(KEYS).where(this).values(state=UNDONE)).rowcount:
-            back(connection, connection.execute(select(KEYS.c.change).where(KEYS.c.key == key)).scalar_one())
+    try:
+        with transaction() as connection:
+            # An update, not a select: it locks the row in every database.
+            this = (KEYS.c.key == key) & (KEYS.c.state == DONE)
+            if connection.execute(update(KEYS).where(this).values(state=UNDONE)).rowcount:
+                made = connection.execute(select(KEYS.c.change).where(KEYS.c.key == key)).scalar_one()
+                back(connection, made)
+    except IntegrityError as error:
+        raise changed_since(
+            f"what was there cannot be put back: {first_line(error)}; look at it, and say what counts"
+        ) from None
 
 
 def first_line(error: Exception) -> str:

@@ -5,37 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Inspector,
-    Table,
-    and_,
-    delete,
-    insert,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import JSON, ColumnElement, Connection, Table, delete, insert, null, update
 
 from ..saga.errors import NotApplied
 from .changed_since import changed_since
-from .database import allowed_table, database, once, take_back
-from .row_values import Row, pack, read_values, shown, unpack
+from .database import allowed_table, database, once, refusals, take_back
+from .found_rows import FoundRow, as_kept, find_rows, has_values, is_row
+from .references import references_to, refers_to
+from .row_values import Row, pack, read_values, unpack
 from .stock_settings import Verb
 
 MOST_ROWS: Final = 1000
 """Rows that one call reads or changes."""
 
-_LOSES_OTHERS: Final = ("CASCADE", "SET NULL", "SET DEFAULT")
-
 
 def select_rows(name: str, where: Mapping[str, Any], limit: int) -> list[Row]:
-    """Reads rows of a table."""
-    with database().connect().execution_options(reads=True) as connection:
+    """Reads rows of a table.
+
+    Raises:
+        NotApplied: The worker does not allow it, or the database refuses the question.
+    """
+    with refusals(), database().connect().execution_options(reads=True) as connection:
         table = allowed_table(connection, name, "select")
-        query = select(table).where(_matching(table, where)).order_by(*table.primary_key.columns).limit(limit)
-        return [shown(dict(row)) for row in connection.execute(query).mappings()]
+        return [row.told for row in find_rows(connection, table, _matching(table, where), limit=limit)]
 
 
 def insert_row(key: str, task_id: str, name: str, values: Mapping[str, Any]) -> list[Row]:
@@ -43,13 +35,16 @@ def insert_row(key: str, task_id: str, name: str, values: Mapping[str, Any]) -> 
 
     def change(connection: Connection) -> Any:
         table = allowed_table(connection, name, "insert")
-        made = connection.execute(insert(table).values(**read_values(table, values))).inserted_primary_key
-        after = _row(connection, table, tuple(made or ()))
-        if after is None:
+        written = _written(table, read_values(table, values))
+        made = connection.execute(insert(table).values(written)).inserted_primary_key
+        names = [column.name for column in table.primary_key.columns]
+        this = has_values(table, dict(zip(names, tuple(made or ()), strict=False)))
+        after = find_rows(connection, table, this) if made else []
+        if len(after) != 1:
             raise NotApplied(f"the row in {name} cannot be found again by its primary key")
-        return _record(name, [(None, after)])
+        return _record(name, [(None, after[0])])
 
-    return _shown(once(key, task_id, change), "after")
+    return _told(once(key, task_id, change))
 
 
 def update_rows(
@@ -63,15 +58,22 @@ def update_rows(
             raise NotApplied(f"{min(keys)!r} is part of the primary key of {name}, which stays as it is")
         if not values:
             raise NotApplied("values is empty: there is nothing to change")
-        given = read_values(table, values)
-        pairs: list[tuple[Row | None, Row | None]] = []
+        written = _written(table, read_values(table, values))
+        for reference in references_to(connection, table):
+            if reference.loses_values(set(values)):
+                raise NotApplied(
+                    f"changing {name} changes rows of {reference.name} as well ({reference.on_update}), "
+                    "which could not be put back"
+                )
+        pairs: list[tuple[FoundRow | None, FoundRow | None]] = []
         for before in _locked(connection, table, name, where):
-            this = _key_of(table, before)
-            connection.execute(update(table).where(_has_key(table, this)).values(**given))
-            pairs.append((before, _row(connection, table, this)))
+            this = is_row(connection, table, before.kept)
+            connection.execute(update(table).where(this).values(written))
+            after = find_rows(connection, table, this)
+            pairs.append((before, after[0] if after else None))
         return _record(name, pairs)
 
-    return _shown(once(key, task_id, change), "after")
+    return _told(once(key, task_id, change))
 
 
 def delete_rows(key: str, task_id: str, name: str, where: Mapping[str, Any]) -> list[Row]:
@@ -82,10 +84,10 @@ def delete_rows(key: str, task_id: str, name: str, where: Mapping[str, Any]) -> 
         _expect_alone(connection, table)
         rows = _locked(connection, table, name, where)
         for before in rows:
-            connection.execute(delete(table).where(_has_key(table, _key_of(table, before))))
+            connection.execute(delete(table).where(is_row(connection, table, before.kept)))
         return _record(name, [(before, None) for before in rows])
 
-    return _shown(once(key, task_id, change), "before")
+    return _told(once(key, task_id, change))
 
 
 def restore_rows(key: str, task_id: str, verb: Verb) -> None:
@@ -106,36 +108,59 @@ def restore_rows(key: str, task_id: str, verb: Verb) -> None:
 
 
 def _restore(connection: Connection, table: Table, before: Row | None, after: Row | None) -> None:
-    this = _key_of(table, before or after or {})
-    now = _row(connection, table, this)
+    known = before or after or {}
+    this = is_row(connection, table, known)
+    found = find_rows(connection, table, this, lock=True)
+    now = found[0].kept if found else None
     if _same(now, before):
         return
+    which = ", ".join(str(known[column.name]) for column in table.primary_key.columns)
+    what = f"row {which} of {table.fullname}"
     if not _same(now, after):
-        what = f"row {', '.join(map(str, this))} of {table.fullname}"
         raise changed_since(f"{what} was changed by somebody else since; look at it, and say what counts")
     if before is None:
-        connection.execute(delete(table).where(_has_key(table, this)))
+        for reference in references_to(connection, table):
+            if reference.loses_rows and refers_to(connection, reference, table, known):
+                raise changed_since(
+                    f"{what} was added here, and rows of {reference.name} that refer to it would change "
+                    f"or go with it ({reference.on_delete}); look at them, and say what counts"
+                )
+        connection.execute(delete(table).where(this))
     elif after is None:
-        connection.execute(insert(table).values(**_written(table, before)))
+        connection.execute(insert(table).values(_as_kept(connection, table, before)))
     else:
-        changed = {name: value for name, value in _written(table, before).items() if value != after[name]}
-        if changed:
-            connection.execute(update(table).where(_has_key(table, this)).values(**changed))
+        changed = {
+            name: value for name, value in before.items() if not _same({name: value}, {name: after[name]})
+        }
+        if written := _as_kept(connection, table, changed):
+            connection.execute(update(table).where(this).values(written))
 
 
-def _written(table: Table, row: Row) -> Row:
-    """Leaves out what the database computes itself."""
-    return {name: value for name, value in row.items() if table.columns[name].computed is None}
+def _as_kept(connection: Connection, table: Table, row: Row) -> Row:
+    """Returns what is written to have a row back; what the database computes itself is left out."""
+    columns = {name: table.columns[name] for name in row}
+    return {
+        name: as_kept(connection, columns[name], value)
+        for name, value in row.items()
+        if columns[name].computed is None
+    }
 
 
-def _locked(connection: Connection, table: Table, name: str, where: Mapping[str, Any]) -> list[Row]:
+def _written(table: Table, values: Row) -> Row:
+    """Returns what is written for values that somebody gives: without a value there is none, also as JSON."""
+    return {
+        name: null() if value is None and isinstance(table.columns[name].type, JSON) else value
+        for name, value in values.items()
+    }
+
+
+def _locked(connection: Connection, table: Table, name: str, where: Mapping[str, Any]) -> list[FoundRow]:
     if not where:
         raise NotApplied(f"where is empty: that would be all rows of {name}")
-    query = select(table).where(_matching(table, where)).order_by(*table.primary_key.columns)
-    rows = connection.execute(query.limit(MOST_ROWS + 1).with_for_update()).mappings().all()
+    rows = find_rows(connection, table, _matching(table, where), limit=MOST_ROWS + 1, lock=True)
     if len(rows) > MOST_ROWS:
         raise NotApplied(f"more than {MOST_ROWS} rows of {name} match, which is the most for one call")
-    return [dict(row) for row in rows]
+    return rows
 
 
 def _expect_alone(connection: Connection, table: Table) -> None:
@@ -145,59 +170,31 @@ def _expect_alone(connection: Connection, table: Table) -> None:
             raise NotApplied(
                 f"{table.fullname}.{column.name} is always generated, so no row could be put back"
             )
-    inspector = inspect(connection)
-    for other in inspector.get_table_names(schema=table.schema):
-        for action in _on_delete(connection, inspector, other, table):
-            if action in _LOSES_OTHERS:
-                raise NotApplied(
-                    f"deleting from {table.fullname} changes rows of {other} as well ({action}), "
-                    "which could not be put back; delete those first"
-                )
-
-
-def _on_delete(connection: Connection, inspector: Inspector, other: str, table: Table) -> list[str]:
-    """Returns what becomes of the rows of another table when rows of a table that they refer to go."""
-    if (
-        connection.dialect.name == "sqlite"
-    ):  # of references in a column's own line the inspector knows too little
-        quoted = other.replace('"', '""')
-        listed = connection.exec_driver_sql(f'pragma foreign_key_list("{quoted}")').mappings()
-        return [row["on_delete"] for row in listed if row["table"].lower() == table.name.lower()]
-    references = inspector.get_foreign_keys(other, schema=table.schema)
-    return [
-        str(reference.get("options", {}).get("ondelete") or "").upper()
-        for reference in references
-        if reference["referred_table"] == table.name
-    ]
+    for reference in references_to(connection, table):
+        if reference.loses_rows:
+            raise NotApplied(
+                f"deleting from {table.fullname} changes rows of {reference.name} as well "
+                f"({reference.on_delete}), which could not be put back; delete those first"
+            )
 
 
 def _matching(table: Table, where: Mapping[str, Any]) -> ColumnElement[bool]:
-    values = read_values(table, where)
-    return and_(True, *(table.columns[name] == value for name, value in values.items()))
-
-
-def _has_key(table: Table, key: Sequence[Any]) -> ColumnElement[bool]:
-    columns = zip(table.primary_key.columns, key, strict=True)
-    return and_(*(column == value for column, value in columns))
-
-
-def _key_of(table: Table, row: Row) -> tuple[Any, ...]:
-    return tuple(row[column.name] for column in table.primary_key.columns)
-
-
-def _row(connection: Connection, table: Table, key: Sequence[Any]) -> Row | None:
-    found = connection.execute(select(table).where(_has_key(table, key)).with_for_update()).mappings().first()
-    return None if found is None else dict(found)
+    return has_values(table, read_values(table, where))
 
 
 def _same(one: Row | None, other: Row | None) -> bool:
     return one == other if one is None or other is None else pack(one) == pack(other)
 
 
-def _record(name: str, pairs: Sequence[tuple[Row | None, Row | None]]) -> Any:
-    packed = [[None if row is None else pack(row) for row in pair] for pair in pairs]
-    return {"table": name, "rows": [{"before": before, "after": after} for before, after in packed]}
+def _record(name: str, pairs: Sequence[tuple[FoundRow | None, FoundRow | None]]) -> Any:
+    """Returns what is kept of a change; told are the rows as they are now, or as they were."""
+    rows = []
+    for before, after in pairs:
+        kept = [None if row is None else pack(row.kept) for row in (before, after)]
+        told = after or before
+        rows.append({"before": kept[0], "after": kept[1], "told": None if told is None else told.told})
+    return {"table": name, "rows": rows}
 
 
-def _shown(record: Any, part: str) -> list[Row]:
-    return [shown(unpack(pair[part])) for pair in record["rows"] if pair[part] is not None]
+def _told(record: Any) -> list[Row]:
+    return [row["told"] for row in record["rows"] if row["told"] is not None]

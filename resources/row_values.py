@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -37,6 +38,7 @@ _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "timedelta": lambda text: dt.timedelta(microseconds=int(text)),
     "uuid": uuid.UUID,
     "bytes": base64.b64decode,
+    "float": float,
 }
 
 Row = dict[str, Any]
@@ -68,7 +70,7 @@ def unpack(row: Row) -> Row:
 def shown(row: Row) -> Row:
     """Turns a row into plain JSON, with bytes in base64, for whoever has asked."""
     value: Row = to_jsonable_python(row, bytes_mode="base64", fallback=str)
-    return value
+    return {name: part if _is_finite(part) else str(part) for name, part in value.items()}
 
 
 def _read(table: Table, name: str, value: Any) -> Any:
@@ -94,7 +96,13 @@ def _read(table: Table, name: str, value: Any) -> Any:
         raise NotApplied(f"column {name!r} of {table.fullname} takes bytes in base64") from None
 
 
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _pack(name: str, value: Any) -> Any:
+    if not _is_finite(value):
+        return {_TAG: "float", "value": str(value)}  # JSON has no such number
     if type(value) in _WRITTEN:
         tag, write = _WRITTEN[type(value)]
         return {_TAG: tag, "value": write(value)}
