@@ -92,11 +92,20 @@ class FileChange:
         self._plan(spot, before, ABSENT, lambda: _rmdir(spot))
 
     def make(self, task_id: str, output: Any) -> None:
-        """Makes the planned change; first it is written down what it will be, and what was there."""
+        """Makes the planned change; first it is written down what it will be, and what was there.
+
+        Raises:
+            NotApplied: The system does not let the worker make it; what was made of it is taken back.
+        """
         begun = KeyRecord(state="begun", task_id=task_id, output=output, places=tuple(self._places))
         self._journal.write(self._key, begun)
-        for act in self._acts:
-            act()
+        try:
+            for act in self._acts:
+                act()
+        except OSError as error:
+            _take_back(self._journal, self._key, begun)
+            self._journal.forget(self._key)
+            raise NotApplied(f"nothing was changed: {error.strerror}") from None
         self._journal.write(self._key, begun.model_copy(update={"state": "done"}))
 
     def _plan(self, spot: Spot, before: FileState, after: FileState, act: Callable[[], None]) -> None:
@@ -143,6 +152,11 @@ def change_files(
             raise NotApplied(f"nothing was changed: {error.strerror}") from None
         change.make(task_id, output)
         return output
+
+
+def is_known(root: Path, key: str) -> bool:
+    """Says whether a call with a key has changed something below a root, or was undone there."""
+    return FileJournal(root).read(key) is not None
 
 
 def undo_files(root: Path, key: str, task_id: str) -> None:

@@ -110,6 +110,11 @@ class FileJournal:
         finally:
             os.close(folder)
 
+    def forget(self, key: str) -> None:
+        """Removes all that is known of a key whose change was not made."""
+        (self._hidden / "keys" / _file(key)).unlink(missing_ok=True)
+        self.forget_files(key)
+
     def prepared(self, key: str) -> Path:
         """Where a new file is written before it is put in its place."""
         return self._hidden / "new" / _file(key)

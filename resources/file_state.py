@@ -105,9 +105,17 @@ def read_bytes(spot: Spot, limit: int | None = None) -> bytes:
     except FileNotFoundError:
         raise NotApplied(f"there is no file {spot}") from None
     except OSError as error:
-        kind = look(spot).kind
-        told = "is a folder" if kind == "folder" else "is not a file, and links are not followed"
-        raise NotApplied(f"{spot} {told}" if kind != "file" else f"{spot}: {error.strerror}") from None
+        raise NotApplied(_unreadable(spot, error)) from None
     if limit is not None and len(content) > limit:
         raise NotApplied(f"{spot} has more than {limit} bytes, which is the most that can be read at once")
     return content
+
+
+def _unreadable(spot: Spot, error: OSError) -> str:
+    try:
+        kind = look(spot).kind
+    except OSError:  # a name that is too long, a folder that may not be searched
+        kind = "file"
+    if kind == "file":
+        return f"{spot}: {error.strerror}"
+    return f"{spot} {'is a folder' if kind == 'folder' else 'is not a file, and links are not followed'}"

@@ -89,6 +89,11 @@ def find_spot(path: str, *, root_itself: bool = False) -> Spot:
     return Spot(real, parts)
 
 
+def all_roots() -> list[Path]:
+    """Returns the roots that the worker allows, without symbolic links."""
+    return list(dict.fromkeys(Path(root).resolve() for root in read_stock_settings().roots))
+
+
 def path_fault(path: str) -> str:
     """Says why a path can be used nowhere, whatever the roots; empty if it can."""
     if "\0" in path or not path.strip() or not _is_text(path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...resources.file_change import undo_files
-from ...resources.roots import find_spot, path_fault
+from ...resources.file_change import is_known, undo_files
+from ...resources.roots import all_roots, find_spot, path_fault
 from ...saga.undo import Undo
 
 
@@ -14,4 +14,9 @@ def restore_files(undo: Undo[Any]) -> None:
     path = undo.input["path"]
     if path_fault(path):
         return  # no worker has ever taken it
-    undo_files(find_spot(path, root_itself=True).root, undo.idempotency_key, undo.task_id)
+    # With other settings since, the path leads below another root, where the call is barred as well.
+    named = [path, undo.output["path"]] if undo.output else [path]
+    here = {find_spot(place, root_itself=True).root for place in named}
+    for root in all_roots():
+        if root in here or is_known(root, undo.idempotency_key):
+            undo_files(root, undo.idempotency_key, undo.task_id)
