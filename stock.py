@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
+from keyword import iskeyword
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -128,8 +129,11 @@ class HttpTool(BaseModel, BundlePart):
         return call
 
     def _faults(self, what: str) -> Iterator[str]:
-        known = frozenset({"arguments"})
-        yield from self.request.faults(f"{what}: request", known | {"key"})
+        for name in self.arguments:
+            if not name.isidentifier() or iskeyword(name):
+                yield f"{what}: {name!r} is not the name of an argument; a body may name it otherwise"
+        known: dict[str, Any] = {"arguments": tuple(self.arguments), "key": None}
+        yield from self.request.faults(f"{what}: request", known)
         if self.request.method == "GET":
             if self.undo is not None or self.find is not None:
                 yield f"{what}: a GET only reads, so it has neither undo nor find"
@@ -137,9 +141,9 @@ class HttpTool(BaseModel, BundlePart):
         if self.undo is None:
             yield f"{what}: a {self.request.method} changes something; give undo=, which takes it back"
             return
-        yield from self.undo.faults(f"{what}: undo", known | {"key", "before", "output"})
+        yield from self.undo.faults(f"{what}: undo", {**known, "output": ("status", "body")})
         if self.find is not None:
-            yield from self.find.faults(f"{what}: find", known | {"key", "before"})
+            yield from self.find.faults(f"{what}: find", known)
             if self.find.method != "GET":
                 yield f"{what}: find must be a GET"
         elif self.undo.reads("output"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -15,9 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ..saga.errors import DefinitionError, ExpressionError, NotApplied
 from ..saga.expressions.expression import Path, compile_expression
+from ..saga.expressions.json_values import whole
 from ..saga.expressions.template import expressions, render
 from ..saga.expressions.tokens import holes
-from .stock_settings import credential, read_stock_settings
+from ..saga.fault_texts import short
+from ..saga.names import nearest
+from .stock_settings import credential, is_address, read_stock_settings
 
 MOST_READ: Final = 500_000
 """Bytes of an answer."""
@@ -29,7 +32,7 @@ Answer = dict[str, Any]
 
 
 class HttpRequest(BaseModel):
-    """A request as it is declared; strings may hold ``${{ }}`` over ``arguments``, ``key`` and ``before``.
+    """A request as it is declared; strings may hold ``${{ }}`` over ``arguments`` and ``key``.
 
     Attributes:
         method: Its method.
@@ -45,32 +48,46 @@ class HttpRequest(BaseModel):
     headers: dict[str, str] = {}
     body: Any = None
 
-    def faults(self, what: str, known: frozenset[str]) -> Iterator[str]:
+    def faults(self, what: str, known: Mapping[str, Collection[str] | None]) -> Iterator[str]:
         """Yields what is wrong with it.
 
         Args:
             what: How messages name it.
-            known: What its expressions may read.
+            known: What its expressions may read, each with the names in it; None where anything may be in it.
         """
-        if not re.match(r"https?://[^/\s${}?#@]+(/|$)", self.url):
+        if not re.match(r"https?://[^/\\\s${}?#@]+(/|$)", self.url):
             yield f"{what}: its url must begin with a fixed host, e.g. https://api.example.com/"
+        elif not is_address("/".join(self.url.split("/", 3)[:3])):
+            yield f"{what}: its url has a host or a port that cannot be"
+        for name in self.headers:
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+                yield f"{what}: headers: {name!r} is not a name of a header"
         parts = (
             ("url", self.url, known),
             ("body", self.body, known),
-            ("headers", self.headers, known | {"credentials"}),
+            ("headers", self.headers, {**known, "credentials": None}),
         )
         for part, template, allowed in parts:
             try:
-                read = {path.root for path in _paths(template)}
+                read = _paths(template)
             except ExpressionError as error:
                 yield f"{what}: {part}: {error}"
                 continue
-            if unknown := sorted(read - allowed):
+            if unknown := sorted({path.root for path in read} - set(allowed)):
                 yield f"{what}: its {part} reads {unknown[0]!r}; it may read {', '.join(sorted(allowed))}"
+                continue
+            for path in dict.fromkeys(read):
+                inner = allowed[path.root]
+                if inner is not None and path.parts and path.parts[0] not in inner:
+                    hint = nearest(str(path.parts[0]), inner)
+                    yield f"{what}: its {part} reads {path}, and there is no {path.parts[0]!r}{hint}"
 
     def reads(self, name: str) -> bool:
-        """Says whether one of its expressions reads a variable."""
-        return any(path.root == name for path in _paths([self.url, self.body, self.headers]))
+        """Says whether one of its expressions reads a variable; where one does not parse, none does."""
+        try:
+            return any(path.root == name for path in _paths([self.url, self.body, self.headers]))
+        except ExpressionError:
+            return False
 
     def send(self, scope: Mapping[str, Any], key: str | None) -> tuple[int, Answer]:
         """Fills it in and sends it.
@@ -86,14 +103,15 @@ class HttpRequest(BaseModel):
             NotApplied: It was not sent: the host is not allowed, a credential is not set, a template fails.
             RuntimeError: The answer is a redirect, or too large.
         """
-        url = httpx.URL(self._url(scope))
-        _expect_allowed(url)
         try:
+            url = httpx.URL(self._url(scope))
+            _expect_allowed(url)
             secrets = {name: credential(name) for name in self._credentials()}
-            headers = render(self.headers, {**scope, "credentials": secrets}, "headers")
+            filled = render(self.headers, {**scope, "credentials": secrets}, "headers")
             body = render(self.body, scope, "body")
-        except (DefinitionError, ExpressionError) as error:
+        except (DefinitionError, ExpressionError, httpx.InvalidURL) as error:
             raise NotApplied(str(error)) from None
+        headers = {name: _header(name, value) for name, value in filled.items()}
         if key is not None:
             headers["Idempotency-Key"] = key
         options = {} if body is None else {"json": body}
@@ -108,10 +126,8 @@ class HttpRequest(BaseModel):
                 content += chunk
                 if len(content) > MOST_READ:
                     raise RuntimeError(f"the answer of {url.host} has more than {MOST_READ} bytes")
-        text = content.decode(errors="replace")
-        for secret in secrets.values():
-            text = text.replace(secret, "[redacted]")
-        return response.status_code, {"status": response.status_code, "body": _value(text)}
+        told = _without(_value(content.decode(errors="replace")), secrets.values())
+        return response.status_code, {"status": response.status_code, "body": told}
 
     def _credentials(self) -> set[str]:
         paths = [path for path in _paths(self.headers) if path.root == "credentials"]
@@ -119,16 +135,14 @@ class HttpRequest(BaseModel):
 
     def _url(self, scope: Mapping[str, Any]) -> str:
         """Fills in the address; what is filled in can lead to no other place on the host."""
-        try:
-            pieces, end = [], 0
-            for hole in holes(self.url):
-                value = render(self.url[hole.start : hole.end], scope, "url")
-                if str(value) in ("", ".", ".."):
-                    raise NotApplied(f"url: {value!r} cannot be a part of a path")
-                pieces += [self.url[end : hole.start], quote(str(value), safe="")]
-                end = hole.end
-        except ExpressionError as error:
-            raise NotApplied(str(error)) from None
+        pieces, end = [], 0
+        for hole in holes(self.url):
+            value = render(self.url[hole.start : hole.end], scope, "url")
+            text = _text(value)
+            if text in (None, "", ".", ".."):
+                raise NotApplied(f"url: {short(value)} cannot be a part of a path")
+            pieces += [self.url[end : hole.start], quote(text, safe="")]
+            end = hole.end
         return "".join([*pieces, self.url[end:]])
 
 
@@ -140,6 +154,32 @@ def _tls() -> ssl.SSLContext:
 
 def _paths(template: Any) -> list[Path]:
     return [path for _, source in expressions(template) for path in compile_expression(source).paths]
+
+
+def _text(value: Any) -> str | None:
+    """Returns how a value stands in an address or a header; None for one that cannot stand there."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(whole(value)) if isinstance(value, bool | int | float) else None
+
+
+def _header(name: str, value: Any) -> str:
+    text = _text(value)
+    if text is None or not re.fullmatch(r"[ -~\t]*", text):
+        # What it is may be a credential.
+        raise NotApplied(f"headers.{name}: it is not one line of plain text (ASCII)")
+    return text.strip(" \t")
+
+
+def _without(value: Any, secrets: Collection[str]) -> Any:
+    """Returns an answer in which no text has one of these secrets in it."""
+    if isinstance(value, str):
+        for secret in sorted(secrets, key=len, reverse=True):
+            value = value.replace(secret, "[redacted]")
+        return value
+    if isinstance(value, dict):
+        return {_without(name, secrets): _without(part, secrets) for name, part in value.items()}
+    return [_without(part, secrets) for part in value] if isinstance(value, list) else value
 
 
 def _expect_allowed(url: httpx.URL) -> None:
@@ -155,5 +195,5 @@ def _expect_allowed(url: httpx.URL) -> None:
 def _value(text: str) -> Any:
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -17,19 +17,22 @@ SENT: Final = "sent"
 UNDOING: Final = "undoing"
 
 
-def begin(key: str, task_id: str) -> Any:
-    """Writes down that a request is about to be sent; returns its answer, where there is one already.
+def begin(key: str, task_id: str) -> tuple[bool, Any]:
+    """Writes down that a request is about to be sent.
+
+    Returns:
+        Whether it is the first one under its key, and the answer, where there is one already.
 
     Raises:
         NotApplied: The call was undone before.
     """
     with transaction() as connection:
         if is_new(connection, key, SENT, task_id):
-            return None
+            return True, None
         row = connection.execute(select(KEYS.c.state, KEYS.c.change).where(KEYS.c.key == key)).one()
     if row.state in (UNDOING, UNDONE):
         raise NotApplied("this call has been undone before")
-    return row.change
+    return False, row.change
 
 
 def finish(key: str, answer: Any) -> None:

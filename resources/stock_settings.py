@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
+import httpx
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -76,9 +77,10 @@ class StockSettings(BaseSettings):
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
-            if not re.fullmatch(
-                r"(https?://)?[A-Za-z0-9.-]+(:\d{1,5})?|(https?://)?\[[0-9a-fA-F:]+\](:\d{1,5})?", host
-            ):
+            written = re.fullmatch(
+                r"(https?://)?[A-Za-z0-9.-]+(:\d{1,5})?|(https?://)?\[[0-9a-fA-F:.]+\](:\d{1,5})?", host
+            )
+            if not written or not is_address(host if "://" in host else f"https://{host}"):
                 raise ValueError(f"{host!r} is not a host; write api.example.com or http://127.0.0.1:8080")
         return hosts
 
@@ -94,6 +96,15 @@ class StockSettings(BaseSettings):
         """The tables by name."""
         read = [read_table(table) for table in self.tables]
         return {table.name: table for table in read}
+
+
+def is_address(address: str) -> bool:
+    """Says whether a request can be sent to ``SCHEME://HOST`` or ``SCHEME://HOST:PORT``."""
+    try:
+        url = httpx.URL(address)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return bool(url.host.strip(".-")) and (url.port is None or 0 < url.port < 65536)
 
 
 def table_fault(name: str, verb: Verb) -> str:

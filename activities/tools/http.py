@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from temporalio.exceptions import ApplicationError
+
 from ...bundle.current_step import current_step
 from ...resources.http_request import Answer, HttpRequest
 from ...saga.errors import NotApplied
+
+OUTCOME_UNKNOWN: Final = "OutcomeUnknown"
+"""The type of a failure after which nobody knows whether something has happened."""
 
 _AGAIN: Final = (408, 409, 425, 429)
 """What a server may answer differently later."""
@@ -28,11 +33,19 @@ def change_over_http(request: HttpRequest, arguments: Mapping[str, Any]) -> Answ
             "this worker has no SQLAlchemy for its keys: pip install 'counterstep[sql]'"
         ) from None
     step = current_step()
-    known: Answer | None = begin(step.idempotency_key, step.task_id)
+    is_first, known = begin(step.idempotency_key, step.task_id)
     if known is not None:
-        return known
+        answered: Answer = known
+        return answered
     scope = {"arguments": dict(arguments), "key": step.idempotency_key}
-    answer = _good(*request.send(scope, step.idempotency_key))
+    try:
+        answer = _good(*request.send(scope, step.idempotency_key))
+    except NotApplied as error:
+        if is_first:
+            raise
+        # That this one has done nothing says nothing of the one before, e.g. before a reset.
+        told = f"{error}; what an earlier request has done is unknown"
+        raise ApplicationError(told, type=OUTCOME_UNKNOWN, non_retryable=True) from None
     finish(step.idempotency_key, answer)
     return answer
 

@@ -26,7 +26,7 @@ def undo_over_http(request: HttpRequest, find: HttpRequest | None, undo: Undo[An
     is_open, known = bar(undo.idempotency_key, undo.task_id)
     if not is_open:
         return
-    scope = {"arguments": undo.input, "key": undo.idempotency_key, "before": undo.before}
+    scope = {"arguments": undo.input, "key": undo.idempotency_key}
     output: Answer | None = undo.output or known
     if output is None and find is not None:
         status, output = find.send(scope, None)

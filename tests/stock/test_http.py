@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from counterstep import Bundle, DefinitionError, NotApplied
 from counterstep.stock import HttpRequest, HttpTool
@@ -80,6 +81,79 @@ def test_what_the_server_refuses_has_not_happened(site: BookingServer) -> None:
     assert site.requests == ["POST /bookings", "GET /keys/k"]
 
 
+def test_a_refusal_vouches_for_no_request_before_it(
+    site: BookingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a reset of the workflow: the same key in a new activity, and the city is full by now."""
+    site.fails_once.add("POST")
+    with pytest.raises(RuntimeError, match="the server answered 503"):
+        forward(hotel, "book", "k", **ROME)
+    monkeypatch.setattr(site, "answer", lambda *_: (422, {"error": "it is full"}, {}))
+    with pytest.raises(ApplicationError, match=r"422.*what an earlier request has done is unknown") as caught:
+        forward(hotel, "book", "k", **ROME)
+    assert (caught.value.type, caught.value.non_retryable) == ("OutcomeUnknown", True)
+    monkeypatch.undo()
+    assert site.bookings == {1: ROME}
+
+
+@pytest.mark.parametrize("secret", ['pass"wo\\rd/ü', "s3cret\\of-hotel"])
+def test_a_credential_comes_back_to_nobody_however_it_is_written(
+    site: BookingServer, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    """JSON writes some of its letters in another way."""
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOTEL_SECRET", secret)
+    monkeypatch.setattr(site, "answer", lambda *_: (200, {secret: [f"your {secret}"], "n": 1}, {}))
+    if secret.isascii():
+        assert forward(hotel, "look", "k", path="x")["body"] == {"[redacted]": ["your [redacted]"], "n": 1}
+    else:
+        with pytest.raises(NotApplied, match=r"headers\.X-Key: it is not one line of plain text") as caught:
+            forward(hotel, "look", "k", path="x")
+        assert secret not in str(caught.value)
+
+
+shop = Bundle("shop")
+for _name, _type in (("flag", bool), ("number", int), ("any", Any)):
+    shop.add(
+        HttpTool(
+            name=_name,
+            description="Reads with a value in address and header.",
+            arguments={"value": _type},
+            request=HttpRequest(
+                method="GET",
+                url=f"{ADDRESS}/look/${{{{ arguments.value }}}}?of=${{{{ arguments.value }}}}",
+                headers={"X-Key": "${{ arguments.value }}"},
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "value", "written"), [("flag", True, "true"), ("number", 7, "7"), ("any", 1.5, "1.5")]
+)
+def test_values_stand_in_addresses_and_headers_as_in_any_text(
+    site: BookingServer, monkeypatch: pytest.MonkeyPatch, tool: str, value: Any, written: str
+) -> None:
+    seen = []
+
+    def answer(method: str, path: str, headers: dict[str, str], body: Any) -> Any:
+        seen.append((path, headers["X-Key"]))
+        return 200, None, {}
+
+    monkeypatch.setattr(site, "answer", answer)
+    forward(shop, tool, "k", value=value)
+    assert seen == [(f"/look/{written}?of={written}", written)]
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}, "x" * 70_000, "two\nlines"])
+def test_what_cannot_stand_there_is_refused_with_one_sentence_and_nothing_sent(
+    site: BookingServer, value: Any
+) -> None:
+    with pytest.raises(NotApplied) as caught:
+        forward(shop, "any", "k", value=value)
+    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+    assert site.requests == []
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -111,7 +185,7 @@ def test_what_is_not_allowed_is_not_sent(site: BookingServer, monkeypatch: pytes
     for hosts in ("api.example.com", "http://127.0.0.1:9", ADDRESS.replace("http:", "https:"), ""):
         monkeypatch.setenv("COUNTERSTEP_STOCK_HOSTS", hosts)
         with pytest.raises(NotApplied, match="this worker allows no requests to http://127"):
-            forward(hotel, "book", "l", **ROME)
+            forward(hotel, "book", f"to {hosts}", **ROME)
     assert site.requests == []
 
 
@@ -142,6 +216,45 @@ URL = "https://api.example.com/x"
         (
             {"request": HttpRequest(method="GET", url=URL), "undo": HttpRequest(method="DELETE", url=URL)},
             "a GET only reads",
+        ),
+        # What would else be found by the undo.
+        (
+            {
+                "arguments": {"city": str},
+                "request": HttpRequest(method="POST", url=URL),
+                "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ arguments.cty }}}}"),
+            },
+            "undo: its url reads arguments.cty, and there is no 'cty'; did you mean 'city'?",
+        ),
+        (
+            {
+                "request": HttpRequest(method="POST", url=URL),
+                "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ output.id }}}}"),
+                "find": HttpRequest(method="GET", url=f"{URL}/${{{{ key }}}}"),
+            },
+            "undo: its url reads output.id, and there is no 'id'; there are body, status",
+        ),
+        (
+            {
+                "request": HttpRequest(method="POST", url=URL),
+                "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ before.id }}}}"),
+            },
+            "undo: its url reads 'before'; it may read arguments, key, output",
+        ),
+        (
+            {
+                "request": HttpRequest(method="POST", url=URL),
+                "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ 1 + }}}}"),
+            },
+            "undo: url: '1 +' does not parse",
+        ),
+        ({"request": HttpRequest(method="GET", url="https://api.example.com:99999/x")}, "a host or a port"),
+        ({"request": HttpRequest(method="GET", url="https://[::g]/x")}, "a host or a port"),
+        ({"request": HttpRequest(method="GET", url="https://a.example\\b.example/x")}, "with a fixed host"),
+        ({"request": HttpRequest(method="GET", url=URL, headers={"X: y": "z"})}, "is not a name of a header"),
+        (
+            {"arguments": {"from": str}, "request": HttpRequest(method="GET", url=URL)},
+            "'from' is not the name of an argument; a body may name it otherwise",
         ),
     ],
 )

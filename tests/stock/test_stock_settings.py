@@ -38,6 +38,16 @@ def test_all_faults_are_told_when_the_bundle_is_loaded(monkeypatch: pytest.Monke
     ]
 
 
+@pytest.mark.parametrize("host", ["a:99999", "[:::::]", "http://1.2.3.999", "-", "a/b", "user@host"])
+def test_a_host_that_cannot_be_is_told_when_the_bundle_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """And not by each request, whatever its host."""
+    monkeypatch.setenv("COUNTERSTEP_STOCK_HOSTS", f"api.example.com, {host}")
+    with pytest.raises(DefinitionError, match=r"COUNTERSTEP_STOCK_HOSTS: .* is not a host"):
+        load_bundle("counterstep.stock:stock")
+
+
 def test_an_address_that_cannot_be_used_is_told_when_the_bundle_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
