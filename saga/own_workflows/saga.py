@@ -32,6 +32,7 @@ from .running_calls import RunningCalls
 from .saga_calls import SagaCalls
 from .saga_end import SagaEnd
 from .saga_plan import PlanTerms, SagaPlan, operations_in, step_of
+from .saga_undos import SagaUndos
 from .saga_waits import Decision, SagaWaits, said
 from .side_by_side import SCOPE, side_by_side
 from .tries import tries_of
@@ -84,6 +85,7 @@ class Saga:
             opening.remove(self)
         self._calls = SagaCalls(self._context)
         self._waits = SagaWaits(self._context)
+        self._undos = SagaUndos(self._context, self._calls)
         self._running = RunningCalls(self._context, self._calls, self._scope)
         self._agent_calls = AgentCalls(self._context, self._calls, self._running, self._current)
         life = Lifecycle(self._context)
@@ -158,11 +160,9 @@ class Saga:
         scope = self._running.scope_in(self._current())
         self._calls.guard(name, found.effect(effect))
         self._calls.add(name, found)
-        work: Coroutine[Any, Any, Any]
         if found.entry is not None:
             if undo is not None or effect is not None:
-                message = f"{found.name} is registered in a bundle, which says its effect and undo"
-                raise DefinitionError(message)
+                raise DefinitionError(f"{found.name} is of a bundle, which says its effect and undo")
             value = found.arguments(args, kwargs, engine=self._context.engine)
             work = self._calls.registered(found, name, value, checks, scope, tries)
         else:
@@ -289,7 +289,7 @@ class Saga:
         """Undoes a call that has ended, and before it all calls that came later and so may build on it.
 
         Args:
-            step: The step's id; of an operation of a plan, its own.
+            step: The step's id; of an operation of a plan, its own. A plan that runs comes to its end first.
 
         Returns:
             The steps that are undone, in the order in which that was done; none where nothing stood.
@@ -300,9 +300,9 @@ class Saga:
             asyncio.CancelledError: The workflow was cancelled.
         """
         step = step_of(self._record, step)
-        self._calls.check_undo(step)
+        self._undos.check(step)
         scope = self._running.scope_in(self._current())
-        return cast(list[str], await self._running.run(self._calls.undo(step, scope), "", scope))
+        return cast(list[str], await self._running.run(self._undos.undo(step, scope), "", scope))
 
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
         """Awaits calls side by side.

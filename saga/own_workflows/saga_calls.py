@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,8 @@ from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT, MODEL_RETRY
 from ..effect import Effect
 from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
-from ..failure import Failed, Failure, Stopped
-from ..ledger.entry import ENDED
+from ..failure import Failed, Stopped
 from ..ledger.ledger import Entry, EntryState
-from ..names import nearest
 from ..record.step_record import StepRecord, StepState
 from ..spec.catalog import AgentEntry
 from ..spec.validation import Validation
@@ -27,6 +25,7 @@ from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
 from .call_target import CallTarget
+from .plan_turns import PlanTurns
 from .tries import Tries
 
 
@@ -36,6 +35,7 @@ class SagaCalls:
     Attributes:
         done: The ledger entries that the next call builds on.
         before: By the name of a plan, those that were there before it.
+        turns: Who changes plans, or undoes what they build on, does so one after the other.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -44,6 +44,7 @@ class SagaCalls:
         self._record = context.record
         self.done: frozenset[str] = frozenset()
         self.before: dict[str, frozenset[str]] = {}
+        self.turns = PlanTurns(context.engine)
         self._given_up: set[str] = set()
         self._under_way: set[str] = set()
         self._pivot: str | None = None
@@ -197,8 +198,14 @@ class SagaCalls:
         """Says that the workflow has turned its back on a call: nothing builds on what comes of it."""
         self._given_up.add(name)
         self.done -= self.entries(name)
+        if self._context.engine >= 6 and name in self.before:
+            self.done -= self._record.ledger.under(name)
 
-    def _is_given_up(self, name: str) -> bool:
+    def take_up(self, plan: str) -> None:
+        """Says that the workflow wants a plan again that it has turned its back on."""
+        self._given_up.discard(plan)
+
+    def is_given_up(self, name: str) -> bool:
         """Says whether that was a call, or an operation of a plan, that the workflow goes on without."""
         return name in self._given_up or name.partition("[")[0] in self._given_up
 
@@ -207,54 +214,29 @@ class SagaCalls:
 
         def is_left(entry: Entry) -> bool:
             return (
-                self._is_given_up(entry.step)
+                self.is_given_up(entry.step)
                 or self._record.steps[entry.step].state is not StepState.COMPLETED
             )
 
         return self._record.ledger.of(is_left) - self._record.protected
 
-    def check_undo(self, step: str) -> None:
-        """Refuses to undo a step that there is not, or that is past the point of no return.
+    def plans_on(self, entries: Set[str]) -> list[str]:
+        """Returns the plans that have made some of these entries or build on them, in the order of making."""
+        under = self._record.ledger.under
+        return [name for name, b in self.before.items() if not entries.isdisjoint(b | under(name))]
+
+    async def outlast(self, entries: Callable[[], Set[str]], step: str, scope: StopScope) -> None:
+        """Waits until no call whose entry is one of these is under way, also of those that come meanwhile.
 
         Raises:
-            DefinitionError: With the reason.
-        """
-        if step not in self._record.steps:
-            raise DefinitionError(f"there is no step {step!r}{nearest(step, self._record.steps)}")
-        if self._affected(step) & self._record.protected:
-            raise DefinitionError(f"{step!r} is past the point of no return: it stands for good")
-
-    async def undo(self, step: str, scope: StopScope) -> list[str]:
-        """Undoes a call, and before it what may build on it.
-
-        Returns:
-            The steps that are undone, in the order in which that was done.
-
-        Raises:
-            Failed: An undo stays stuck, and nobody has resolved it in time.
             Stopped: The scope was stopped.
         """
-        self.done -= self._affected(step)  # what begins from now on does not build on it
-        await workflow.wait_condition(lambda: scope.stopped or not self._is_armed(self._affected(step)))
+
+        def runs() -> bool:
+            return any(self._record.ledger[each].state is EntryState.ARMED for each in entries())
+
+        await workflow.wait_condition(lambda: scope.stopped or not runs())
         scope.check(step)
-        entries = self._affected(step)
-        ledger, before = self._record.ledger, len(self._record.undo_order)
-        wanted = {entry_id for entry_id in entries if ledger[entry_id].state not in ENDED}
-        self.done -= entries
-        if not await self._context.rollback.run(f"the workflow undoes {step}", within=entries, scope=scope):
-            scope.check(step)
-            message = f"an undo of {step!r}, or of what builds on it, is stuck"
-            raise Failed(Failure(step=step, type=FailureType.ABANDONED, message=message))
-        undone = [entry_id for entry_id in self._record.undo_order[before:] if entry_id in wanted]
-        steps = list(dict.fromkeys(self._record.ledger[entry_id].step for entry_id in undone))
-        self._record.plans.forget_items(steps)
-        return steps
-
-    def _affected(self, step: str) -> set[str]:
-        return self._record.ledger.dependents(self.entries(step))
-
-    def _is_armed(self, entries: set[str]) -> bool:
-        return any(self._record.ledger[entry_id].state is EntryState.ARMED for entry_id in entries)
 
     def entries(self, name: str) -> frozenset[str]:
         """Returns the ledger entries of one call."""
@@ -305,7 +287,7 @@ class SagaCalls:
             raise
         finally:
             self._under_way.discard(name)
-        if not self._is_given_up(name):
+        if not self.is_given_up(name):
             self.done |= self.entries(name)
         self._record.end_step(name, StepState.COMPLETED, outcome.output)
         await self._undo_given_up(name, scope)
@@ -313,7 +295,7 @@ class SagaCalls:
 
     async def _undo_given_up(self, name: str, scope: StopScope) -> None:
         """Undoes a call as soon as it has ended, where the workflow has gone on without it."""
-        if not self._is_given_up(name) or self._context.engine < 2:
+        if not self.is_given_up(name) or self._context.engine < 2:
             return
         if not scope.root.stopped and not self._record.committed:
             reason = "the workflow went on without it"

@@ -10,19 +10,21 @@ from pydantic import ValidationError
 
 from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
-from ..failure import Failed, Failure
+from ..failure import Failed, Failure, Stopped
 from ..names import NAME_ATTRIBUTE, nearest
 from ..people.step_question import fits
 from ..plans.operation import Operation
 from ..plans.plan_faults import MOST_ORDERED, MOST_TOLD, key_fault, plan_faults
-from ..plans.plan_run import PlanRun, ReadPlan
+from ..plans.plan_run import PlanRun
+from ..plans.plan_work import ReadPlan
 from ..plans.planned_item import PlannedItem, likeness_of
+from ..record.plan_book import ItemRecord
 from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
 from ..temporal.stop_scope import StopScope
 from .call_target import CallTarget
-from .running_calls import RunningCalls
+from .running_calls import GIVEN_UP, RunningCalls
 from .saga_calls import SagaCalls
 from .tries import tries_of
 
@@ -68,6 +70,7 @@ class SagaPlan:
         self._terms = terms
         self._targets = dict(_targets(terms.tools, context.catalog))
         self._operations: tuple[Operation, ...] = ()
+        self._scope = current()
         # Of the first plan of this name: what came after that builds on it, and not the other way round.
         self._before = calls.before.setdefault(terms.step, calls.done)
 
@@ -76,6 +79,7 @@ class SagaPlan:
 
         What would be called with the same input stays untouched. What has changed or vanished is undone in
         reverse order, and before it the later calls of the saga that build on it. What is new is done.
+        Of several changes at once each begins when the one before has ended; the last one counts.
 
         Args:
             operations: Those of the new plan.
@@ -86,9 +90,17 @@ class SagaPlan:
             DefinitionError: They are not operations.
             asyncio.CancelledError: The workflow was cancelled.
         """
-        self._operations = operations_in(operations)
+        read = operations_in(operations)
         scope = self._running.scope_in(self._current())
-        await self._running.run(self._run(scope), self.step, scope)
+        await self._running.run(self._change(read, scope), self.step, scope)
+
+    async def _change(self, operations: tuple[Operation, ...], scope: StopScope) -> None:
+        async with self._calls.turns.of([self.step]):
+            scope.check(self.step)
+            if self._context.engine >= 6:
+                self._calls.take_up(self.step)
+            self._operations, self._scope = operations, scope
+            await self._run(scope)
 
     async def _run(self, scope: StopScope) -> None:
         run = PlanRun(
@@ -100,11 +112,15 @@ class SagaPlan:
             scope,
             closure=self._terms.closure,
             most=self._terms.max_parallel,
+            engine=self._context.engine,
         )
         outputs = await run.run("another plan has taken its place")
         assert outputs is not None
         ids = [operation.id for operation in self._operations]
         self.outputs = dict(zip(ids, outputs, strict=True))
+        if self._context.engine >= 6:
+            # What was done before the workflow turned its back on the plan stands again, too.
+            self._calls.done |= self._record.ledger.under(self.step)
 
     # --- what `PlanWork` asks for
 
@@ -122,7 +138,7 @@ class SagaPlan:
             item = PlannedItem(operation.id, index, operation, operation.after, target=operation.tool)
             target = self._targets.get(operation.tool)
             if target is not None and target.entry is not None:
-                seen = likeness_of([operation.tool, operation.input])
+                seen = likeness_of([operation.tool, operation.input], self._context.engine)
                 item = replace(item, likeness=seen, effect=target.entry.effect)
             items.append(item)  # also where its call has faults: others may come after it
         faults += plan_faults(items)
@@ -146,6 +162,8 @@ class SagaPlan:
         output = await self._calls.registered(
             target, name, item.value.input, (), scope, tries, depends_on=after
         )
+        if self._context.engine >= 6 and self._calls.is_given_up(name):
+            raise Stopped(name, GIVEN_UP)  # it has ended, and is undone by now
         return StepState.COMPLETED, output
 
     def entries_before(self) -> frozenset[str]:
@@ -154,14 +172,23 @@ class SagaPlan:
 
     async def make_way(self, entries: frozenset[str], reason: str) -> None:
         """Undoes the later calls of the saga that build on entries."""
-        ledger = self._record.ledger
-        later = ledger.dependents(entries) - ledger.under(self.step)
-        self._calls.done -= later | entries
-        if later and not await self._context.rollback.run(reason, within=later):
-            message = f"an undo of what builds on {self.step!r} is stuck"
-            raise Failed(Failure(step=self.step, type=FailureType.ABANDONED, message=message))
+        self._calls.done -= self._later(entries) | entries  # what begins from now on does not build on them
+        others = [name for name in self._calls.plans_on(entries) if name != self.step]
+        async with self._calls.turns.of(others):
+            if self._context.engine >= 6:
+                await self._calls.outlast(lambda: self._later(entries), self.step, self._scope)
+            later = self._later(entries)
+            self._calls.done -= later
+            if later and not await self._context.rollback.run(reason, within=later):
+                message = f"an undo of what builds on {self.step!r} is stuck"
+                raise Failed(Failure(step=self.step, type=FailureType.ABANDONED, message=message))
+            if self._context.engine >= 6:
+                self._record.plans.forget_items({self._record.ledger[each].step for each in later})
 
-    async def is_frozen(self, value: Any) -> bool:
+    def _later(self, entries: frozenset[str]) -> set[str]:
+        return self._record.ledger.dependents(entries) - self._record.ledger.under(self.step)
+
+    async def is_frozen(self, begun: ItemRecord) -> bool:
         """Says no: the workflow decides itself what it undoes."""
         return False
 

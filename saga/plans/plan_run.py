@@ -5,80 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from temporalio import workflow
 
 from ..calls.rollback import Rollback
 from ..effect import Effect
-from ..errors import FailureType
+from ..errors import ExpressionError, FailureType
 from ..failure import Failed, Failure, RetryFromStep, Stopped
+from ..history_format import ENGINE
 from ..record.plan_book import ItemRecord
 from ..record.step_record import StepState
 from ..record.task_record import TaskRecord
 from ..temporal.stop_scope import StopScope
 from .plan_change import PlanChange, plan_change
 from .plan_faults import ancestors_of
+from .plan_work import PlanWork
 from .planned_item import PlannedItem
 
 _ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPlan:
-    """A plan as it is now.
-
-    Attributes:
-        items: Its items, in its order.
-        faults: What is wrong with it; where there is something, nothing of it runs.
-    """
-
-    items: Sequence[PlannedItem]
-    faults: Sequence[str] = ()
-
-
-class PlanWork(Protocol):
-    """What a plan is run for."""
-
-    async def read(self) -> ReadPlan:
-        """Returns the plan as it is now; raises `Failed` where there is none."""
-
-    async def refused(self, faults: Sequence[str]) -> None:
-        """Decides about a plan that cannot be run; returns to have it read again.
-
-        Raises:
-            Failed: There is to be another plan, or none.
-        """
-
-    async def do(
-        self, item: PlannedItem, results: dict[str, Any], after: frozenset[str], scope: StopScope
-    ) -> tuple[StepState, Any]:
-        """Does one item.
-
-        Args:
-            item: Which.
-            results: The outputs of the items that it comes directly after, by key.
-            after: The ledger entries that it builds on.
-            scope: What it is stopped with.
-
-        Returns:
-            Completed or skipped, and its output.
-
-        Raises:
-            Failed: It failed; a `RetryFromStep` lets those that run come to their ends.
-        """
-
-    def entries_before(self) -> frozenset[str]:
-        """Returns the ledger entries that the whole plan builds on."""
-
-    async def make_way(self, entries: frozenset[str], reason: str) -> None:
-        """Has everything outside the plan undone that builds on entries which are about to be undone."""
-
-    async def is_frozen(self, value: Any) -> bool:
-        """Says whether an item may not be undone any more."""
-
-    def is_paused(self) -> bool:
-        """Says whether no more items are to be begun in this run of the workflow."""
 
 
 @dataclass(slots=True)
@@ -106,6 +51,7 @@ class PlanRun:
         scope: What all is stopped with.
         closure: Whether what comes after something that is done again is done again, too.
         most: How many items run at once, at most; None for as many as their order allows.
+        engine: By which rules the task is run, see `ENGINE`.
     """
 
     record: TaskRecord
@@ -116,6 +62,7 @@ class PlanRun:
     scope: StopScope
     closure: bool = False
     most: int | None = None
+    engine: int = ENGINE
     _held: bool = False
     _revising: str | None = None
     _error: BaseException | None = None
@@ -209,6 +156,7 @@ class PlanRun:
         if self.record.ledger.is_open(within=entries):
             await self.work.make_way(entries, reason)
         self._reorder(items, change)
+        self._take_over(items, change)
         await self._undo(entries, reason)
         for key in change.undone:
             self.begun.pop(key, None)
@@ -217,9 +165,13 @@ class PlanRun:
     async def _why_it_stays(self, key: str) -> str | None:
         if not self.record.protected.isdisjoint(self._entries(key)):
             return f"{key!r} was done before the point of no return, and cannot be undone"
-        if await self.work.is_frozen(self.begun[key].value):
-            return f"{key!r} is frozen, and would be undone; keep it as it is"
-        return None
+        try:
+            is_frozen = await self.work.is_frozen(self.begun[key])
+        except ExpressionError as error:
+            if self.engine < 6:
+                raise
+            return f"{key!r} would be undone, and nobody can tell whether it is frozen: {error}"
+        return f"{key!r} is frozen, and would be undone; keep it as it is" if is_frozen else None
 
     def _given_up(self, change: PlanChange) -> frozenset[str]:
         """Returns the ledger entries of the plan that are not of what is kept, what has failed included."""
@@ -237,6 +189,13 @@ class PlanRun:
         step = self.record.steps.get(self.step)
         if step is not None:
             step.go_on()
+
+    def _take_over(self, items: Sequence[PlannedItem], change: PlanChange) -> None:
+        """Has what is kept stand as the new plan says it; what it calls is the same, the rest may differ."""
+        kept = frozenset(change.kept) if self.engine >= 6 else frozenset[str]()
+        for item in items:
+            if item.key in kept:
+                self.begun[item.key].value, self.begun[item.key].index = item.value, item.index
 
     def _reorder(self, items: Sequence[PlannedItem], change: PlanChange) -> None:
         """Has what is kept build on what it comes after in the new plan."""
@@ -305,7 +264,8 @@ class PlanRun:
         scope = StopScope(self._inner)
         results = {key: self.begun[key].output for key in item.after}
         after = self.work.entries_before().union(*map(self._entries, item.after))
-        self.begun[item.key] = ItemRecord(item.likeness, item.after, item.value)
+        index = item.index if self.engine >= 6 else 0
+        self.begun[item.key] = ItemRecord(item.likeness, item.after, item.value, index=index)
         task = asyncio.create_task(self.work.do(item, results, after, scope))
         self._under[item.key] = _Under(item, task, scope)
 

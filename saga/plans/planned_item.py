@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..effect import Effect
+from ..history_format import ENGINE
+from ..spec.arguments import one_kind_of_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,15 @@ class PlannedItem:
     uses_results: bool = False
 
 
-def likeness_of(value: Any) -> str:
-    """Returns the same text for equal JSON values, and for no others (SHA-256 of the sorted JSON)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+def likeness_of(value: Any, engine: int = ENGINE) -> str:
+    """Returns the same text for equal JSON values, and for no others (SHA-256 of the sorted JSON).
+
+    JSON knows one kind of number: 1 and 1.0 are equal.
+
+    Args:
+        value: The value.
+        engine: By which rules the task is run, see `ENGINE`.
+    """
+    told = value if engine < 6 else one_kind_of_number(value)
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -23,6 +23,7 @@ class ItemRecord:
         value: The item itself.
         state: Running, or how it has ended.
         output: Its output; None while it runs, and where it was skipped.
+        index: Its place in the plan.
     """
 
     likeness: str
@@ -30,6 +31,7 @@ class ItemRecord:
     value: Any = None
     state: StepState = StepState.RUNNING
     output: Any = None
+    index: int = 0
 
 
 @dataclass(slots=True)

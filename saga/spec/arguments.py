@@ -43,7 +43,7 @@ def canonical(value: Any) -> str:
 
     RFC 8785 would do the same, but refuses whole numbers of more than 53 bits, which ids often have.
     """
-    return json.dumps(_one_kind_of_number(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(one_kind_of_number(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def within(shown: Any, value: Any) -> bool:
@@ -61,11 +61,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _one_kind_of_number(value: Any) -> Any:
+def one_kind_of_number(value: Any) -> Any:
+    """Returns a JSON value whose whole numbers have no fraction."""
     if isinstance(value, Mapping):
-        return {key: _one_kind_of_number(part) for key, part in value.items()}
+        return {key: one_kind_of_number(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_one_kind_of_number(part) for part in value]
+        return [one_kind_of_number(part) for part in value]
     return whole(value)
 
 

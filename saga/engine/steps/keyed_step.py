@@ -12,8 +12,10 @@ from ...expressions.expression import compile_expression
 from ...failure import Failed
 from ...people.step_question import fits
 from ...plans.plan_faults import MOST_ORDERED, MOST_TOLD, key_fault, plan_faults
-from ...plans.plan_run import PlanRun, ReadPlan
+from ...plans.plan_run import PlanRun
+from ...plans.plan_work import ReadPlan
 from ...plans.planned_item import PlannedItem, likeness_of
+from ...record.plan_book import ItemRecord
 from ...record.step_record import StepState
 from ...spec.graph import every_step, places
 from ...spec.rules.pivot_rules import effects_of
@@ -58,6 +60,7 @@ class KeyedStep:
         self._path = path
         self._runs = runs
         self._pace = run.context.load.pace
+        self._engine = run.context.engine
         self._target = StepTarget(run, step)
         self._uses_results = _reads_results(step)
         self.plan = PlanRun(
@@ -69,6 +72,7 @@ class KeyedStep:
             scope,
             closure=step.keep == "closure",
             most=step.max_parallel,
+            engine=self._engine,
         )
 
     # --- what `PlanWork` asks for
@@ -115,12 +119,16 @@ class KeyedStep:
         """Has the steps undone that build on entries."""
         await self._run.make_way(self._step.id, entries)
 
-    async def is_frozen(self, value: Any) -> bool:
+    async def is_frozen(self, begun: ItemRecord) -> bool:
         """Says whether an item may not be undone any more."""
-        if self._step.frozen is None:
+        source = self._step.frozen
+        if source is None:
             return False
-        scope = self._scope_of(0, value, self._runs.variables())
-        return await self._pace.evaluate(self._step.frozen, scope) is True
+        scope = self._scope_of(begun.index, begun.value, self._runs.variables())
+        answer = await self._pace.evaluate(source, scope)
+        if self._engine >= 6 and not isinstance(answer, bool):
+            raise ExpressionError(f"frozen: {source!r} must be true or false, not {answer!r}")
+        return answer is True
 
     def is_paused(self) -> bool:
         """Says whether no more items are to be begun in this run of the workflow."""
@@ -163,7 +171,7 @@ class KeyedStep:
                 raise ExpressionError(f"{name} cannot take {wrong}")
         return replace(
             planned,
-            likeness=likeness_of([name, seen]),
+            likeness=likeness_of([name, seen], self._engine),
             effect=self._effect(name),
             target=name,
             uses_results=self._uses_results,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked
 from counterstep.tests.support.tasks.work import put, step
@@ -134,6 +136,50 @@ async def test_what_is_frozen_refuses_the_plan_that_would_undo_it(tasks: Tasks, 
     assert "'a' is frozen" in end.failure["message"]
     assert effects.effects() == {}
     assert len(effects.what("plan")) == 3, "the planner has read why, and has had another try"
+
+
+@pytest.mark.parametrize(
+    ("frozen", "said"),
+    [
+        (
+            "item.id in facts.paid",
+            "'b' would be undone, and nobody can tell whether it is frozen: facts.paid",
+        ),
+        ("item.gone", "'b' would be undone, and nobody can tell whether it is frozen: item.gone is missing"),
+        ("null", "frozen: 'null' must be true or false, not None"),
+        ("index == 1", "'b' is frozen"),
+    ],
+)
+async def test_where_nobody_can_tell_whether_an_item_is_frozen_it_is_not_undone_for_a_plan(
+    tasks: Tasks, effects: Desk, frozen: str, said: str
+) -> None:
+    better = [op("a"), op("b"), op("c", delay=HELD)]
+    keys = steps(frozen=frozen, on_reject={"retry_from": "plan", "rounds": 1})
+    keys[0]["input"]["items"] = "${{ has(facts.plan) && size(feedback) < 2 ? facts.plan : task.plan }}"
+    handle = await tasks.start(keys, {"plan": better})
+    await effects.until("done", "a")
+    await effects.until("done", "b")
+    await tell(handle, "amend", facts={"plan": [op("a"), op("b", size=1), op("c", delay=HELD)]})
+    effects.release("c")
+    end = await end_of(handle)
+    assert end.type == "completed", end.message
+    assert effects.what("undone") == []
+    assert Counter(effects.what("begin")) == {"a": 1, "b": 1, "c": 1}
+    log = (await handle.query("board"))["log"]
+    assert [line for line in log if line["step"] == "ops" and said in str(line)], log
+
+
+async def test_an_item_that_a_later_plan_freezes_is_frozen(tasks: Tasks, effects: Desk) -> None:
+    plan = [op("a"), op("b", delay=HELD)]
+    frozen = steps(frozen="has(item.paid) && item.paid")
+    handle = await tasks.start(frozen, {"plan": plan})
+    await effects.until("done", "a")
+    await tell(handle, "amend", facts={"plan": [{**plan[0], "paid": True}, plan[1], op("c")]})
+    await effects.until("done", "c")
+    await tell(handle, "amend", facts={"plan": [plan[1]]})
+    effects.release("b")
+    end = await end_of(handle)
+    assert "'a' is frozen" in end.failure["message"]
 
 
 async def test_a_plan_with_faults_is_refused_before_anything_of_it_runs(tasks: Tasks, effects: Desk) -> None:

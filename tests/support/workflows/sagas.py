@@ -232,7 +232,8 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
         case {"undo": step}:
             return await saga.undo(step)
         case {"plan": operations, **amended}:
-            plan = await saga.plan(plotter, operations, tools=[put, look, hand_over])
+            named = {"step": amended["step"]} if "step" in amended else {}
+            plan = await saga.plan(plotter, operations, tools=[put, look, hand_over], **named)
             if "amend" in amended:
                 await _do(saga, amended.get("before", {"wait": {"time": "1ms"}}))
                 await plan.amend(amended["amend"])
@@ -241,6 +242,8 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
             return await saga.call(_TOOLS[tool], **arguments)
         case {"gather": acts}:
             return await saga.gather(*(_do(saga, inner) for inner in acts))
+        case {"in turn": acts}:
+            return [await _do(saga, inner) for inner in acts]
         case {"asyncio.gather": acts}:
             return await asyncio.gather(*(_do(saga, inner) for inner in acts))
         case {"asyncio.TaskGroup": acts}:
