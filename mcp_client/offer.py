@@ -15,6 +15,7 @@ from ..saga.spec.catalog import CompensationEntry, ToolEntry
 from ..saga.spec.json_schema import check_schema
 from .listing import ForeignTool, Listing
 from .mcp_server import McpServer
+from .misreadings import misreadings
 from .tool_mapping import ToolMapping, UndoMapping
 
 NO_MAPPING = (
@@ -191,6 +192,8 @@ class _ServerOffer:
             yield from self._named(mapping.before.tool, "before", mapping.before.input, reads=True)
         if mapping.undo is not None:
             yield from self._named(mapping.undo.tool, "undo", mapping.undo.input, reads=False)
+        before = None if mapping.before is None else self._tools.get(mapping.before.tool)
+        yield from misreadings(mapping, tool, _without(tool.input_schema, mapping.key), before)
 
     def _named(self, name: str, what: str, given: Mapping[str, Any] | None, *, reads: bool) -> Iterator[str]:
         """Yields what is wrong with a tool that another one names, and with its arguments."""

@@ -24,9 +24,10 @@ def safe_schema(schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return schema
     left_out = {"pattern", "patternProperties"}
+    safe: dict[str, Any] = {}
     if "patternProperties" in schema:
         left_out.update(_OTHERS)  # what they say of other names would hold for all
-    safe: dict[str, Any] = {}
+        safe["additionalProperties"] = True
     for key, part in schema.items():
         if key in left_out:
             continue

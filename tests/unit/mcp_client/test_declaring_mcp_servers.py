@@ -11,6 +11,7 @@ from counterstep.bundle.registry import Registry
 from counterstep.mcp_client.listing import ForeignTool, Listing
 from counterstep.mcp_client.offer import McpOffer, offer_of
 from counterstep.mcp_client.results import hidden, told
+from counterstep.mcp_client.safe_schema import safe_schema
 from counterstep.saga.effect import Effect
 from counterstep.saga.spec.catalog import Catalog
 from counterstep.saga.spec.checker import check_spec
@@ -81,6 +82,15 @@ def test_an_effect_without_an_approval_is_not_offered() -> None:
     )
 
 
+def test_what_schemas_leave_open_may_be_read() -> None:
+    opened = {"type": "object", "properties": {"id": TEXT}, "patternProperties": {"^x-": TEXT}}
+    write = ForeignTool(name="write", input_schema=safe_schema(opened), output_schema=safe_schema(opened))
+    undo = {"tool": "delete", "input": {"path": "${{ arguments['x-path'] + output['x-path'] + output.id }}"}}
+    server = McpServer("files", command=["files"], tools={"write": {"undo": undo}})
+    listing = Listing(tools={"write": write, "delete": FILES.tools["delete"]})
+    assert offer_of([server], {"files": listing}).faults == []
+
+
 def test_the_argument_for_the_key_is_not_the_callers() -> None:
     entry = offered(write={"undo": DELETE, "key": "content"}).tools["files.write"]
     assert entry.parameters == ("path",)
@@ -117,6 +127,34 @@ def test_the_argument_for_the_key_is_not_the_callers() -> None:
             {"publish": {"effect": "read_only"}},
             "tool publish: its entry says that it is read_only, and the server annotates that it is not; one "
             "is wrong",
+        ),
+        (
+            {"write": {"undo": {"tool": "delete", "input": {"path": "${{ arguments.pth }}"}}}},
+            "tool write: undo.input.path: arguments.pth: the input of write has no 'pth'; did you mean "
+            "'path'?",
+        ),
+        (
+            {"write": {"undo": {"tool": "delete", "input": {"path": "${{ output.path }}"}}}},
+            "tool write: undo.input.path: output.path: the output of write is text, and has no 'path'",
+        ),
+        (
+            {"write": {"undo": {**DELETE, "when": "before.size == 0"}, "before": {"tool": "read"}}},
+            "tool write: undo.when: before.size: the output of read is text, and has no 'size'",
+        ),
+        (
+            {
+                "write": {
+                    "undo": DELETE,
+                    "before": {"tool": "read", "input": {"path": "${{ arguments.where }}"}},
+                }
+            },
+            "tool write: before.input.path: arguments.where: the input of write has no 'where'; there are "
+            "content, path",
+        ),
+        (
+            {"write": {"undo": {**DELETE, "when": "arguments.content == key"}, "key": "content"}},
+            "tool write: undo.when: arguments.content: the input of write has no 'content'; there is only "
+            "path",
         ),
         (
             {"write": {"undo": DELETE, "key": "contents"}},
