@@ -53,7 +53,6 @@ class JoinRun:
     def __init__(self, terms: RawValue) -> None:
         """Prepares the run of a join with these terms, which are read when they are needed."""
         self._said_terms = terms
-        self._arrived: dict[str, EventArrival] = {}
         self._answer: JoinAnswer | None = None
         self._updates = 0
         self._lock = asyncio.Lock()
@@ -61,8 +60,12 @@ class JoinRun:
     @cached_property
     def _terms(self) -> JoinTerms:
         terms: JoinTerms = _read(JoinTerms, self._said_terms)
-        self._arrived = dict(terms.arrived)
         return terms
+
+    @cached_property
+    def _arrived(self) -> dict[str, EventArrival]:
+        # An event may come before the run has begun; and a replay does not ask `expect_arrival`.
+        return dict(self._terms.arrived)
 
     async def run(self) -> dict[str, Any]:
         """Waits until the join has come to its end.

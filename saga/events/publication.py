@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ..spec.arguments import one_kind_of_number
 from .published_event import PublishedEvent
 from .start_rule import StartRule
 
@@ -119,6 +120,9 @@ class Publication(_Value):
 
 
 def digest_of(payload: Any) -> str:
-    """Returns a hash of a JSON value: SHA-256 (FIPS 180-4) of its canonical text, cut to 128 bits."""
-    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    """Returns a hash of a JSON value: SHA-256 (FIPS 180-4) of its canonical text, cut to 128 bits.
+
+    JSON knows one kind of number: 20 and 20.0 have the same.
+    """
+    text = json.dumps(one_kind_of_number(payload), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
