@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from temporalio import activity
 
 from ..saga.duration import format_duration
 from .rules import BreakerRules
-from .store import BreakerState, BreakerTerms, End, Passage, PoolStore, StoreUnreachable
+from .store import BACK_SOON, BreakerState, BreakerTerms, End, Passage, PoolStore, StoreUnreachable
 
 logger = logging.getLogger("counterstep.pool")
 
@@ -23,7 +24,8 @@ TRANSITIONS = "counterstep_breaker_transitions"
 class Breakers:
     """The breakers of one pool over one store.
 
-    Where the store does not answer, calls go through: a breaker saves time, and guards nothing.
+    Where the store does not answer, calls go through: a breaker saves time, and guards nothing. It is not
+    asked for a few seconds then, so that calls do not wait for it one after the other.
     """
 
     def __init__(self, rules: BreakerRules, store: PoolStore) -> None:
@@ -35,6 +37,7 @@ class Breakers:
         """
         self.rules = rules
         self._store = store
+        self._away_until = 0.0
         self._terms = BreakerTerms(
             rules.failures, rules.within // _MILLISECOND, rules.cool_down // _MILLISECOND
         )
@@ -51,11 +54,14 @@ class Breakers:
             longest: How long the call may take. A probe that has not ended by then is taken for lost, but not
                 before another cool-down is over.
         """
+        if self._is_away:
+            return Passage(True)
         lease = max(longest, self.rules.cool_down)
         try:
             passage = await self._store.ask(name, uuid4().hex, lease // _MILLISECOND)
         except StoreUnreachable as error:
             logger.warning("the breaker of %s cannot be asked, so that calls go through: %s", name, error)
+            self._leave_alone()
             return Passage(True)
         if passage.probe is not None:
             _count(name, BreakerState.PROBING)
@@ -73,11 +79,14 @@ class Breakers:
         """
         if end is not End.BAD and passage.probe is None:
             return  # it is closed, and counts failures only
+        if self._is_away and passage.probe is None:
+            return
         short = reason[:_LONGEST_REASON]
         try:
             changed = await self._store.report(name, end, self._terms, passage.probe, short)
         except StoreUnreachable as error:
             logger.warning("the breaker of %s cannot be told: %s", name, error)
+            self._leave_alone()
             return
         if changed is None:
             return
@@ -87,6 +96,13 @@ class Breakers:
             logger.warning("breaker of %s opened: it is left alone for %s; %s", name, pause, short)
         else:
             logger.info("breaker of %s closed: it is well again", name)
+
+    @property
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away_until
+
+    def _leave_alone(self) -> None:
+        self._away_until = time.monotonic() + BACK_SOON / 1000
 
 
 def _count(name: str, state: BreakerState) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
@@ -40,6 +41,9 @@ PREFIX = "{counterstep}:"
 TIMEOUT = 2.0
 """Seconds for each step of a connection."""
 
+LONGEST = 3.0
+"""Seconds for a whole question: calls wait for the answer, and a Redis that hangs is as good as away."""
+
 _DURATIONS = f"{PREFIX}duration:"
 _BUCKET, _BOOKING, _BREAKER = f"{PREFIX}bucket:", f"{PREFIX}call:", f"{PREFIX}breaker:"
 
@@ -61,7 +65,14 @@ class RedisStore:
         self._url = url
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
         self.outcomes: OutcomeStore = RedisOutcomes(self._run, PREFIX)
-        self._make()
+        _expect_address(url)
+        try:
+            self._make().connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, AttributeError, RedisError):
+            # Their messages are about parameters of classes that nobody has heard of.
+            options = ", ".join(sorted(parse_qs(urlsplit(url).query)))
+            message = f"an option in it ({options}) is none, or does not go with {urlsplit(url).scheme}://"
+            raise ValueError(message) from None
 
     async def open(self) -> None:
         """See `PoolStore`."""
@@ -191,11 +202,28 @@ class RedisStore:
                 return
 
 
+def _expect_address(url: str) -> None:
+    """Raises `ValueError` where the address is none, or a part of it would be passed over.
+
+    No message repeats a part of the address that could be one of a password.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        hint = "in a password, / is written %2F, # %23, ? %3F, @ %40, [ %5B and ] %5D"
+        raise ValueError(f"its host or its port is not one; {hint}") from None
+    database = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and database and not database.isdecimal():
+        raise ValueError("what follows the host is the number of the database, as in redis://redis:6379/0")
+
+
 async def _answered(question: Awaitable[Any]) -> Any:
     try:
-        return await question
+        async with asyncio.timeout(LONGEST):
+            return await question
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnreachable(str(error) or type(error).__name__) from error
+        raise StoreUnreachable(str(error) or f"no answer within {LONGEST:g} s") from error
 
 
 def _key(charge: Charge) -> str:

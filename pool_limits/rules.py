@@ -21,6 +21,10 @@ UNITS: tuple[Unit, ...] = ("usd", "tokens", "model_calls", "tasks")
 NANO = 1_000_000_000
 """Dollars are counted in billionths: sums of whole numbers are exact in every store."""
 
+MOST_AT_ONCE = 1_000_000 * NANO
+"""The most that one call counts for, so that no store has to add up what is larger than its numbers: it is as
+much as the largest limit allows."""
+
 LONGEST_LABEL = 200
 """Characters of a bucket's name."""
 
@@ -91,7 +95,14 @@ class Limit(BaseModel):
             return str(value).lower()
         if not isinstance(value, str | int | float):
             raise ExpressionError(f"the key of the limit {self.name!r} is not text, a number or true/false")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON knows one kind of number: 1 and 1.0 are one bucket
         label = str(value)
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            message = f"the key of the limit {self.name!r} has half of a character in it (a lone surrogate)"
+            raise ExpressionError(message) from None
         if len(label) > LONGEST_LABEL:
             raise ExpressionError(
                 f"the key of the limit {self.name!r} has {len(label)} characters; the most is {LONGEST_LABEL}"

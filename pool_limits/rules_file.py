@@ -24,6 +24,9 @@ from .rules import UNITS, BreakerRules, Limit, PoolRules
 SHORTEST_WINDOW = timedelta(seconds=1)
 LONGEST_WINDOW = timedelta(days=366)
 
+_MODELS = ("7", "openrouter/openai/gpt/5", "openai/gpt")
+"""Names of different kinds: a key may take them apart."""
+
 OF_AGENT = ("name", "model", "provider")
 """What keys may read of an agent: its name, its model, and the provider, which stands before the ``/``."""
 
@@ -168,7 +171,22 @@ def _key_fault(key: str, *, tasks: bool) -> str | None:
         unknown = _unknown_of_agent(read)
         if unknown is not None:
             return unknown
-    return None
+    return None if any(read.root == "task" for read in paths) else _trial(key)
+
+
+def _trial(key: str) -> str | None:
+    """Says why a key that reads nothing of a task gives no name for any agent."""
+    limit = Limit(name="trial", key=key, tasks=0, per=SHORTEST_WINDOW)
+    why = None
+    for model in _MODELS:
+        agent = {"name": "shop.buyer", "model": model, "provider": model.partition("/")[0]}
+        try:
+            limit.label({"agent": agent})
+        except ExpressionError as error:
+            why = str(error).removeprefix("the key of the limit 'trial' ")
+        else:
+            return None
+    return why
 
 
 def _unknown_of_agent(read: ReadPath) -> str | None:

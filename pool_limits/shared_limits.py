@@ -9,7 +9,7 @@ from typing import Any
 
 from ..saga.expressions.expression import Path, compile_expression
 from ..saga.limits.usage import CallUsage
-from .rules import NANO, Limit, Unit
+from .rules import MOST_AT_ONCE, NANO, Limit, Unit
 from .store import Charge, Full, PoolStore
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -112,9 +112,10 @@ def amount_of(usage: CallUsage, unit: Unit) -> int:
     """Returns how much of a unit a call has used; an unknown price is nothing."""
     match unit:
         case "usd":
-            return math.ceil(round((usage.usd or 0.0) * NANO, 3))
+            usd = min(usage.usd or 0.0, MOST_AT_ONCE / NANO)
+            return math.ceil(round(usd * NANO, 3))
         case "tokens":
-            return usage.input_tokens + usage.output_tokens
+            return min(usage.input_tokens + usage.output_tokens, MOST_AT_ONCE)
         case _:
             return usage.model_calls
 

@@ -176,9 +176,10 @@ def limit_reached(full: Full) -> Shut:
     most = shown(unit, charge.cap)
     if full.until is None:
         message = (
-            f"the limit {bucket} allows {most}, and this call alone may take {shown(unit, charge.amount)}; "
-            "a smaller max_tokens of the agent makes that less"
+            f"the limit {bucket} allows {most}, and this call alone may take {shown(unit, charge.amount)}"
         )
+        if unit in ("usd", "tokens"):
+            message += "; a smaller max_tokens of the agent makes that less"
         return Shut(FailureType.LIMIT_REACHED, charge.limit, message, None)
     used = f"{shown(unit, full.used)} of {most} are used{' or reserved' if full.held else ''}"
     message = f"the limit {bucket} is reached: {used}, and this call may take {shown(unit, charge.amount)}"

@@ -31,7 +31,9 @@ def print_limits(report: LimitsReport) -> None:
     for limit in report.limits:
         rows = limit.buckets or (None,)
         for bucket in rows:
-            table.add_row(limit.name, _allows(limit), *_bucket(limit, bucket, shared=report.shared))
+            table.add_row(
+                Text(limit.name), Text(_allows(limit)), *_bucket(limit, bucket, shared=report.shared)
+            )
     _print(table)
 
 
@@ -49,7 +51,7 @@ def print_breakers(report: LimitsReport) -> None:
         table.add_column(heading)
     for breaker in report.breakers:
         table.add_row(
-            printable(breaker.name),
+            Text(printable(breaker.name)),
             Text(breaker.state, style=_STYLES.get(breaker.state, "")),
             str(breaker.failures),
             "" if breaker.until is None else f"{breaker.until:%H:%M:%S} UTC",

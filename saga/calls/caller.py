@@ -188,6 +188,8 @@ class Caller:
             if failed.until is not None:
                 call = call.with_fewer_attempts(failed.made)
                 await self._outlast(call, failed, refused, scope)
+                if self.load.is_history_full(self._record.ledger.count_open()):
+                    raise refused
             else:
                 pause = unknown_names.PAUSE
                 await workflow.sleep(pause, summary=f"no worker knows {call.activity} yet"[:200])

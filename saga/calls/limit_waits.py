@@ -16,6 +16,27 @@ from ..temporal.stop_scope import StopScope
 LEAST_WAIT = timedelta(seconds=1)
 """A clock of the pool may be ahead of the task's; what was to be over by now is looked at a little later."""
 
+_PROMPT = 10
+"""So many times it is looked again as soon as there may be room."""
+
+_LONGEST_PAUSE = timedelta(minutes=5)
+
+_ONE_SERIES = timedelta(minutes=2)
+"""A wait that begins so long after the one before it has to do with something else."""
+
+
+def least_wait(times: int) -> timedelta:
+    """Returns how long is waited at least.
+
+    Each wait makes the history longer, and a store, a model or a tool may be away for days: who has waited
+    often looks again more seldom.
+
+    Args:
+        times: Which wait in a row it is.
+    """
+    doubled = min(max(0, times - _PROMPT), _PROMPT)
+    return min(LEAST_WAIT * (1 << doubled), _LONGEST_PAUSE)
+
 
 class LimitWaits:
     """Lets calls of one task wait outside of their attempts and timeouts, by a timer that a cancel ends."""
@@ -29,6 +50,7 @@ class LimitWaits:
         """
         self._record = record
         self._status = status
+        self._waited: dict[str, tuple[int, datetime]] = {}
 
     async def outlast(self, step: str, path: str, failed: Failed, scope: StopScope) -> None:
         """Waits until a call may be made again.
@@ -50,7 +72,7 @@ class LimitWaits:
         self._record.wait_step(step)
         self._status.hold(TaskState.WAITING, step)
         try:
-            await self._until(datetime.fromisoformat(until), failed.failure.message, scope)
+            await self._until(datetime.fromisoformat(until), path, failed.failure.message, scope)
         except Exception:  # not when the run is only evicted
             self._end(step)
             raise
@@ -63,12 +85,14 @@ class LimitWaits:
             return policies.waits_for_limit(path)
         return type_ == FailureType.BREAKER_OPEN and policies.waits_for_breaker(path)
 
-    async def _until(self, until: datetime, why: str, scope: StopScope) -> None:
-        left = max(until - workflow.now(), LEAST_WAIT)
+    async def _until(self, until: datetime, path: str, why: str, scope: StopScope) -> None:
+        times, ended = self._waited.get(path, (0, workflow.now()))
+        times = 1 if workflow.now() - ended > _ONE_SERIES else times + 1
+        left = max(until - workflow.now(), least_wait(times))
         try:
             await workflow.wait_condition(lambda: scope.stopped, timeout=left, timeout_summary=why[:200])
         except TimeoutError:
-            return
+            self._waited[path] = times, workflow.now()
 
     def _end(self, step: str) -> None:
         self._record.wait_step(step, over=True)

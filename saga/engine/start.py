@@ -12,7 +12,6 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from ..calls.headers import PARENT
-from ..calls.limit_waits import LEAST_WAIT
 from ..effect import Effect
 from ..errors import FailureType
 from ..fault_texts import faults_in
@@ -20,17 +19,17 @@ from ..limits.usage import Usage
 from ..names import nearest
 from ..record.carried_record import CarriedRecord
 from ..record.fork import Fork, ForkRequest
-from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.graph import every_step
 from ..spec.rules.pivot_rules import effects_of
 from ..spec.snapshot import Snapshot, SnapshotRequest
 from ..temporal.task_marker import mark_as_task
+from .admission import admit
 from .continue_as_new import read_carried
 from .engine import Engine
 from .lifecycle import failure_of
-from .opening import OBSERVER, open_record, take_snapshot
+from .opening import OBSERVER, open_record
 
 _KEYS = ("task", "spec", "input", "fork")
 
@@ -133,7 +132,7 @@ def _restored(arguments: Sequence[Any]) -> Engine:
 async def _begun(question: SnapshotRequest) -> Engine:
     record = open_record(question.task or question.called or _name_in(question.spec))
     try:
-        snapshot = await _admitted(record, question)
+        snapshot, deadline = await admit(record, question)
         _refuse_hidden_pivot(snapshot)
         if isinstance(question, ForkRequest):
             _expect_steps(question.fork, snapshot)
@@ -143,7 +142,7 @@ async def _begun(question: SnapshotRequest) -> Engine:
         raise
     if isinstance(question, ForkRequest):
         _take_over(record, question.fork)
-    return _engine(record, snapshot, question.input)
+    return _engine(record, snapshot, question.input, deadline)
 
 
 def _expect_steps(fork: Fork, snapshot: Snapshot) -> None:
@@ -181,29 +180,6 @@ def _engine(
     if observer is not None:
         observer.begins(record, snapshot, task_input)
     return Engine(record, snapshot, task_input, deadline)
-
-
-async def _admitted(record: TaskRecord, question: SnapshotRequest) -> Snapshot:
-    """Takes the snapshot, as soon as the limits of the pool let the task begin.
-
-    Raises:
-        ApplicationError: They do not, and the task is not to wait, or as `take_snapshot`; nothing has run.
-    """
-    snapshot, times = await take_snapshot(question), 1
-    while snapshot.limited is not None and snapshot.spec is not None:
-        until = snapshot.limited["until"]
-        why = f"the limit {snapshot.limited['limit']} lets no more tasks begin for now"
-        if until is None or snapshot.spec.on_limit != "wait":
-            raise ApplicationError(why, snapshot.limited, type=FailureType.LIMIT_REACHED, non_retryable=True)
-        status = Status(record, search_attributes=snapshot.search_attributes)
-        status.hold(TaskState.WAITING, "")
-        await workflow.sleep(
-            max(datetime.fromisoformat(until) - workflow.now(), LEAST_WAIT), summary=why[:200]
-        )
-        status.release(TaskState.WAITING, "")
-        times += 1
-        snapshot = await take_snapshot(question, activity_id=f"resolve.{times}")
-    return snapshot
 
 
 def _refuse_hidden_pivot(snapshot: Snapshot) -> None:

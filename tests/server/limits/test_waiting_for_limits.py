@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from temporalio.client import WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour
@@ -123,3 +125,39 @@ async def test_a_limit_of_tasks_refuses_the_next_one_or_holds_it_up(limited: Lim
         await handle.cancel()
         assert (await end_of(handle)).type == "cancelled"
     assert effects.what("done") == ["first"]
+
+
+async def test_a_task_that_is_held_up_is_found_by_its_state_and_its_name(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited(ONE_TASK) as (tasks, _):
+        assert (await tasks.run([FIRST])).type == "completed"
+        handle = await tasks.start([FIRST], on_limit="wait")
+        board = await until_state(handle, "waiting")
+        assert "tasks_a_day" in str(board["log"])
+        assert await attributes_of(handle) == {"SagaState": "waiting", "SagaTask": "test"}
+        await handle.cancel()
+        assert (await end_of(handle)).type == "cancelled"
+        assert (await attributes_of(handle))["SagaState"] == "cancelled"
+    assert effects.what("done") == ["first"]
+
+
+async def test_the_deadline_of_a_task_passes_while_a_limit_holds_it_up(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited(ONE_TASK) as (tasks, _):
+        assert (await tasks.run([FIRST])).type == "completed"
+        handle = await tasks.start([FIRST], on_limit="wait", deadline="2s")
+        end = await end_of(handle)
+        assert (end.type, (await attributes_of(handle))["SagaState"]) == ("DeadlineExceeded", "rolled_back")
+    assert end.message == (
+        "the deadline of 2s has passed, and nothing has begun: "
+        "the limit tasks_a_day lets no more tasks begin for now"
+    )
+    assert effects.what("done") == ["first"]
+
+
+async def attributes_of(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    """The search attributes of a task that tell its name and its state."""
+    pairs = (await handle.describe()).typed_search_attributes.search_attributes
+    return {pair.key.name: pair.value for pair in pairs if pair.key.name in ("SagaState", "SagaTask")}

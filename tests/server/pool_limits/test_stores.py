@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from counterstep.pool_limits.memory_store import MemoryStore
+from counterstep.pool_limits.rules import MOST_AT_ONCE, Limit
+from counterstep.pool_limits.shared_limits import SharedLimits
 from counterstep.pool_limits.store import (
     BACK_SOON,
     BreakerState,
@@ -19,6 +22,7 @@ from counterstep.pool_limits.store import (
     PoolStore,
     StoreUnreachable,
 )
+from counterstep.saga.limits.usage import CallUsage
 from counterstep.tests.support.processes.redis import RedisServer
 
 HOUR = 3_600_000
@@ -265,3 +269,32 @@ async def test_a_store_that_is_gone_says_so_and_serves_again_when_it_is_back() -
         server.start()
         assert await store.reserve("b", [CALLS], LEASE) is None
         await store.close()
+
+
+async def test_a_redis_that_hangs_is_as_good_as_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RedisServer() as server:
+        from counterstep.pool_limits import redis_store
+
+        monkeypatch.setattr(redis_store, "LONGEST", 0.2)
+        store = redis_store.RedisStore(server.url)
+        assert await store.reserve("a", [CALLS], LEASE) is None
+        with server.stopped():
+            for question in (store.reserve("b", [CALLS], LEASE), store.ask("m", "x", LEASE), store.buckets()):
+                with pytest.raises(StoreUnreachable, match=r"no answer within 0\.2 s"):
+                    await question
+        assert await store.reserve("c", [CALLS], LEASE) is None
+        assert (await store.ask("m", "x", LEASE)).may_pass
+        await store.close()
+
+
+async def test_an_amount_that_nobody_can_spend_fills_the_bucket(stage: Stage) -> None:
+    limit = Limit(name="day", tokens=1_000_000_000_000, per=timedelta(days=1))
+    calls = Limit(name="calls", model_calls=10, per=timedelta(days=1))
+    limits = SharedLimits([limit, calls], stage.store)
+    most = CallUsage(model_calls=1, input_tokens=5, output_tokens=5)
+    assert await limits.reserve("a", {}, most, timedelta(minutes=1)) is None
+    await limits.settle("a", most.model_copy(update={"output_tokens": 10**30}))
+    assert await stage.used() == {"calls ": (1, 0), "day ": (MOST_AT_ONCE, 0)}
+    full = await limits.reserve("b", {}, most, timedelta(minutes=1))
+    assert full is not None
+    assert full.charge.limit == "day"

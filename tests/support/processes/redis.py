@@ -9,6 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -54,6 +56,16 @@ class RedisServer:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
             self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Lets it take connections, and answer nobody."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()

@@ -16,10 +16,11 @@ from temporalio.testing import ActivityEnvironment
 
 from counterstep.activities.models import model_chain
 from counterstep.activities.models.call_model import ModelCalls
+from counterstep.activities.models.request_gate import limit_reached
 from counterstep.pool_limits.memory_store import MemoryStore
 from counterstep.pool_limits.pool import Pool
 from counterstep.pool_limits.rules_file import parse_rules
-from counterstep.pool_limits.store import PoolStore, StoreUnreachable
+from counterstep.pool_limits.store import Charge, Full, PoolStore, StoreUnreachable
 from counterstep.saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest
 from counterstep.saga.history_format import STAND_IN
 from counterstep.saga.limits.unpriced import IGNORED, UnpricedModels
@@ -325,3 +326,9 @@ async def test_a_paid_answer_is_kept_where_it_cannot_be_settled(server: ModelSer
     pools = Pools({"name": "calls", "model_calls": 2, **DAY}, store=Half())
     assert (await pools.ask()).output == "Seven."
     assert await pools.used() == {"calls": 1}
+
+
+async def test_only_a_limit_that_depends_on_it_advises_a_smaller_max_tokens() -> None:
+    for unit, advises in (("model_calls", False), ("tokens", True), ("usd", True), ("tasks", False)):
+        full = Full(Charge("day", "", unit, 1000, 1, 0), 0, None, held=False)
+        assert ("max_tokens" in limit_reached(full).message) is advises

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from counterstep.pool_limits.breakers import Breakers
 from counterstep.pool_limits.memory_store import MemoryStore
 from counterstep.pool_limits.pool import Pool, make_pool
 from counterstep.pool_limits.rules import BreakerRules
-from counterstep.pool_limits.store import End
+from counterstep.pool_limits.store import BACK_SOON, End, Passage, StoreUnreachable
 from counterstep.saga.errors import SpecError
 
 
@@ -46,6 +47,62 @@ def test_all_settings_are_told_at_once(tmp_path: Path) -> None:
         make_pool(tmp_path / "none.yaml", "http://redis", "sometimes")
     told = [fault.path for fault in caught.value.faults]
     assert told == [str(tmp_path / "none.yaml"), "COUNTERSTEP_REDIS_URL", "COUNTERSTEP_UNPRICED_MODELS"]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://host:1/0?retry=yes", "an option in it (retry) is none"),
+        ("redis://host/0?ssl_cert_reqs=none", "an option in it (ssl_cert_reqs) is none, or does not go with"),
+        ("redis://host/0?protocol=9", "an option in it (protocol)"),
+        ("redis://host/one", "the number of the database"),
+        ("redis://:s3cret/word@host:1/0", "in a password, / is written %2F"),
+        ("redis://:s3cret#word@host:1/0", "in a password, / is written %2F"),
+        ("redis://:12/s3cret@host", "the number of the database"),
+        ("redis://[::1/0", "its host or its port is not one"),
+        ("redis://host:99999/0", "its host or its port is not one"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_without_the_password(url: str, why: str) -> None:
+    pytest.importorskip("redis")
+    with pytest.raises(SpecError) as caught:
+        make_pool(None, url, "ignore")
+    assert why in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host", "redis://host/", "rediss://u:p@host:1/3?ssl_cert_reqs=none", "unix:///tmp/s?db=1"]
+)
+def test_addresses(url: str) -> None:
+    pytest.importorskip("redis")
+    assert make_pool(None, url, "ignore").store.is_shared
+
+
+async def test_a_store_that_is_away_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Gone(MemoryStore):
+        async def ask(self, breaker: str, token: str, lease: int) -> Passage:
+            asked.append(breaker)
+            raise StoreUnreachable("it is gone")
+
+        async def report(self, breaker: str, *_: Any) -> None:
+            asked.append(breaker)
+            raise StoreUnreachable("it is gone")
+
+    now = 100.0
+    monkeypatch.setattr("counterstep.pool_limits.breakers.time.monotonic", lambda: now)
+    breakers = Breakers(BreakerRules(failures=1), Gone())
+    minute = timedelta(minutes=1)
+    for name in ("first", "second"):
+        passage = await breakers.enter(name, minute)
+        assert passage.may_pass
+        await breakers.leave(name, End.BAD, passage, "503: overloaded")
+    assert asked == ["first"]
+    now += BACK_SOON / 1000
+    assert (await breakers.enter("third", minute)).may_pass
+    assert asked == ["first", "third"]
 
 
 async def test_who_counts_alone_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

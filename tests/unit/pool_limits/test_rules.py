@@ -121,6 +121,33 @@ def test_a_key_names_a_bucket() -> None:
             label(bad)
 
 
+def test_a_number_is_one_bucket_however_it_is_written() -> None:
+    limit = Limit(name="x", key="task.tenant", usd=1, per=timedelta(days=1))
+    for same in ((7, 7.0, "7"), (0, -0.0), (10**22, 1e22)):
+        assert len({limit.label({"task": {"tenant": tenant}}) for tenant in same}) == 1
+    assert limit.label({"task": {"tenant": 7.5}}) == "7.5"
+
+
+def test_half_a_character_names_no_bucket() -> None:
+    limit = Limit(name="x", key="task.tenant", usd=1, per=timedelta(days=1))
+    with pytest.raises(ExpressionError, match="the key of the limit 'x' has half of a character in it"):
+        limit.label({"task": {"tenant": "a\ud800"}})
+
+
+@pytest.mark.parametrize(
+    "key", ["agent", "agent.name.first", "agent.name + 1", "[agent.name]", "1 / 0", "null"]
+)
+def test_a_key_that_names_no_bucket_for_any_agent_is_told_at_once(key: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_rules([{"name": "a", "key": key, "usd": 1, "per": "1d"}])
+    assert [fault.path for fault in caught.value.faults] == ["limits[0].key"]
+
+
+@pytest.mark.parametrize("key", ["agent.model", "agent.name == 'a.b'", "size(agent.model)", "'all'"])
+def test_a_key_that_reads_no_task_is_tried(key: str) -> None:
+    assert parse_rules([{"name": "a", "key": key, "usd": 1, "per": "1d"}]).limits[0].key == key
+
+
 def test_dollars_are_exact() -> None:
     assert Limit(name="x", usd=0.1, per=timedelta(days=1)).cap == 100_000_000
     assert shown("usd", 100_000_000) == "$0.1"
