@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from ..agents.agent_outcome import AgentOutcome
 from ..agents.earlier_calls import EarlierCalls
 from ..agents.tool_answer import edited, refusal, repeated
@@ -112,7 +114,7 @@ class AgentCalls:
         try:
             named = _read(arguments)
         except ValueError as error:
-            return refusal(f"the arguments are not a JSON object: {error}").text
+            return refusal(str(error).encode(errors="replace").decode()).text
         if tool.effect is Effect.READ_ONLY or tool.repeats == "allow":
             return await self._make(tool, named, agent)
         key = EarlierCalls.key(tool, named)
@@ -237,8 +239,22 @@ def _read(arguments: str | Mapping[str, Any] | None) -> dict[str, Any]:
     """Reads the arguments of a call; nothing at all means that there are none.
 
     Raises:
-        ValueError: They are not a JSON object.
+        ValueError: They are not a JSON object, or cannot be sent to a worker: half of a character leaves a
+            workflow stuck, and what is nested very deeply fails it.
     """
+    try:
+        named = _parsed(arguments)
+    except ValueError as error:
+        raise ValueError(f"the arguments are not a JSON object: {error}") from None
+    try:
+        from_json(to_json(named), allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
+        why = str(error).removeprefix("Error serializing to JSON: ")
+        raise ValueError(f"the arguments cannot be sent: {why}") from None
+    return named
+
+
+def _parsed(arguments: str | Mapping[str, Any] | None) -> dict[str, Any]:
     if arguments is None or isinstance(arguments, Mapping):
         return dict(arguments or {})
     try:

@@ -68,6 +68,26 @@ async def test_a_model_is_told_what_became_of_its_calls(tasks: Tasks, effects: D
     assert list(effects.effects()) == ["a"] and effects.what("undone") == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('{"what": "half of a smile: \\ud83d"}', "surrogates not allowed"),
+        ('{"\\ud83d": 1}', "surrogates not allowed"),
+        ('{"what": ' + "[" * 300 + "]" * 300 + "}", "depth exceeded"),
+        ('{"what": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deeply"),
+        ('{"what": "a", "delay": 1e999}', "the arguments cannot be sent"),
+    ],
+)
+async def test_arguments_that_cannot_be_sent_are_told_and_the_run_goes_on(
+    tasks: Tasks, effects: Desk, written: str, why: str
+) -> None:
+    """A workflow that tries to send them is stuck for ever, or fails over them with all that it did."""
+    answers = await told(tasks, [["put", written], ["put", {"what": "a"}]])
+    assert why in answers[0][0]["error"], answers[0][0]
+    assert answers[0][1]["what"] == "a"
+    assert list(effects.effects()) == ["a"]
+
+
 async def test_what_has_succeeded_and_stands_is_not_done_again(tasks: Tasks, effects: Desk) -> None:
     put = ["put", {"what": "a"}]
     answers = await told(
