@@ -9,6 +9,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +55,7 @@ def load_bundle(reference: str) -> Bundle:
             f"bundle {reference!r}: {module_name} cannot be imported: {_what_happened(error)}{_where(error)}"
         ) from error
     try:
-        bundle = getattr(module, attribute)
+        bundle = attrgetter(attribute)(module)
     except AttributeError:
         found = sorted(name for name, value in vars(module).items() if isinstance(value, Bundle))
         hint = f"; it has {', '.join(found)}" if found else ""
@@ -117,8 +118,12 @@ def _find_installed(name: str) -> str:
     if len(found) > 1:
         packages = " and ".join(sorted(_package(point) for point in found.values()))
         raise DefinitionError(f"bundle {name!r}: {packages} both offer it; name it as module:attribute")
-    if found:
-        return next(iter(found))
+    for value, point in found.items():
+        place = EntryPoint.pattern.match(value)
+        if place is None or not place["attr"]:
+            told = f"its package {_package(point)} offers it as {point.value!r}, and not as module:attribute"
+            raise DefinitionError(f"bundle {name!r}: {told}")
+        return f"{place['module']}:{place['attr']}"
     hint = nearest(name, (point.name for point in known))
     raise DefinitionError(
         f"bundle {name!r}: write it as module:attribute, e.g. shop.bundle:shop; "

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import importlib.machinery
 import keyword
-import re
 import sys
 from pathlib import Path
 from string import Template
 
-from ...saga.spec.fields import STEP_ID
+from pydantic import TypeAdapter, ValidationError
+
+from ...saga.spec.fields import StepId
 from ..errors import CommandFailed
 
 _BUNDLE = Template('''"""What a worker is given: ``counterstep worker --bundle $name:$name``."""
@@ -165,10 +166,10 @@ def write_bundle(name: str, folder: Path) -> list[Path]:
 
 
 def _expect_usable(name: str, folder: Path) -> None:
-    if not re.fullmatch(STEP_ID, name) or name == "counterstep" or keyword.iskeyword(name):
+    if not _is_name(name) or name == "counterstep" or keyword.iskeyword(name):
         raise CommandFailed(
-            f"{name!r} is not a bundle's name: those look like [a-z][a-z0-9_]*, are not words of Python, "
-            "and not counterstep."
+            f"{name!r} is not a bundle's name: those look like [a-z][a-z0-9_]*, have at most 64 letters, are "
+            "not words of Python or of expressions, and not counterstep."
         )
     if name in _own_names():
         raise CommandFailed(f"The new file uses the name {name!r} itself; take another one.")
@@ -177,6 +178,14 @@ def _expect_usable(name: str, folder: Path) -> None:
     found = importlib.machinery.PathFinder.find_spec(name, elsewhere)
     if found is not None or name in sys.builtin_module_names:
         raise CommandFailed(f"There is a module {name!r} already, which hides this one; take another name.")
+
+
+def _is_name(name: str) -> bool:
+    try:
+        TypeAdapter(StepId).validate_python(name)  # the task has the same name
+    except ValidationError:
+        return False
+    return True
 
 
 def _own_names() -> set[str]:

@@ -27,6 +27,8 @@ version = "1.0"
 [project.entry-points."counterstep.bundles"]
 party = "party_tools:party"
 wreck = "party_tools:wreck"
+inner = "party_tools:Inside.party [more]"
+bare = "party_tools"
 
 [tool.setuptools]
 py-modules = ["party_tools"]
@@ -37,6 +39,10 @@ from counterstep import Bundle, Effect
 
 party = Bundle("party")
 wreck = 3
+
+
+class Inside:
+    party = party
 
 
 @party.tool(effect=Effect.READ_ONLY)
@@ -94,6 +100,8 @@ def test_a_new_bundle_is_written_in_the_house_style(tmp_path: Path) -> None:
         ("Pantry", "'Pantry' is not a bundle's name: those look like [a-z][a-z0-9_]*"),
         ("../pantry", "is not a bundle's name"),
         ("class", "are not words of Python"),
+        ("null", "are not words of Python or of expressions"),
+        ("a" * 65, "have at most 64 letters"),
         ("counterstep", "not counterstep"),
         ("json", "There is a module 'json' already, which hides this one; take another name."),
         ("sys", "There is a module 'sys' already"),
@@ -132,7 +140,11 @@ def test_a_bundle_of_an_installed_package_is_named_and_never_picked_up(tmp_path:
         done = shop.run_from_nothing("catalog", *words, **variables)
         return done.code, done.err
 
-    for words, variables in ((["--bundle", "party"], {}), ([], {"COUNTERSTEP_BUNDLES": "party"})):
+    for words, variables in (
+        (["--bundle", "party"], {}),
+        ([], {"COUNTERSTEP_BUNDLES": "party"}),
+        (["--bundle", "inner"], {}),
+    ):
         code, said = catalog(*words, **variables)
         assert code == 0 and "party.guests" in said, said
     assert catalog() == (2, "Name a bundle with --bundle or COUNTERSTEP_BUNDLES.\n")
@@ -142,5 +154,8 @@ def test_a_bundle_of_an_installed_package_is_named_and_never_picked_up(tmp_path:
         "Bundle 'partie': write it as module:attribute, e.g. shop.bundle:shop; no installed package offers a "
         "bundle of this name; did you mean 'party'?\n",
     )
+    code, said = catalog("--bundle", "bare")
+    told = "its package party-tools offers it as 'party_tools', and not as module:attribute"
+    assert (code, said) == (2, f"Bundle 'bare': {told}\n")
     code, said = catalog("--bundle", "wreck")
     assert (code, said) == (2, "Bundle 'wreck': it is of type int, not a counterstep.Bundle\n")
