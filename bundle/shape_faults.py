@@ -74,6 +74,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
 _FORMS: Final = ("fallback", "model", "rule", "escalate", "retry_from")
 """The keys of what may follow a failure; a mapping with none of them is held against a fallback."""
 
+_KINDS: Final = ("a fallback", "another model", "a rule", "an escalation", "a retry")
 _TROUBLES = ("on_failure", "on_reject", "then")
 
 
@@ -139,6 +140,9 @@ def message_of(error: ErrorDetails, root: type[BaseModel] = TaskSpec) -> str:
     loc, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
+            if loc[-1] in _FORMS and loc[-2] in _KINDS:
+                forms = ", ".join(_forms(loc))
+                return f"only one of {forms} can stand here; a list has one after the other"
             known = _forms(loc) if loc[-2:-1] == ("a fallback",) else known_keys(loc, root)
             return f"there is no key {loc[-1]!r} here{nearest(str(loc[-1]), known)}"
         case "missing" if loc[-2:] == ("a fallback", "fallback"):

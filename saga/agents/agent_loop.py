@@ -250,21 +250,27 @@ class AgentLoop:
             seed=agent.seed,
             counts_load=bool(agent.intents),
         )
-        return await self._calls.ask(
-            job.step,
-            self._at,
-            job.round,
-            request,
-            scope,
-            f"{job.label or agent.name}, turn {self.turn}"[:200],
-            timeout=self.timeout,
-            retry=job.retry,
-            task_queue=job.task_queue,
-            owner=self._owner,
-            heard=self.heard,
-            keeps=self.job.path if self.at_limit is not None and self.at_limit.sums_up else None,
-            is_last=last,
-        )
+        try:
+            return await self._calls.ask(
+                job.step,
+                self._at,
+                job.round,
+                request,
+                scope,
+                f"{job.label or agent.name}, turn {self.turn}"[:200],
+                timeout=self.timeout,
+                retry=job.retry,
+                task_queue=job.task_queue,
+                owner=self._owner,
+                heard=self.heard,
+                keeps=self.job.path if self.at_limit is not None and self.at_limit.sums_up else None,
+                is_last=last,
+            )
+        except Failed as failed:
+            # A turn that a budget has refused was not taken: a person may raise that.
+            if self._engine >= 6 and failed.failure.type == FailureType.BUDGET_EXCEEDED:
+                self.turn -= 1
+            raise
 
     async def _use_tools(self, wanted: Sequence[ToolCall], scope: StopScope) -> None:
         gives_up = next((call for call in wanted if call.name in WAYS_OUT), None)

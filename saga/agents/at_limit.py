@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -107,7 +108,7 @@ class AtLimit:
             f"{loop.job.path}/limit",
             "limit",
             f"{failed.failure}; what now?",
-            {"raise": _fault_of_more, "end": None},
+            {"raise": partial(self._fault_of_more, loop.job.path, failed), "end": None},
             scope,
             show={"agent": loop.agent.name, "usage": self._record.spending.usage.report()},
         )
@@ -119,12 +120,14 @@ class AtLimit:
         else:
             loop.allow_more()
 
-
-def _fault_of_more(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        Budget.model_validate(value)
-    except ValidationError as error:
-        return faults_in(error, "the value, which is what to add to a budget, or nothing for as much again")
-    return None
+    def _fault_of_more(self, path: str, failed: Failed, value: Any) -> str | None:
+        more = None
+        try:
+            more = None if value is None else Budget.model_validate(value)
+        except ValidationError as error:
+            return faults_in(
+                error, "the value, which is what to add to a budget, or nothing for as much again"
+            )
+        if failed.failure.type != FailureType.BUDGET_EXCEEDED:
+            return None
+        return self._record.spending.fault_of_raise(path, failed.failure.message, more)

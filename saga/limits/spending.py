@@ -172,11 +172,32 @@ class Spending:
             more: By how much; None by as much again.
         """
         self.changes += 1
-        for account in self.on_the_way_to(path):
-            if refusal.startswith(f"{account.owner}: "):
-                account.budget = account.budget.over((more or account.budget).used_up())
-                return
+        account = self._refusing(path, refusal)
+        if account is not None:
+            account.budget = account.budget.over((more or account.budget).used_up())
+            return
         self.budget = self.raised = self.budget.over((more or self.budget).used_up())
+
+    def fault_of_raise(self, path: str, refusal: str, more: Budget | None) -> str | None:
+        """Says why raising the one budget that has refused a call does not help; None where it may.
+
+        Args:
+            path: The path of the call.
+            refusal: What `refusal` has said.
+            more: See `raise_budget`.
+        """
+        account = self._refusing(path, refusal)
+        budget = self.budget if account is None else account.budget
+        limits = budget.model_dump(exclude_none=True)
+        if any(getattr(more or budget, name) for name in limits):
+            return None
+        added = "as much again as nothing" if more is None else "that"
+        return f"{added} adds nothing to the budget, which has {', '.join(limits)}; say how much more of it"
+
+    def _refusing(self, path: str, refusal: str) -> Account | None:
+        """Returns the account of a part that has refused a call; None where it was the task's budget."""
+        accounts = self.on_the_way_to(path)
+        return next((one for one in accounts if refusal.startswith(f"{one.owner}: ")), None)
 
     # --- children
 

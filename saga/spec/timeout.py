@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from ..duration import Duration, format_duration
 from .fields import SpecModel
 
-_SHORT: Final = r"^p[0-9]+$"
+_SHORT: Final = r"^p[0-9]{1,4}$"
 
 
 class Calibrated(SpecModel):

@@ -11,9 +11,17 @@ from counterstep import Agent, Budget, Bundle
 from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import Job, Report, board_of, step, team, team_at_work
+from counterstep.tests.support.bundles.agents import (
+    Happened,
+    Job,
+    Report,
+    board_of,
+    step,
+    team,
+    team_at_work,
+)
 from counterstep.tests.support.bundles.desk import Desk, desk, put
-from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_asked
+from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_asked
 
 Team = tuple[Tasks, ModelServer]
 
@@ -132,6 +140,33 @@ async def test_a_person_adds_to_a_budget(here: Team, effects: Desk) -> None:
     end = await end_of(handle)
     assert (end.type, models.count()) == ("completed", 4)
     assert (await board_of(handle))["budget"]["model_calls"] == 4
+
+
+async def test_a_turn_that_a_budget_has_refused_was_not_taken(here: Team, effects: Desk) -> None:
+    tasks, models = here
+    models.for_model("hasty").reply(PUTS[0], DONE)
+    handle = await tasks.start([step("hasty", on_limit="escalate")], budget={"model_calls": 1})
+    await until_asked(handle, "hasty/limit", "the budget of 1 model calls is used up")
+    await tell(handle, "decide", step="hasty/limit", action="raise")
+    end = await end_of(handle)
+    assert (end.type, models.count()) == ("completed", 2)
+    ids = [call for call in Happened([*(await handle.fetch_history()).events]).ids if "/model." in call]
+    assert ids == ["hasty/model.1#1", "hasty/model.2#1"]
+
+
+async def test_a_raise_that_adds_nothing_to_the_budget_is_refused(here: Team, effects: Desk) -> None:
+    tasks, models = here
+    models.for_model("clerk").reply(DONE)
+    handle = await tasks.start([step("clerk", on_limit="escalate")], budget={"model_calls": 0})
+    await until_asked(handle, "clerk/limit")
+    at: dict[str, Any] = {"step": "clerk/limit", "action": "raise"}
+    for value in ({}, {"tokens": 500, "usd": 1}, {"model_calls": 0}):
+        why = await refusal_of(handle, "decide", **at, value=value)
+        assert "that adds nothing to the budget, which has model_calls; say how much more of it" in why
+    why = await refusal_of(handle, "decide", **at)
+    assert "as much again as nothing adds nothing to the budget, which has model_calls" in why
+    await tell(handle, "decide", **at, value={"model_calls": 1})
+    assert (await end_of(handle)).type == "completed"
 
 
 # --- budgets of steps and of agents

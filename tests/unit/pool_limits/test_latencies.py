@@ -173,6 +173,7 @@ async def test_calls_are_told_to_the_store_together_and_beside_them(monkeypatch:
         ),
         ({"percentile": 95, "settled": {"a": "1s"}}, ["steps[0].timeout.settled: there is no key 'settled'"]),
         ("95p", ["steps[0].timeout: a duration looks like"]),
+        (f"p{'9' * 5000}", ["steps[0].timeout: a duration looks like"]),
     ],
 )
 def test_faults_of_a_spec(timeout: Any, expected: list[str]) -> None:

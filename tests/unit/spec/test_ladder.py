@@ -155,6 +155,13 @@ def test_a_step_knows_all_that_may_stand_in_for_it() -> None:
             ],
         ),
         (
+            {"on_failure": [{"model": "x", "fallback": "inn.cook"}, {"rule": "inn.guess", "escalate": {}}]},
+            [
+                "steps[0].on_failure[0].model: only one of fallback, model, rule, escalate, retry_from can",
+                "steps[0].on_failure[1].rule: only one of fallback, model, rule, escalate, retry_from can",
+            ],
+        ),
+        (
             {"on_failure": ["skip", {"escalate": {"default": "skip"}}]},
             ["steps[0].on_failure[1].escalate: default is what counts after the deadline; say a deadline"],
         ),
