@@ -165,4 +165,4 @@ def _expect_usable(settings: StockSettings) -> None:
         raise DefinitionError(str(error)) from None
 
 
-_expect_usable(read_stock_settings())
+_expect_usable(read_stock_settings(at_start=True))

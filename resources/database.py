@@ -38,7 +38,7 @@ from sqlalchemy.exc import (
 )
 
 from ..saga.errors import NotApplied
-from .changed_since import changed_since
+from .changed_since import changed_since, not_kept
 from .stock_settings import Verb, read_stock_settings, table_fault
 
 DONE: Final = "done"
@@ -137,19 +137,23 @@ def refusals() -> Iterator[None]:
         raise NotApplied(f"the database refuses it: {first_line(error)}") from None
 
 
-def take_back(key: str, task_id: str, back: Callable[[Connection, Any], None]) -> None:
+def take_back(key: str, task_id: str, back: Callable[[Connection, Any], None], *, happened: bool) -> None:
     """Takes the change of a key back, once, and keeps a call with that key from ever making one.
 
     Args:
         key: The call's key.
         task_id: The task.
+        happened: Whether it is known that the change was made.
         back: Takes it back, given what the change has returned; what it raises leaves all as it is.
 
     Raises:
-        ApplicationError: What others have written since leaves no room for what was there.
+        ApplicationError: What others have written since leaves no room for what was there, or what was there
+            is not kept here.
     """
     with transaction() as connection:
         if is_new(connection, key, UNDONE, task_id):
+            if happened:
+                raise not_kept("in counterstep_keys of this database")
             return
     try:
         with transaction() as connection:

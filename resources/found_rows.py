@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -139,6 +140,8 @@ def _read(column: Column[Any], value: Any, dialect: Dialect) -> Any:
     """Reads a value as its column has it; SQLite may hold one there that is none of that type."""
     read = column.type.dialect_impl(dialect).result_processor(dialect, None)
     try:
-        return value if read is None else read(value)
+        told = value if read is None else read(value)
     except (TypeError, ValueError):
         return value
+    # SQLite keeps more digits than the column says, and does not round as it is told.
+    return value if isinstance(told, Decimal) and float(told) != value else told

@@ -47,11 +47,17 @@ def finish(key: str, answer: Any) -> None:
             raise RuntimeError("this call was undone while it ran")
 
 
-def bar(key: str, task_id: str) -> tuple[bool, Any]:
-    """Bars a key for good; returns whether there may be something to undo, and the answer if it is known."""
+def bar(key: str, task_id: str, *, happened: bool) -> tuple[bool, Any]:
+    """Bars a key for good; returns whether there may be something to undo, and the answer if it is known.
+
+    Args:
+        key: The call's key.
+        task_id: The task.
+        happened: Whether it is known that the request was sent, whatever is kept of it here.
+    """
     with transaction() as connection:
-        if is_new(connection, key, UNDONE, task_id):
-            return False, None
+        if is_new(connection, key, UNDOING if happened else UNDONE, task_id):
+            return happened, None
     with transaction() as connection:
         this = (KEYS.c.key == key) & (KEYS.c.state != UNDONE)
         if not connection.execute(update(KEYS).where(this).values(state=UNDOING)).rowcount:

@@ -90,8 +90,14 @@ def delete_rows(key: str, task_id: str, name: str, where: Mapping[str, Any]) -> 
     return _told(once(key, task_id, change))
 
 
-def restore_rows(key: str, task_id: str, verb: Verb) -> None:
+def restore_rows(key: str, task_id: str, verb: Verb, *, happened: bool) -> None:
     """Puts the rows back that a call has changed.
+
+    Args:
+        key: The call's key.
+        task_id: The task.
+        verb: What the call has done.
+        happened: Whether it is known that it has done it.
 
     Raises:
         ApplicationError: Somebody else has changed one of them since; nothing was put back.
@@ -104,7 +110,7 @@ def restore_rows(key: str, task_id: str, verb: Verb) -> None:
             after = None if pair["after"] is None else unpack(pair["after"])
             _restore(connection, table, before, after)
 
-    take_back(key, task_id, back)
+    take_back(key, task_id, back, happened=happened)
 
 
 def _restore(connection: Connection, table: Table, before: Row | None, after: Row | None) -> None:

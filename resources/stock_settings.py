@@ -69,8 +69,8 @@ class StockSettings(BaseSettings):
     @classmethod
     def _are_folders(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
         for root in roots:
-            if not Path(root).is_absolute() or not Path(root).is_dir():
-                raise ValueError(f"{root!r} is not an absolute path to a folder that exists")
+            if not Path(root).is_absolute():
+                raise ValueError(_not_a_root(root))
         return roots
 
     @field_validator("hosts")
@@ -133,21 +133,30 @@ def read_table(text: str) -> AllowedTable:
     return AllowedTable.model_validate({"name": name, "verbs": named})
 
 
-def read_stock_settings() -> StockSettings:
+def read_stock_settings(*, at_start: bool = False) -> StockSettings:
     """Reads the settings from the environment.
+
+    Args:
+        at_start: Whether the roots have to be there. Later one may be away for a while, and calls that do not
+            need it, undos among them, go on.
 
     Raises:
         DefinitionError: Some of them cannot be used; the error names all of them.
     """
+    faults: list[str] = []
+    if at_start:
+        named = _parts(os.environ.get(f"{PREFIX}ROOTS", ""))
+        away = [root for root in named if Path(root).is_absolute() and not Path(root).is_dir()]
+        faults += [f"{PREFIX}ROOTS: {_not_a_root(root)}" for root in away]
     try:
         settings = StockSettings()
     except ValidationError as error:
-        faults = [
+        faults += [
             f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False)
         ]
-        raise DefinitionError("\n".join([*faults, *_misspelt()])) from None
-    if faults := _misspelt():
+        settings = StockSettings.model_construct()
+    if faults := [*faults, *_misspelt()]:
         raise DefinitionError("\n".join(faults))
     return settings
 
@@ -163,6 +172,10 @@ def credential(name: str) -> str:
     if not secret:
         raise DefinitionError(f"the credential {name!r} is not set: {variable}, or {variable}_FILE")
     return secret
+
+
+def _not_a_root(root: str) -> str:
+    return f"{root!r} is not an absolute path to a folder that exists"
 
 
 def _misspelt() -> list[str]:

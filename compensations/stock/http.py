@@ -23,7 +23,7 @@ def undo_over_http(request: HttpRequest, find: HttpRequest | None, undo: Undo[An
     """
     from ...resources.request_keys import bar, settle
 
-    is_open, known = bar(undo.idempotency_key, undo.task_id)
+    is_open, known = bar(undo.idempotency_key, undo.task_id, happened=undo.output is not None)
     if not is_open:
         return
     scope = {"arguments": undo.input, "key": undo.idempotency_key}

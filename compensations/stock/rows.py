@@ -26,4 +26,5 @@ def _restore(undo: Undo[Any], verb: Literal["insert", "update", "delete"]) -> No
     # SQLAlchemy is an extra: only a worker that has changed rows loads it.
     from ...resources.row_change import restore_rows
 
-    restore_rows(undo.idempotency_key, undo.task_id, verb)
+    happened = undo.output is not None
+    restore_rows(undo.idempotency_key, undo.task_id, verb, happened=happened)

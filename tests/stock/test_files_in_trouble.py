@@ -6,11 +6,13 @@ import errno
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from counterstep import NotApplied
 from counterstep.stock import stock
@@ -107,6 +109,39 @@ def test_an_undo_of_what_is_below_no_root_any_more_does_not_say_that_it_is_done(
     monkeypatch.setenv("COUNTERSTEP_STOCK_ROOTS", str(tmp_path / "other"))
     with pytest.raises(NotApplied, match="is outside of the roots of this worker"):
         back(stock, "write_file", "k", {"path": "old.txt", "content": "new"}, output)
+
+
+def test_an_undo_of_what_has_happened_and_is_not_kept_does_not_say_that_it_is_done(
+    root: Path, tmp_path: Path
+) -> None:
+    """As where the folder of a share that is not mounted is empty."""
+    given = {"path": "old.txt", "content": "new"}
+    output = forward(stock, "write_file", "k", **given)
+    root.rename(tmp_path / "share")
+    root.mkdir()
+    for _ in range(2):
+        with pytest.raises(ApplicationError, match="the call has happened, and what was there") as caught:
+            back(stock, "write_file", "k", given, output)
+        assert (caught.value.type, caught.value.non_retryable) == ("ChangedSince", True)
+    shutil.rmtree(root)
+    for known in (output, None):
+        with pytest.raises((NotApplied, ApplicationError)):
+            back(stock, "write_file", "k", given, known)
+    (tmp_path / "share").rename(root)
+    back(stock, "write_file", "k", given, output)
+    assert (root / "old.txt").read_text() == "old"
+
+
+def test_a_root_that_is_away_for_a_while_holds_up_only_what_needs_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERSTEP_STOCK_ROOTS", f"{root}, {tmp_path / 'away'}")
+    output = forward(stock, "write_file", "k", path="old.txt", content="new")
+    with pytest.raises(NotApplied) as caught:
+        forward(stock, "write_file", "l", path=str(tmp_path / "away" / "x"), content="x")
+    assert "No such file or directory" in str(caught.value) and "\n" not in str(caught.value)
+    back(stock, "write_file", "k", {"path": "old.txt"}, output)
+    assert (root / "old.txt").read_text() == "old"
 
 
 def test_the_command_that_deletes_what_is_old_leaves_what_running_tasks_need(root: Path) -> None:

@@ -49,6 +49,19 @@ def test_an_undo_that_comes_first_sends_nothing_and_bars_the_call(site: BookingS
     assert site.requests == []
 
 
+def test_what_has_happened_is_undone_also_where_its_key_is_not_kept(
+    site: BookingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = forward(hotel, "book", "k", **ROME)
+    monkeypatch.setenv("COUNTERSTEP_STOCK_DATABASE", f"sqlite:///{tmp_path / 'other.sqlite'}")
+    for _ in range(2):
+        back(hotel, "book", "k", ROME, first)
+        assert site.bookings == {}
+    assert site.requests == ["POST /bookings", "DELETE /bookings/1"]
+    with pytest.raises(NotApplied, match="this call has been undone before"):
+        forward(hotel, "book", "k", **ROME)
+
+
 def test_an_answer_that_was_lost_is_found_by_the_key(site: BookingServer) -> None:
     site.fails_once.add("POST")
     with pytest.raises(RuntimeError, match="the server answered 503"):

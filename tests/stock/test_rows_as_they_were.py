@@ -255,3 +255,21 @@ def test_what_leaves_no_room_for_what_was_there_is_told_in_one_sentence(database
     database.run("delete from parent")
     back(stock, "delete_rows", "k", {})
     assert "1" in database.all("parent")[0]
+
+
+def test_an_undo_of_what_has_happened_and_is_not_kept_does_not_say_that_it_is_done(filled: Database) -> None:
+    """As in a copy of the database, or where the keys of running tasks were deleted."""
+    gone = forward(stock, "delete_rows", "k", table="part", where={"text": "second"})
+    filled.run("delete from counterstep_keys")
+    for _ in range(2):
+        with pytest.raises(ApplicationError, match="the call has happened, and what was there") as caught:
+            back(stock, "delete_rows", "k", {}, gone)
+        assert (caught.value.type, caught.value.non_retryable) == ("ChangedSince", True)
+    back(stock, "delete_rows", "k", {})  # who does not know whether it has happened bars it
+
+
+def test_more_digits_than_the_column_has_are_told_too(filled: Database) -> None:
+    if not filled.is_sqlite:
+        pytest.skip("only SQLite keeps them")
+    (row,) = forward(stock, "select_rows", "k", table="thing", where={"id": 1})
+    assert row["price"] == 10.505
