@@ -87,6 +87,9 @@ class RouterPlanner:
         self._asked = [_Asked(purpose, key_of(who), sure) for purpose, who, sure in asked if who is not None]
         if terms.embedding is not None and self._to.phrases:  # who takes some may not take part
             self._asked.insert(0, _Asked(COMPARE, EMBEDDING, terms.sure))
+        elif self._asked and self._asked[0].sure is None:
+            # There is nobody to agree with.
+            self._asked[0] = self._asked[0]._replace(sure=terms.sure)
         self._form = form(
             to=one_of(self._to.choices),
             confidence={"type": "number", "minimum": 0, "maximum": 1},

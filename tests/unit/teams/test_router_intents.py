@@ -166,6 +166,19 @@ def test_where_nobody_takes_part_who_takes_an_intent_it_is_not_compared_with() -
     assert game.asked == ["quick", "dan"]
 
 
+@pytest.mark.parametrize(("confidence", "asked"), [(0.1, ["other", "boss", "dan"]), (0.85, ["other", "ed"])])
+def test_a_second_opinion_without_a_first_one_has_to_be_sure(confidence: float, asked: list[str]) -> None:
+    game = played(
+        {"other": word("ed", confidence), "ed": "done", "boss": {"to": "dan"}},
+        embedding="e/m",
+        members=("a.dan", "a.ed"),
+        classifier=None,
+        better=None,
+        default=BOSS,
+    )
+    assert game.asked == asked
+
+
 def test_a_draw_that_cannot_be_used_or_has_failed_leaves_the_job_to_the_first() -> None:
     assert played({"quick": word("cancel", 1)}, draws="stranger").asked[-1] == "ben"
     team = Router(**TEAM)
