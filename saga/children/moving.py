@@ -118,7 +118,7 @@ class Moving:
         self._record.log.decided.absorb(answer.decided)
         step = self._record.steps.get(child.step)
         if answer.degraded and step is not None:
-            step.degraded = answer.degraded
+            step.degrade(answer.degraded)
         return result
 
     def _failure(self, child: ChildCall, failed: Failed) -> Failure:

@@ -90,7 +90,7 @@ class TeamRun(TeamPlay):
             self._record.log.add("counterstep", "degraded", self.job.step, degraded)
             step = self._record.steps.get(self.job.step)
             if step is not None:
-                step.degraded = degraded
+                step.degrade(degraded)
         kept = [self.outcomes[number] for number in sorted(answer.keep & self.outcomes.keys())]
         return AgentOutcome(
             output=answer.output,

@@ -73,3 +73,13 @@ async def test_one_last_call_sums_up_and_the_step_is_degraded(field: Field, effe
     assert "do not agree" in (await board_of(handle))["steps"]["w"]["degraded"]
     assert "do not agree" in (await handle.result())["degraded"]["w"]
     assert sorted(effects.what("undone")) == ["ann", "bob"]
+
+
+async def test_each_item_that_was_only_summed_up_is_told(field: Field, effects: Desk) -> None:
+    tasks, models = field
+    for _ in range(2):
+        differ(models)
+        models.for_model("ann").reply(Behaviour.json({"verdict": "perhaps", "confidence": 0.1}))
+    handle = await tasks.start([step("hasty", for_each="[1, 2]", max_parallel=1)])
+    assert (await end_of(handle)).type == "completed"
+    assert (await handle.result())["degraded"]["w"].count("do not agree") == 2
