@@ -8,6 +8,7 @@ PostgreSQL the text of such a value.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -85,13 +86,22 @@ def find_rows(
     return [_found(columns, list(row), dialect) for row in found]
 
 
-def has_values(table: Table, values: Mapping[str, Any]) -> ColumnElement[bool]:
+def has_values(connection: Connection, table: Table, values: Mapping[str, Any]) -> ColumnElement[bool]:
     """Returns the condition that columns have values of their types; None is the database's null."""
-    conditions = (
-        table.columns[name].is_(null()) if value is None else table.columns[name] == value
-        for name, value in values.items()
-    )
-    return and_(True, *conditions)
+    return and_(True, *(_has(connection, table.columns[name], value) for name, value in values.items()))
+
+
+def _has(connection: Connection, column: Column[Any], value: Any) -> ColumnElement[bool]:
+    if value is None:
+        return column.is_(null())
+    if connection.dialect.name == "sqlite" and isinstance(value, dt.datetime | dt.time):
+        # SQLite has times as text, and each program that writes them has its own way.
+        exact, short = value.isoformat(timespec="microseconds"), value.isoformat()
+        ways = {way.replace("T", between) for way in (exact, short) for between in ("T", " ")}
+        ways |= {way.replace("+00:00", "Z") for way in ways}
+        return type_coerce(column, _AsTold()).in_([literal(way, _AsTold()) for way in sorted(ways)])
+    matches: ColumnElement[bool] = column == value
+    return matches
 
 
 def is_row(connection: Connection, table: Table, kept: Row) -> ColumnElement[bool]:

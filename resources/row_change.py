@@ -27,7 +27,9 @@ def select_rows(name: str, where: Mapping[str, Any], limit: int) -> list[Row]:
     """
     with refusals(), database().connect().execution_options(reads=True) as connection:
         table = allowed_table(connection, name, "select")
-        return [row.told for row in find_rows(connection, table, _matching(table, where), limit=limit)]
+        return [
+            row.told for row in find_rows(connection, table, _matching(connection, table, where), limit=limit)
+        ]
 
 
 def insert_row(key: str, task_id: str, name: str, values: Mapping[str, Any]) -> list[Row]:
@@ -38,7 +40,7 @@ def insert_row(key: str, task_id: str, name: str, values: Mapping[str, Any]) -> 
         written = _written(table, read_values(table, values))
         made = connection.execute(insert(table).values(written)).inserted_primary_key
         names = [column.name for column in table.primary_key.columns]
-        this = has_values(table, dict(zip(names, tuple(made or ()), strict=False)))
+        this = has_values(connection, table, dict(zip(names, tuple(made or ()), strict=False)))
         after = find_rows(connection, table, this) if made else []
         if len(after) != 1:
             raise NotApplied(f"the row in {name} cannot be found again by its primary key")
@@ -163,7 +165,7 @@ def _written(table: Table, values: Row) -> Row:
 def _locked(connection: Connection, table: Table, name: str, where: Mapping[str, Any]) -> list[FoundRow]:
     if not where:
         raise NotApplied(f"where is empty: that would be all rows of {name}")
-    rows = find_rows(connection, table, _matching(table, where), limit=MOST_ROWS + 1, lock=True)
+    rows = find_rows(connection, table, _matching(connection, table, where), limit=MOST_ROWS + 1, lock=True)
     if len(rows) > MOST_ROWS:
         raise NotApplied(f"more than {MOST_ROWS} rows of {name} match, which is the most for one call")
     return rows
@@ -184,8 +186,8 @@ def _expect_alone(connection: Connection, table: Table) -> None:
             )
 
 
-def _matching(table: Table, where: Mapping[str, Any]) -> ColumnElement[bool]:
-    return has_values(table, read_values(table, where))
+def _matching(connection: Connection, table: Table, where: Mapping[str, Any]) -> ColumnElement[bool]:
+    return has_values(connection, table, read_values(table, where))
 
 
 def _same(one: Row | None, other: Row | None) -> bool:

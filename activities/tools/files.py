@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ...bundle.current_step import current_step
 from ...resources.file_change import FileChange, change_files
-from ...resources.file_state import look, read_bytes
+from ...resources.file_state import FileState, look, read_bytes
 from ...resources.roots import HIDDEN, Spot, find_spot
 from ...saga.errors import NotApplied
 
@@ -77,6 +77,7 @@ def read_file(path: str, encoding: Encoding = "text") -> FileContent:
     """Reads a file of at most 500,000 bytes, as UTF-8 text or as base64."""
     spot = find_spot(path)
     content = read_bytes(spot, MOST_READ)
+    (state,) = _looked(spot, [spot])
     if encoding == "base64":
         text = base64.b64encode(content).decode()
     else:
@@ -84,7 +85,7 @@ def read_file(path: str, encoding: Encoding = "text") -> FileContent:
             text = content.decode()
         except UnicodeDecodeError:
             raise NotApplied(f"{spot} is not UTF-8 text; read it with encoding base64") from None
-    return FileContent(path=str(spot), content=text, encoding=encoding, mode=_octal(look(spot).mode))
+    return FileContent(path=str(spot), content=text, encoding=encoding, mode=_octal(state.mode))
 
 
 def list_folder(path: str) -> list[FolderEntry]:
@@ -97,10 +98,10 @@ def list_folder(path: str) -> list[FolderEntry]:
         raise NotApplied(f"there is no folder {spot}") from None
     if len(names) > MOST_LISTED:
         raise NotApplied(f"{spot} has {len(names)} entries; {MOST_LISTED} are the most that are listed")
-    found = [(name, look(Spot(spot.root, (*spot.parts, name)))) for name in names]
+    states = _looked(spot, [Spot(spot.root, (*spot.parts, name)) for name in names])
     return [
         FolderEntry(name=name, kind=state.kind, size=state.size)
-        for name, state in found
+        for name, state in zip(names, states, strict=True)
         if state.kind != "absent" and name.isprintable()
     ]
 
@@ -169,6 +170,13 @@ def delete_folder(path: str) -> Deleted:
         return {"path": str(spot)}
 
     return Deleted.model_validate(_change(spot, plan))
+
+
+def _looked(what: Spot, spots: list[Spot]) -> list[FileState]:
+    try:
+        return [look(spot) for spot in spots]
+    except OSError as error:
+        raise NotApplied(f"{what}: {error.strerror}") from None
 
 
 def _change(spot: Spot, plan: Callable[[FileChange], dict[str, Any]]) -> dict[str, Any]:

@@ -84,6 +84,19 @@ def test_a_name_that_no_system_takes_is_told_in_one_sentence(root: Path, tool: s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("tool", "path"), [("read_file", "old.txt"), ("list_folder", ".")])
+def test_a_folder_that_may_not_be_searched_is_told_in_one_sentence(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tool: str, path: str
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(NotApplied) as caught:
+        forward(stock, tool, "k", path=path)
+    assert str(caught.value).endswith(": Permission denied")
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("path", ["old.txt", "part/new.txt"])
 def test_an_undo_finds_what_was_changed_also_where_the_roots_are_others_since(

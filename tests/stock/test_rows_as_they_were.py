@@ -273,3 +273,14 @@ def test_more_digits_than_the_column_has_are_told_too(filled: Database) -> None:
         pytest.skip("only SQLite keeps them")
     (row,) = forward(stock, "select_rows", "k", table="thing", where={"id": 1})
     assert row["price"] == 10.505
+
+
+def test_a_time_that_was_told_finds_its_row(filled: Database) -> None:
+    for row in (1, 2):
+        (told,) = forward(stock, "select_rows", f"{row}", table="thing", where={"id": row})
+        found = forward(stock, "select_rows", f"{row} again", table="thing", where={"made": told["made"]})
+        assert [one["id"] for one in found] == [row]
+    written = "2024-05-06T07:08:09"
+    forward(stock, "insert_row", "k", table="thing", values={"id": 9, "made": written})
+    found = forward(stock, "select_rows", "l", table="thing", where={"made": written})
+    assert 9 in [one["id"] for one in found]
