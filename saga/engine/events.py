@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +54,8 @@ class Events:
         self._record = record
         self._pace = pace
         self._dropped = 0
+        self._counted: list[dict[str, Any]] | None = None
+        self._sizes, self._bytes, self._ids = deque[int](), 0, set[str]()
         serve_signal("event", self._take)
 
     def _take(self, argument: Any = None) -> None:
@@ -63,16 +66,35 @@ class Events:
                 "somebody", "sends an event that cannot be read", "", faults_in(error, "event")
             )
             return
-        if event.id is not None and any(other["id"] == event.id for other in self._record.events):
+        if self._counted is not self._record.events:
+            self._count()
+        if event.id is not None and event.id in self._ids:
             return
         self._record.log.add("somebody", f"event {event.name}", "", event.id or "")
-        events = [*self._record.events, event.model_dump(mode="json")]
-        come = len(events)
-        events = events[-MAX_EVENTS:]
-        while len(events) > 1 and _size(events) > MAX_BYTES:
-            events.pop(0)
-        self._dropped += come - len(events)
-        self._record.keep_events(events)
+        come = event.model_dump(mode="json")
+        self._note(come)
+        dropped = 0
+        while len(self._sizes) > MAX_EVENTS or (len(self._sizes) > 1 and self._bytes > MAX_BYTES):
+            self._bytes -= self._sizes.popleft()
+            self._ids.discard(self._record.events[dropped]["id"])
+            dropped += 1
+        self._dropped += dropped
+        self._record.keep_events([*self._record.events[dropped:], come])
+        self._counted = self._record.events
+
+    def _count(self) -> None:
+        """Takes over what an earlier run has kept."""
+        self._sizes, self._bytes, self._ids = deque(), 0, set()
+        for event in self._record.events:
+            self._note(event)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        """Counts an event that is kept: all of them anew for each would take longer the more there are."""
+        size = _size(event)
+        self._sizes.append(size)
+        self._bytes += size
+        if event["id"] is not None:
+            self._ids.add(event["id"])
 
     async def until(
         self,
@@ -124,5 +146,6 @@ class Events:
             return False  # it has not what the condition reads: it is another one
 
 
-def _size(events: list[dict[str, Any]]) -> int:
-    return len(json.dumps(events, ensure_ascii=False))
+def _size(event: dict[str, Any]) -> int:
+    """Returns how many characters an event has in the JSON of a list, with what comes between two."""
+    return len(json.dumps(event, ensure_ascii=False)) + len(", ")
