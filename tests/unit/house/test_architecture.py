@@ -6,14 +6,13 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import counterstep
+from counterstep.tests.support.sources.sources import OUTSIDE, ROOT, nodes, package_sources, sources, tree
 
-ROOT = Path(__file__).resolve().parents[3]
 OPEN_TO_EXAMPLES = {
     "counterstep.plugin",
     "counterstep.teams",
@@ -21,7 +20,6 @@ OPEN_TO_EXAMPLES = {
     "counterstep.testing.model_behaviour",
     "counterstep.testing.model_server",
 }
-OUTSIDE = {"tests", "examples", "benchmarks", "deploy", "docs"}
 LONGEST_MODULE = 350
 MOST_FILES = 20
 
@@ -82,30 +80,6 @@ NONDETERMINISTIC_CALLS = {
     ("uuid", "uuid1"),
     ("uuid", "uuid4"),
 }
-
-
-def sources(*folders: str) -> list[Path]:
-    """The Python files of folders at the root; of the whole repository where none is named."""
-    starts = [ROOT / folder for folder in folders] or [ROOT]
-    found = [path for start in starts for path in sorted(start.rglob("*.py"))]
-    hidden = {"build", "dist"}
-    return [
-        path
-        for path in found
-        if not any(part.startswith(".") or part in hidden for part in path.relative_to(ROOT).parts)
-    ]
-
-
-def package_sources() -> list[Path]:
-    return [path for path in sources() if path.relative_to(ROOT).parts[0] not in OUTSIDE]
-
-
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
-
-
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(tree(path))
 
 
 def place(path: Path, node: ast.AST) -> str:

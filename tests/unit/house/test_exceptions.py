@@ -6,12 +6,9 @@ import ast
 import builtins
 import importlib
 import re
-from pathlib import Path
 
 from counterstep.saga import errors
-
-ROOT = Path(__file__).resolve().parents[3]
-OUTSIDE = {"tests", "examples", "benchmarks", "deploy", "docs"}
+from counterstep.tests.support.sources.sources import ROOT, nodes, package_sources
 
 ELSEWHERE = {"CallFailed"}
 """Workflows have to raise one of Temporal's; the text below the tree tells of it."""
@@ -20,11 +17,9 @@ ELSEWHERE = {"CallFailed"}
 def defined() -> dict[str, str]:
     """The public exception classes of the package, each with its module."""
     bases: dict[str, tuple[list[str], str]] = {}
-    for path in sorted(ROOT.rglob("*.py")):
+    for path in package_sources():
         parts = path.relative_to(ROOT).with_suffix("").parts
-        if parts[0] in OUTSIDE or any(part.startswith(".") or part == "build" for part in parts):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
                 bases[node.name] = (names, ".".join(("counterstep", *parts)))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from counterstep.tests.support.sources.sources import ROOT, nodes, sources, tree
 
 PUBLIC = {
     "counterstep": [
@@ -105,9 +104,11 @@ def test_the_public_names_of_a_module_are_these_and_each_says_what_it_is(module:
 
 @pytest.mark.parametrize("module", NEED_A_FRAMEWORK)
 def test_the_public_names_of_an_adapter_are_these(module: str) -> None:
-    tree = ast.parse((ROOT / f"{module.partition('.')[2].replace('.', '/')}.py").read_text())
-    defined = {node.name: ast.get_docstring(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assigned = (node for node in tree.body if isinstance(node, ast.Assign))
+    source = tree(ROOT / f"{module.partition('.')[2].replace('.', '/')}.py")
+    defined = {
+        node.name: ast.get_docstring(node) for node in source.body if isinstance(node, ast.FunctionDef)
+    }
+    assigned = (node for node in source.body if isinstance(node, ast.Assign))
     offered = [ast.literal_eval(node.value) for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
     assert offered == [NEED_A_FRAMEWORK[module]]
     assert all(defined[name] for name in NEED_A_FRAMEWORK[module])
@@ -136,8 +137,8 @@ def test_the_reference_documents_public_names_only() -> None:
 def test_who_is_outside_uses_public_names_only(folder: str) -> None:
     private = [
         f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}.{alias.name}"
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path in sources(folder)
+        for node in nodes(path)
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "counterstep"
         for alias in node.names
         if alias.name not in PUBLIC.get(node.module or "", ())
