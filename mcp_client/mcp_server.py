@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 
@@ -155,7 +155,7 @@ class McpServer:
         if command is not None and not (self.command and all(isinstance(part, str) for part in self.command)):
             yield "command is a list of texts: the program and its arguments"
         if self.url is not None:
-            parts = urlsplit(self.url) if isinstance(self.url, str) else None
+            parts = _split(self.url)
             if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
                 yield "url is an http or https address"
             elif parts.username or parts.password:
@@ -166,9 +166,9 @@ class McpServer:
             yield "env and cwd are for a command"
         if self.cwd is not None and not isinstance(self.cwd, str):
             yield f"cwd must be text, not {short(self.cwd)}"
-        values = (*self._headers.values(), *self._env.values(), *self._oauth.values())
-        if not all(isinstance(value, str) for value in values):
-            yield "the values of headers, env and oauth are texts"
+        given = [*self._headers.items(), *self._env.items(), *self._oauth.items()]
+        if not all(isinstance(text, str) for pair in given for text in pair):
+            yield "the names and values of headers, env and oauth are texts"
             self._headers, self._env, self._oauth = {}, {}, {}
         if self._oauth and not (_OAUTH <= set(self._oauth) <= {*_OAUTH, "scope"}):
             # Without the issuer the server would say who is sent the credentials.
@@ -182,3 +182,16 @@ class McpServer:
                 yield from (f"tool {name}: {fault}" for fault in shape_faults(error))
                 continue
             yield from (f"tool {name}: {fault}" for fault in self.tools[name].faults())
+
+
+def _split(url: object) -> SplitResult | None:
+    """Takes an address apart; None for what is none, e.g. because of its port."""
+    if not isinstance(url, str) or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        if named_in([parts.netloc]):  # what is there is known when the server is asked
+            return parts
+        return parts if parts.port is None or parts.port else None
+    except ValueError:
+        return None

@@ -91,6 +91,13 @@ def test_what_schemas_leave_open_may_be_read() -> None:
     assert offer_of([server], {"files": listing}).faults == []
 
 
+@pytest.mark.parametrize(
+    "url", ["http://env:HOST/mcp", "http://files:env:PORT/mcp", "https://[::1]:8443/mcp"]
+)
+def test_variables_may_stand_in_an_address(url: str) -> None:
+    assert McpServer("files", url=url).url == url
+
+
 def test_the_argument_for_the_key_is_not_the_callers() -> None:
     entry = offered(write={"undo": DELETE, "key": "content"}).tools["files.write"]
     assert entry.parameters == ("path",)
@@ -173,6 +180,11 @@ def test_what_the_server_contradicts(tools: dict[str, Any], told: str) -> None:
         ({}, "it has either a command or a url"),
         ({"command": "npx files"}, "command is a list of texts: the program and its arguments"),
         ({"url": "ftp://files"}, "url is an http or https address"),
+        ({"url": "http://[::z]/mcp"}, "url is an http or https address"),
+        ({"url": "http://files:99999/mcp"}, "url is an http or https address"),
+        ({"url": "http://files/mcp\n"}, "url is an http or https address"),
+        ({"url": "http://files", "headers": {1: "x"}}, "the names and values of headers, env and oauth"),
+        ({"command": ["x"], "env": {1: "x"}}, "the names and values of headers, env and oauth are texts"),
         (
             {"url": "https://ann:pw@files/mcp"},
             "its url has credentials in it; give them by headers or oauth, as env:VARIABLE",
