@@ -195,11 +195,15 @@ class RedisStore:
 
     async def _keys(self, prefix: str) -> AsyncIterator[str]:
         keys = self._client.scan_iter(match=f"{prefix}*", count=1000)
+        seen: set[str] = set()
         while True:
             try:
-                yield await _answered(anext(keys))
+                key = await _answered(anext(keys))
             except StopAsyncIteration:
                 return
+            if key not in seen:  # a Redis that grows meanwhile tells some twice
+                seen.add(key)
+                yield key
 
 
 def _expect_address(url: str) -> None:

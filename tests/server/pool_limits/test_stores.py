@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -298,3 +299,23 @@ async def test_an_amount_that_nobody_can_spend_fills_the_bucket(stage: Stage) ->
     full = await limits.reserve("b", {}, most, timedelta(minutes=1))
     assert full is not None
     assert full.charge.limit == "day"
+
+
+async def test_a_bucket_that_a_redis_tells_twice_is_told_once(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from counterstep.pool_limits.redis_store import RedisStore
+
+    store = RedisStore(redis.url)
+    await store._client.flushall()
+    await store.reserve("a", [CALLS], LEASE)
+    once = store._client.scan_iter
+
+    async def twice(**how: Any) -> AsyncIterator[str]:
+        async for key in once(**how):
+            yield key
+            yield key
+
+    monkeypatch.setattr(store._client, "scan_iter", twice)
+    assert [use.limit for use in await store.buckets()] == ["calls"]
+    await store.close()
