@@ -279,8 +279,8 @@ class Saga:
             DefinitionError: The arguments do not fit.
             asyncio.CancelledError: The workflow was cancelled.
         """
+        terms = PlanTerms.read(self._context.catalog, tools, step, keep, max_parallel)
         made = await self.call(planner, *args, **kwargs)
-        terms = PlanTerms(tools, step, closure=keep == "closure", max_parallel=max_parallel)
         plan = SagaPlan(self._context, self._calls, self._running, self._current, terms)
         await plan.amend(operations_in(made))
         return plan

@@ -33,10 +33,35 @@ from .tries import tries_of
 class PlanTerms:
     """How a plan is run; see `Saga.plan`."""
 
-    tools: Sequence[Any]
+    targets: Mapping[str, CallTarget]
     step: str
-    closure: bool = False
-    max_parallel: int | None = None
+    closure: bool
+    max_parallel: int | None
+
+    @classmethod
+    def read(
+        cls, catalog: Catalog, tools: Sequence[Any], step: str, keep: str, max_parallel: int | None
+    ) -> PlanTerms:
+        """Reads what `Saga.plan` is called with.
+
+        Args:
+            catalog: What the worker offers.
+            tools: As of `Saga.plan`, and so are the others.
+            step: What the plan is called.
+            keep: What a changed plan leaves untouched.
+            max_parallel: How many operations run at once, at most.
+
+        Raises:
+            DefinitionError: A tool is not offered, or something else is not allowed; all faults are named.
+        """
+        targets, faults = _targets(tools, catalog)
+        if keep not in ("same", "closure"):
+            faults.append(f"keep is 'same' or 'closure', not {keep!r}")
+        if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
+            faults.append(f"max_parallel is a whole number from 1, or None, not {max_parallel!r}")
+        if faults:
+            raise DefinitionError("\n".join(faults))
+        return cls(targets, step, keep == "closure", max_parallel)
 
 
 class SagaPlan:
@@ -55,11 +80,7 @@ class SagaPlan:
         current: Callable[[], StopScope],
         terms: PlanTerms,
     ) -> None:
-        """Prepares a plan; `Saga.plan` does that.
-
-        Raises:
-            DefinitionError: A tool is not offered, or cannot be called by a plan.
-        """
+        """Prepares a plan; `Saga.plan` does that."""
         self.step = terms.step
         self.outputs: dict[str, Any] = {}
         self._context = context
@@ -68,7 +89,7 @@ class SagaPlan:
         self._running = running
         self._current = current
         self._terms = terms
-        self._targets = dict(_targets(terms.tools, context.catalog))
+        self._targets = terms.targets
         self._operations: tuple[Operation, ...] = ()
         self._scope = current()
         # Of the first plan of this name: what came after that builds on it, and not the other way round.
@@ -242,8 +263,9 @@ def operations_in(made: Any) -> tuple[Operation, ...]:
     return tuple(read)
 
 
-def _targets(tools: Sequence[Any], catalog: Catalog) -> Iterator[tuple[str, CallTarget]]:
-    faults: list[str] = []
+def _targets(tools: Sequence[Any], catalog: Catalog) -> tuple[dict[str, CallTarget], list[str]]:
+    """Returns what an operation may call, by name, and what the worker does not offer of it."""
+    found, faults = dict[str, CallTarget](), list[str]()
     for tool in tools:
         name = tool if isinstance(tool, str) else getattr(tool, NAME_ATTRIBUTE, str(tool))
         entry: ToolEntry | AgentEntry | None = catalog.tools.get(name) or catalog.agents.get(name)
@@ -251,6 +273,5 @@ def _targets(tools: Sequence[Any], catalog: Catalog) -> Iterator[tuple[str, Call
             known = [*catalog.tools, *catalog.agents]
             faults.append(f"this worker does not offer {name!r}{nearest(name, known)}")
         else:
-            yield name, CallTarget(name, entry, name)
-    if faults:
-        raise DefinitionError("\n".join(faults))
+            found[name] = CallTarget(name, entry, name)
+    return found, faults

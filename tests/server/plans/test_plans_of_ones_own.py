@@ -79,3 +79,21 @@ async def test_everything_is_undone_with_the_saga(tasks: Tasks, effects: Desk) -
     assert end.type == "SagaRolledBack"
     assert effects.effects() == {}
     assert effects.what("undone") == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"max_parallel": 0}, "max_parallel is a whole number from 1, or None, not 0"),
+        ({"max_parallel": 1.5}, "max_parallel is a whole number from 1, or None, not 1.5"),
+        ({"keep": "all"}, "keep is 'same' or 'closure', not 'all'"),
+        ({"tools": ["desk.putt"]}, "this worker does not offer 'desk.putt'; did you mean 'desk.put'?"),
+    ],
+)
+async def test_terms_that_cannot_be_are_refused_before_anybody_plans(
+    tasks: Tasks, effects: Desk, terms: dict[str, Any], said: str
+) -> None:
+    end = await errand(tasks, {"plan": [op("a")], **terms})
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "DefinitionError")
+    assert said in end.message
+    assert effects.events() == []

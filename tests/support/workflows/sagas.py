@@ -232,8 +232,9 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
         case {"undo": step}:
             return await saga.undo(step)
         case {"plan": operations, **amended}:
-            named = {"step": amended["step"]} if "step" in amended else {}
-            plan = await saga.plan(plotter, operations, tools=[put, look, hand_over], **named)
+            terms = {name: amended[name] for name in ("step", "keep", "max_parallel") if name in amended}
+            tools = amended.get("tools", [put, look, hand_over])
+            plan = await saga.plan(plotter, operations, tools=tools, **terms)
             if "amend" in amended:
                 await _do(saga, amended.get("before", {"wait": {"time": "1ms"}}))
                 await plan.amend(amended["amend"])
