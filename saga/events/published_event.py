@@ -11,7 +11,10 @@ from ..errors import Fault, SpecError
 from ..names import nearest
 
 MAX_NAME = 200
-"""Characters of a topic, and of a key: both are parts of workflow ids, which end at 1000 bytes."""
+"""Characters of a topic, and of a key: both are parts of workflow ids."""
+
+MAX_BYTES = 400
+"""Bytes of these: the server takes ids of 1000, and what a task starts has longer ones than the task."""
 
 _PARTS = ("topic", "key", "payload")
 
@@ -73,7 +76,7 @@ def topic_fault(topic: Any) -> str:
         return "is missing" if topic is None else f"must be text, not {topic!r}"
     if not topic or "/" in topic or any(c.isspace() or not c.isprintable() for c in topic):
         return f"a topic looks like order.paid, without spaces and slashes, not {topic[:60]!r}"
-    return f"has {len(topic)} characters; the most is {MAX_NAME}" if len(topic) > MAX_NAME else ""
+    return _length_fault(topic)
 
 
 def key_fault(key: Any) -> str:
@@ -83,7 +86,14 @@ def key_fault(key: Any) -> str:
         return "must be text or a whole number, and not empty" + ("" if key == "" else f", not {key!r}"[:80])
     if text != text.strip() or not text.isprintable():
         return f"must not have line breaks, or spaces around it: {text[:60]!r}"
-    return f"has {len(text)} characters; the most is {MAX_NAME}" if len(text) > MAX_NAME else ""
+    return _length_fault(text)
+
+
+def _length_fault(text: str) -> str:
+    if len(text) > MAX_NAME:
+        return f"has {len(text)} characters; the most is {MAX_NAME}"
+    size = len(text.encode())
+    return f"has {size} bytes; the most is {MAX_BYTES}" if size > MAX_BYTES else ""
 
 
 def key_text(key: Any) -> str:

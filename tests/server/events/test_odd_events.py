@@ -71,3 +71,10 @@ async def test_a_payload_whose_numbers_are_equal_is_the_same(tasks: TaskClient, 
     assert await tasks.publish("ping.done", {"turn": 1.0, "of": [2]}, key=key) == first
     with pytest.raises(EventRefused, match="was published under the key"):
         await tasks.publish("ping.done", {"turn": True, "of": [2]}, key=key)
+
+
+async def test_the_longest_names_are_published(tasks: TaskClient, rows: Rows) -> None:
+    with pytest.raises(EventRefused, match="no start rule takes events of"):
+        await tasks.publish("🚚" * 100, {}, key="漢" * 133)
+    started = (await tasks.publish("ping.done", {"turn": 6}, key=f"{uuid4().hex}{'🚚' * 92}")).started
+    assert (await (await tasks.attach(started[0].id)).outcome()).state == "completed"

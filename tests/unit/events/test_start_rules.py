@@ -133,6 +133,7 @@ def test_a_key_is_the_same_however_its_number_is_written(value: Any, key: str) -
         ({"id": " 1"}, "must not have line breaks, or spaces around it"),
         ({"id": "1\n2"}, "must not have line breaks"),
         ({"id": "x" * (MAX_NAME + 1)}, "has 201 characters; the most is 200"),
+        ({"id": "🚚" * 101}, "has 404 bytes; the most is 400"),
         ("text", "has no 'id'"),
     ],
 )
@@ -161,6 +162,7 @@ def test_an_event_is_read_from_plain_json() -> None:
             ["did you mean 'payload'?", "topic: must be", "key: is mis"],
         ),
         ({"topic": "a" * 201, "key": "k"}, ["topic: has 201 characters"]),
+        ({"topic": "漢" * 134, "key": "🚚" * 101}, ["topic: has 402 bytes", "key: has 404 bytes"]),
     ],
 )
 def test_all_faults_of_an_event_are_named_at_once(value: Any, faults: list[str]) -> None:
