@@ -13,6 +13,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -94,13 +95,13 @@ async def _size(client: Client, agent: str, turns: int) -> tuple[int, int]:
     raise LookupError(agent)
 
 
-async def _measure(address: str, rounds: int, delay: float) -> None:
+async def _measure(address: str, rounds: int, delays: Sequence[float]) -> None:
     plugin = CounterstepPlugin(bundles=[desk])
     client = await Client.connect(address, plugins=[plugin])
     async with ModelServer() as models, Worker(client, task_queue=QUEUE):
         os.environ |= models.environment
         calls = 2 * (LONG - SHORT)  # a model call and a tool call a turn
-        for pause in (0.0, delay):
+        for pause in delays:
             each: dict[str, list[float]] = {"ours": [], "process": []}
             for number in range(rounds + 1):
                 for agent, found in each.items():
@@ -123,10 +124,16 @@ def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each run is measured")
-    parser.add_argument("--delay", type=float, default=0.5, help="seconds that a model takes at last")
+    parser.add_argument(
+        "--delays",
+        type=float,
+        nargs="+",
+        default=[0.0, 0.2, 0.5],
+        help="seconds that a model takes",
+    )
     said: Any = parser.parse_args()
     with temporal_server() as server:
-        asyncio.run(_measure(server.address, said.rounds, said.delay))
+        asyncio.run(_measure(server.address, said.rounds, said.delays))
 
 
 if __name__ == "__main__":

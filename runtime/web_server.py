@@ -15,17 +15,24 @@ from starlette.types import ASGIApp
 def open_socket(host: str, port: int) -> socket.socket:
     """Opens the port, so that it is known to be free before anything is said.
 
+    Returns:
+        What listens there.
+
     Raises:
         OSError: It cannot be opened; its `strerror` says why, in a few words.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         if error.errno is None or isinstance(error, socket.gaierror):
             raise
         # Python adds the address, which whoever shows the error names as well.
         raise OSError(error.errno, os.strerror(error.errno)) from None
+    # Without this, the second part of an answer waits up to 40 ms for the client to acknowledge the first;
+    # asyncio sees to it only for sockets that it has made itself.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:

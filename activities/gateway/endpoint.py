@@ -8,7 +8,6 @@ import hmac
 import json
 import logging
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -20,7 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...runtime.web_server import server_config
+from ...runtime.web_server import open_socket, server_config
 from ...saga.agents.foreign.host_protocol import HostAnswer, HostJob, HostRefusal
 from ...saga.agents.hosted_body import Dialect
 from ..models.hosted.body_fields import BETAS, faults_of, other_models
@@ -75,7 +74,7 @@ class Endpoint:
             OSError: This machine has no port left.
         """
         sessions = self._tools.sessions(MOST_BYTES)
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = open_socket("127.0.0.1", 0)
         server = _Server(server_config(self._app(sessions.handle_request)))
         async with sessions.run():
             serving = asyncio.create_task(server.serve(sockets=[listening]))
