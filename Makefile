@@ -61,7 +61,7 @@ test-long: setup ## run what repeats those tests, larger and in more variations
 	@$(BIN)/pytest $(SIX) -m "long and not slow and not npm" $(ARGS)
 
 test-unit: setup ## run the tests that need no server
-	@$(BIN)/pytest tests/unit --numprocesses 2 -m "not slow" $(ARGS)
+	@$(BIN)/pytest tests/unit --numprocesses 3 -m "not slow" $(ARGS)
 
 test-clients: setup ## run the tests that need node and the npm registry: a start from TypeScript, Mermaid's parser
 	@$(BIN)/pytest tests/server/client/test_typescript.py $(ARGS)

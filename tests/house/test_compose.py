@@ -15,7 +15,7 @@ import yaml
 from counterstep.saga.duration import parse_duration
 from counterstep.worker import OVERTIME
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BIN = Path(sys.executable).parent
