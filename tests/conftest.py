@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.activities import bundle_activities
 from counterstep.embedded import EmbeddedServer
+from counterstep.runtime.process import keep_what_is_loaded
 from counterstep.saga.verification import verifier
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.bundles.desk import VARIABLE, Desk, desk
@@ -31,7 +32,12 @@ settings.load_profile("counterstep")
 
 say_which_build()
 
-TEARDOWN_SECONDS = 300
+TEARDOWN_SECONDS = 120
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is loaded to itself: a search for garbage in it holds up workflows for a second."""
+    keep_what_is_loaded()
 
 
 @pytest.hookimpl(wrapper=True)

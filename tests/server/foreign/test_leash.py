@@ -24,11 +24,11 @@ left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], 
 if os.fork() == 0:
     if os.fork() == 0:
         os.setsid()
-        print(os.getpid(), flush=True)
+        os.write(1, b"%d\\n" % os.getpid())
         time.sleep(100)
     os._exit(0)
 os.wait()
-print(os.getpid(), kept.pid, left.pid, flush=True)
+os.write(1, b"%d %d %d\\n" % (os.getpid(), kept.pid, left.pid))
 {then}
 """
 
