@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..people.signatures import Signatures
 from ..people.updates import Amend, refused
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
+from ..spec.arguments import is_same
 from ..temporal.handlers import serve_update, settle
 from ..temporal.stop_scope import StopScope
 from .graph_run import GraphRun
@@ -96,7 +98,9 @@ class Amendments:
 
     def _changed(self, message: Amend) -> list[str]:
         known = self._record.facts
-        return [name for name, value in message.facts.items() if name not in known or known[name] != value]
+        same = is_same if self._graph.context.engine >= 6 else operator.eq
+        told = message.facts.items()
+        return [name for name, value in told if name not in known or not same(known[name], value)]
 
     def _first(self, message: Amend, changed: list[str]) -> frozenset[str]:
         """Returns the steps that are done again whatever others come to."""

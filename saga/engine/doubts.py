@@ -17,6 +17,7 @@ from ..history_format import RETRACT
 from ..record.plan_book import Doubt, EarlierRun
 from ..record.step_record import StepState
 from ..record.task_record import TaskRecord
+from ..spec.arguments import is_same
 from ..spec.graph import Graph
 from ..temporal.stop_scope import StopScope
 from .redo import Redo
@@ -170,7 +171,7 @@ class Doubts:
         old = frozenset(earlier.entries)
         if old:
             self._replace(old, frozenset(self._open(step_id)) - old)
-        if self._record.steps[self._run.name_of(step_id)].output != earlier.output:
+        if not is_same(self._record.steps[self._run.name_of(step_id)].output, earlier.output):
             needs = self._run.graph.needs
             doubt.again |= {name for name in doubt.steps if step_id in needs[name]}
         if old and not await self._rollback.run(str(doubt.failure), within=old, scope=self._run.scope):

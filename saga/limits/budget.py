@@ -33,11 +33,11 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model_calls: int | None = Field(default=None, ge=0)
-    tokens: int | None = Field(default=None, ge=0)
-    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    tool_calls: int | None = Field(default=None, ge=0)
-    handoffs: int | None = Field(default=None, ge=0)
+    model_calls: int | None = Field(default=None, ge=0, strict=True)
+    tokens: int | None = Field(default=None, ge=0, strict=True)
+    usd: float | None = Field(default=None, ge=0, allow_inf_nan=False, strict=True)
+    tool_calls: int | None = Field(default=None, ge=0, strict=True)
+    handoffs: int | None = Field(default=None, ge=0, strict=True)
 
     def refusal(self, spent: Usage, wanted: Usage) -> str | None:
         """Says which limit would be passed.

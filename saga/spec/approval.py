@@ -63,7 +63,7 @@ class Asking(SpecModel):
     """
 
     deadline: Duration | None = None
-    people: int = Field(default=1, ge=1, le=20)
+    people: int = Field(default=1, ge=1, le=20, strict=True)
     roles: tuple[Role, ...] = ()
     remind: Duration | None = None
     escalate: EscalateTo | None = None

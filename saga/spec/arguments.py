@@ -46,6 +46,11 @@ def canonical(value: Any) -> str:
     return json.dumps(one_kind_of_number(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def is_same(left: Any, right: Any) -> bool:
+    """Says whether two JSON values are the same: 1 is 1.0, and neither is true."""
+    return canonical(left) == canonical(right)
+
+
 def within(shown: Any, value: Any) -> bool:
     """Says whether a value stays within one that was shown: its numbers are not larger, the rest is equal."""
     if _is_number(shown) and _is_number(value):

@@ -182,9 +182,9 @@ class AgentChange(BaseModel):
 
     model: tuple[str, ...] | None = Field(default=None, min_length=1)
     instructions: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    seed: int | None = None
+    temperature: float | None = Field(default=None, strict=True)
+    max_tokens: int | None = Field(default=None, ge=1, strict=True)
+    seed: int | None = Field(default=None, strict=True)
 
     def applied(self, agent: AgentEntry) -> AgentEntry:
         """Returns an agent as this makes it."""

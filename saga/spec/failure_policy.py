@@ -123,7 +123,7 @@ class RetryFrom(SpecModel):
     """
 
     retry_from: StepId
-    rounds: int = Field(default=1, ge=1, le=10)
+    rounds: int = Field(default=1, ge=1, le=10, strict=True)
     then: LastResort = "rollback"
 
 

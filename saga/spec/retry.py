@@ -22,7 +22,7 @@ class Retry(SpecModel):
         max: The longest pause.
     """
 
-    attempts: int = Field(default=4, ge=1, le=100)
+    attempts: int = Field(default=4, ge=1, le=100, strict=True)
     initial: Duration = Field(default=timedelta(seconds=1), json_schema_extra={"default": "1s"})
-    factor: float = Field(default=2.0, ge=1, le=10)
+    factor: float = Field(default=2.0, ge=1, le=10, strict=True)
     max: Duration = Field(default=timedelta(minutes=1), json_schema_extra={"default": "1m"})

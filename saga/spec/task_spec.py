@@ -163,7 +163,7 @@ class Step(SpecModel):
     after: BareExpression | None = None
     keep: Literal["same", "closure"] | None = None
     frozen: BareExpression | None = None
-    max_parallel: int | None = Field(default=None, ge=1)
+    max_parallel: int | None = Field(default=None, ge=1, strict=True)
     precondition: BareExpression | None = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
     approvals: tuple[ToolApproval, ...] = ()

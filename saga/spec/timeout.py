@@ -28,7 +28,7 @@ class Calibrated(SpecModel):
             gets that when it begins.
     """
 
-    percentile: int = Field(ge=50, le=99)
+    percentile: int = Field(ge=50, le=99, strict=True)
     floor: Duration = Field(default=timedelta(seconds=5), json_schema_extra={"default": "5s"})
     ceiling: Duration = Field(default=timedelta(minutes=2), json_schema_extra={"default": "2m"})
     settled: SkipJsonSchema[dict[str, Duration]] = Field(default_factory=dict)

@@ -35,7 +35,7 @@ class Judge(SpecModel):
 
     model: ModelNames
     criteria: str = Field(min_length=1)
-    threshold: float = Field(default=0.7, ge=0, le=1)
+    threshold: float = Field(default=0.7, ge=0, le=1, strict=True)
 
     @property
     def models(self) -> tuple[str, ...]:

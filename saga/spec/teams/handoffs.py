@@ -19,7 +19,7 @@ class Handoffs(Pattern):
 
     pattern: Literal["handoff"] = "handoff"
     members: tuple[str, ...]
-    max_handoffs: int = Field(default=5, ge=1)
+    max_handoffs: int = Field(default=5, ge=1, strict=True)
 
     def seats(self) -> tuple[Seat, ...]:
         """Returns everybody who may be asked."""

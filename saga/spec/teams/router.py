@@ -66,7 +66,7 @@ class Router(Pattern):
     members: Members
     rules: Routes = ()
     embedding: ModelName | None = None
-    similar: float = Field(default=0.3, ge=0, lt=1)
+    similar: float = Field(default=0.3, ge=0, lt=1, strict=True)
     classifier: AgentName | None = None
     better: AgentName | None = None
     second: AgentName | None = None
@@ -74,7 +74,7 @@ class Router(Pattern):
     unsure: Annotated[Number, Bounds(0, 1, whole=False, above=True)] = 0.7
     default: Member | None = None
     splitter: AgentName | None = None
-    parts: int = Field(default=5, ge=2, le=10)
+    parts: int = Field(default=5, ge=2, le=10, strict=True)
     order: Names = ()
     ahead: Annotated[Number, Bounds(0, 1000)] = 3
 

@@ -231,6 +231,23 @@ async def test_facts_that_come_first_are_simply_there(tasks: Tasks, effects: Des
     assert list(effects.effects()) == ["a", "ann"]
 
 
+async def test_true_is_news_after_one_and_one_point_nought_is_not(tasks: Tasks, effects: Desk) -> None:
+    what = "${{ has(facts.n) && facts.n == 1 ? 'one' : 'other' }}"
+    handle = await tasks.start(
+        [put("a", delay=HELD), {**put("b", "a", what=what)}, put("c", "b", delay=HELD)]
+    )
+    await effects.until("begin", "a")
+    assert await tell(handle, "amend", facts={"n": 1}) == {"affected": []}
+    effects.release("a")
+    await effects.until("begin", "c")
+    assert await tell(handle, "amend", facts={"n": 1.0}) == {"affected": []}
+    assert await tell(handle, "amend", facts={"n": True}) == {"affected": ["b", "c"]}
+    effects.release("c")
+    assert (await end_of(handle)).type == "completed"
+    assert sorted(effects.effects()) == ["a", "c", "other"]
+    assert effects.what("undone") == ["c", "one"]
+
+
 async def test_amendments_one_after_the_other(tasks: Tasks, effects: Desk) -> None:
     handle = await tasks.start(trip())
     await effects.until("begin", "dinner")

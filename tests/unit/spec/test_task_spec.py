@@ -560,3 +560,37 @@ def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert most < 100 * MAX_BYTES
+
+
+def test_neither_text_nor_a_truth_value_is_a_number() -> None:
+    spec = {
+        "name": "x",
+        "budget": {"model_calls": True, "tokens": "500", "usd": "1.5", "tool_calls": False, "handoffs": "1"},
+        "steps": [
+            {
+                "id": "a",
+                "agent": "b.writer",
+                "for_each": "${{ task.rows }}",
+                "max_parallel": True,
+                "retry": {"attempts": "3", "factor": True},
+                "timeout": {"percentile": "95", "floor": "1s", "ceiling": "9s"},
+                "validate": [{"judge": {"model": "openai/m", "criteria": "good", "threshold": "0.5"}}],
+                "approve": {"ask": "well?", "people": True},
+                "on_reject": {"retry_from": "a", "rounds": "2"},
+            }
+        ],
+    }
+    assert {path for path, said in faults_of(spec).items() if "must be a valid" in said} == {
+        "budget.model_calls",
+        "budget.tokens",
+        "budget.usd",
+        "budget.tool_calls",
+        "budget.handoffs",
+        "steps[0].max_parallel",
+        "steps[0].retry.attempts",
+        "steps[0].retry.factor",
+        "steps[0].timeout.percentile",
+        "steps[0].validate[0].judge.threshold",
+        "steps[0].approve.people",
+        "steps[0].on_reject.rounds",
+    }
