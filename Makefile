@@ -95,7 +95,7 @@ test-agents: setup ## run the agents of other frameworks under a saga, each in a
 	@$(PYTHON) -m venv .counterstep/mcp-servers
 	@.counterstep/mcp-servers/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@cp $(filter %.json,$^) .counterstep/mcp-servers
-	@npm ci --prefix .counterstep/mcp-servers --silent --no-audit --no-fund
+	@npm ci --prefix .counterstep/mcp-servers --loglevel error --no-audit --no-fund
 	@touch $@
 
 test-mcp-servers: .venv/stamp .counterstep/mcp-servers/stamp ## run the tests with public MCP servers; needs git, node and npm

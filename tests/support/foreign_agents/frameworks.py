@@ -96,7 +96,7 @@ class Framework:
     def _make(self) -> None:
         if self.shell:
             self.folder.mkdir(parents=True, exist_ok=True)
-            quiet = ["--silent", "--no-audit", "--no-fund", "--prefix", str(self.folder)]
+            quiet = ["--loglevel", "error", "--no-audit", "--no-fund", "--prefix", str(self.folder)]
             subprocess.run(["npm", "install", *quiet, self.package], check=True, timeout=900)
             return
         venv.create(self.folder, with_pip=True)
