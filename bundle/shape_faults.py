@@ -75,6 +75,8 @@ _FORMS: Final = ("fallback", "model", "rule", "escalate", "retry_from")
 """The keys of what may follow a failure; a mapping with none of them is held against a fallback."""
 
 _KINDS: Final = ("a fallback", "another model", "a rule", "an escalation", "a retry")
+"""What pydantic's locations call these mappings."""
+
 _TROUBLES = ("on_failure", "on_reject", "then")
 
 
@@ -140,7 +142,7 @@ def message_of(error: ErrorDetails, root: type[BaseModel] = TaskSpec) -> str:
     loc, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
-            if loc[-1] in _FORMS and loc[-2] in _KINDS:
+            if loc[-1] in _FORMS and any(part in _KINDS for part in loc[-2:-1]):
                 forms = ", ".join(_forms(loc))
                 return f"only one of {forms} can stand here; a list has one after the other"
             known = _forms(loc) if loc[-2:-1] == ("a fallback",) else known_keys(loc, root)

@@ -594,3 +594,8 @@ def test_neither_text_nor_a_truth_value_is_a_number() -> None:
         "steps[0].approve.people",
         "steps[0].on_reject.rounds",
     }
+
+
+@pytest.mark.parametrize("key", ["fallback", "model", "rule", "escalate", "retry_from"])
+def test_a_key_of_a_rung_is_told_where_it_stands_at_the_top_of_a_spec(key: str) -> None:
+    assert faults_of({**step(), key: "y"})[key].startswith(f"there is no key '{key}' here")
