@@ -73,6 +73,7 @@ class Caller:
         self._limit_waits = limit_waits
         self._offers_again = engine >= 2
         self._counts_tools = engine >= 4
+        self._keeps_room = engine >= 6
         self.guard: Guard | None = None
 
     async def call(self, call: Call, scope: StopScope) -> RawValue:
@@ -188,7 +189,7 @@ class Caller:
             if failed.until is not None:
                 call = call.with_fewer_attempts(failed.made)
                 await self._outlast(call, failed, refused, scope)
-                if self.load.is_history_full(self._record.ledger.count_open()):
+                if self._keeps_room and self.load.is_history_full(self._record.ledger.count_open()):
                     raise refused
             else:
                 pause = unknown_names.PAUSE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import operator
 import re
 from typing import Any
 
@@ -97,10 +96,9 @@ class Amendments:
         return self._graph.started(self._graph.graph.dependents(first))
 
     def _changed(self, message: Amend) -> list[str]:
-        known = self._record.facts
-        same = is_same if self._graph.context.engine >= 6 else operator.eq
+        known, engine = self._record.facts, self._graph.context.engine
         told = message.facts.items()
-        return [name for name, value in told if name not in known or not same(known[name], value)]
+        return [name for name, value in told if name not in known or not is_same(known[name], value, engine)]
 
     def _first(self, message: Amend, changed: list[str]) -> frozenset[str]:
         """Returns the steps that are done again whatever others come to."""

@@ -51,11 +51,12 @@ class DoubtfulGraph(Protocol):
 class Doubts:
     """Decides, step by step, what has to be done again."""
 
-    def __init__(self, run: DoubtfulGraph, record: TaskRecord, rollback: Rollback) -> None:
+    def __init__(self, run: DoubtfulGraph, record: TaskRecord, rollback: Rollback, engine: int) -> None:
         """Goes on with what the record has of doubts about this graph."""
         self._run = run
         self._record = record
         self._rollback = rollback
+        self._engine = engine
 
     @property
     def _doubt(self) -> Doubt | None:
@@ -171,7 +172,8 @@ class Doubts:
         old = frozenset(earlier.entries)
         if old:
             self._replace(old, frozenset(self._open(step_id)) - old)
-        if not is_same(self._record.steps[self._run.name_of(step_id)].output, earlier.output):
+        now = self._record.steps[self._run.name_of(step_id)].output
+        if not is_same(now, earlier.output, self._engine):
             needs = self._run.graph.needs
             doubt.again |= {name for name in doubt.steps if step_id in needs[name]}
         if old and not await self._rollback.run(str(doubt.failure), within=old, scope=self._run.scope):

@@ -72,7 +72,7 @@ class GraphRun:
         self._before: dict[str, tuple[tuple[int, ...], frozenset[str]]] = {}
         self._pivots = {s.id for s in steps if Effect.PIVOT in effects_of(s, context.catalog)}
         self.running = RunningSteps()
-        self._doubts = Doubts(self, context.record, context.rollback)
+        self._doubts = Doubts(self, context.record, context.rollback, context.engine)
         self._deciding: asyncio.Task[None] | None = None
         self._waits_for_plan = False
         self._to_compare: deque[str] = deque()

@@ -50,7 +50,7 @@ class _LongTeamRun(MovedRun):
         self._play = TeamPlay(
             team,
             job,
-            planner_of(team.team, state.catalog),
+            planner_of(team.team, state.catalog, self.context.engine),
             self.context.agents.members_of(team, job, state.timeout),
             self.record,
             self.context.rollback,

@@ -191,6 +191,7 @@ class RunContext:
                 LongTeams(moving, catalog),
                 Consultant(models, caller, root_key),
                 task_input,
+                snapshot.engine,
             ),
             verifier=verifier,
             guard=guard,

@@ -54,6 +54,7 @@ class AgentCaller:
         long: LongTeams,
         consultant: Consultant,
         task_input: Any,
+        engine: int,
     ) -> None:
         """Prepares to let the agents of one task do jobs.
 
@@ -69,6 +70,7 @@ class AgentCaller:
             long: Carries long teams on in child workflows.
             consultant: Asks what is not a member of a team.
             task_input: The task's input, which the numbers of teams may read; None where there is none.
+            engine: By which rules the task is run, see `ENGINE`.
         """
         self._models = models
         self._processes = processes
@@ -81,6 +83,7 @@ class AgentCaller:
         self._long = long
         self._consultant = consultant
         self._task_input = task_input
+        self._engine = engine
 
     async def run(
         self,
@@ -139,7 +142,7 @@ class AgentCaller:
         team = TeamRun(
             start.team,
             job,
-            planner_of(start.team.team, self._catalog),
+            planner_of(start.team.team, self._catalog, self._engine),
             members,
             self._record,
             self._rollback,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..history_format import ENGINE
 from ..spec.catalog import Catalog
 from ..spec.rules.router_rules import intents_of
 from ..spec.rules.team_rules import acting_members
@@ -28,12 +29,13 @@ from .router.planner import RouterPlanner
 from .second_opinion import SecondOpinionPlanner
 
 
-def planner_of(team: Team, catalog: Catalog) -> Planner:
+def planner_of(team: Team, catalog: Catalog, engine: int = ENGINE) -> Planner:
     """Returns what plans for a team of this pattern.
 
     Args:
         team: The team.
         catalog: Has its members.
+        engine: By which rules the task is run, see `ENGINE`.
     """
     match team:
         case Concurrent():
@@ -47,7 +49,7 @@ def planner_of(team: Team, catalog: Catalog) -> Planner:
         case GroupChat():
             return GroupChatPlanner(team)
         case Router():
-            return RouterPlanner(team, intents_of(team, catalog))
+            return RouterPlanner(team, intents_of(team, catalog), engine)
         case Magentic():
             return MagenticPlanner(team)
         case Planned():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from ...history_format import ENGINE
 from ...spec.teams.intent import Intent
 from ...spec.teams.member import Person, key_of
 from ...spec.teams.router import Router
@@ -70,12 +71,15 @@ class _Word(NamedTuple):
 class RouterPlanner:
     """Plans for `Router`. The turns about one part of the input have its number as their round."""
 
-    def __init__(self, terms: Router, intents: Mapping[str, Sequence[Intent]] | None = None) -> None:
+    def __init__(
+        self, terms: Router, intents: Mapping[str, Sequence[Intent]] | None = None, engine: int = ENGINE
+    ) -> None:
         """Plans by the team's parameters.
 
         Args:
             terms: The parameters.
             intents: What each member takes, by what the team calls it; nothing for who says nothing.
+            engine: By which rules the task is run, see `ENGINE`.
         """
         self._terms = terms
         self._to = Destinations([key_of(member) for member in terms.members], intents or {})
@@ -87,7 +91,7 @@ class RouterPlanner:
         self._asked = [_Asked(purpose, key_of(who), sure) for purpose, who, sure in asked if who is not None]
         if terms.embedding is not None and self._to.phrases:  # who takes some may not take part
             self._asked.insert(0, _Asked(COMPARE, EMBEDDING, terms.sure))
-        elif self._asked and self._asked[0].sure is None:
+        elif engine >= 6 and self._asked and self._asked[0].sure is None:
             # There is nobody to agree with.
             self._asked[0] = self._asked[0]._replace(sure=terms.sure)
         self._form = form(

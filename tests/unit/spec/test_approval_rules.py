@@ -14,7 +14,7 @@ from counterstep.saga.agents.earlier_calls import EarlierCalls
 from counterstep.saga.agents.model_protocol import ChatMessage
 from counterstep.saga.people.approval_terms import ApprovalTerms
 from counterstep.saga.record.consent import Consent, shown_hash
-from counterstep.saga.spec.arguments import canonical, completed, exact_faults, within
+from counterstep.saga.spec.arguments import canonical, completed, exact_faults, is_same, within
 from counterstep.saga.spec.checker import check_spec
 from counterstep.tests.support.bundles.desk import desk
 from counterstep.tests.support.bundles.till import till
@@ -193,3 +193,8 @@ def test_calls_with_the_same_id_do_not_get_each_others_results() -> None:
     earlier = EarlierCalls({"a": "call_1", "b": "call_1", "c": "call_2"}, {}, said)
     further_up = '"it is further up in this conversation"'
     assert [earlier.result(key) for key in "abc"] == [further_up, further_up, '"c"']
+
+
+def test_true_is_not_1_but_for_tasks_of_an_earlier_engine() -> None:
+    assert [is_same([1], [other]) for other in (1.0, True, "1", None)] == [True, False, False, False]
+    assert [is_same([1], [other], 5) for other in (1.0, True, "1", None)] == [True, True, False, False]

@@ -179,6 +179,14 @@ def test_a_second_opinion_without_a_first_one_has_to_be_sure(confidence: float, 
     assert game.asked == asked
 
 
+def test_a_task_of_an_earlier_engine_goes_on_with_a_second_opinion_that_agrees_with_itself() -> None:
+    terms = {"members": ("a.dan", "a.ed"), "embedding": "e/m", "classifier": None, "better": None}
+    team = Router(**{**TEAM, **terms})
+    replies = {"other": word("ed", 0.1), "ed": "done"}
+    game = play(RouterPlanner(team, {}, 5), lambda turn, _: replies[turn.member], most=9, input=TEXT)
+    assert game.asked == ["other", "ed"]
+
+
 def test_a_draw_that_cannot_be_used_or_has_failed_leaves_the_job_to_the_first() -> None:
     assert played({"quick": word("cancel", 1)}, draws="stranger").asked[-1] == "ben"
     team = Router(**TEAM)
