@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator
 
 from ..errors import CounterstepError
+
+T = TypeVar("T")
 
 MAX_DEPTH = 100
 """Levels of lists and maps in a value that an expression reads."""
@@ -40,6 +44,10 @@ def whole(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
+
+
+Whole = Annotated[T, BeforeValidator(whole)]
+"""The type of a strict field that takes 3.0 for 3, as clients write it whose numbers all have a fraction."""
 
 
 def for_cel(value: Any, depth: int = 0) -> Any:

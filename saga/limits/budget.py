@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..expressions.json_values import Whole
 from .usage import Usage
 
 _WORDS: Final = {
@@ -33,11 +34,11 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model_calls: int | None = Field(default=None, ge=0, strict=True)
-    tokens: int | None = Field(default=None, ge=0, strict=True)
+    model_calls: Whole[int | None] = Field(default=None, ge=0, strict=True)
+    tokens: Whole[int | None] = Field(default=None, ge=0, strict=True)
     usd: float | None = Field(default=None, ge=0, allow_inf_nan=False, strict=True)
-    tool_calls: int | None = Field(default=None, ge=0, strict=True)
-    handoffs: int | None = Field(default=None, ge=0, strict=True)
+    tool_calls: Whole[int | None] = Field(default=None, ge=0, strict=True)
+    handoffs: Whole[int | None] = Field(default=None, ge=0, strict=True)
 
     def refusal(self, spent: Usage, wanted: Usage) -> str | None:
         """Says which limit would be passed.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ..duration import Duration
+from ..expressions.json_values import Whole
 from .fields import BareExpression, SpecModel
 
 APPROVAL_READS = ("arguments", "before", "agent", "task")
@@ -63,7 +64,7 @@ class Asking(SpecModel):
     """
 
     deadline: Duration | None = None
-    people: int = Field(default=1, ge=1, le=20, strict=True)
+    people: Whole[int] = Field(default=1, ge=1, le=20, strict=True)
     roles: tuple[Role, ...] = ()
     remind: Duration | None = None
     escalate: EscalateTo | None = None

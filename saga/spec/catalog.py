@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..duration import Duration
 from ..effect import Effect
 from ..errors import Fault
+from ..expressions.json_values import Whole
 from ..history_format import RETRACT, STAND_IN
 from ..limits.budget import Budget
 from ..limits.limit_policies import OnLimit
@@ -183,8 +184,8 @@ class AgentChange(BaseModel):
     model: tuple[str, ...] | None = Field(default=None, min_length=1)
     instructions: str | None = None
     temperature: float | None = Field(default=None, strict=True)
-    max_tokens: int | None = Field(default=None, ge=1, strict=True)
-    seed: int | None = Field(default=None, strict=True)
+    max_tokens: Whole[int | None] = Field(default=None, ge=1, strict=True)
+    seed: Whole[int | None] = Field(default=None, strict=True)
 
     def applied(self, agent: AgentEntry) -> AgentEntry:
         """Returns an agent as this makes it."""

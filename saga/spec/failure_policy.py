@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from ..expressions.json_values import Whole
 from .approval import Asking, asking_fault
 from .fields import ModelNames, SpecModel, StepId
 
@@ -123,7 +124,7 @@ class RetryFrom(SpecModel):
     """
 
     retry_from: StepId
-    rounds: int = Field(default=1, ge=1, le=10, strict=True)
+    rounds: Whole[int] = Field(default=1, ge=1, le=10, strict=True)
     then: LastResort = "rollback"
 
 

@@ -9,6 +9,7 @@ from pydantic import (
 )
 
 from ..duration import Duration
+from ..expressions.json_values import Whole
 from .fields import SpecModel
 
 
@@ -22,7 +23,7 @@ class Retry(SpecModel):
         max: The longest pause.
     """
 
-    attempts: int = Field(default=4, ge=1, le=100, strict=True)
+    attempts: Whole[int] = Field(default=4, ge=1, le=100, strict=True)
     initial: Duration = Field(default=timedelta(seconds=1), json_schema_extra={"default": "1s"})
     factor: float = Field(default=2.0, ge=1, le=10, strict=True)
     max: Duration = Field(default=timedelta(minutes=1), json_schema_extra={"default": "1m"})

@@ -14,6 +14,7 @@ from pydantic import (
 
 from ..duration import Duration, format_duration
 from ..effect import Effect
+from ..expressions.json_values import Whole
 from ..limits.budget import Budget
 from ..limits.limit_policies import OnLimit
 from .approval import ToolApproval
@@ -163,7 +164,7 @@ class Step(SpecModel):
     after: BareExpression | None = None
     keep: Literal["same", "closure"] | None = None
     frozen: BareExpression | None = None
-    max_parallel: int | None = Field(default=None, ge=1, strict=True)
+    max_parallel: Whole[int | None] = Field(default=None, ge=1, strict=True)
     precondition: BareExpression | None = None
     validate_: tuple[Validation, ...] = Field(default=(), alias="validate")
     approvals: tuple[ToolApproval, ...] = ()

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 from pydantic.json_schema import SkipJsonSchema
 
 from ..duration import Duration, format_duration
+from ..expressions.json_values import Whole
 from .fields import SpecModel
 
 _SHORT: Final = r"^p[0-9]{1,4}$"
@@ -28,7 +29,7 @@ class Calibrated(SpecModel):
             gets that when it begins.
     """
 
-    percentile: int = Field(ge=50, le=99, strict=True)
+    percentile: Whole[int] = Field(ge=50, le=99, strict=True)
     floor: Duration = Field(default=timedelta(seconds=5), json_schema_extra={"default": "5s"})
     ceiling: Duration = Field(default=timedelta(minutes=2), json_schema_extra={"default": "2m"})
     settled: SkipJsonSchema[dict[str, Duration]] = Field(default_factory=dict)

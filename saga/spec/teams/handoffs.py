@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...expressions.json_values import Whole
 from .pattern import Cost, Pattern, Seat
 
 
@@ -19,7 +20,7 @@ class Handoffs(Pattern):
 
     pattern: Literal["handoff"] = "handoff"
     members: tuple[str, ...]
-    max_handoffs: int = Field(default=5, ge=1, strict=True)
+    max_handoffs: Whole[int] = Field(default=5, ge=1, strict=True)
 
     def seats(self) -> tuple[Seat, ...]:
         """Returns everybody who may be asked."""

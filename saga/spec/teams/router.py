@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ...expressions.json_values import Whole
 from ..fields import BareExpression, ModelName, SpecModel
 from .member import AgentName, Member, Members, key_of
 from .number import Bounds, Number
@@ -74,7 +75,7 @@ class Router(Pattern):
     unsure: Annotated[Number, Bounds(0, 1, whole=False, above=True)] = 0.7
     default: Member | None = None
     splitter: AgentName | None = None
-    parts: int = Field(default=5, ge=2, le=10, strict=True)
+    parts: Whole[int] = Field(default=5, ge=2, le=10, strict=True)
     order: Names = ()
     ahead: Annotated[Number, Bounds(0, 1000)] = 3
 

@@ -599,3 +599,9 @@ def test_neither_text_nor_a_truth_value_is_a_number() -> None:
 @pytest.mark.parametrize("key", ["fallback", "model", "rule", "escalate", "retry_from"])
 def test_a_key_of_a_rung_is_told_where_it_stands_at_the_top_of_a_spec(key: str) -> None:
     assert faults_of({**step(), key: "y"})[key].startswith(f"there is no key '{key}' here")
+
+
+def test_a_whole_number_may_be_written_with_a_fraction_of_nothing() -> None:
+    read = parse_spec(step(retry={"attempts": 3.0}) | {"budget": {"model_calls": 5.0, "usd": 2}})
+    assert (read.steps[0].retry, read.budget) == (Retry(attempts=3), Budget(model_calls=5, usd=2.0))
+    assert "attempts" in str(faults_of(step(retry={"attempts": 3.5})))
