@@ -155,7 +155,7 @@ def _arguments(home: StateFolder, port: int, ui_port: int, api_port: int) -> lis
         ("db-filename", home.database.name),
         ("sqlite-pragma", "journal_mode=WAL"),
         # A killed server loses nothing by this, only a power cut takes back the last moments; waiting for the
-        # disk at every write made tasks a third slower (https://sqlite.org/pragma.html#pragma_synchronous).
+        # disk at every write was a third of a task's time (https://sqlite.org/pragma.html#pragma_synchronous).
         ("sqlite-pragma", "synchronous=NORMAL"),
         # The limit of a development server, 20 a second, holds up every step by 50 ms.
         ("dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"),

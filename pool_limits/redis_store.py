@@ -71,7 +71,8 @@ class RedisStore:
         except (TypeError, AttributeError, RedisError):
             # Their messages are about parameters of classes that nobody has heard of.
             options = ", ".join(sorted(parse_qs(urlsplit(url).query)))
-            message = f"an option in it ({options}) is none, or does not go with {urlsplit(url).scheme}://"
+            scheme = urlsplit(url).scheme
+            message = f"an option in it ({options}) does not exist, or does not go with {scheme}://"
             raise ValueError(message) from None
 
     async def open(self) -> None:

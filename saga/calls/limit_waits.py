@@ -17,19 +17,19 @@ LEAST_WAIT = timedelta(seconds=1)
 """A clock of the pool may be ahead of the task's; what was to be over by now is looked at a little later."""
 
 _PROMPT = 10
-"""So many times it is looked again as soon as there may be room."""
+"""How many times in a row a call looks again as soon as there may be room."""
 
 _LONGEST_PAUSE = timedelta(minutes=5)
 
 _ONE_SERIES = timedelta(minutes=2)
-"""A wait that begins so long after the one before it has to do with something else."""
+"""A wait that begins later than this after the one before it ended is the first of a new series."""
 
 
 def least_wait(times: int) -> timedelta:
     """Returns how long is waited at least.
 
-    Each wait makes the history longer, and a store, a model or a tool may be away for days: who has waited
-    often looks again more seldom.
+    Each wait makes the history longer, and a store, a model or a tool may be away for days: what has waited
+    often looks again less often.
 
     Args:
         times: Which wait in a row it is.

@@ -191,8 +191,8 @@ class Spending:
         limits = budget.model_dump(exclude_none=True)
         if any(getattr(more or budget, name) for name in limits):
             return None
-        added = "as much again as nothing" if more is None else "that"
-        return f"{added} adds nothing to the budget, which has {', '.join(limits)}; say how much more of it"
+        added = "as much again" if more is None else "that"
+        return f"{added} adds nothing to the budget, which limits {' and '.join(limits)}; say how much to add"
 
     def _refusing(self, path: str, refusal: str) -> Account | None:
         """Returns the account of a part that has refused a call; None where it was the task's budget."""

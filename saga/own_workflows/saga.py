@@ -162,7 +162,7 @@ class Saga:
         self._calls.add(name, found)
         if found.entry is not None:
             if undo is not None or effect is not None:
-                raise DefinitionError(f"{found.name} is of a bundle, which says its effect and undo")
+                raise DefinitionError(f"{found.name} comes from a bundle, which says its effect and undo")
             value = found.arguments(args, kwargs, engine=self._context.engine)
             work = self._calls.registered(found, name, value, checks, scope, tries)
         else:

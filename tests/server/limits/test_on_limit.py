@@ -162,9 +162,9 @@ async def test_a_raise_that_adds_nothing_to_the_budget_is_refused(here: Team, ef
     at: dict[str, Any] = {"step": "clerk/limit", "action": "raise"}
     for value in ({}, {"tokens": 500, "usd": 1}, {"model_calls": 0}):
         why = await refusal_of(handle, "decide", **at, value=value)
-        assert "that adds nothing to the budget, which has model_calls; say how much more of it" in why
+        assert "that adds nothing to the budget, which limits model_calls; say how much to add" in why
     why = await refusal_of(handle, "decide", **at)
-    assert "as much again as nothing adds nothing to the budget, which has model_calls" in why
+    assert "as much again adds nothing to the budget, which limits model_calls" in why
     await tell(handle, "decide", **at, value={"model_calls": 1})
     assert (await end_of(handle)).type == "completed"
 

@@ -52,8 +52,8 @@ def test_all_settings_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("redis://host:1/0?retry=yes", "an option in it (retry) is none"),
-        ("redis://host/0?ssl_cert_reqs=none", "an option in it (ssl_cert_reqs) is none, or does not go with"),
+        ("redis://host:1/0?retry=yes", "an option in it (retry) does not exist"),
+        ("redis://host/0?ssl_cert_reqs=none", "an option in it (ssl_cert_reqs) does not exist, or"),
         ("redis://host/0?protocol=9", "an option in it (protocol)"),
         ("redis://host/one", "the number of the database"),
         ("redis://:s3cret/word@host:1/0", "in a password, / is written %2F"),
