@@ -208,7 +208,7 @@ class RedisStore:
 
 
 def _expect_address(url: str) -> None:
-    """Raises `ValueError` where the address is none, or a part of it would be passed over.
+    """Raises `ValueError` where that is not an address, or a part of it would be passed over.
 
     No message repeats a part of the address that could be one of a password.
     """

@@ -1,9 +1,9 @@
 """Rows as a database has them: as they are told, and as they are kept, so that an undo can put them back.
 
 What is told are values of the columns' types. Some of these lose something: SQLite holds any value in any
-column, a number of months is no number of days, JSON has more digits than a float, and its null is not that
-of the database. So what is kept is what the database itself says: in SQLite the value that is stored, and in
-PostgreSQL the text of such a value.
+column, a number of months is not a number of days, JSON has more digits than a float, and its null is not
+that of the database. So what is kept is what the database itself says: in SQLite the value that is stored,
+and in PostgreSQL the text of such a value.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _found(columns: list[Column[Any]], values: list[Any], dialect: Dialect) -> F
 
 
 def _read(column: Column[Any], value: Any, dialect: Dialect) -> Any:
-    """Reads a value as its column has it; SQLite may hold one there that is none of that type."""
+    """Reads a value as its column has it; SQLite may hold one there that is not of that type."""
     read = column.type.dialect_impl(dialect).result_processor(dialect, None)
     try:
         told = value if read is None else read(value)

@@ -155,7 +155,7 @@ def _as_kept(connection: Connection, table: Table, row: Row) -> Row:
 
 
 def _written(table: Table, values: Row) -> Row:
-    """Returns what is written for values that somebody gives: without a value there is none, also as JSON."""
+    """Returns what is written for values that somebody gives: None is the database's null, also as JSON."""
     return {
         name: null() if value is None and isinstance(table.columns[name].type, JSON) else value
         for name, value in values.items()

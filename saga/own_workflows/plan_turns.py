@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 
 class PlanTurns:
-    """The turns of those who change the plans of one saga; who has come first goes on first."""
+    """The turns of those who change the plans of one saga; whoever came first goes first."""
 
     def __init__(self, engine: int) -> None:
         """Begins with plans that nobody changes.

@@ -127,7 +127,7 @@ class KeyedStep:
         scope = self._scope_of(begun.index, begun.value, self._runs.variables())
         answer = await self._pace.evaluate(source, scope)
         if self._engine >= 6 and not isinstance(answer, bool):
-            raise ExpressionError(f"frozen: {source!r} must be true or false, not {answer!r}")
+            raise ExpressionError(f"{source!r} is neither true nor false")
         return answer is True
 
     def is_paused(self) -> bool:

@@ -146,7 +146,7 @@ async def test_what_is_frozen_refuses_the_plan_that_would_undo_it(tasks: Tasks, 
             "'b' would be undone, and nobody can tell whether it is frozen: facts.paid",
         ),
         ("item.gone", "'b' would be undone, and nobody can tell whether it is frozen: item.gone is missing"),
-        ("null", "frozen: 'null' must be true or false, not None"),
+        ("null", "whether it is frozen: 'null' is neither true nor false"),
         ("index == 1", "'b' is frozen"),
     ],
 )
