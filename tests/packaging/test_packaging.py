@@ -106,6 +106,12 @@ def run(command: list[str | Path], folder: Path, **variables: str) -> subprocess
     )
 
 
+def test_a_build_leaves_no_second_copy_of_the_sources_in_sight(wheel: Path, source: Path) -> None:
+    """`pip install` of this folder builds in it, and what is found there is checked like everything else."""
+    assert wheel.is_file()
+    assert not (source / "build").exists()
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = [name.split(".")[1:] for name in settings["tool"]["setuptools"]["packages"]]
