@@ -26,6 +26,7 @@ from ...saga.errors import FailureType
 from ...saga.failure import trim
 from ...saga.spec.json_schema import check_input
 from . import leash
+from .last_words import last_words
 
 _FROM_THE_WORKER: Final = (
     "PATH",
@@ -42,7 +43,7 @@ _FROM_THE_WORKER: Final = (
 MOST_PRINTED: Final = 1_000_000
 """Bytes of its output that are kept, from the end: the answer is the last line."""
 
-_LAST_WORDS: Final = 2_000
+_LAST_WORDS: Final = 8_000
 
 _TEXT: Final = {"type": "string"}
 
@@ -144,7 +145,7 @@ class Process:
         if code == leash.NOT_STARTED and "cannot be started" in said:
             raise ApplicationError(redacted(said), type=FailureType.PROCESS_NOT_STARTED, non_retryable=True)
         if code:
-            words = trim(redacted(said) or "it has said nothing")
+            words = trim(last_words(redacted(said), is_cut=self._said.is_cut) or "it has said nothing")
             raise ApplicationError(
                 f"the process has ended with {code}: {words}", type=FailureType.PROCESS_FAILED
             )
@@ -215,11 +216,14 @@ class _Tail:
         self._pipe = pipe
         self._most = most
         self._kept = b""
+        self.is_cut = False
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         while chunk := await self._pipe.read(65536):
-            self._kept = (self._kept + chunk)[-self._most :]
+            kept = self._kept + chunk
+            self.is_cut |= len(kept) > self._most
+            self._kept = kept[-self._most :]
 
     async def text(self) -> str:
         with contextlib.suppress(TimeoutError):
