@@ -159,7 +159,7 @@ def _expect_usable(settings: StockSettings) -> None:
 
         database.database()
     except ImportError:
-        message = "COUNTERSTEP_STOCK_DATABASE is set: pip install 'counterstep[sql]'"
+        message = "COUNTERSTEP_STOCK_DATABASE needs a package: pip install 'counterstep[sql]'"
         raise DefinitionError(message) from None
     except NotApplied as error:
         raise DefinitionError(str(error)) from None

@@ -58,7 +58,7 @@ def load_bundle(reference: str) -> Bundle:
         bundle = attrgetter(attribute)(module)
     except AttributeError:
         found = sorted(name for name, value in vars(module).items() if isinstance(value, Bundle))
-        hint = f"; it has {', '.join(found)}" if found else ""
+        hint = f"; it has {', '.join(found)}" if found else f"; it is {_shown(module.__file__ or 'no file')}"
         raise DefinitionError(f"bundle {reference!r}: {module_name} has no {attribute!r}{hint}") from None
     if not isinstance(bundle, Bundle):
         raise DefinitionError(

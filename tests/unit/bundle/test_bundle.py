@@ -712,6 +712,7 @@ def test_a_bundle_in_the_working_directory_is_found_last(modules: Path) -> None:
         ("loaded_exit:shop", "loaded_exit cannot be imported: SystemExit: 3"),
         (".relative:shop", "write it as module:attribute"),
         ("loaded_b:shp", "loaded_b has no 'shp'; it has other, shop"),
+        ("colorsys:shop", "colorsys has no 'shop'; it is "),
         ("loaded_b:number", "bundle 'loaded_b:number': it is of type int, not a counterstep.Bundle"),
         ("loaded_wrong:shop", "tool w.do: its effect is not said"),
     ],
