@@ -109,7 +109,7 @@ class Lines:
             self._last = line["n"]
             at = datetime.fromisoformat(line["at"])
             self._begin = self._begin or at
-            text = _sentence(line)
+            text = sentence(line)
             if text:
                 say(f"[{(at - self._begin).total_seconds():6.1f}s] {text}")
         self._asked.tell(board)
@@ -247,7 +247,7 @@ def _step(step: Mapping[str, Any], asked: str) -> tuple[str, str, str]:
     return by, time, (step.get("error") or degraded or now) if time else ""
 
 
-def _sentence(line: Mapping[str, Any]) -> str:
+def sentence(line: Mapping[str, Any]) -> str:
     """Returns a line of the log as a sentence; empty if another line says the same."""
     what, step, who, why = line["what"], line["step"], line["who"], line["why"]
     if what in ("passed", "failure"):

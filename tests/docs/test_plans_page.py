@@ -1,4 +1,4 @@
-"""The page on plans: its task does what it shows, in the log and in the rows."""
+"""The page on plans: its task does what it shows, in what `watch` prints and in the rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from counterstep.bundle.yaml_document import read_document
+from counterstep.cli.terminal.live_board import sentence
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.pages.pages import ROOT, blocks
@@ -28,10 +29,7 @@ def shown(language: str) -> list[str]:
 
 async def log_of(handle: WorkflowHandle[Any, Any]) -> list[str]:
     log = (await handle.query("board"))["log"]
-    return [
-        f"{line['step']}: {line['what']} ({line['who']})" + (f": {line['why']}" if line["why"] else "")
-        for line in log
-    ]
+    return [sentence(line) for line in log]
 
 
 async def until_shown(handle: WorkflowHandle[Any, Any], text: str) -> None:
