@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..saga.duration import Duration
 from ..saga.effect import Effect
 from ..saga.errors import ExpressionError
-from ..saga.expressions.expression import compile_expression
+from ..saga.expressions.expression import compile_expression, told_where
 from ..saga.expressions.template import expressions
 from ..saga.fault_texts import in_words
 from ..saga.names import nearest
@@ -126,7 +126,7 @@ def _expression_faults(source: str, where: str, known: list[str] | tuple[str, ..
     try:
         paths = compile_expression(source).paths
     except ExpressionError as error:
-        yield f"{where}: {error}"
+        yield f"{where}: {told_where(error, known)}"
         return
     for path in paths:
         if path.root in ("before", "now") and path.root not in known:

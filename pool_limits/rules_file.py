@@ -16,13 +16,15 @@ from ..bundle.yaml_document import json_faults, read_document, read_text
 from ..saga.duration import format_duration, parse_duration
 from ..saga.errors import ExpressionError, Fault, SpecError
 from ..saga.expressions.expression import Path as ReadPath
-from ..saga.expressions.expression import compile_expression
+from ..saga.expressions.expression import compile_expression, told_where
 from ..saga.fault_texts import kind_of
 from ..saga.names import nearest
 from .rules import UNITS, BreakerRules, Limit, PoolRules
 
 SHORTEST_WINDOW = timedelta(seconds=1)
 LONGEST_WINDOW = timedelta(days=366)
+
+_READ_BY_KEYS = ("task", "agent")
 
 _MODELS = ("7", "openrouter/openai/gpt/5", "openai/gpt")
 """Names of different kinds: a key may take them apart."""
@@ -162,12 +164,12 @@ def _key_fault(key: str, *, tasks: bool) -> str | None:
     try:
         paths = compile_expression(key).paths
     except ExpressionError as error:
-        return str(error)
+        return told_where(error, _READ_BY_KEYS)
     for read in paths:
         if read.root == "agent" and tasks:
             return "a limit of tasks is taken before any agent is asked; its key reads task only"
-        if read.root not in ("task", "agent"):
-            return f"there is no {read.root!r} to read{nearest(read.root, ('task', 'agent'))}"
+        if read.root not in _READ_BY_KEYS:
+            return f"there is no {read.root!r} to read{nearest(read.root, _READ_BY_KEYS)}"
         unknown = _unknown_of_agent(read)
         if unknown is not None:
             return unknown

@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from ..saga.errors import DefinitionError, ExpressionError, NotApplied
-from ..saga.expressions.expression import Path, compile_expression
+from ..saga.expressions.expression import Path, compile_expression, told_where
 from ..saga.expressions.json_values import whole
 from ..saga.expressions.template import expressions, render
 from ..saga.expressions.tokens import holes
@@ -71,7 +71,7 @@ class HttpRequest(BaseModel):
             try:
                 read = _paths(template)
             except ExpressionError as error:
-                yield f"{what}: {part}: {error}"
+                yield f"{what}: {part}: {told_where(error, allowed)}"
                 continue
             if unknown := sorted({path.root for path in read} - set(allowed)):
                 yield f"{what}: its {part} reads {unknown[0]!r}; it may read {', '.join(sorted(allowed))}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import ExpressionError
+from ..names import nearest
 from .arithmetic import calculate, ceil, floor, largest, smallest
 from .cel import cel
 from .cost_limits import Loops, check_copied, joined, weight
@@ -26,7 +27,16 @@ from .tokens import OPEN, Token, tokenize
 # The library logs whatever a function of ours refuses, values included; the error that follows says it too.
 logging.getLogger("cel").setLevel(logging.ERROR)
 
-__all__ = ["CHAT_SCOPE", "EFFORT_SCOPE", "MAX_LENGTH", "SCOPE", "Expression", "Path", "compile_expression"]
+__all__ = [
+    "CHAT_SCOPE",
+    "EFFORT_SCOPE",
+    "MAX_LENGTH",
+    "SCOPE",
+    "Expression",
+    "Path",
+    "compile_expression",
+    "told_where",
+]
 
 MAX_LENGTH = 4096
 """Characters in one expression: room for any real rule, and a bound on what parsing may cost."""
@@ -298,6 +308,18 @@ def _syntax_reason(error: Exception) -> str:
         reason = "it ends too early"
     reason = reason.removeprefix("Syntax error: ").split(" expecting ")[0]
     return f"line {line}, column {column}: {reason[:160]}"
+
+
+def told_where(error: ExpressionError, readable: Iterable[str]) -> str:
+    """Returns what is wrong with an expression where other variables may be read than in steps.
+
+    Args:
+        error: The error, which by itself offers the variables of steps in the place of an unknown one.
+        readable: What may be read there.
+    """
+    if not error.unknown:
+        return str(error)
+    return f"{str(error).removesuffix(nearest(error.unknown, SCOPE))}{nearest(error.unknown, readable)}"
 
 
 def _short(source: str) -> str:

@@ -220,6 +220,14 @@ URL = "https://api.example.com/x"
         ),
         ({"request": HttpRequest(method="GET", url=f"{URL}/${{{{ 1 + }}}}")}, "request: url:"),
         (
+            {"request": HttpRequest(method="GET", url=URL, headers={"x": "${{ credential.hotel }}"})},
+            "headers: 'credential.hotel': there is no 'credential' to read; did you mean 'credentials'?",
+        ),
+        (
+            {"request": HttpRequest(method="GET", url=f"{URL}/${{{{ kye }}}}")},
+            "url: 'kye': there is no 'kye' to read; did you mean 'key'?",
+        ),
+        (
             {
                 "request": HttpRequest(method="POST", url=URL),
                 "undo": HttpRequest(method="DELETE", url=f"{URL}/${{{{ output.body.id }}}}"),

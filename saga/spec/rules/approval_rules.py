@@ -7,7 +7,7 @@ from typing import Any
 
 from ...effect import Effect
 from ...errors import ExpressionError, Fault
-from ...expressions.expression import SCOPE, compile_expression
+from ...expressions.expression import compile_expression, told_where
 from ...expressions.template import expressions
 from ...names import nearest
 from ..approval import APPROVAL_READS, SHOWN, Approval, ToolApproval
@@ -102,8 +102,7 @@ def _expression_faults(
     try:
         paths = compile_expression(source).paths
     except ExpressionError as error:
-        message = str(error).removesuffix(nearest(error.unknown, SCOPE))
-        yield Fault(where, f"{message}{nearest(error.unknown, allowed)}" if error.unknown else str(error))
+        yield Fault(where, told_where(error, allowed))
         return
     before = catalog.tools.get(tool.before or "")
     schemas: dict[str, tuple[Mapping[str, Any], str]] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...errors import ExpressionError, Fault
-from ...expressions.expression import SCOPE, compile_expression
+from ...expressions.expression import compile_expression, told_where
 from ...names import nearest
 from ..catalog import AgentEntry, Catalog, ToolEntry
 from ..graph import targets, validation_places, validation_templates
@@ -72,9 +72,7 @@ def _expression_faults(where: str, source: str, entry: ToolEntry | AgentEntry) -
     try:
         paths = compile_expression(source).paths
     except ExpressionError as error:
-        message = str(error).removesuffix(nearest(error.unknown, SCOPE))
-        known = nearest(error.unknown, GUARD_READS)
-        yield Fault(where, f"{message}{known}" if error.unknown else str(error))
+        yield Fault(where, told_where(error, GUARD_READS))
         return
     schema: Mapping[str, Any] = entry.input_schema
     for path in paths:

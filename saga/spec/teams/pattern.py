@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ...errors import ExpressionError
-from ...expressions.expression import EFFORT_SCOPE, SCOPE, compile_expression
-from ...names import nearest
+from ...expressions.expression import EFFORT_SCOPE, compile_expression, told_where
 from ..fields import SpecModel
 from .member import Difficulty, MemberIf, Person, agent_or_person, is_agent, key_of
 from .number import Bounds, bounds_of
@@ -82,10 +81,7 @@ def misread(path: str, source: str | None, scope: Sequence[str]) -> list[tuple[s
     try:
         paths = compile_expression(source).paths
     except ExpressionError as error:
-        if not error.unknown:
-            return [(path, str(error))]
-        message = str(error).removesuffix(nearest(error.unknown, SCOPE))
-        return [(path, f"{message}{nearest(error.unknown, scope)}")]
+        return [(path, told_where(error, scope))]
     return [
         (path, f"{read} cannot be read here; there are {', '.join(scope)}")
         for read in paths

@@ -207,6 +207,14 @@ def test_what_the_server_contradicts(tools: dict[str, Any], told: str) -> None:
             {"command": ["x"], "tools": {"write": {"undo": {"tool": "d", "when": "task.x"}}}},
             "task.x cannot be read here",
         ),
+        (
+            {"command": ["x"], "tools": {"write": {"undo": {"tool": "d", "when": "kye == null"}}}},
+            "there is no 'kye' to read; did you mean 'key'?",
+        ),
+        (
+            {"command": ["x"], "tools": {"write": {"undo": {"tool": "d", "when": "xyz == null"}}}},
+            "there is no 'xyz' to read; there are arguments, key, output",
+        ),
         ({"command": ["x"], "start_timeout": "soon"}, "start_timeout"),
         ({"command": ["x"], "start_timeout": 3}, "start_timeout: a duration looks like 500ms, 30s"),
         ({"command": ["x"], "env": ["A"]}, "env must be a mapping, not a list"),

@@ -143,6 +143,11 @@ def test_a_key_that_names_no_bucket_for_any_agent_is_told_at_once(key: str) -> N
     assert [fault.path for fault in caught.value.faults] == ["limits[0].key"]
 
 
+def test_a_key_that_reads_what_there_is_not_is_told_what_keys_read() -> None:
+    with pytest.raises(SpecError, match="there is no 'agnt' to read; did you mean 'agent'"):
+        parse_rules([{"name": "a", "key": "agnt.model", "usd": 1, "per": "1d"}])
+
+
 @pytest.mark.parametrize("key", ["agent.model", "agent.name == 'a.b'", "size(agent.model)", "'all'"])
 def test_a_key_that_reads_no_task_is_tried(key: str) -> None:
     assert parse_rules([{"name": "a", "key": key, "usd": 1, "per": "1d"}]).limits[0].key == key
