@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..saga.fault_texts import faults_in, in_words, short
+from ..saga.fault_texts import in_words, short
 from ..saga.limits.budget import Budget
 from ..saga.names import nearest
 from ..saga.spec.approval import Approval, Asking, EscalateTo, ToolApproval
@@ -87,12 +87,11 @@ def declaration_faults(error: ValidationError) -> str:
         error: What pydantic has found.
     """
     root = _DECLARED.get(error.title)
-    if root is None:
-        return f"{error.title}: {faults_in(error)}"
     faults: dict[str, str] = {}
     for fault in error.errors(include_url=False):
         where = ".".join(map(str, fault["loc"]))
-        faults.setdefault(where, f"{where}: {message_of(fault, root)}" if where else message_of(fault, root))
+        message = in_words(fault) if root is None else message_of(fault, root)
+        faults.setdefault(where, f"{where}: {message}" if where else message)
     return f"{error.title}: {'; '.join(faults.values())}"
 
 

@@ -712,6 +712,11 @@ def test_a_bundle_in_the_working_directory_is_found_last(modules: Path) -> None:
         ("loaded_exit:shop", "loaded_exit cannot be imported: SystemExit: 3"),
         (".relative:shop", "write it as module:attribute"),
         ("loaded_b:shp", "loaded_b has no 'shp'; it has other, shop"),
+        (
+            "loaded_request:shop",
+            "HttpRequest: method: 'PSOT' is not one of 'GET', 'POST', 'PUT', 'PATCH' or 'DELETE'; "
+            "boody: there is no key 'boody' here (loaded_request.py, line 2)",
+        ),
         ("colorsys:shop", "colorsys has no 'shop'; it is "),
         ("loaded_b:number", "bundle 'loaded_b:number': it is of type int, not a counterstep.Bundle"),
         ("loaded_wrong:shop", "tool w.do: its effect is not said"),
@@ -721,6 +726,9 @@ def test_references_that_lead_nowhere(modules: Path, reference: str, message: st
     (modules / "loaded_broken.py").write_text("1 / 0")
     (modules / "loaded_syntax.py").write_text("def")
     (modules / "loaded_exit.py").write_text("raise SystemExit(3)")
+    (modules / "loaded_request.py").write_text(
+        "from counterstep.stock import HttpRequest\nHttpRequest(method='PSOT', url='https://a.b/', boody=1)\n"
+    )
     (modules / "loaded_b.py").write_text(
         "from counterstep import Bundle\nshop = Bundle('shop')\nother = Bundle('other')\nnumber = 5\n"
     )
