@@ -35,6 +35,7 @@ from .request_identity import loose_part
 logger = logging.getLogger("counterstep.gateway")
 
 _OVER = 409
+_REFUSED = 400
 _UNREACHABLE = 503
 
 
@@ -230,5 +231,7 @@ def _as_said(refusal: HostRefusal, status: int | None, message: str) -> HostAnsw
     """Returns a refusal in the provider's own words, unless it is the run's."""
     if refusal.type not in (FailureType.MODEL_REFUSED, FailureType.MODEL_UNAVAILABLE):
         return HostAnswer(refusal=refusal)
-    changes = {"message": message, "status": status or _UNREACHABLE}
+    # Clients ask again at 503; where the worker has no key for the model, that is in vain.
+    without = _REFUSED if refusal.type == FailureType.MODEL_REFUSED else _UNREACHABLE
+    changes = {"message": message, "status": status or without}
     return HostAnswer(refusal=refusal.model_copy(update=changes))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from counterstep.activities.gateway.run_client import RunClient
-from counterstep.activities.models.hosted.hosted_bodies import HostedBodies
+from counterstep.activities.models.hosted.hosted_bodies import HostedBodies, ProviderRefusal
 
 KEY = "model:0123456789abcdef:1"
 LOST = {"refusal": {"type": "Timeout", "message": "nobody has answered", "status": 424, "lost": True}}
@@ -37,6 +39,26 @@ async def test_a_request_whose_answer_went_down_with_an_earlier_host_is_made_aga
     answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
     assert answer.value == {"id": "a"} and answer.refusal is None
     assert handle.ids == [f"{KEY}/2", f"{KEY}/2/2", f"{KEY}/2/3"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "said", "told"),
+    [("ModelRefused", None, 400), ("ModelUnavailable", None, 503), ("ModelRefused", 404, 404)],
+)
+async def test_only_what_may_be_answered_later_is_told_as_unavailable(
+    type_: str, said: int | None, told: int
+) -> None:
+    """A client asks again at 503; without a key in the worker's environment that is in vain."""
+    bodies = HostedBodies()
+
+    class Refusing(Handle):
+        async def execute_update(self, name: str, said_: Any, *, id: str) -> dict[str, Any]:
+            bodies.refuse(KEY, ProviderRefusal(said, "no key"))
+            return {"refusal": {"type": type_, "message": "no key", "status": 424}}
+
+    run = RunClient(Refusing(bodies), 2, bodies, loose=False)  # type: ignore[arg-type]
+    answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
+    assert answer.refusal is not None and answer.refusal.status == told
 
 
 async def test_another_refusal_is_told() -> None:
