@@ -14,12 +14,11 @@ from ..saga.effect import Effect
 from ..saga.errors import DefinitionError, Fault
 from ..saga.expressions.template import expressions
 from ..saga.history_format import RECOVER_CHILD, RETRACT, STAND_IN
-from ..saga.names import nearest
 from ..saga.spec.catalog import AgentEntry, Catalog, CompensationEntry, ToolEntry, ValidatorEntry
 from ..saga.spec.graph import every_step
 from ..saga.spec.rules.approval_rules import approval_faults
 from ..saga.spec.rules.guard_rules import guard_faults
-from ..saga.spec.rules.other_kind import other_kind
+from ..saga.spec.rules.other_kind import unknown
 from ..saga.spec.rules.team_rules import team_faults
 from ..saga.spec.task_spec import Step, TaskSpec
 from ..saga.temporal.sdk_internals import activity_type, workflow_type
@@ -217,8 +216,7 @@ class Registry:
             yield f"{what}: before={before.name} must take the same parameters ({', '.join(tool.parameters)})"
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
-        other = other_kind(name, self._catalog, but=kind)
-        return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
+        return unknown(kind, name, known, self._catalog)
 
 
 def _meant(name: str, catalog: Catalog) -> Iterable[str]:

@@ -28,7 +28,7 @@ from .references import ReadScope, ReferenceCheck
 from .rules.approval_rules import spec_approval_faults
 from .rules.guard_rules import rung_guard_faults
 from .rules.ladder_rules import ladder_faults
-from .rules.other_kind import other_kind
+from .rules.other_kind import other_kind, unknown
 from .rules.pivot_rules import child_cycle, pivot_faults
 from .rules.team_rules import same_models, team_faults, with_teams
 from .rules.timeout_rules import timeout_faults
@@ -186,8 +186,7 @@ class _Checker:
             return f"{name!r} is an agent; write agent: {name}"
         if kind in ("agent", "tool") and name in self._catalog.tasks:
             return f"{name!r} is a task; write workflow: {name}"
-        other = other_kind(name, self._catalog, but=kind)
-        return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"
+        return unknown(kind, name, known, self._catalog)
 
     def _models_of(self, agent: AgentEntry, where: str) -> Iterator[Fault]:
         """Yields the agents that a call may reach and that no model can play."""
@@ -279,8 +278,8 @@ class _Checker:
         if entry is None:
             known = [*self._catalog.tools, *(n for n, agent in self._catalog.agents.items() if agent.python)]
             other = other_kind(name, self._catalog, but="tool")
-            unknown = f"there is no tool or agent in Python {name!r}{nearest(name, known)}"
-            yield Fault(where, f"{name!r} {other}" if other else unknown)
+            message = f"there is no tool or agent in Python {name!r}{nearest(name, known)}"
+            yield Fault(where, f"{name!r} {other}" if other else message)
         elif isinstance(entry, AgentEntry) and not entry.python:
             yield Fault(where, f"{name} is not plain code; write fallback: {name}")
         elif entry.effect is not Effect.READ_ONLY:

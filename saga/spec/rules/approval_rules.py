@@ -16,7 +16,7 @@ from ..graph import targets
 from ..leftovers import template_leftovers
 from ..references import misread
 from ..task_spec import Step
-from .other_kind import other_kind
+from .other_kind import unknown
 
 
 def approval_faults(
@@ -65,9 +65,7 @@ def spec_approval_faults(
         path = f"{here}.approvals[{index}]" if here else f"approvals[{index}]"
         tool = catalog.tools.get(approval.tool)
         if tool is None:
-            other = other_kind(approval.tool, catalog, but="tool")
-            unknown = f"there is no tool {approval.tool!r}{nearest(approval.tool, catalog.tools)}"
-            yield Fault(f"{path}.tool", f"{approval.tool!r} {other}" if other else unknown)
+            yield Fault(f"{path}.tool", unknown("tool", approval.tool, catalog.tools, catalog))
             continue
         if tool.name not in callable_:
             where = "this step" if here else "this task"

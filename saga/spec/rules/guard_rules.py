@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from ...errors import ExpressionError, Fault
 from ...expressions.expression import compile_expression, told_where
-from ...names import nearest
 from ..catalog import AgentEntry, Catalog, ToolEntry
 from ..graph import targets, validation_places, validation_templates
 from ..leftovers import template_leftovers
 from ..references import misread
 from ..task_spec import Step
-from .other_kind import other_kind
+from .other_kind import unknown
 
 GUARD_READS: Final = ("input", "arguments", "agent", "task")
 """What the expressions of a declared guard may read; ``arguments`` is what ``input`` is."""
@@ -32,9 +31,8 @@ def guard_faults(entry: ToolEntry | AgentEntry, catalog: Catalog) -> Iterator[Fa
         yield from template_leftovers(template.value, template.path)
     for at, guard in enumerate(entry.guard):
         if guard.check is not None and guard.check not in catalog.validators:
-            other = other_kind(guard.check, catalog, but="validator")
-            unknown = f"there is no validator {guard.check!r}{nearest(guard.check, catalog.validators)}"
-            yield Fault(f"guard[{at}].check", f"{guard.check!r} {other}" if other else unknown)
+            message = unknown("validator", guard.check, catalog.validators, catalog)
+            yield Fault(f"guard[{at}].check", message)
         same = set() if guard.judge is None else guard.judge.among(_callers_models(entry, catalog))
         if same:
             who = "the agent" if isinstance(entry, AgentEntry) else "an agent that may call it"

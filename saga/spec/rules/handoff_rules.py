@@ -12,7 +12,7 @@ from ...names import nearest
 from ..catalog import AgentEntry, Catalog, ToolEntry
 from ..teams.handoff import Handoff
 from ..teams.member import key_of
-from .other_kind import other_kind
+from .other_kind import unknown
 
 
 def handoff_faults(agent: AgentEntry, catalog: Catalog) -> Iterator[Fault]:
@@ -47,9 +47,7 @@ def _takes_whole(tool: ToolEntry, handoff: Handoff) -> bool:
 def _target_faults(handoff: Handoff, path: str, catalog: Catalog) -> Iterator[Fault]:
     target = catalog.agents.get(handoff.to)
     if target is None:
-        other = other_kind(handoff.to, catalog, but="agent")
-        unknown = f"there is no agent {handoff.to!r}{nearest(handoff.to, catalog.agents)}"
-        yield Fault(f"{path}.to", f"{handoff.to!r} {other}" if other else unknown)
+        yield Fault(f"{path}.to", unknown("agent", handoff.to, catalog.agents, catalog))
         return
     if target.is_model:
         return
@@ -66,9 +64,7 @@ def _target_faults(handoff: Handoff, path: str, catalog: Catalog) -> Iterator[Fa
 def _tool_faults(handoff: Handoff, name: str, path: str, catalog: Catalog) -> Iterator[Fault]:
     tool = catalog.tools.get(name)
     if tool is None:
-        other = other_kind(name, catalog, but="tool")
-        unknown = f"there is no tool {name!r}{nearest(name, catalog.tools)}"
-        yield Fault(path, f"{name!r} {other}" if other else unknown)
+        yield Fault(path, unknown("tool", name, catalog.tools, catalog))
         return
     if tool.effect is Effect.PIVOT:
         yield Fault(path, f"{name} is a pivot; only a step may call a pivot")

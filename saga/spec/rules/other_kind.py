@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from ...names import nearest
 from ..catalog import Catalog
 
 _KINDS = (
@@ -34,3 +37,16 @@ def other_kind(name: str, catalog: Catalog, *, but: str) -> str:
     found = (said for kind, names, said in _KINDS if kind != but and name in getattr(catalog, names))
     said = next(found, "")
     return f"is {said.format(wanted)}" if said else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], catalog: Catalog) -> str:
+    """Says that there is nothing of a kind by a name, and what the name is instead, or may have been meant.
+
+    Args:
+        kind: What it is used for, as `but` of `other_kind`.
+        name: The full name.
+        known: What may have been meant.
+        catalog: What the bundles offer.
+    """
+    other = other_kind(name, catalog, but=kind)
+    return f"{name!r} {other}" if other else f"there is no {kind} {name!r}{nearest(name, known)}"

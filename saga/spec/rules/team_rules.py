@@ -9,7 +9,7 @@ from ...effect import Effect
 from ...errors import Fault
 from ...expressions.expression import compile_expression
 from ...history_format import STAND_IN
-from ...names import nearest, plain_model
+from ...names import plain_model
 from ..catalog import AgentEntry, Catalog
 from ..graph import every_step
 from ..references import misread
@@ -17,7 +17,7 @@ from ..task_spec import TaskSpec
 from ..teams.member import Person
 from ..teams.pattern import Pattern
 from .handoff_rules import handoff_faults
-from .other_kind import other_kind
+from .other_kind import unknown
 from .router_rules import router_faults
 
 MAX_DEPTH = 5
@@ -101,9 +101,7 @@ def _unknown_members(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator
     for seat in () if agent.team is None else agent.team.places():
         if isinstance(seat.member, Person) or seat.member in catalog.agents:
             continue
-        other = other_kind(seat.member, catalog, but="agent")
-        unknown = f"there is no agent {seat.member!r}{nearest(seat.member, catalog.agents)}"
-        yield Fault(_join(path, seat.path), f"{seat.member!r} {other}" if other else unknown)
+        yield Fault(_join(path, seat.path), unknown("agent", seat.member, catalog.agents, catalog))
 
 
 def _cycle(agent: AgentEntry, catalog: Catalog) -> list[str]:
