@@ -20,7 +20,7 @@ from ..observability.redaction import hide, redacted
 from ..saga.errors import CounterstepError, FailureType
 from ..saga.failure import trim
 from ..saga.spec.catalog import AgentEntry
-from ..saga.spec.json_schema import check_input
+from ..saga.spec.json_schema import check_input, in_short
 
 _TEXT = {"type": "string"}
 
@@ -118,7 +118,7 @@ def _answer(name: str, state: str, output: Any, message: str, entry: AgentEntry)
     if entry.output_schema == _TEXT and not isinstance(output, str):
         output = json.dumps(output, ensure_ascii=False)
     if faults := check_input(entry.output_schema, output, "output"):
-        raise _final(FailureType.INVALID_OUTPUT, "; ".join(map(str, faults[:5])))
+        raise _final(FailureType.INVALID_OUTPUT, in_short(faults))
     return output
 
 

@@ -24,7 +24,7 @@ from ...observability.redaction import redacted
 from ...saga.agents.foreign.host_protocol import HostJob
 from ...saga.errors import FailureType
 from ...saga.failure import trim
-from ...saga.spec.json_schema import check_input
+from ...saga.spec.json_schema import check_input, in_short
 from . import leash
 from .last_words import last_words
 
@@ -204,7 +204,7 @@ def answer_of(job: HostJob, printed: str, place: ProcessPlace) -> Any:
             raise ApplicationError(message, type=FailureType.PROCESS_FAILED) from None
         answer = text
     if faults := check_input(job.output_schema, answer, "output"):
-        message = f"the answer of the process does not fit: {'; '.join(str(fault) for fault in faults[:5])}"
+        message = f"the answer of the process does not fit: {in_short(faults)}"
         raise ApplicationError(trim(message), type=FailureType.PROCESS_FAILED)
     return answer
 

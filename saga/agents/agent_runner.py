@@ -17,7 +17,7 @@ from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..people.questions import Questions
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from ..spec.timeout import Limit, time_for
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
@@ -211,8 +211,7 @@ def _check(loop: AgentLoop) -> None:
     """Refuses an input that no model should see, before anything is recorded."""
     faults = check_input(loop.agent.input_schema, loop.job.input)
     if faults:
-        reasons = "; ".join(str(fault) for fault in faults[:5])
-        raise loop.failed(FailureType.INVALID_INPUT, f"{loop.agent.name}: {reasons}")
+        raise loop.failed(FailureType.INVALID_INPUT, f"{loop.agent.name}: {in_short(faults)}")
     loop.check_size()
 
 

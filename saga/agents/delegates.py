@@ -13,7 +13,7 @@ from ..record.no_way_on import is_no_way_on
 from ..record.task_record import TaskRecord
 from ..record.team_log import DELEGATES, STOPPED, Operation
 from ..spec.catalog import AgentEntry
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from ..spec.rules.team_rules import MAX_DEPTH
 from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
@@ -122,7 +122,7 @@ class Delegates:
             return Delegated(error=wanted.invalid or "the arguments are not a JSON object")
         faults = check_input(agent.input_schema, wanted.arguments)
         if faults:
-            return Delegated(error="; ".join(str(fault) for fault in faults[:5]))
+            return Delegated(error=in_short(faults))
         if self._job.depth + 1 > MAX_DEPTH:
             return Delegated(
                 error=f"{MAX_DEPTH} agents are inside of each other already; do it without {wanted.name}"

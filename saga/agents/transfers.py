@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from ..spec.teams.handoff import SUMMARY
 from .model_protocol import TRANSFER_TO, ChatMessage, ToolCall, ToolSchema
 from .tool_answer import ToolAnswer, refusal
@@ -104,7 +104,7 @@ class Transfers:
             return refusal(wanted.invalid or "the arguments are not a JSON object")
         faults = check_input(tool.parameters, wanted.arguments)
         if faults:
-            return refusal("; ".join(str(fault) for fault in faults[:5]))
+            return refusal(in_short(faults))
         arguments = dict(wanted.arguments)
         summary = arguments.pop(SUMMARY) if tool.sums_up else ""
         self.made = Transfer(to=tool.to, arguments=arguments, summary=summary)

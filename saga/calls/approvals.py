@@ -23,6 +23,7 @@ from ..spec.approval import SHOWN, Approval, ToolApproval
 from ..spec.arguments import canonical, completed, exact_faults, within
 from ..spec.catalog import Catalog, ToolEntry
 from ..spec.graph import every_step
+from ..spec.json_schema import in_short
 from ..spec.task_spec import TaskSpec
 from ..temporal.pace import Pace
 from ..temporal.stop_scope import StopScope
@@ -182,8 +183,7 @@ class CallApprovals:
         arguments = call.input if isinstance(call.input, dict) else {}
         faults = exact_faults(tool.input_schema, arguments)
         if faults:
-            reasons = "; ".join(str(fault) for fault in faults[:5])
-            raise _failed(call, FailureType.INVALID_INPUT, f"{tool.name}: {reasons}")
+            raise _failed(call, FailureType.INVALID_INPUT, f"{tool.name}: {in_short(faults)}")
         whole = completed(tool.input_schema, arguments)
         return _Shown(call, before, whole, shown_hash(tool.name, whole, before))
 
@@ -309,7 +309,7 @@ def _with_arguments(call: Call, arguments: dict[str, Any]) -> Call:
 
 def _fits_exactly(tool: ToolEntry) -> Check:
     def fault(value: Any) -> str | None:
-        return "; ".join(str(fault) for fault in exact_faults(tool.input_schema, value)[:5]) or None
+        return in_short(exact_faults(tool.input_schema, value)) or None
 
     return fault
 

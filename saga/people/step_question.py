@@ -11,7 +11,7 @@ from ..ledger.ledger import Entry
 from ..names import nearest
 from ..record.task_state import TaskState
 from ..spec.arguments import canonical
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from .terms import ANYBODY, Terms
 from .updates import Answer
 
@@ -32,8 +32,9 @@ def fits(schema: Mapping[str, Any]) -> Check:
     """Returns the check of a value that stands for an output of this JSON Schema."""
 
     def fault(value: Any) -> str | None:
-        faults = [f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)]
-        return "; ".join(faults[:5]) or None
+        return (
+            in_short(f"{part.path or 'value'}: {part.message}" for part in check_input(schema, value)) or None
+        )
 
     return fault
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import jsonschema
@@ -44,6 +45,11 @@ def check_input(schema: Mapping[str, Any], value: Any, path: str = "input") -> l
         Every fault, sorted by path; a schema that cannot be used is a fault too.
     """
     return check_part(schema, schema, value, path)
+
+
+def in_short(faults: Iterable[object]) -> str:
+    """Tells the first five of some faults in one line."""
+    return "; ".join(str(fault) for fault in islice(faults, 5))
 
 
 def check_part(root: Mapping[str, Any], part: Any, value: Any, path: str) -> list[Fault]:

@@ -19,7 +19,7 @@ from ..failure import Failed, Failure
 from ..people.questions import Questions
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from ..spec.rules.team_rules import MAX_DEPTH
 from ..spec.teams.handoffs import Handoffs
 from ..spec.timeout import Limit
@@ -129,7 +129,7 @@ class AgentCaller:
             raise Failed(Failure(step=job.step, type=FailureType.CAP_REACHED, message=message))
         faults = check_input(agent.input_schema, job.input)
         if faults:
-            message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+            message = f"{agent.name}: {in_short(faults)}"
             raise Failed(
                 Failure(step=job.step, type=FailureType.INVALID_INPUT, message=message), not_applied=True
             )
@@ -220,7 +220,7 @@ class AgentCaller:
         output = as_json(await self._caller.call(call, scope))
         faults = check_input(agent.output_schema, output, "output")
         if faults:  # what was declared was checked where it ran; a team may ask for something else
-            message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+            message = f"{agent.name}: {in_short(faults)}"
             raise Failed(Failure(step=job.step, type=FailureType.INVALID_OUTPUT, message=message))
         return AgentOutcome(output=output)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..agents.agent_outcome import AgentOutcome
 from ..errors import FailureType
 from ..people.questions import fits
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from ..spec.teams.pattern import DIFFICULTY
 from ..spec.timeout import Limit
 from ..temporal.stop_scope import StopScope
@@ -77,7 +77,7 @@ class TeamRun(TeamPlay):
             await self._undo(losers, f"not a part of the answer of {self.team.name}", scope)
         faults = check_input(self.team.output_schema, answer.output, "output")
         if faults:
-            message = f"the answer of {self.team.name} does not fit: {'; '.join(map(str, faults[:5]))}"
+            message = f"the answer of {self.team.name} does not fit: {in_short(faults)}"
             raise self._failed(FailureType.INVALID_OUTPUT, message)
         more: dict[str, Any] = {"kept": sorted(answer.keep)}
         if answer.contradictions:

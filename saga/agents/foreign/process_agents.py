@@ -16,7 +16,7 @@ from ...ledger.call_id import CallId
 from ...limits.budget import Budget
 from ...record.task_record import TaskRecord
 from ...spec.catalog import AgentEntry, Catalog
-from ...spec.json_schema import check_input
+from ...spec.json_schema import check_input, in_short
 from ...spec.timeout import Limit, time_for
 from ...temporal.stop_scope import StopScope
 from ..agent_outcome import AgentOutcome
@@ -72,7 +72,7 @@ class ProcessAgents:
         """
         scope.check(job.step)
         if faults := check_input(agent.input_schema, job.input):
-            message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+            message = f"{agent.name}: {in_short(faults)}"
             raise Failed(self._failure(job, FailureType.INVALID_INPUT, message), not_applied=True)
         await self._guard(agent, job, scope)
         record = self._record
@@ -84,7 +84,7 @@ class ProcessAgents:
             child = self._child(agent, job, timeout)
             answer = ProcessAnswer.model_validate(await self._moving.call(child, agent.name, scope))
             if faults := check_input(agent.output_schema, answer.output, "output"):
-                message = f"{agent.name}: {'; '.join(str(fault) for fault in faults[:5])}"
+                message = f"{agent.name}: {in_short(faults)}"
                 raise Failed(self._failure(job, FailureType.INVALID_OUTPUT, message))
         except BaseException:
             record.settle(job.id)
