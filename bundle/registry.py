@@ -193,8 +193,7 @@ class Registry:
 
     def _pivot_faults(self, what: str, agent: AgentEntry) -> Iterator[str]:
         """Yields what forbids an agent to choose the point of no return."""
-        tools = [self._catalog.tools[name] for name in agent.tools if name in self._catalog.tools]
-        pivots = [tool for tool in tools if tool.effect is Effect.PIVOT]
+        pivots = [tool for tool in self._catalog.tools_of(agent) if tool.effect is Effect.PIVOT]
         for tool in pivots:
             if tool.approval is None:
                 yield f"{what}: {tool.name} is a pivot; an agent may choose it only with a person's approval="

@@ -16,7 +16,7 @@ from ..failure import Failed
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
 from ..people.questions import Questions
 from ..record.task_record import TaskRecord
-from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input, in_short
 from ..spec.timeout import Limit, time_for
 from ..temporal.stop_scope import StopScope
@@ -139,7 +139,7 @@ class AgentRunner:
         try:
             evidence: list[Evidence] = []
             if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop, turns)):
-                evidence = await self._long.go_on(loop, self._tools(agent), scope)
+                evidence = await self._long.go_on(loop, scope)
             _check_room(loop)
         except BaseException as error:
             self._settle_failed(loop, error)
@@ -154,9 +154,6 @@ class AgentRunner:
         own = [executed.evidence for executed in loop.toolbox.executed]
         models, degraded = frozenset(loop.models), bool(loop.degraded)
         return AgentOutcome(loop.output, [*own, *evidence], models, degraded)
-
-    def _tools(self, agent: AgentEntry) -> tuple[ToolEntry, ...]:
-        return tuple(self._catalog.tools[name] for name in agent.tools if name in self._catalog.tools)
 
     def _toolbox(
         self,
@@ -175,7 +172,7 @@ class AgentRunner:
             delegates = Delegates(others, job, self._record, self._rollback, delegate, taken)
         return Toolbox(
             agent.name,
-            self._tools(agent),
+            self._catalog.tools_of(agent),
             job,
             self._record,
             self._caller,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ..children.child_call import ChildCall
@@ -12,7 +11,7 @@ from ..history_format import CONVERSATION, LONG_CONVERSATION
 from ..ledger.call_id import CallId
 from ..limits.budget import Budget
 from ..record.task_record import TaskRecord
-from ..spec.catalog import Catalog, CompensationEntry, ToolEntry
+from ..spec.catalog import Catalog
 from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from . import agent_loop as limits
@@ -54,14 +53,13 @@ class LongConversations:
         """
         return before + loop.turn >= limits.MAX_TURNS or loop.size > LONG
 
-    async def go_on(self, loop: AgentLoop, tools: Sequence[ToolEntry], scope: StopScope) -> list[Evidence]:
+    async def go_on(self, loop: AgentLoop, scope: StopScope) -> list[Evidence]:
         """Goes on with a conversation in a child, to its end.
 
         The child's tool calls become part of this task's ledger, and what it has spent of its usage.
 
         Args:
             loop: As far as it has come; it gets the answer, or the handoff, and the models.
-            tools: What the agent may call.
             scope: The part of the task that it belongs to; a stop cancels the child, which rolls back.
 
         Returns:
@@ -73,19 +71,18 @@ class LongConversations:
         """
         step = loop.job.step
         self._models.drop(loop.job.path)  # the child keeps its own
-        most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
         transfers = loop.toolbox.transfers
-        delegates = [name for name in loop.agent.tools if name in self._catalog.agents]
-        others = self._catalog.only(tools=(), agents=delegates, validators=()) if delegates else Catalog()
+        tools, others = self._catalog.tools_of(loop.agent), self._catalog.asked_by(loop.agent)
         held, budget = None, Budget()  # like any child it gets a part of the budget, and asks for more
         if self._engine < 3:
+            most = (loop.agent.max_turns - loop.turn) * len(loop.asked)
             held, budget = await self._models.set_aside(step, most, scope)
         state = ConversationState(
             **self._moving.given(loop.job.path, (*tools, *others.tools.values()), others.agents.values()),
             agent=loop.agent,
             asked=loop.asked,
-            tools=tuple(tools),
-            compensations=tuple(self._declared(tools)),
+            tools=tools,
+            compensations=self._catalog.undos_of(tools),
             others=others,
             job=replace(loop.job, input=None, feedback=(), depends_on=frozenset()),
             timeout=loop.timeout,
@@ -132,7 +129,3 @@ class LongConversations:
         loop.models.update(answer.models)
         loop.degraded = answer.degraded
         return [call.executed(self._record.ledger, CallId.parse(child.id)).evidence for call in answer.calls]
-
-    def _declared(self, tools: Sequence[ToolEntry]) -> list[CompensationEntry]:
-        names = {tool.compensate for tool in tools}
-        return [entry for name, entry in self._catalog.compensations.items() if name in names]

@@ -237,6 +237,20 @@ class Catalog(BaseModel):
         """Returns the fallback chain that `agent` uses on this worker; empty where none is set."""
         return agent.models or self.default_models or ((STAND_IN,) if agent.stand_in else ())
 
+    def tools_of(self, agent: AgentEntry) -> tuple[ToolEntry, ...]:
+        """Returns the tools that an agent may call, without the agents among them."""
+        return tuple(self.tools[name] for name in agent.tools if name in self.tools)
+
+    def undos_of(self, tools: Iterable[ToolEntry]) -> tuple[CompensationEntry, ...]:
+        """Returns what is declared of the undos of tools."""
+        names = {tool.compensate for tool in tools}
+        return tuple(entry for name, entry in self.compensations.items() if name in names)
+
+    def asked_by(self, agent: AgentEntry) -> Catalog:
+        """Returns what the agents among an agent's tools need; nothing where there are none."""
+        names = [name for name in agent.tools if name in self.agents]
+        return self.only(tools=(), agents=names, validators=()) if names else Catalog()
+
     def with_changes(self, changes: Mapping[str, AgentChange]) -> Catalog:
         """Returns the same with some agents changed.
 

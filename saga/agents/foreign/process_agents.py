@@ -97,18 +97,13 @@ class ProcessAgents:
         return AgentOutcome(answer.output, evidence, frozenset(answer.models), bool(answer.degraded))
 
     def _child(self, agent: AgentEntry, job: Assignment, timeout: Limit | None) -> ChildCall:
-        tools = tuple(self._catalog.tools[name] for name in agent.tools if name in self._catalog.tools)
-        delegates = [name for name in agent.tools if name in self._catalog.agents]
-        others = self._catalog.only(tools=(), agents=delegates, validators=()) if delegates else Catalog()
-        undone_by = {tool.compensate for tool in tools}
+        tools, others = self._catalog.tools_of(agent), self._catalog.asked_by(agent)
         state = ProcessState(
             **self._moving.given(job.path, (*tools, *others.tools.values()), others.agents.values()),
             agent=agent,
             asked=self._catalog.models_of(agent),
             tools=tools,
-            compensations=tuple(
-                entry for name, entry in self._catalog.compensations.items() if name in undone_by
-            ),
+            compensations=self._catalog.undos_of(tools),
             others=others,
             job=replace(job, input=None, depends_on=frozenset()),
             timeout=time_for(timeout or agent.timeout, [agent.name]) or DEFAULT_TIMEOUT,

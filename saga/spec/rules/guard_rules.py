@@ -52,7 +52,7 @@ def rung_guard_faults(step: Step, catalog: Catalog, here: str) -> Iterator[Fault
     if not others:
         return
     played = [catalog.agents[name] for _, name in targets(step) if name in catalog.agents]
-    tools = [catalog.tools[name] for agent in played for name in agent.tools if name in catalog.tools]
+    tools = [tool for agent in played for tool in catalog.tools_of(agent)]
     for entry in (*played, *tools):
         for guard in entry.guard:
             for model in sorted(guard.judge.among(others) if guard.judge is not None else ()):
