@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from temporalio import workflow
 
@@ -24,19 +24,16 @@ from ..verdict import Evidence
 from .agent_loop import AgentLoop
 from .agent_outcome import AgentOutcome
 from .ask_person import person_for
-from .assignment import Assignment
+from .assignment import Assignment, GuardJob
 from .at_limit import AtLimit
 from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
 from .model_calls.model_caller import ModelCaller
 from .model_names import taken_names
 from .model_protocol import ChatMessage
-from .own_entry import own_entry
+from .own_entry import own_entry, own_limits
 from .thread import Thread
 from .toolbox import MakePivot, Toolbox
-
-GuardJob = Callable[[AgentEntry, Assignment, StopScope], Awaitable[None]]
-"""Raises `Failed` where an agent may not be given a job with its input."""
 
 
 class AgentRunner:
@@ -133,20 +130,17 @@ class AgentRunner:
         _check(loop)
         await self._guard(agent, job, scope)
         self._record.arm(entry)
-        self._record.policies.say(job.path, agent.on_limit)
-        if agent.budget.binds:
-            self._record.spending.open(f"agent {job.id}", job.path, f"agent {agent.name!r}", agent.budget)
-        try:
-            evidence: list[Evidence] = []
-            if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop, turns)):
-                evidence = await self._long.go_on(loop, scope)
-            _check_room(loop)
-        except BaseException as error:
-            self._settle_failed(loop, error)
-            raise
-        finally:
-            self._models.drop(job.path)
-            self._record.spending.accounts.pop(f"agent {job.id}", None)
+        with own_limits(self._record, agent, job):
+            try:
+                evidence: list[Evidence] = []
+                if not await loop.run(scope, lambda: pivot is None and self._long.is_due(loop, turns)):
+                    evidence = await self._long.go_on(loop, scope)
+                _check_room(loop)
+            except BaseException as error:
+                self._settle_failed(loop, error)
+                raise
+            finally:
+                self._models.drop(job.path)
         self._record.settle(job.id, loop.output)
         self._record.teams.stop_asking(job.path, f"{agent.name} has answered")
         if thread is not None:

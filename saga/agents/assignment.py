@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..calls.timeouts_and_retries import MODEL_RETRY
 from ..ledger.call_id import CallId
+from ..spec.catalog import AgentEntry
 from ..spec.retry import Retry
+from ..temporal.stop_scope import StopScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,7 @@ class Assignment:
     def id(self) -> str:
         """``PATH#ROUND``: the id of its own ledger entry."""
         return str(CallId(self.path, self.round))
+
+
+GuardJob = Callable[[AgentEntry, Assignment, StopScope], Awaitable[None]]
+"""Raises `Failed` where an agent may not be given a job with its input."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ...calls.timeouts_and_retries import DEFAULT_TIMEOUT
@@ -20,14 +19,12 @@ from ...spec.json_schema import check_input, in_short
 from ...spec.timeout import Limit, time_for
 from ...temporal.stop_scope import StopScope
 from ..agent_outcome import AgentOutcome
-from ..assignment import Assignment
-from ..own_entry import own_entry
+from ..assignment import Assignment, GuardJob
+from ..own_entry import own_entry, own_limits
 from .process_state import GIVEN, ProcessAnswer, ProcessState
 
 PROCESS = "process"
 """The last part of the path of the child workflow."""
-
-GuardJob = Callable[[AgentEntry, Assignment, StopScope], Awaitable[None]]
 
 
 class ProcessAgents:
@@ -77,20 +74,16 @@ class ProcessAgents:
         await self._guard(agent, job, scope)
         record = self._record
         record.arm(own_entry(job, self._root_key))
-        record.policies.say(job.path, agent.on_limit)
-        if agent.budget.binds:
-            record.spending.open(f"agent {job.id}", job.path, f"agent {agent.name!r}", agent.budget)
-        try:
-            child = self._child(agent, job, timeout)
-            answer = ProcessAnswer.model_validate(await self._moving.call(child, agent.name, scope))
-            if faults := check_input(agent.output_schema, answer.output, "output"):
-                message = f"{agent.name}: {in_short(faults)}"
-                raise Failed(self._failure(job, FailureType.INVALID_OUTPUT, message))
-        except BaseException:
-            record.settle(job.id)
-            raise
-        finally:
-            record.spending.accounts.pop(f"agent {job.id}", None)
+        with own_limits(record, agent, job):
+            try:
+                child = self._child(agent, job, timeout)
+                answer = ProcessAnswer.model_validate(await self._moving.call(child, agent.name, scope))
+                if faults := check_input(agent.output_schema, answer.output, "output"):
+                    message = f"{agent.name}: {in_short(faults)}"
+                    raise Failed(self._failure(job, FailureType.INVALID_OUTPUT, message))
+            except BaseException:
+                record.settle(job.id)
+                raise
         record.settle(job.id, answer.output)
         id_ = CallId.parse(child.id)
         evidence = [call.executed(record.ledger, id_).evidence for call in answer.calls]
