@@ -10,6 +10,7 @@ from ...spec.teams.debate import Debate
 from ...spec.teams.mixture import Mixture
 from ..comparing import by_member, choice_of
 from ..forms import form
+from ..mixture import ANSWER, COMBINE
 from ..moves import OUTPUT, AskMembers, GiveAnswer, MemberCall, Move, Planner
 from ..state import TeamState, Turn
 from .importance import Rater, importance
@@ -18,7 +19,6 @@ RATINGS: Final = "ratings"
 
 RATE = "Rate each of these answers in `ratings`, from 1, of no use, to 5."
 
-_ANSWER, _COMBINE = "answer", "combine"
 _RATING = {"type": "integer", "minimum": 1, "maximum": 5}
 
 
@@ -44,7 +44,7 @@ class PeerRatingPlanner:
 
     def _with_ratings(self, call: MemberCall) -> MemberCall:
         answers = (call.say or {}).get("answers")
-        if call.purpose not in (_ANSWER, _COMBINE) or not isinstance(answers, Mapping) or not answers:
+        if call.purpose not in (ANSWER, COMBINE) or not isinstance(answers, Mapping) or not answers:
             return call
         said = {**(call.say or {}), "rate": RATE}
         return replace(call, say=said, beside={RATINGS: form(**{name: _RATING for name in answers})})
@@ -58,7 +58,7 @@ class PeerRatingPlanner:
 
     def _importance(self, state: TeamState, plain: TeamState, output: Any) -> dict[str, float]:
         """Returns the part of each member in the answer; nothing where it is nobody's."""
-        turns = [turn for turn in plain.turns if turn.has_answered and turn.purpose in (_ANSWER, _COMBINE)]
+        turns = [turn for turn in plain.turns if turn.has_answered and turn.purpose in (ANSWER, COMBINE)]
         last = [turn for turn in turns if turn.purpose == turns[-1].purpose and turn.round == turns[-1].round]
         choice = choice_of(self._terms.by, output)
         chosen = {turn.number for turn in last if choice_of(self._terms.by, turn.output) == choice}
@@ -67,18 +67,18 @@ class PeerRatingPlanner:
             Rater(turn.number, turn.member, dict(self._ratings(turn, said[turn.number], turns)))
             for turn in turns
         ]
-        members = [turn.member for turn in turns if turn.purpose == _ANSWER]
+        members = dict.fromkeys(turn.member for turn in turns if turn.purpose == ANSWER)
         parts = importance(raters, chosen)
-        whole = sum(parts[member] for member in {*members} & parts.keys())
-        return {member: parts[member] / whole for member in dict.fromkeys(members)} if whole else {}
+        whole = sum(parts.get(member, 0.0) for member in members)
+        return {member: parts[member] / whole for member in members} if whole else {}
 
     def _ratings(self, turn: Turn, output: Any, turns: list[Turn]) -> Iterator[tuple[int, Any]]:
         """Yields the turns whose answers a turn was shown, each with how it has rated it."""
         if not _rates(turn):
             return
-        before = [one for one in turns if one.purpose == _ANSWER and one.number < turn.number]
+        before = [one for one in turns if one.purpose == ANSWER and one.number < turn.number]
         shown = [one for one in before if one.round == before[-1].round]
-        if turn.purpose == _ANSWER:
+        if turn.purpose == ANSWER:
             shown = [one for one in before if one.round == turn.round - 1 and self._shows(turn, one)]
         ratings = output.get(RATINGS) if isinstance(output, Mapping) else None
         for name, one in zip(by_member(shown), shown, strict=True):
@@ -90,4 +90,4 @@ class PeerRatingPlanner:
 
 def _rates(turn: Turn) -> bool:
     """Says whether a turn was shown answers."""
-    return turn.purpose == _COMBINE or (turn.purpose == _ANSWER and turn.round > 1)
+    return turn.purpose == COMBINE or (turn.purpose == ANSWER and turn.round > 1)
