@@ -33,7 +33,7 @@ class GroupChatPlanner:
         """Returns the next move; see `Planner`."""
         if state.running:
             return AwaitTurn()
-        summary = next(iter(state.of(SUM_UP)), None)
+        summary = state.first(SUM_UP)
         if summary is not None:
             return _summed_up(state, summary)
         spoken = state.of(SPEAK)

@@ -27,7 +27,7 @@ class SecondOpinionPlanner:
 
     def next(self, state: TeamState) -> Move:
         """Returns the next move; see `Planner`."""
-        first, other = (next(iter(state.of(purpose)), None) for purpose in (FIRST, OTHER))
+        first, other = (state.first(purpose) for purpose in (FIRST, OTHER))
         if first is None:
             return AskMembers([self._call(key_of(self._terms.first), FIRST, "it is asked at first")])
         answers = [turn for turn in (first, other) if turn is not None and turn.has_answered]

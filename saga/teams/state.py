@@ -70,6 +70,10 @@ class TeamState(BaseModel):
         """Returns the turns of one purpose, and of one round if that is given."""
         return tuple(t for t in self.turns if t.purpose == purpose and round_ in (None, t.round))
 
+    def first(self, purpose: str, round_: int | None = None) -> Turn | None:
+        """Returns the first turn of one purpose, and of one round if that is given; None for none."""
+        return next(iter(self.of(purpose, round_)), None)
+
     @property
     def running(self) -> tuple[Turn, ...]:
         """The turns that have not ended."""

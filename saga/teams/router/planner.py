@@ -107,7 +107,7 @@ class RouterPlanner:
         ruled = self._ruled(state)
         parts = [RequestPart(1)]
         if self._terms.splitter is not None and ruled is None:
-            split = next(iter(state.of(SPLIT)), None)
+            split = state.first(SPLIT)
             if split is None:
                 return AskMembers([self._splitting(key_of(self._terms.splitter))])
             parts = parts_of(split, self._terms.parts)
@@ -122,9 +122,8 @@ class RouterPlanner:
                     asking.append(found)
                 case FailTeam():
                     return found
-        asking += [
-            draw for part in parts if part.number in routes and (draw := self._draw(state, part, routes))
-        ]
+        draws = (self._draw(state, number, route) for number, route in routes.items())
+        asking += [draw for draw in draws if draw is not None]
         return AskMembers(asking) if asking else self._work(state, parts, routes)
 
     # --- whom a part is for
@@ -140,7 +139,7 @@ class RouterPlanner:
     def _routed(self, state: TeamState, part: RequestPart) -> _Route | MemberCall | FailTeam:
         """Returns whom a part is for, or who is asked that next."""
         for at, asked in enumerate(self._asked):
-            turn = next(iter(state.of(asked.purpose, part.number)), None)
+            turn = state.first(asked.purpose, part.number)
             if turn is None:
                 return self._asking(state, part, at)
             route = self._sure(state, part, at, turn)
@@ -171,7 +170,7 @@ class RouterPlanner:
             return _Route(self._terms.fallback, "default", reason)
         if not isinstance(default, Person):
             return FailTeam(f"nobody is sure whom {_what(part)} is for; {words}")
-        chosen = next(iter(state.of(CHOOSE, part.number)), None)
+        chosen = state.first(CHOOSE, part.number)
         if chosen is None:
             return self._choosing(state, part, default.name)
         wrong = unusable(chosen, form(to=one_of(self._to.choices)))
@@ -206,19 +205,19 @@ class RouterPlanner:
 
     # --- who of equals, and in which order
 
-    def _draw(self, state: TeamState, part: RequestPart, routes: Mapping[int, _Route]) -> MemberCall | None:
-        takers = self._to.takers(routes[part.number].to)
-        if len(takers) < 2 or state.of(DRAW, part.number):
+    def _draw(self, state: TeamState, number: int, route: _Route) -> MemberCall | None:
+        takers = self._to.takers(route.to)
+        if len(takers) < 2 or state.of(DRAW, number):
             return None
         service = Draw(takers, self._terms.ahead)
-        return MemberCall(DRAW, DRAW, round=part.number, reason="several take it", service=service)
+        return MemberCall(DRAW, DRAW, round=number, reason="several take it", service=service)
 
     def _drawn(
         self, state: TeamState, part: RequestPart, route: _Route
     ) -> tuple[str, Mapping[str, Any] | None]:
         """Returns who does a part, and how that was drawn; None where there was nobody else."""
         takers = self._to.takers(route.to)
-        draw = next(iter(state.of(DRAW, part.number)), None)
+        draw = state.first(DRAW, part.number)
         if draw is None:
             return takers[0], None
         told = draw.output if isinstance(draw.output, Mapping) else {}
@@ -231,7 +230,7 @@ class RouterPlanner:
         names = [frozenset((routes[part.number].to, who[part.number][0])) for part in parts]
         done: list[tuple[RequestPart, Turn]] = []
         for part in ordered(parts, names, self._terms.order):
-            work = next(iter(state.of(WORK, part.number)), None)
+            work = state.first(WORK, part.number)
             if work is None:
                 return AskMembers([self._working(part, routes[part.number], *who[part.number], done)])
             if work.failure is not None:
