@@ -136,10 +136,9 @@ class ModelCaller:
                 options={} if request.hosted is None else _ON_A_HOST,
             )
             try:
-                answer = await self._caller.call(call, scope)
+                answer = await self._call(call, room, scope)
             except Failed as failed:
                 told = self._settle(call, asked, failed)
-                self._rooms.release(room)
                 out_of_room = failed.failure.type == FailureType.BUDGET_EXCEEDED and told is not None
                 if told is None or (failed.until is None and not out_of_room):
                     raise
@@ -152,16 +151,19 @@ class ModelCaller:
                     raise
                 if failed.until is not None:
                     await self._limit_waits.outlast(step, path, failed, scope)
-                    continue
-                request = request.model_copy(update={"models": models})
-            except BaseException:
-                self._rooms.release(room)
-                raise
-            else:
-                self._rooms.release(room)
-                reply = self._read(step, path, asked.models[0], answer)
-                count_model_call(self._record, step, path, reply.model, reply.usage)
-                return reply
+                else:
+                    request = request.model_copy(update={"models": models})
+                continue
+            reply = self._read(step, path, asked.models[0], answer)
+            count_model_call(self._record, step, path, reply.model, reply.usage)
+            return reply
+
+    async def _call(self, call: Call, room: Room, scope: StopScope) -> RawValue:
+        """Makes a call for which there is room, and gives that back, however it ends."""
+        try:
+            return await self._caller.call(call, scope)
+        finally:
+            self._rooms.release(room)
 
     def _within(
         self, room: Room, request: ModelRequest, wanted: int, timeout: timedelta, retry: Retry
