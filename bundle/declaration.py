@@ -36,8 +36,13 @@ from .function import Function, adapter, is_object_type, schema_of
 from .guard_declaration import read_guard
 
 MAX_HANDOFFS = 50
-MAX_CALLS_PER_TURN = 200
 """How often one conversation may be handed over, whatever its agent says."""
+
+MAX_CALLS_PER_TURN = 200
+"""How many tool calls a model may ask for at once, whatever its agent says."""
+
+MAX_SEED = 2**31 - 1
+"""Some providers take no more than 31 bits."""
 
 
 class BundlePart(ABC):
@@ -52,10 +57,6 @@ class AgentPart(BundlePart):
     """An agent that registers itself."""
 
     name: str
-
-
-MAX_SEED = 2**31 - 1
-"""Some providers take no more than 31 bits."""
 
 
 def read_effect(what: str, effect: Effect | str | None, compensate: object, *, retracts: bool) -> Effect:

@@ -14,17 +14,16 @@ JUDGE = "judge"
 """The purpose of the turn of a judge."""
 
 
-def judge_call(who: str, answers: Sequence[Turn], reason: str, stage: str = "") -> MemberCall:
+def judge_call(who: str, answers: Sequence[Turn], reason: str) -> MemberCall:
     """Returns the call of a judge.
 
     Args:
         who: The full name of the judge.
         answers: The turns between whose answers it decides.
         reason: Why a judge has to decide.
-        stage: How far the team is.
     """
     told: dict[str, Any] = {"answers": [turn.output for turn in answers]}
-    return MemberCall(key_of(who), JUDGE, reason=reason, say=told, final=True, stage=stage, aggregates=True)
+    return MemberCall(key_of(who), JUDGE, reason=reason, say=told, final=True, aggregates=True)
 
 
 def judged(judge: Turn, answers: Sequence[Turn], choice: Callable[[Any], str]) -> Move:
