@@ -12,7 +12,7 @@ from ..saga.fault_texts import in_words, short
 from ..saga.limits.budget import Budget
 from ..saga.names import nearest
 from ..saga.spec.approval import Approval, Asking, EscalateTo, ToolApproval
-from ..saga.spec.failure_policy import Escalate, Escalation, Fallback, OtherModel, PlainRule, RetryFrom
+from ..saga.spec.failure_policy import FORMS, Escalate, Escalation, Fallback
 from ..saga.spec.retry import Retry
 from ..saga.spec.task_spec import Compensation, Group, Step, TaskSpec
 from ..saga.spec.teams.handoff import Handoff
@@ -60,21 +60,17 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "on_failure": Fallback,
     "on_reject": Fallback,
     "then": Fallback,
-    "a fallback": Fallback,
-    "another model": OtherModel,
-    "a rule": PlainRule,
-    "a retry": RetryFrom,
-    "an escalation": Escalate,
     "rules": Route,
     "a measured timeout": Calibrated,
     "Person": Person,
     "MemberIf": MemberIf,
     **PATTERNS,
+    **dict(FORMS.values()),
 }
-_FORMS: Final = ("fallback", "model", "rule", "escalate", "retry_from")
-"""The keys of what may follow a failure; a mapping with none of them is held against a fallback."""
+_KEYS: Final = ("fallback", "model", "rule", "escalate", "retry_from")
+"""The keys of these forms, as messages list them; a mapping with none of them is held against a fallback."""
 
-_KINDS: Final = ("a fallback", "another model", "a rule", "an escalation", "a retry")
+_KINDS: Final = frozenset(kind for kind, _ in FORMS.values())
 """What pydantic's locations call these mappings."""
 
 _TROUBLES = ("on_failure", "on_reject", "then")
@@ -141,7 +137,7 @@ def message_of(error: ErrorDetails, root: type[BaseModel] = TaskSpec) -> str:
     loc, value = error["loc"], error["input"]
     match error["type"]:
         case "extra_forbidden":
-            if loc[-1] in _FORMS and any(part in _KINDS for part in loc[-2:-1]):
+            if loc[-1] in _KEYS and any(part in _KINDS for part in loc[-2:-1]):
                 forms = ", ".join(_forms(loc))
                 return f"only one of {forms} can stand here; a list has one after the other"
             known = _forms(loc) if loc[-2:-1] == ("a fallback",) else known_keys(loc, root)
@@ -168,4 +164,4 @@ def message_of(error: ErrorDetails, root: type[BaseModel] = TaskSpec) -> str:
 
 def _forms(loc: Sequence[int | str]) -> list[str]:
     """Returns the keys of what may follow a failure; a retry does not follow another."""
-    return [form for form in _FORMS if form != "retry_from" or "then" not in loc]
+    return [form for form in _KEYS if form != "retry_from" or "then" not in loc]

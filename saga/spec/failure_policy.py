@@ -21,10 +21,10 @@ def _kind_of_trouble(value: Any) -> str:
     """Tells the forms apart by their keys; a mapping without any of them is held against a fallback."""
     if isinstance(value, list | tuple):
         return "a ladder"
-    kinds = _KINDS.items()
+    kinds = FORMS.items()
     if isinstance(value, Mapping):
         return next((kind for key, (kind, _) in kinds if key in value), "a fallback")
-    return next((kind for kind, form in _KINDS.values() if isinstance(value, form)), "a word")
+    return next((kind for kind, form in FORMS.values() if isinstance(value, form)), "a word")
 
 
 class Fallback(SpecModel):
@@ -136,7 +136,7 @@ OnTrouble = Annotated[
 ]
 """What follows: one thing, or a ladder of several, of which each is tried when the one before has failed."""
 
-_KINDS: Final[Mapping[str, tuple[str, type[SpecModel]]]] = {
+FORMS: Final[Mapping[str, tuple[str, type[SpecModel]]]] = {
     "retry_from": ("a retry", RetryFrom),
     "escalate": ("an escalation", Escalate),
     "fallback": ("a fallback", Fallback),
