@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import FailureType
-from ..spec.json_schema import check_input
+from ..spec.json_schema import check_input, in_short
 from .state import Turn
 
 TEXT = {"type": "string", "pattern": "\\S"}
 """JSON Schema of a text that says something; providers that force a schema on a model know the pattern."""
-
-_MOST_FAULTS = 5
 
 
 def form(**fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,8 +41,7 @@ def unusable(turn: Turn, schema: Mapping[str, Any]) -> str | None:
     """
     if turn.failure is not None:
         return turn.failure.message
-    faults = check_input(schema, turn.output, "output")
-    return "; ".join(str(fault) for fault in faults[:_MOST_FAULTS]) or None
+    return in_short(check_input(schema, turn.output, "output")) or None
 
 
 def has_broken_down(turn: Turn) -> bool:
