@@ -227,6 +227,8 @@ async def test_a_worker_is_killed_between_the_restarts_of_two_nodes(
 
 @pytest.mark.slow
 def test_the_demo_shows_file_processes_and_rows_of_all_scenes(tmp_path: Path) -> None:
-    played = play_demo("examples.incident_response.demo", tmp_path, "INCIDENT_")
+    played = play_demo(
+        "examples.incident_response.demo", tmp_path, "INCIDENT_", players="A script plays the agents"
+    )
     for scene in demo.SCENES:
         assert scene.proof in played.stdout
