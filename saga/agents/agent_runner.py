@@ -29,7 +29,6 @@ from .at_limit import AtLimit
 from .delegates import Delegates, RunAgent
 from .long_conversation import LongConversations
 from .model_calls.model_caller import ModelCaller
-from .model_names import taken_names
 from .model_protocol import ChatMessage
 from .own_entry import own_entry, own_limits
 from .thread import Thread
@@ -159,11 +158,7 @@ class AgentRunner:
     ) -> Toolbox:
         """Returns what the agent may call: tools, other agents, a person, and to whom it may hand over."""
         transfers = thread.transfers if thread is not None else None
-        others = [self._catalog.agents[name] for name in agent.tools if name not in self._catalog.tools]
-        delegates = None
-        if others:
-            taken = taken_names(agent, transfers)
-            delegates = Delegates(others, job, self._record, self._rollback, delegate, taken)
+        delegates = Delegates.of(agent, self._catalog, job, self._record, self._rollback, delegate, transfers)
         return Toolbox(
             agent.name,
             self._catalog.tools_of(agent),

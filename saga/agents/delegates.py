@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ..calls.rollback import Rollback
 from ..failure import Failed, Stopped
@@ -12,7 +12,7 @@ from ..history_format import RETRACT
 from ..record.no_way_on import is_no_way_on
 from ..record.task_record import TaskRecord
 from ..record.team_log import DELEGATES, STOPPED, Operation
-from ..spec.catalog import AgentEntry
+from ..spec.catalog import AgentEntry, Catalog
 from ..spec.json_schema import check_input, in_short
 from ..spec.rules.team_rules import MAX_DEPTH
 from ..spec.timeout import Limit
@@ -20,8 +20,9 @@ from ..temporal.stop_scope import StopScope
 from ..verdict import Evidence
 from .agent_outcome import AgentOutcome
 from .assignment import Assignment
-from .model_names import by_model_name
+from .model_names import by_model_name, taken_names
 from .model_protocol import WAYS_OUT, ToolCall, ToolSchema
+from .transfers import Transfers
 
 
 class RunAgent(Protocol):
@@ -91,6 +92,32 @@ class Delegates:
         self._asked: set[str] = set()
         self.names = frozenset(self.agents)
         self.have_effects = False
+
+    @classmethod
+    def of(
+        cls,
+        agent: AgentEntry,
+        catalog: Catalog,
+        job: Assignment,
+        record: TaskRecord,
+        rollback: Rollback,
+        run: RunAgent,
+        transfers: Transfers | None = None,
+    ) -> Self | None:
+        """Returns the agents among the tools of an agent; None where there are none.
+
+        Args:
+            agent: Whose.
+            catalog: Has them.
+            job: See `__init__`, as for the others.
+            record: See there.
+            rollback: See there.
+            run: See there.
+            transfers: To whom the agent may hand its conversation over; None for nobody.
+        """
+        names = (name for name in agent.tools if name not in catalog.tools)
+        others = [catalog.agents[name] for name in names if name in catalog.agents]
+        return cls(others, job, record, rollback, run, taken_names(agent, transfers)) if others else None
 
     def offered(self) -> list[ToolSchema]:
         """Returns what the model is shown of them."""

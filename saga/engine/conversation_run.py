@@ -15,14 +15,12 @@ from ..agents.at_limit import AtLimit
 from ..agents.conversation_state import ConversationAnswer, ConversationState, ConversationWork, packed
 from ..agents.delegates import Delegates
 from ..agents.earlier_calls import EarlierCalls
-from ..agents.model_names import taken_names
 from ..agents.toolbox import Toolbox
 from ..agents.transfers import Transfers
 from ..history_format import CONVERSATION
 from ..ledger.carry_over import carry
 from ..ledger.ledger import EntryState
 from ..limits.loop_guard import LoopGuard
-from ..spec.catalog import AgentEntry
 from .moved_run import MovedRun, read_state
 
 
@@ -50,26 +48,34 @@ class _ConversationRun(MovedRun):
     def __init__(self, state: ConversationState) -> None:
         """Goes on from a state that has its messages."""
         self._state = state
-        agent, others = state.agent, state.others
-        catalog = others.with_agent(agent, state.tools, state.compensations)
+        agent = state.agent
+        catalog = state.others.with_agent(agent, state.tools, state.compensations)
         super().__init__(state, "conversation", agent.name, state.job.step, catalog)
-        delegates = [others.agents[name] for name in agent.tools if name in others.agents]
+        context = self.context
         transfers = None if state.transfers is None else Transfers(state.transfers)
         self._toolbox = Toolbox(
             agent.name,
             state.tools,
             state.job,
             self.record,
-            self.context.caller,
-            self.context.rollback,
+            context.caller,
+            context.rollback,
             built_on=self.record.ledger.of(lambda entry: entry.state is EntryState.SETTLED),
             calls=state.tool_calls,
             engine=state.engine,
             has_effects=state.has_effects,
-            ask_person=person_for(agent, self.context.questions),
+            ask_person=person_for(agent, context.questions),
             earlier=EarlierCalls(state.done, state.unsure, state.messages),
             seen=LoopGuard(state.seen),
-            delegates=self._delegates(delegates, transfers) if delegates else None,
+            delegates=Delegates.of(
+                agent,
+                state.others,
+                state.job,
+                self.record,
+                context.rollback,
+                context.agents.run,
+                transfers,
+            ),
             transfers=transfers,
         )
         self._toolbox.executed += [call.executed(self.record.ledger) for call in state.so_far.calls]
@@ -77,7 +83,7 @@ class _ConversationRun(MovedRun):
             agent=agent,
             job=state.job,
             asked=state.asked,
-            calls=self.context.models,
+            calls=context.models,
             toolbox=self._toolbox,
             timeout=state.timeout,
             messages=state.messages,
@@ -87,13 +93,9 @@ class _ConversationRun(MovedRun):
             engine=state.engine,
             asked_back=state.asked_back,
             heard=state.heard,
-            at_limit=AtLimit(state.at_limit, self.record, self.context.questions),
+            at_limit=AtLimit(state.at_limit, self.record, context.questions),
             most_turns=state.most_turns,
         )
-
-    def _delegates(self, agents: list[AgentEntry], transfers: Transfers | None) -> Delegates:
-        context, taken = self.context, taken_names(self._state.agent, transfers)
-        return Delegates(agents, self._state.job, self.record, context.rollback, context.agents.run, taken)
 
     async def go(self) -> tuple[ConversationAnswer, Any]:
         """See `MovedRun`."""

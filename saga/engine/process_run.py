@@ -17,7 +17,6 @@ from ..agents.conversation_state import packed
 from ..agents.delegates import Delegates
 from ..agents.foreign.host_protocol import HostEnd, HostJob
 from ..agents.foreign.process_state import ProcessAnswer, ProcessState
-from ..agents.model_names import taken_names
 from ..agents.model_protocol import WAYS_OUT
 from ..agents.toolbox import Toolbox
 from ..calls.call import Call, as_json
@@ -65,10 +64,9 @@ class _ProcessRun(MovedRun):
     def __init__(self, state: ProcessState) -> None:
         """Begins a run."""
         self._state = state
-        agent, others = state.agent, state.others
-        catalog = others.with_agent(agent, state.tools, state.compensations)
+        agent = state.agent
+        catalog = state.others.with_agent(agent, state.tools, state.compensations)
         super().__init__(state, "process", agent.name, state.job.step, catalog)
-        delegates = [others.agents[name] for name in agent.tools if name in others.agents]
         context = self.context
         self._toolbox = Toolbox(
             agent.name,
@@ -80,16 +78,9 @@ class _ProcessRun(MovedRun):
             built_on=frozenset(),
             engine=state.engine,
             ask_person=person_for(agent, context.questions),
-            delegates=Delegates(
-                delegates,
-                state.job,
-                self.record,
-                context.rollback,
-                context.agents.run,
-                taken_names(agent, None),
-            )
-            if delegates
-            else None,
+            delegates=Delegates.of(
+                agent, state.others, state.job, self.record, context.rollback, context.agents.run
+            ),
         )
         self._desk = HostDesk(state, self._toolbox, context.models, self.scope, self._take_back)
 
