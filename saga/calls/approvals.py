@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,10 +21,10 @@ from ..record.consent import shown_hash
 from ..record.task_record import TaskRecord
 from ..spec.approval import SHOWN, Approval, ToolApproval
 from ..spec.arguments import canonical, completed, exact_faults, within
-from ..spec.catalog import Catalog, ToolEntry
+from ..spec.catalog import ToolEntry
 from ..spec.graph import every_step
 from ..spec.json_schema import in_short
-from ..spec.task_spec import TaskSpec
+from ..spec.snapshot import Snapshot
 from ..temporal.pace import Pace
 from ..temporal.stop_scope import StopScope
 from .call import Call
@@ -81,29 +81,26 @@ class CallApprovals:
         self,
         record: TaskRecord,
         questions: Questions,
-        catalog: Catalog,
         pace: Pace,
         task_input: Any,
-        spec: TaskSpec | None,
-        held: Iterable[ToolApproval],
+        snapshot: Snapshot,
     ) -> None:
         """Prepares for calls.
 
         Args:
             record: The task's record.
             questions: Asks people.
-            catalog: Has the tools with the approvals that they demand themselves.
             pace: Evaluates expressions.
             task_input: See the attributes.
-            spec: Demands further approvals, for all calls or for those of a step; None where there is none.
-            held: Demanded of all calls besides; what a parent demands is added.
+            snapshot: Has the tools with the approvals that they demand themselves; its spec demands further
+                ones, for all calls or for those of a step. What a parent demands is added.
         """
         self._record = record
         self._questions = questions
-        self._catalog = catalog
+        self._catalog, spec = snapshot.catalog, snapshot.spec
         self._pace = pace
         self.task_input = task_input
-        self._everywhere = (*held, *_inherited(), *(spec.approvals if spec is not None else ()))
+        self._everywhere = (*snapshot.approvals, *_inherited(), *(spec.approvals if spec is not None else ()))
         steps = every_step(spec.steps) if spec is not None else ()
         self._by_step = {step.id: step.approvals for step in steps if step.approvals}
 

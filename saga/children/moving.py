@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +12,11 @@ from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from ..calls.approvals import CallApprovals
 from ..errors import FailureType
 from ..failure import Failed, Failure, Stopped
-from ..limits.cost_bound import ModelFacts
 from ..limits.usage import Usage
 from ..record.consent import Consent
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, ToolEntry
+from ..spec.snapshot import Snapshot
 from ..temporal.stop_scope import StopScope
 from .child_call import ChildCall
 from .child_caller import ChildCaller
@@ -31,14 +31,10 @@ class Moving:
         record: TaskRecord,
         children: ChildCaller,
         approvals: CallApprovals,
+        snapshot: Snapshot,
         *,
         sequential: bool,
         give_up: timedelta | None,
-        search_attributes: bool,
-        engine: int,
-        notify: bool,
-        models: Mapping[str, ModelFacts],
-        pool: Mapping[str, Any] | None,
     ) -> None:
         """Prepares for children.
 
@@ -46,13 +42,9 @@ class Moving:
             record: The task's record.
             children: Runs them.
             approvals: What is demanded of tool calls.
+            snapshot: That of the task; the children go on by what it says.
             sequential: See `MovedState`.
             give_up: See there.
-            search_attributes: See there.
-            engine: See there.
-            notify: See there.
-            models: See there.
-            pool: See there.
         """
         self._record = record
         self._children = children
@@ -60,11 +52,11 @@ class Moving:
         self._given: dict[str, Any] = {
             "sequential": sequential,
             "give_up": give_up,
-            "search_attributes": search_attributes,
-            "engine": engine,
-            "notify": notify,
-            "models": dict(models),
-            "pool": pool,
+            "search_attributes": snapshot.search_attributes,
+            "engine": snapshot.engine,
+            "notify": snapshot.notify,
+            "models": snapshot.models,
+            "pool": snapshot.pool,
         }
 
     def given(

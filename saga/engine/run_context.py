@@ -115,15 +115,7 @@ class RunContext:
         questions = Questions(record, status, notices)
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
-        approvals = CallApprovals(
-            record,
-            questions,
-            catalog,
-            load.pace,
-            task_input,
-            snapshot.spec,
-            snapshot.approvals,
-        )
+        approvals = CallApprovals(record, questions, load.pace, task_input, snapshot)
         limit_waits = LimitWaits(record, status)
         caller = Caller(record, root_key, reset_gate, load, approvals, limit_waits, snapshot.engine)
         rollback = Rollback(record, caller, status, notices, sequential=sequential, give_up=give_up)
@@ -131,22 +123,9 @@ class RunContext:
         given = None if parent is None or snapshot.engine < 3 else parent.allotment
         parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)
-        models = ModelCaller(
-            record, caller, allotments, snapshot.engine, snapshot.models, limit_waits, snapshot.pool
-        )
+        models = ModelCaller(record, caller, allotments, limit_waits, snapshot)
         children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
-        moving = Moving(
-            record,
-            children,
-            approvals,
-            sequential=sequential,
-            give_up=give_up,
-            search_attributes=snapshot.search_attributes,
-            engine=snapshot.engine,
-            notify=snapshot.notify,
-            models=snapshot.models,
-            pool=snapshot.pool,
-        )
+        moving = Moving(record, children, approvals, snapshot, sequential=sequential, give_up=give_up)
         long = LongConversations(record, models, moving, catalog, engine=snapshot.engine)
         verifier = Verifier(record, caller, models, catalog)
         guard = InputGuard(record, verifier, catalog, load.pace, task_input)

@@ -20,11 +20,12 @@ from ...errors import FailureType
 from ...failure import Failed, Failure, trim
 from ...history_format import CALL_MODEL, HOSTED_MODEL
 from ...limits.budget import Budget
-from ...limits.cost_bound import ModelFacts, RequestBound
+from ...limits.cost_bound import RequestBound
 from ...limits.usage import CallUsage
 from ...record.costs_of_calls import count_model_call
 from ...record.task_record import TaskRecord
 from ...spec.retry import Retry
+from ...spec.snapshot import Snapshot
 from ...temporal.stop_scope import StopScope
 from ..model_protocol import ModelReply, ModelRequest, ModelSpending
 from .budget_rooms import Appraise, BudgetRooms, Room
@@ -46,10 +47,8 @@ class ModelCaller:
         record: TaskRecord,
         caller: Caller,
         allotments: Allotments,
-        engine: int,
-        facts: Mapping[str, ModelFacts],
         limit_waits: LimitWaits,
-        pool: Mapping[str, Any] | None,
+        snapshot: Snapshot,
     ) -> None:
         """Prepares to ask models for one task.
 
@@ -57,18 +56,16 @@ class ModelCaller:
             record: Holds the budget and what was spent.
             caller: Makes the calls.
             allotments: What its children, and itself as a child, may spend.
-            engine: See `Snapshot`.
-            facts: What is known of models, by name.
             limit_waits: Lets calls wait for limits of the pool.
-            pool: See `Snapshot`.
+            snapshot: Knows what models may cost, and what limits of the pool read.
         """
-        self._counts_all = engine >= 2
-        self._reserves_tokens = engine >= 4
+        self._counts_all = snapshot.engine >= 2
+        self._reserves_tokens = snapshot.engine >= 4
         self._record = record
         self._caller = caller
-        self._facts = facts
+        self._facts = snapshot.models
         self._limit_waits = limit_waits
-        self._pool = None if pool is None else dict(pool)
+        self._pool = snapshot.pool
         self._rooms = BudgetRooms(record, allotments, counts_all=self._counts_all)
 
     async def ask(
