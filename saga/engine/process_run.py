@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,7 +23,8 @@ from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, trim
 from ..history_format import HOST, PROCESS_AGENT
-from ..ledger.ledger import EntryState, Ledger
+from ..ledger.ledger import EntryState
+from ..ledger.rewiring import with_replaced
 from ..record.task_state import TaskState
 from ..spec.retry import Retry
 from ..temporal.stop_scope import StopScope
@@ -211,9 +211,9 @@ class _ProcessRun(MovedRun):
         desk, ledger = self._desk, self.record.ledger
         done = frozenset(entry for key in keys for entry in desk.book.effects[key])
         gone = frozenset(entry for entry in done if ledger[entry].state is EntryState.SETTLED)
+        below = {entry: ledger[entry].depends_on for entry in gone}
         moved = {
-            entry: _without(gone, ledger[entry].depends_on, ledger)
-            for entry in ledger.dependents(gone) - gone
+            entry: with_replaced(ledger[entry].depends_on, below) for entry in ledger.dependents(gone) - gone
         }
         if moved:
             self.record.rewire(moved, gone=gone)
@@ -223,19 +223,6 @@ class _ProcessRun(MovedRun):
             message = "an undo of what the process has not asked for again is stuck"
             raise Failed(Failure(step=self._step, type=FailureType.ABANDONED, message=trim(message)))
         desk.book.forget(keys)
-
-
-def _without(gone: Set[str], needs: Set[str], ledger: Ledger) -> frozenset[str]:
-    """Returns what an entry builds on when entries are gone: in their place what these were built on."""
-    found = set[str]()
-    waiting = [*needs]
-    while waiting:
-        name = waiting.pop()
-        if name in gone:
-            waiting += ledger[name].depends_on
-        else:
-            found.add(name)
-    return frozenset(found)
 
 
 def _is_lost(failed: Failed) -> bool:

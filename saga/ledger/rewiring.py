@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from .entry import Entry, LedgerError
@@ -27,6 +27,24 @@ def rewired(
         entry.id: replace(entry, depends_on=behind[entry.id]) for entry in entries if entry.id in moved
     }
     return [*(entry for entry in entries if entry.id not in moved), *map(changed.__getitem__, _order(behind))]
+
+
+def with_replaced(ids: Iterable[str], by: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    """Returns ids, where some were replaced with what has taken their place, which may be replaced as well.
+
+    Args:
+        ids: What something builds on.
+        by: What has taken the place of an id.
+    """
+    found: set[str] = set()
+    waiting = list(ids)
+    while waiting:
+        name = waiting.pop()
+        if name in by:
+            waiting += by[name]
+        else:
+            found.add(name)
+    return frozenset(found)
 
 
 def _needed(entry: Entry, depends_on: Mapping[str, Set[str]], gone: Set[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from ..failure import Failure
 from ..ledger.entry import Entry
+from ..ledger.rewiring import with_replaced
 from .step_record import StepState
 
 
@@ -127,15 +128,7 @@ class PlanBook:
 
     def current_ids(self, ids: Set[str]) -> frozenset[str]:
         """Returns ids with those that were replaced by what has replaced them."""
-        found: set[str] = set()
-        waiting = list(ids)
-        while waiting:
-            name = waiting.pop()
-            if name in self._replaced:
-                waiting += self._replaced[name]
-            else:
-                found.add(name)
-        return frozenset(found)
+        return with_replaced(ids, self._replaced)
 
     def carried(self) -> CarriedPlans:
         """Returns it for a continued run."""
