@@ -68,7 +68,7 @@ class StepRun:
         """Runs the step and records how it ended.
 
         Raises:
-            Again: It failed, and the task is to go back to a step; the step's own undos have run.
+            RetryFromStep: It failed, and the task is to go back to a step; the step's own undos have run.
             Failed: It failed, and the failure is not its own affair; its undos have not run yet.
             Stopped: Its scope was stopped before it was done.
         """
