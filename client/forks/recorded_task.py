@@ -15,8 +15,8 @@ from temporalio.client import Client, WorkflowHistory
 from ...histories.payload_reader import PayloadReader
 from ...histories.run_history import RunHistory
 from ...saga.history_format import CONVERSATION, PROCESS_AGENT, RECOVER, TEAM
-from ...saga.record.fork import TAKEN_OVER, Lineage
-from ...saga.record.step_record import StepRecord, StepState
+from ...saga.record.fork import Lineage
+from ...saga.record.step_record import DONE, StepRecord, StepState
 from ...saga.record.task_record import TaskRecord
 from ...saga.spec.graph import every_step
 from ...saga.spec.snapshot import Snapshot
@@ -116,14 +116,14 @@ class RecordedTask:
         finished = {
             step.id: {inner.id for inner in every_step([step])}
             for step in others
-            if step.id in record.steps and step.id != starting and record.steps[step.id].state in TAKEN_OVER
+            if step.id in record.steps and step.id != starting and record.steps[step.id].state in DONE
         }
         names = set[str]().union(*finished.values())
         return Moment(
             steps={
                 name: self._taken_over(name, step)
                 for name, step in record.steps.items()
-                if name.rpartition("/")[2] in names and step.state in TAKEN_OVER
+                if name.rpartition("/")[2] in names and step.state in DONE
             },
             facts=dict(record.facts),
             events=list(record.events),

@@ -15,15 +15,13 @@ from ..calls.rollback import Rollback
 from ..failure import Failed, Failure
 from ..history_format import RETRACT
 from ..record.plan_book import Doubt, EarlierRun
-from ..record.step_record import StepState
+from ..record.step_record import DONE, StepState
 from ..record.task_record import TaskRecord
 from ..spec.arguments import is_same
 from ..spec.graph import Graph
 from ..temporal.stop_scope import StopScope
 from .redo import Redo
 from .running_steps import RunningSteps
-
-_DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
 
 class DoubtfulGraph(Protocol):
@@ -150,7 +148,7 @@ class Doubts:
             await self._undo([step_id], doubt)
             return
         progress = self._record.steps[self._run.name_of(step_id)]
-        if step.key is None and progress.state in _DONE:
+        if step.key is None and progress.state in DONE:
             entries = tuple(sorted(self._open(step_id)))
             doubt.earlier.setdefault(step_id, EarlierRun(progress.output, entries))
         elif step.key is None:
@@ -200,7 +198,7 @@ class Doubts:
     def _is_known(self, step_id: str, doubt: Doubt) -> bool:
         """Says whether all that a step waits for has been decided, and has ended."""
         for need in self._run.graph.needs[step_id]:
-            ended = self._record.steps[self._run.name_of(need)].state in _DONE
+            ended = self._record.steps[self._run.name_of(need)].state in DONE
             if need in doubt.steps or need in doubt.earlier or not ended or need in self._run.running.ids:
                 return False
         return True

@@ -15,7 +15,7 @@ from ..expressions.template import without
 from ..failure import Failed, Failure, Stopped
 from ..limits.payload_size import MAX_PAYLOAD
 from ..people.questions import Check, fits
-from ..record.step_record import StepState
+from ..record.step_record import DONE
 from ..record.task_record import TaskRecord
 from ..record.task_result import TaskResult
 from ..record.task_state import TaskState
@@ -34,7 +34,6 @@ from .lifecycle import Lifecycle, failure_of
 from .run_context import RunContext
 
 _CANCELLED = "the task was cancelled"
-_ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
 
 class Engine:
@@ -243,7 +242,7 @@ class Engine:
 
     async def _before_pivot(self) -> None:
         """Checks the task as far as it has come: what reads steps that have not ended is null."""
-        ended = {name for name, step in self._graph.own_steps().items() if step["state"] in _ENDED}
+        ended = {name for name, step in self._graph.own_steps().items() if step["state"] in DONE}
         template = self._spec.output
         if template is not None:
             template = without(template, lambda path: path.root == "steps" and path.parts[0] not in ended)

@@ -11,7 +11,7 @@ from temporalio import workflow
 
 from ..effect import Effect
 from ..failure import Failed, RetryFromStep, Stopped
-from ..record.step_record import StepRecord, StepState
+from ..record.step_record import DONE, StepRecord, StepState
 from ..spec.graph import Graph
 from ..spec.rules.pivot_rules import effects_of
 from ..spec.task_spec import Step
@@ -21,8 +21,6 @@ from .redo import Redo
 from .run_context import RunContext
 from .running_steps import RunningSteps
 from .steps.step_run import StepRun
-
-_DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
 
 class GraphRun:
@@ -139,7 +137,7 @@ class GraphRun:
         if step.id in self.running.ids or step.id in self._redoing or self._doubts.about(step.id):
             return False
         needs = self.graph.needs[step.id]
-        return self._state(step.id) is StepState.PENDING and all(self._state(need) in _DONE for need in needs)
+        return self._state(step.id) is StepState.PENDING and all(self._state(need) in DONE for need in needs)
 
     def _has_news(self) -> bool:
         if self.running.have_ended():

@@ -15,15 +15,13 @@ from ..errors import ExpressionError, FailureType
 from ..failure import Failed, Failure, RetryFromStep, Stopped
 from ..history_format import ENGINE
 from ..record.plan_book import ItemRecord
-from ..record.step_record import StepState
+from ..record.step_record import DONE, StepState
 from ..record.task_record import TaskRecord
 from ..temporal.stop_scope import StopScope
 from .plan_change import PlanChange, plan_change
 from .plan_faults import ancestors_of
 from .plan_work import PlanWork
 from .planned_item import PlannedItem
-
-_ENDED = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 
 
 @dataclass(slots=True)
@@ -258,7 +256,7 @@ class PlanRun:
             self._begin(item)
 
     def _has_ended(self, keys: Collection[str]) -> bool:
-        return all(key in self.begun and self.begun[key].state in _ENDED for key in keys)
+        return all(key in self.begun and self.begun[key].state in DONE for key in keys)
 
     def _begin(self, item: PlannedItem) -> None:
         scope = StopScope(self._inner)

@@ -8,10 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..spec.catalog import AgentChange
 from ..spec.snapshot import SnapshotRequest
-from .step_record import StepRecord, StepState
-
-TAKEN_OVER = frozenset({StepState.COMPLETED, StepState.SKIPPED})
-"""The states of a step that a fork takes over."""
+from .step_record import DONE, StepRecord
 
 
 class Lineage(BaseModel):
@@ -64,7 +61,7 @@ class Fork(BaseModel):
     @field_validator("steps")
     @classmethod
     def _are_finished(cls, steps: dict[str, StepRecord]) -> dict[str, StepRecord]:
-        open_steps = [name for name, step in steps.items() if step.state not in TAKEN_OVER]
+        open_steps = [name for name, step in steps.items() if step.state not in DONE]
         if open_steps:
             raise ValueError(f"{', '.join(open_steps)}: only finished steps can be taken over")
         return steps

@@ -25,6 +25,10 @@ class StepState(StrEnum):
     UNDONE = "undone"
 
 
+DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
+"""The states of a step that others need not wait for any more."""
+
+
 @dataclass(slots=True)
 class StepRecord:
     """One step's progress; only the `TaskRecord` changes it, and a team that goes on.
