@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.engine.start import read_request, run_task
 from ..saga.people.early_updates import answer_early, check_early
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name="AgentTask", sandboxed=False)
@@ -22,7 +20,7 @@ class AgentTask:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, request: RawValue = _NOTHING) -> Any:
+    async def run(self, request: RawValue = NOTHING) -> Any:
         """Runs the task to its end.
 
         Args:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.engine.conversation_run import run_conversation
 from ..saga.history_format import CONVERSATION
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=CONVERSATION, sandboxed=False)
@@ -21,7 +19,7 @@ class LongConversation:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, state: RawValue = _NOTHING, messages: RawValue = _NOTHING) -> Any:
+    async def run(self, state: RawValue = NOTHING, messages: RawValue = NOTHING) -> Any:
         """Runs the conversation to its end.
 
         Args:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.events.join_run import JoinRun
 from ..saga.history_format import JOIN
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=JOIN, sandboxed=False)
@@ -21,12 +19,12 @@ class EventJoin:
     __counterstep_task__ = True
 
     @workflow.init
-    def __init__(self, terms: RawValue = _NOTHING) -> None:
+    def __init__(self, terms: RawValue = NOTHING) -> None:
         """Prepares for events, of which the first comes with the start."""
         self._join = JoinRun(terms)
 
     @workflow.run
-    async def run(self, terms: RawValue = _NOTHING) -> Any:
+    async def run(self, terms: RawValue = NOTHING) -> Any:
         """Waits for the events.
 
         Args:
@@ -38,11 +36,11 @@ class EventJoin:
         return await self._join.run()
 
     @workflow.update
-    async def arrive(self, said: RawValue = _NOTHING) -> Any:
+    async def arrive(self, said: RawValue = NOTHING) -> Any:
         """Takes an event; see `JoinRun.arrive`."""
         return await self._join.arrive(said)
 
     @arrive.validator
-    def check(self, said: RawValue = _NOTHING) -> None:
+    def check(self, said: RawValue = NOTHING) -> None:
         """Refuses what is not an event that it waits for."""
         self._join.expect_arrival(said)

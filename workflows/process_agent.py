@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.engine.process_run import run_process_agent
 from ..saga.history_format import PROCESS_AGENT
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=PROCESS_AGENT, sandboxed=False)
@@ -21,7 +19,7 @@ class ProcessAgentRun:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, state: RawValue = _NOTHING, given: RawValue = _NOTHING) -> Any:
+    async def run(self, state: RawValue = NOTHING, given: RawValue = NOTHING) -> Any:
         """Runs the agent to its end.
 
         Args:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.events.publish_run import run_publish
 from ..saga.history_format import PUBLISH
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=PUBLISH, sandboxed=False)
@@ -21,7 +19,7 @@ class PublishEvent:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, event: RawValue = _NOTHING) -> Any:
+    async def run(self, event: RawValue = NOTHING) -> Any:
         """Publishes the event.
 
         Args:

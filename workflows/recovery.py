@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.history_format import RECOVER
 from ..saga.recovery.recovery_run import run_recovery
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=RECOVER, sandboxed=False)
@@ -21,7 +19,7 @@ class TaskRecovery:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, request: RawValue = _NOTHING) -> Any:
+    async def run(self, request: RawValue = NOTHING) -> Any:
         """Undoes everything that was left.
 
         Args:

@@ -7,14 +7,12 @@ from functools import partial
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.engine.start import read_registered, run_task
 from ..saga.people.early_updates import answer_early, check_early
+from ..saga.temporal.nothing import NOTHING
 from ..saga.temporal.sdk_internals import with_argument_types
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
 
 
 class _RegisteredTask:
@@ -44,7 +42,7 @@ def registered_task(name: str) -> type:
         cannot decode would leave the workflow running for ever. A continued run has further arguments.
     """
 
-    async def run(self: Any, input: RawValue = _NOTHING, *pages: Any) -> Any:
+    async def run(self: Any, input: RawValue = NOTHING, *pages: Any) -> Any:
         """Runs the task to its end, and returns a `TaskResult` as JSON."""
         return await run_task([input, *pages], partial(read_registered, name))
 

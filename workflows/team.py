@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from ..saga.engine.long_team_run import run_team
 from ..saga.history_format import TEAM
-
-_NOTHING = RawValue(Payload(metadata={"encoding": b"binary/null"}))
+from ..saga.temporal.nothing import NOTHING
 
 
 @workflow.defn(name=TEAM, sandboxed=False)
@@ -21,7 +19,7 @@ class LongTeam:
     __counterstep_task__ = True
 
     @workflow.run
-    async def run(self, state: RawValue = _NOTHING, grown: RawValue = _NOTHING) -> Any:
+    async def run(self, state: RawValue = NOTHING, grown: RawValue = NOTHING) -> Any:
         """Plays the team until only its parent can do what comes next.
 
         Args:
