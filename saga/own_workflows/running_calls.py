@@ -13,9 +13,7 @@ from ..engine.run_context import RunContext
 from ..failure import Failed, Stopped
 from ..temporal.call_failed import CallFailed
 from ..temporal.stop_scope import StopScope
-from .saga_calls import SagaCalls
-
-GIVEN_UP = "the workflow went on without it"
+from .saga_calls import GIVEN_UP, SagaCalls
 
 
 class RunningCalls:

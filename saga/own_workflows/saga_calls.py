@@ -28,6 +28,9 @@ from .call_target import CallTarget
 from .plan_turns import PlanTurns
 from .tries import Tries
 
+GIVEN_UP = "the workflow went on without it"
+"""Why a call is undone, or not begun, that the workflow has turned its back on."""
+
 
 class SagaCalls:
     """Makes, checks and records the calls of one saga.
@@ -298,8 +301,7 @@ class SagaCalls:
         if not self.is_given_up(name) or self._context.engine < 2:
             return
         if not scope.root.stopped and not self._record.committed:
-            reason = "the workflow went on without it"
-            await self._context.rollback.run(reason, within=self.entries(name), scope=scope)
+            await self._context.rollback.run(GIVEN_UP, within=self.entries(name), scope=scope)
 
     async def _before_pivot(
         self, name: str, action: CallTarget, value: Any, checks: Sequence[Validation], scope: StopScope
@@ -311,7 +313,7 @@ class SagaCalls:
         scope.check(name)
         if name in self._given_up:
             self._pivot = None
-            raise Stopped(name, "the workflow went on without it")
+            raise Stopped(name, GIVEN_UP)
         claim = self._claim(name, action, value, {}, AgentOutcome(output=value))
         await self._context.verifier.verify(claim, checks, scope)
 

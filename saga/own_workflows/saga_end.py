@@ -7,8 +7,8 @@ from ..engine.run_context import RunContext
 from ..errors import FailureType
 from ..failure import Failure
 from ..temporal.stop_scope import StopScope
-from .running_calls import GIVEN_UP, RunningCalls, comes_of_cancel, is_cancelled
-from .saga_calls import SagaCalls
+from .running_calls import RunningCalls, comes_of_cancel, is_cancelled
+from .saga_calls import GIVEN_UP, SagaCalls
 
 
 class SagaEnd:

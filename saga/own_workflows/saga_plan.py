@@ -24,8 +24,8 @@ from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
 from ..temporal.stop_scope import StopScope
 from .call_target import CallTarget
-from .running_calls import GIVEN_UP, RunningCalls
-from .saga_calls import SagaCalls
+from .running_calls import RunningCalls
+from .saga_calls import GIVEN_UP, SagaCalls
 from .tries import tries_of
 
 
