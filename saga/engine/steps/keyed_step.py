@@ -34,20 +34,12 @@ class KeyedStep:
         is_wanted: False once the step as a whole was not wanted.
     """
 
-    def __init__(
-        self,
-        run: Surroundings,
-        step: Step,
-        path: str,
-        scope: StopScope,
-        runs: ItemRuns,
-    ) -> None:
+    def __init__(self, run: Surroundings, step: Step, scope: StopScope, runs: ItemRuns) -> None:
         """Prepares one step of a graph.
 
         Args:
             run: The graph.
             step: The step; it has a `key`.
-            path: Its path.
             scope: What it is stopped with.
             runs: Runs its items.
         """
@@ -57,7 +49,6 @@ class KeyedStep:
         self._run = run
         self._step = step
         self._for_each, self._key = step.for_each, step.key
-        self._path = path
         self._runs = runs
         self._pace = run.context.load.pace
         self._engine = run.context.engine
@@ -68,7 +59,7 @@ class KeyedStep:
             run.context.rollback,
             self,
             step.id,
-            path,
+            f"{run.prefix}{step.id}",
             scope,
             closure=step.keep == "closure",
             most=step.max_parallel,
@@ -109,7 +100,7 @@ class KeyedStep:
         variables = self._scope_of(item.index, item.value, self._runs.variables())
         if self._step.after is not None:
             variables["done"] = results
-        return await self._runs.item(StepItem(f"{self._path}[{item.key}]", variables, scope, after))
+        return await self._runs.item(StepItem(self.plan.path_of(item.key), variables, scope, after))
 
     def entries_before(self) -> frozenset[str]:
         """Returns what calls of the step build on."""
@@ -161,7 +152,7 @@ class KeyedStep:
         self, planned: PlannedItem, scope: dict[str, Any], variables: Mapping[str, Any]
     ) -> PlannedItem:
         """Adds what the item calls; raises what is wrong with that."""
-        item = StepItem(f"{self._path}[{planned.key}]", scope, self.plan.scope)
+        item = StepItem(self.plan.path_of(planned.key), scope, self.plan.scope)
         target = self._target.of(item) if self._step.kind in ("agent", "tool", "team") else None
         name = target.name if target is not None else ""
         seen = {"item": planned.value} if self._uses_results else await self._seen_by(item, variables)

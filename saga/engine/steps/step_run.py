@@ -124,7 +124,7 @@ class StepRun:
         return StepState.COMPLETED, await beside.run(items)
 
     async def _planned_items(self) -> tuple[StepState, Any] | None:
-        keyed = KeyedStep(self._run, self._step, self._path, self._scope, self)
+        keyed = KeyedStep(self._run, self._step, self._scope, self)
         self.plan = keyed.plan
         outputs = await keyed.plan.run(self._why)
         if not keyed.is_wanted:
