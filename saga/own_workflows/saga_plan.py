@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ..engine.run_context import RunContext
 from ..errors import DefinitionError, FailureType
 from ..failure import Failed, Failure, Stopped
+from ..fault_texts import in_words
 from ..names import NAME_ATTRIBUTE, nearest
 from ..people.step_question import fits
 from ..plans.operation import Operation
@@ -22,6 +23,7 @@ from ..record.plan_book import ItemRecord
 from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
 from ..spec.catalog import AgentEntry, Catalog, ToolEntry
+from ..spec.json_schema import join
 from ..temporal.stop_scope import StopScope
 from .call_target import CallTarget
 from .running_calls import RunningCalls
@@ -254,10 +256,8 @@ def operations_in(made: Any) -> tuple[Operation, ...]:
         try:
             read.append(Operation.model_validate(item, from_attributes=True))
         except ValidationError as error:
-            faults += [
-                f"operations[{index}].{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-                for fault in error.errors()
-            ]
+            at = f"operations[{index}]"
+            faults += [f"{join(at, fault['loc'])}: {in_words(fault)}" for fault in error.errors()]
     if faults:
         raise DefinitionError("\n".join(faults))
     return tuple(read)
