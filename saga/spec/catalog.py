@@ -290,6 +290,11 @@ class Catalog(BaseModel):
                 waiting += found[name].others
         return found
 
+    def models_behind(self, agents: Iterable[str]) -> set[str]:
+        """Returns the models that agents may ask, those that they may call, and those in turn."""
+        entries = self.with_others(agents).values()
+        return {model for entry in entries if entry.asks_models for model in self.models_of(entry)}
+
     def in_conversation(self, agent: AgentEntry) -> dict[str, AgentEntry]:
         """Returns an agent by its name, with those to whom its conversation may come by handoffs."""
         found = {agent.name: agent}

@@ -321,6 +321,4 @@ class _Checker:
         """Returns the models that may take part in what `steps` make."""
         names = {name for step in steps for _, name in targets(step)}
         names |= {name for step in steps for name in step.fallbacks}
-        agents = self._catalog.with_others(names).values()
-        own = {model for agent in agents if agent.asks_models for model in self._catalog.models_of(agent)}
-        return own | {model for step in steps for model in step.other_models}
+        return self._catalog.models_behind(names) | {model for step in steps for model in step.other_models}

@@ -62,8 +62,5 @@ class StepGuard:
 
     def _models(self) -> frozenset[str]:
         """Returns the models that may be given the input."""
-        catalog = self._run.context.catalog
         names = [*(name for _, name in targets(self._step)), *self._step.fallbacks]
-        agents = catalog.with_others(names).values()
-        own = {model for agent in agents if agent.asks_models for model in catalog.models_of(agent)}
-        return frozenset(own | {*self._step.other_models})
+        return frozenset(self._run.context.catalog.models_behind(names) | {*self._step.other_models})

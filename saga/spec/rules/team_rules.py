@@ -73,8 +73,8 @@ def same_models(agent: AgentEntry, catalog: Catalog, path: str = "") -> Iterator
         if not seat.independent or isinstance(seat.member, Person):
             continue
         judged = [other.member for other in seats if other.answers]
-        authors = _models([name for name in judged if not isinstance(name, Person)], catalog)
-        own = _models([seat.member], catalog)
+        authors = catalog.models_behind(name for name in judged if not isinstance(name, Person))
+        own = catalog.models_behind([seat.member])
         same = {model for model in own if plain_model(model) in {plain_model(name) for name in authors}}
         if same - {STAND_IN}:
             message = f"{seat.member} is played by {min(same)}, as a member is that it judges; it must differ"
@@ -163,11 +163,6 @@ def _misreads(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]
             if message is not None:
                 yield Fault(_join(path, at), message)
                 break
-
-
-def _models(names: list[str], catalog: Catalog) -> set[str]:
-    entries = catalog.with_others(names).values()
-    return {model for entry in entries if entry.asks_models for model in catalog.models_of(entry)}
 
 
 def _join(path: str, part: str) -> str:
