@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
 
 from counterstep.client import EventRefused, NoAnswer, Publication, TaskClient
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.errors import SpecError
 from counterstep.saga.events import join_run
-from counterstep.stock import stock
-from counterstep.tests.support.events.parcels import VARIABLE, Rows, parcels
-from counterstep.worker import stock_plugin
-
-
-@pytest.fixture
-def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
-    path = tmp_path / "parcels.sqlite"
-    monkeypatch.setenv(VARIABLE, str(path))
-    return Rows(path)
-
-
-@pytest.fixture
-async def tasks(server: EmbeddedServer, task_queue: str, rows: Rows) -> AsyncIterator[TaskClient]:
-    client = await Client.connect(server.address, plugins=[stock_plugin([parcels, stock])])
-    async with Worker(client, task_queue=task_queue):
-        # Who publishes has no plugin.
-        yield TaskClient(await Client.connect(server.address), task_queue=task_queue)
+from counterstep.tests.support.events.parcels import Rows
 
 
 @pytest.fixture

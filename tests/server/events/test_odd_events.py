@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Replayer
 
 from counterstep.client import EventRefused, TaskClient
 from counterstep.embedded import EmbeddedServer
 from counterstep.stock import stock
-from counterstep.tests.support.events.parcels import VARIABLE, Rows, parcels
+from counterstep.tests.support.events.parcels import Rows, parcels
 from counterstep.worker import stock_plugin
-
-
-@pytest.fixture
-def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rows:
-    path = tmp_path / "parcels.sqlite"
-    monkeypatch.setenv(VARIABLE, str(path))
-    return Rows(path)
-
-
-@pytest.fixture
-async def tasks(server: EmbeddedServer, task_queue: str, rows: Rows) -> AsyncIterator[TaskClient]:
-    client = await Client.connect(server.address, plugins=[stock_plugin([parcels, stock])])
-    async with Worker(client, task_queue=task_queue):
-        yield TaskClient(await Client.connect(server.address), task_queue=task_queue)
 
 
 def arrival(topic: str, **payload: Any) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""What the tests of foreign agents share: a provider that counts, and bookings as rows."""
+"""What the tests of foreign agents share: a provider that counts, a worker, and effects as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.foreign.provider import Provider, provider
-from counterstep.tests.support.foreign.served import ORDERS, Orders
+from counterstep.tests.support.foreign.served import ORDERS, Orders, served
 from counterstep.tests.support.foreign.travel import BOOKINGS, Bookings
 
 
@@ -34,3 +38,11 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Orders:
     """The database of what is served."""
     monkeypatch.setenv(ORDERS, str(tmp_path / "orders.sqlite"))
     return Orders(tmp_path / "orders.sqlite")
+
+
+@pytest.fixture
+async def worker(server: EmbeddedServer, task_queue: str, orders: Orders) -> AsyncIterator[str]:
+    """A worker of the bundle; its queue."""
+    client = await Client.connect(server.address, plugins=[CounterstepPlugin([served])])
+    async with Worker(client, task_queue=task_queue):
+        yield task_queue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,24 +19,14 @@ from a2a.utils.signing import create_signature_verifier
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.json_format import MessageToDict
 from temporalio.client import Client as Temporal
-from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.foreign.a2a_agent import calling, message, sent, serving, state
-from counterstep.tests.support.foreign.served import Orders, served
+from counterstep.tests.support.foreign.served import Orders
 from counterstep.tests.support.processes.watching import until
 
 CHEAP = {"sku": "pen", "usd": 5}
 DEAR = {"sku": "pen", "usd": 50}
-
-
-@pytest.fixture
-async def worker(server: EmbeddedServer, task_queue: str, orders: Orders) -> AsyncIterator[str]:
-    """A worker of the bundle; its queue."""
-    client = await Temporal.connect(server.address, plugins=[CounterstepPlugin([served])])
-    async with Worker(client, task_queue=task_queue):
-        yield task_queue
 
 
 def question_of(task: pb.Task) -> dict[str, Any]:

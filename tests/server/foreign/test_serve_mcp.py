@@ -16,22 +16,11 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitRequestParams, ElicitResult
-from temporalio.client import Client as Temporal
-from temporalio.worker import Worker
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.plugin import CounterstepPlugin
-from counterstep.tests.support.foreign.served import Orders, served
+from counterstep.tests.support.foreign.served import Orders
 
 SERVED = "counterstep.tests.support.foreign.served:served"
-
-
-@pytest.fixture
-async def worker(server: EmbeddedServer, task_queue: str, orders: Orders) -> AsyncIterator[str]:
-    """A worker of the bundle; its queue."""
-    client = await Temporal.connect(server.address, plugins=[CounterstepPlugin([served])])
-    async with Worker(client, task_queue=task_queue):
-        yield task_queue
 
 
 def command(server: EmbeddedServer, queue: str, *more: str) -> list[str]:
