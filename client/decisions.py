@@ -29,7 +29,8 @@ class TaskDecision(BaseModel):
         code: None: it is not one of the five kinds of an orchestrator.
         operation: ``route`` (what a computed name has come to, or a step that is skipped because its ``when``
             is false), ``retry`` (something is done again), ``rung`` (something else is done in place of what
-            has failed), ``refusal`` (something may not be done, or does not count) or ``approval``.
+            has failed), ``refusal`` (something may not be done, or does not count), ``plan`` (what another
+            plan changes), ``effort`` (how much a team does) or ``approval``.
         team: None.
         step: The step of the board that it belongs to; None for the task itself.
         call: The path of the call that it is about; None for the step.
