@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from counterstep import Budget
@@ -123,6 +123,9 @@ def test_what_a_child_is_promised_counts_where_it_was_started() -> None:
         max_size=40,
     ),
 )
+@example({"tokens": 500}, [("a", 400, 0.0, False, 0)] * 2)
+@example({"usd": 1.0}, [("a", 0, 0.7, False, 0)] * 2)
+@example({"tool_calls": 1}, [("a", 0, 0.0, True, 0)] * 2)
 def test_calls_side_by_side_never_spend_more_than_any_budget(
     limits: dict[str, float], asked: list[tuple[str, int, float, bool, int]]
 ) -> None:
@@ -142,9 +145,13 @@ def test_calls_side_by_side_never_spend_more_than_any_budget(
             part = {"input_tokens": spent.input_tokens // 2, "usd": spent.usd / 3}
             spending.add(spent.model_copy(update=part), at)
         del under_way[:ends]
-        for limit, usage in ((spending.budget, spending.total()), *((budget, a.usage) for a in accounts)):
-            for name, most_of_it in limit.model_dump(exclude_none=True).items():
-                assert getattr(usage, name) <= most_of_it + 1e-6
+        whole = Account("", "", spending.budget, spending.usage)
+        for account in (whole, *accounts):
+            at_worst = account.usage
+            for at, may_spend, _ in under_way:
+                at_worst = at_worst.joined(may_spend) if account.covers(at) else at_worst
+            for name, most_of_it in account.budget.model_dump(exclude_none=True).items():
+                assert getattr(at_worst, name) <= most_of_it + 1e-6
     for path, _, reserved in under_way:
         assert path
         spending.release(reserved)
