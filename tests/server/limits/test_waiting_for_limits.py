@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from counterstep.testing.model_behaviour import Behaviour
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import board_of, step, team_at_work
 from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.histories.history import events_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_state
 
 Team = tuple[Tasks, ModelServer]
@@ -155,6 +157,26 @@ async def test_the_deadline_of_a_task_passes_while_a_limit_holds_it_up(
         "the limit tasks_a_day lets no more tasks begin for now"
     )
     assert effects.what("done") == ["first"]
+
+
+async def test_the_time_that_a_task_was_held_up_counts_towards_its_deadline(
+    limited: Limited, effects: Desk
+) -> None:
+    async with limited("limits: [{name: tasks, tasks: 1, per: 5s}]") as (tasks, _):
+        # More than begin in the two windows that they may be started in.
+        handles = [await tasks.start([FIRST], on_limit="wait", deadline="1h") for _ in range(3)]
+        assert {(await end_of(handle)).type for handle in handles} == {"completed"}
+        timers = [await timers_of(handle) for handle in handles]
+    held_up = [(sum(waits, timedelta()), deadline) for *waits, deadline in timers if waits]
+    assert held_up
+    for waited, deadline in held_up:
+        assert deadline <= timedelta(hours=1) - waited
+
+
+async def timers_of(handle: WorkflowHandle[Any, Any]) -> list[timedelta]:
+    """How long the timers of a task were to run, in order."""
+    started = [event.timer_started_event_attributes for event in await events_of(handle)]
+    return [timer.start_to_fire_timeout.ToTimedelta() for timer in started if timer.timer_id]
 
 
 async def attributes_of(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
