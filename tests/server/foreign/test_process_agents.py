@@ -28,6 +28,7 @@ from counterstep.teams import Concurrent
 from counterstep.tests.support.foreign.provider import ANSWER, Provider
 from counterstep.tests.support.foreign.travel import AGENT, KILL, Bookings, travel
 from counterstep.tests.support.foreign.travel_worker import travels
+from counterstep.tests.support.histories.history import events_of
 from counterstep.tests.support.processes.watching import until
 from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import End, end_of
@@ -112,14 +113,32 @@ async def test_a_process_that_breaks_is_started_again_and_gets_its_answers_back(
     assert bookings.made() == [("book_flight", "Oslo")]
 
 
-@pytest.mark.parametrize("on_divergence", ["keep", "undo"])
+@pytest.mark.parametrize(
+    ("on_divergence", "happens"),
+    [
+        ("keep", ["book_flight", "book_hotel", "cancel_booking"]),
+        ("undo", ["book_flight", "cancel_booking", "book_hotel"]),
+    ],
+)
 async def test_what_it_does_not_ask_for_again_is_undone(
-    server: EmbeddedServer, task_queue: str, bookings: Bookings, tmp_path: Path, on_divergence: str
+    server: EmbeddedServer,
+    task_queue: str,
+    bookings: Bookings,
+    tmp_path: Path,
+    on_divergence: str,
+    happens: list[str],
 ) -> None:
     async with working(server, task_queue, on_divergence=on_divergence) as start:
-        end = await ended(start, {"mode": "changes its mind", "remember": str(tmp_path)})
+        handle = await start({"mode": "changes its mind", "remember": str(tmp_path)})
+        end = await end_of(handle)
     assert (end.type, end.output) == ("completed", "only a hotel")
     assert bookings.rows() == [("book_flight", "Oslo", "cancelled"), ("book_hotel", "Rome", "booked")]
+    client = await Client.connect(server.address)
+    calls = [
+        event.activity_task_scheduled_event_attributes.activity_type.name.removeprefix("travel.")
+        for event in await events_of(client.get_workflow_handle(f"{handle.id}/book/process#1"))
+    ]
+    assert [name for name in calls if name in happens] == happens
 
 
 async def test_an_agent_that_may_not_change_its_mind_fails(
