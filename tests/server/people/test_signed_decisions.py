@@ -78,6 +78,8 @@ async def test_only_a_token_for_just_this_counts(shop: Shop, effects: Desk, tmp_
     (line,) = [line for line in board["log"] if line["what"] == "decides: edit"]
     assert (line["who"], line["proven"]) == ("ann", True)
     assert board["decisions"][0]["proven"] is True
+    (allowed,) = [one for one in board["decided"] if one["kind"] == "approval"]
+    assert (allowed["by"], allowed["proven"]) == ("ann", True)
 
 
 async def test_a_token_counts_once_also_where_it_comes_twice_at_once(shop: Shop, effects: Desk) -> None:
