@@ -123,7 +123,7 @@ class HttpTool(BaseModel, BundlePart):
 
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters = [inspect.Parameter(name, keyword, annotation=a) for name, a in self.arguments.items()]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        vars(call)["__signature__"] = inspect.Signature(parameters)
         call.__annotations__ = {**self.arguments, "return": dict[str, Any]}
         call.__name__, call.__doc__ = self.name, self.description
         return call

@@ -16,7 +16,9 @@ from .redaction import REDACTED, names_a_secret, redacted
 try:
     from opentelemetry import trace
 except ImportError:
-    trace = None  # type: ignore[assignment]
+    _HAS_TRACES = False
+else:
+    _HAS_TRACES = True
 
 _CHATTY = ("httpx", "httpcore", "openai", "LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """Libraries that log each request at the level info."""
@@ -112,7 +114,7 @@ def _with_place(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
 
 
 def _with_trace(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    if trace is None:
+    if not _HAS_TRACES:
         return event
     span = trace.get_current_span().get_span_context()
     if span.is_valid:

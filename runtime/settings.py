@@ -185,9 +185,9 @@ def read_settings() -> Settings:
     secrets, faults = _read_secrets(os.environ)
     faults += _misspelt(os.environ)
     fields = {variable_of(field) for field in Settings.model_fields}
-    own = {name: secret for name, secret in secrets.items() if name in fields}
+    own: dict[str, Any] = {name: secret for name, secret in secrets.items() if name in fields}
     try:
-        settings = Settings(**own)  # type: ignore[arg-type]
+        settings = Settings(**own)
     except ValidationError as error:
         raise SettingsError(
             [*(_fault(dict(item)) for item in error.errors(include_url=False)), *faults]

@@ -88,14 +88,15 @@ def quicken(bundles: Iterable[Bundle], models: Sequence[str], judges: Collection
         judges: Agents that the stand-in plays in any case: their models must differ from those of others.
     """
     for bundle in bundles:
-        for entries in (bundle.tools, bundle.agents, bundle.compensations):
+        timed: tuple[dict[str, Any], ...] = (bundle.tools, bundle.agents, bundle.compensations)
+        for entries in timed:
             for name, entry in entries.items():
-                limit: Any = {"timeout": _quick(entry.timeout or DEFAULT_TIMEOUT)}
-                entries[name] = entry.model_copy(update=limit)  # type: ignore[assignment]
-        for entries in (bundle.tools, bundle.agents):
+                timeout = _quick(entry.timeout or DEFAULT_TIMEOUT)
+                entries[name] = entry.model_copy(update={"timeout": timeout})
+        guarded: tuple[dict[str, Any], ...] = (bundle.tools, bundle.agents)
+        for entries in guarded:
             for name, entry in entries.items():
-                free: Any = {"guard": _without_judges(entry.guard)}
-                entries[name] = entry.model_copy(update=free)  # type: ignore[assignment]
+                entries[name] = entry.model_copy(update={"guard": _without_judges(entry.guard)})
         for name, task in bundle.tasks.items():
             bundle.tasks[name] = quick_spec(task)
         for name, agent in bundle.agents.items():

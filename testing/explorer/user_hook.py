@@ -30,9 +30,9 @@ def load_hook(reference: str) -> Callable[[str], Any]:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        function = getattr(importlib.import_module(module_name), name)
+        function: object = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise DefinitionError(f"{reference!r} cannot be imported: {error}") from None
     if not callable(function):
         raise DefinitionError(f"{reference!r} is not a function")
-    return function  # type: ignore[no-any-return]
+    return function
