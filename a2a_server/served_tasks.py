@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from a2a.types import a2a_pb2 as pb
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowUpdateFailedError
-from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..client import Asked, NoAnswer, Refused, Task, TaskClient, UnknownTask
 from ..client.search import search
 from ..client.updates import find_task, send_update
 from ..saga.errors import FailureType
+from ..saga.record.search_attributes import SAGA_STATE
 from ..saga.record.task_state import TaskState
 from ..saga.spec.task_spec import TaskSpec
 from .incoming import SaidAnswer
@@ -35,7 +35,6 @@ _LATEST: Final = 2.0
 _TAKEN_WITHIN: Final = timedelta(seconds=10)
 _MOST_ASKED: Final = 100
 _AT_ONCE: Final = 8
-_STATE: Final = SearchAttributeKey.for_keyword("SagaState")
 _OF_STATUS: Final = {
     WorkflowExecutionStatus.COMPLETED: COMPLETED,
     WorkflowExecutionStatus.CANCELED: CANCELED,
@@ -226,7 +225,7 @@ def state_shown(found: WorkflowExecution) -> pb.TaskState | None:
     """Returns the state that the server's own words tell; None where only the task can tell it."""
     if found.status in _OF_STATUS:
         return _OF_STATUS[found.status]
-    shown = found.typed_search_attributes.get(_STATE)
+    shown = found.typed_search_attributes.get(SAGA_STATE)
     if shown in (None, TaskState.WAITING):
         return None
     return WORKING if found.status is WorkflowExecutionStatus.RUNNING else FAILED

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from ..client import Asked, NoAnswer, Refused, Task, TaskClient, UnknownTask
 from ..client.search import search
 from ..saga.errors import FailureType
+from ..saga.record.search_attributes import SAGA_STATE
 from ..saga.record.task_state import ENDED
 from ..saga.spec.catalog import Catalog
 from .task_answer import TaskAnswer
@@ -96,7 +97,7 @@ class TaskDesk:
     async def list(self) -> list[dict[str, Any]]:
         """Returns the newest tasks of the bundles."""
         names = ", ".join(f"'{name}'" for name in sorted(self._catalog.tasks))
-        query = f"WorkflowType IN ({names}) AND SagaState IS NOT NULL"
+        query = f"WorkflowType IN ({names}) AND {SAGA_STATE.name} IS NOT NULL"
         return [
             {
                 "task_id": found.id,
