@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +49,8 @@ def explore(
     The tools really run, once for each fault: name a database for tests. The server is a new one, thrown away
     at the end. Exits with 0 all green, 1 something does not hold, 2 bad usage or spec, 4 no server.
     """
+    import asyncio
+
     from rich.console import Console
 
     from ...bundle.loading import load_bundles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from ..arguments.options import Json
@@ -20,6 +19,8 @@ def limits(json: Json = False) -> None:
     It reads the file that COUNTERSTEP_LIMITS names, whose faults it tells as a worker does when it starts,
     and the Redis of COUNTERSTEP_REDIS_URL. Without a Redis each worker counts for itself and cannot be asked.
     """
+    import asyncio
+
     from ..terminal.limits_table import print_breakers, print_limits
 
     found = asyncio.run(_ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -31,6 +30,8 @@ def server(
     Its histories stay in .counterstep/ and are there when it is started again. If it runs already, the
     command says where and exits with 0 at once; where it has other ports than those asked for, with 4.
     """
+    import asyncio
+
     from ...embedded import ensure, running, stop
 
     folder = Path.cwd()
@@ -60,6 +61,8 @@ def _print(server: EmbeddedServer, *, json: bool) -> None:
 
 async def _until_interrupted(folder: Path, port: int | None, ui_port: int | None, *, json: bool) -> None:
     """Starts the server, says where it is, and waits for a signal."""
+    import asyncio
+
     from ...embedded import ensure, running
     from ..terminal.signals import Signals
 

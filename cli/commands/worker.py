@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 
@@ -20,6 +19,8 @@ def worker(
 
     Without an address it works for the embedded server of this folder, if that runs.
     """
+    import asyncio
+
     from ...observability.logs import configure_logs
     from ...runtime.settings import read_settings
     from ...worker import serve

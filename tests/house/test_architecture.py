@@ -157,6 +157,7 @@ def test_the_help_of_the_command_line_loads_next_to_nothing() -> None:
     loaded = loaded_by("--help")
     assert {"counterstep.cli.commands.starting.run", "counterstep.cli.commands.explore"} <= loaded
     heavy = {
+        "asyncio",
         "counterstep.saga.expressions.cel",
         "jsonschema",
         "litellm",
