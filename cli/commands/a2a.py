@@ -65,10 +65,11 @@ def a2a(
     from ...bundle.loading import load_bundles
     from ...bundle.registry import Registry
     from ...runtime.settings import read_settings
+    from ..arguments.overrides import bundle_names
     from ..arguments.server_target import find_target
 
     settings = read_settings()
-    catalog = Registry(load_bundles((*(bundle or ()), *settings.bundles)), settings.model).catalog
+    catalog = Registry(load_bundles(bundle_names(bundle, settings)), settings.model).catalog
     target = find_target(address, namespace, codec)
     request = A2aRequest(
         host,

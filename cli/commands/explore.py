@@ -57,9 +57,10 @@ def explore(
     from ...bundle.registry import Registry
     from ...runtime.settings import read_settings
     from ...saga.history_format import STAND_IN
+    from ..arguments.overrides import bundle_names, model_names
     from ..arguments.task_request import read_request
 
-    names = tuple(dict.fromkeys((*(bundle or ()), *read_settings().bundles)))
+    names = bundle_names(bundle, read_settings())
     if not names:
         raise CommandFailed("Name the task's bundle with --bundle or COUNTERSTEP_BUNDLES.")
     catalog = Registry(load_bundles(names), default_models=(STAND_IN,)).catalog  # somebody plays every agent
@@ -70,7 +71,7 @@ def explore(
     from ...testing.explore import PARALLEL
     from ...testing.explore import explore as run_explorer
 
-    models = () if model is None else _models(model)
+    models = () if model is None else model_names(model)
     with _progress() as progress:
         report = asyncio.run(
             run_explorer(
@@ -102,15 +103,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("a run without faults", total=None)
         yield lambda done, total: bar.update(task, description="one fault a run", completed=done, total=total)
-
-
-def _models(names: str) -> tuple[str, ...]:
-    from ...runtime.settings import split_names
-
-    try:
-        return tuple(split_names(names))
-    except ValueError as error:
-        raise CommandFailed(f"--model: {error}.") from None
 
 
 def _without_only(words: Sequence[str]) -> list[str]:

@@ -35,9 +35,10 @@ def graph(
         from ...bundle.loading import load_bundles
         from ...bundle.registry import Registry
         from ...runtime.settings import read_settings
+        from ..arguments.overrides import bundle_names
         from ..arguments.task_request import find_spec
 
-        catalog = Registry(load_bundles((*(bundle or ()), *read_settings().bundles))).catalog
+        catalog = Registry(load_bundles(bundle_names(bundle, read_settings()))).catalog
         found, _ = find_spec(spec, catalog)
         assert found is not None  # a name that the catalog lacks is refused
         picture = picture_of_spec(found, catalog)

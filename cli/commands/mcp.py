@@ -34,11 +34,12 @@ def mcp(
     from ...bundle.loading import load_bundles
     from ...bundle.registry import Registry
     from ...runtime.settings import read_settings
+    from ..arguments.overrides import bundle_names
     from ..arguments.server_target import find_target
     from ..operations.serving.serve_mcp import McpRequest, serve_mcp
 
     settings = read_settings()
-    catalog = Registry(load_bundles((*(bundle or ()), *settings.bundles)), settings.model).catalog
+    catalog = Registry(load_bundles(bundle_names(bundle, settings)), settings.model).catalog
     target = find_target(address, namespace, codec)
     request = McpRequest(http, by, token, task_queue or settings.task_queue)
     target.ask(serve_mcp(target, request, catalog))

@@ -24,12 +24,15 @@ def worker(
     from ...observability.logs import configure_logs
     from ...runtime.settings import read_settings
     from ...worker import serve
+    from ..arguments.overrides import bundle_names
     from ..arguments.server_target import find_target
 
     settings = read_settings()
-    bundles = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
     settings = settings.model_copy(
-        update={"bundles": bundles, "task_queue": task_queue or settings.task_queue}
+        update={
+            "bundles": bundle_names(bundle, settings),
+            "task_queue": task_queue or settings.task_queue,
+        }
     )
     configure_logs(
         logging.StreamHandler(sys.stderr), json=settings.log_format == "json", level=settings.log_level

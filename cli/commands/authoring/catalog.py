@@ -15,10 +15,11 @@ def catalog(bundle: Bundles = None, json: Json = False) -> None:
     from ....bundle.loading import load_bundles
     from ....bundle.registry import Registry
     from ....runtime.settings import read_settings
+    from ...arguments.overrides import bundle_names
     from ...terminal.catalog_table import print_catalog
 
     settings = read_settings()
-    references = (*(bundle or ()), *settings.bundles)
+    references = bundle_names(bundle, settings)
     if not references:
         raise CommandFailed("Name a bundle with --bundle or COUNTERSTEP_BUNDLES.")
     registry = Registry(load_bundles(references), settings.model)

@@ -38,10 +38,11 @@ def check(
     from ....saga.spec.checker import check_spec
     from ....saga.spec.rules.costs import costs_of, hints_of
     from ....saga.spec.skippable import warnings_of
+    from ...arguments.overrides import bundle_names
     from ...arguments.task_request import find_spec
 
     settings = read_settings()
-    references = (*(bundle or ()), *settings.bundles)
+    references = bundle_names(bundle, settings)
     registry = Registry(load_bundles(references), settings.model)
     catalog = registry.catalog
     try:

@@ -56,11 +56,11 @@ def fork(
     """
     from ....bundle.loading import load_bundles
     from ....runtime.settings import read_settings
+    from ...arguments.overrides import bundle_names, queue_asked_for, with_model
     from ...arguments.values import read_values
-    from .run import with_model
 
     settings = with_model(read_settings(), model)
-    names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+    names = bundle_names(bundle, settings)
     if throw_away and not names:
         raise CommandFailed(
             "On a server of its own nobody else works on the task: name its bundle with --bundle or "
@@ -82,7 +82,7 @@ def fork(
         throw_away=throw_away,
         bundles=bundles,
         bundle_names=names,
-        task_queue=task_queue or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
+        task_queue=queue_asked_for(task_queue, settings),
         settings=settings,
         target=target,
         by=by,

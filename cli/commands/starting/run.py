@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +20,6 @@ from ...arguments.options import (
 )
 from ...errors import CommandFailed
 from ...terminal.output import say
-
-if TYPE_CHECKING:
-    from ....runtime.settings import Settings
 
 
 def run(
@@ -57,10 +54,11 @@ def run(
     from ....bundle.loading import load_bundles
     from ....bundle.registry import Registry
     from ....runtime.settings import read_settings
+    from ...arguments.overrides import bundle_names, queue_asked_for, with_model
     from ...arguments.task_request import read_request, stand_in_notice
 
     settings = with_model(read_settings(), model)
-    names = tuple(dict.fromkeys((*(bundle or ()), *settings.bundles)))
+    names = bundle_names(bundle, settings)
     bundles = load_bundles(names)
     catalog = Registry(bundles, settings.model).catalog if bundles else None
     request = read_request(spec, input or (), input_file, catalog)
@@ -82,7 +80,7 @@ def run(
         workflow_id=id,
         bundles=bundles,
         bundle_names=names,
-        task_queue=task_queue or (settings.task_queue if "task_queue" in settings.model_fields_set else None),
+        task_queue=queue_asked_for(task_queue, settings),
         settings=settings,
         target=target,
         notice=stand_in_notice(request, catalog),
@@ -90,15 +88,3 @@ def run(
     )
     outcome, end = target.ask(run_job(job))
     finish(outcome, end, target.options(), json=json)
-
-
-def with_model(settings: Settings, model: str | None) -> Settings:
-    """Returns settings with the models that ``--model`` names, where it names any."""
-    if model is None:
-        return settings
-    from ....runtime.settings import split_names
-
-    try:
-        return settings.model_copy(update={"model": split_names(model)})
-    except ValueError as error:
-        raise CommandFailed(f"--model: {error}.") from None

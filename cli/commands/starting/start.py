@@ -43,10 +43,11 @@ def start(
     from ....bundle.loading import load_bundles
     from ....bundle.registry import Registry
     from ....runtime.settings import read_settings
+    from ...arguments.overrides import bundle_names
     from ...arguments.task_request import read_request
 
     settings = read_settings()
-    bundles = load_bundles((*(bundle or ()), *settings.bundles))
+    bundles = load_bundles(bundle_names(bundle, settings))
     catalog = Registry(bundles).catalog if bundles else None
     request = read_request(spec, input or (), input_file, catalog)
     for warning in request.warnings():
