@@ -142,8 +142,7 @@ class _Question:
 def _prepare(
     model: str, request: ModelRequest, *, bounded: bool, unpriced: UnpricedModels
 ) -> PreparedRequest | ModelFailure:
-    if unpriced.refuse and prices.of_tokens(model, 1, 1) is None:
-        reason = "nobody knows its price, and such models are not asked (COUNTERSTEP_UNPRICED_MODELS=refuse)"
+    if reason := prices.refusal(model, unpriced):
         return ModelFailure(model, reason)
     if request.phrases:
         return _prepare_comparison(model, request, unpriced)
@@ -162,8 +161,7 @@ def _most(model: str, question: _Question, unpriced: UnpricedModels) -> CallUsag
         longest = sent["max_tokens"] = LONGEST_ANSWER
     schema = sent.get("response_format")
     asked = most_input_tokens(sent["messages"], [*sent.get("tools", ()), *([schema] if schema else ())])
-    usd = prices.of_tokens(model, asked, longest)
-    usd = unpriced.price(asked + longest) if usd is None else usd
+    usd = prices.of_tokens_or_assumed(model, asked, longest, unpriced)
     return CallUsage(model_calls=1, input_tokens=asked, output_tokens=longest, usd=usd)
 
 
@@ -172,8 +170,7 @@ def _prepare_comparison(model: str, request: ModelRequest, unpriced: UnpricedMod
     text = request.messages[-1].content or ""
     phrases = _PHRASES.missing(model, (one for some in request.phrases.values() for one in some))
     tokens = most_input_tokens([{"content": one} for one in (text, *phrases)], ())
-    usd = prices.of_tokens(model, tokens, 0)
-    usd = unpriced.price(tokens) if usd is None else usd
+    usd = prices.of_tokens_or_assumed(model, tokens, 0, unpriced)
     most = CallUsage(model_calls=1, input_tokens=tokens, output_tokens=0, usd=usd)
     return PreparedRequest(most, partial(_compare, model, request, text, phrases, unpriced))
 
@@ -194,8 +191,7 @@ async def _compare(
     except Exception as error:
         return ModelFailure.of(model, error)
     used = _tokens(getattr(response.usage, "prompt_tokens", None)) or _estimated(model, "\n".join(sent))
-    usd = prices.of_tokens(model, used, 0)
-    usd = unpriced.price(used) if usd is None else usd
+    usd = prices.of_tokens_or_assumed(model, used, 0, unpriced)
     usage = CallUsage(model_calls=1, input_tokens=used, output_tokens=0, usd=usd)
     vectors = unit_vectors(response.data, len(sent))
     if vectors is not None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from ...saga.limits.unpriced import UnpricedModels
+
 
 class PriceList:
     """Reads the list of the model client, which has no class of its own for that it does not know a model."""
@@ -44,6 +46,19 @@ class PriceList:
             return None
         usd = float(sum(parts))
         return usd if usd > 0 or self.is_free(model) else None
+
+    def of_tokens_or_assumed(
+        self, model: str, input_tokens: int, output_tokens: int, unpriced: UnpricedModels
+    ) -> float | None:
+        """Returns the same, with what is assumed of models without a known price."""
+        usd = self.of_tokens(model, input_tokens, output_tokens)
+        return unpriced.price(input_tokens + output_tokens) if usd is None else usd
+
+    def refusal(self, model: str, unpriced: UnpricedModels) -> str:
+        """Says why a model is not asked whose price nobody knows; empty where it may be."""
+        if not unpriced.refuse or self.of_tokens(model, 1, 1) is not None:
+            return ""
+        return "nobody knows its price, and such models are not asked (COUNTERSTEP_UNPRICED_MODELS=refuse)"
 
     def is_free(self, *names: str) -> bool:
         """Says whether it costs nothing; 0 is reported for a model that is listed without a price, too."""

@@ -50,10 +50,7 @@ class DialectClient:
         """Prepares a request whose body is with its host; see `Prepare`."""
         assert request.hosted is not None
         key = request.hosted.key
-        if unpriced.refuse and self._prices.of_tokens(model, 1, 1) is None:
-            reason = (
-                "nobody knows its price, and such models are not asked (COUNTERSTEP_UNPRICED_MODELS=refuse)"
-            )
+        if reason := self._prices.refusal(model, unpriced):
             bodies.refuse(key, ProviderRefusal(403, reason))
             return ModelFailure(model, reason)
         dialect, body = bodies.body(key)
@@ -61,8 +58,7 @@ class DialectClient:
         if request.most is not None:
             body = bounded(dialect, body, request.max_tokens or longest)
         sent = request.hosted.input_tokens
-        usd = self._prices.of_tokens(model, sent, longest)
-        usd = unpriced.price(sent + longest) if usd is None else usd
+        usd = self._prices.of_tokens_or_assumed(model, sent, longest, unpriced)
         most = CallUsage(model_calls=1, input_tokens=sent, output_tokens=longest, usd=usd)
         return PreparedRequest(most, partial(self._ask, model, request, dialect, body, bodies, unpriced))
 
@@ -146,8 +142,8 @@ class DialectClient:
         sent = sent or request.hosted.input_tokens // 4
         written = _first(stated, _ANSWERED) or len(json.dumps(answer)) // 4
         usd = self._prices.of_response(model, response)
-        usd = self._prices.of_tokens(model, sent, written) if usd is None else usd
-        usd = unpriced.price(sent + written) if usd is None else usd
+        if usd is None:
+            usd = self._prices.of_tokens_or_assumed(model, sent, written, unpriced)
         return CallUsage(model_calls=1, input_tokens=sent, output_tokens=written, usd=usd)
 
 
