@@ -27,7 +27,7 @@ from .model_chain import PaidAnswer, PreparedRequest, ask_in_turn
 from .model_failure import ModelFailure
 from .openai_messages import is_openai, wire_messages, wire_name, wire_tool, with_word
 from .price_list import PriceList
-from .raw_answer import RawAnswer
+from .raw_answer import RawAnswer, token_count
 from .request_gate import RequestGate
 from .similarity import PhraseVectors, unit_vectors
 from .stand_in_call import stand_in_message
@@ -190,7 +190,7 @@ async def _compare(
         return ModelFailure(model, reason, 408, retryable=True, may_have_cost=True)
     except Exception as error:
         return ModelFailure.of(model, error)
-    used = _tokens(getattr(response.usage, "prompt_tokens", None)) or _estimated(model, "\n".join(sent))
+    used = token_count(getattr(response.usage, "prompt_tokens", None)) or _estimated(model, "\n".join(sent))
     usd = prices.of_tokens_or_assumed(model, used, 0, unpriced)
     usage = CallUsage(model_calls=1, input_tokens=used, output_tokens=0, usd=usd)
     vectors = unit_vectors(response.data, len(sent))
@@ -319,7 +319,7 @@ def _address() -> str | None:
 def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse) -> CallUsage:
     """Returns what one answer has cost; what the provider does not say, or says badly, is estimated."""
     stated = getattr(response, "usage", None)
-    used = [_tokens(getattr(stated, name, None)) for name in ("prompt_tokens", "completion_tokens")]
+    used = [token_count(getattr(stated, name, None)) for name in ("prompt_tokens", "completion_tokens")]
     if not used[0]:
         used[0] = _estimated(model, json.dumps(wire_messages(request.messages)))
     if not used[1] and response.choices:
@@ -331,10 +331,6 @@ def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse) -
     response.usage = usage
     usd = prices.of_response(model, response)
     return CallUsage(model_calls=1, input_tokens=used[0], output_tokens=used[1], usd=usd)
-
-
-def _tokens(stated: Any) -> int:
-    return stated if isinstance(stated, int) and stated > 0 else 0
 
 
 def _estimated(model: str, text: str) -> int:

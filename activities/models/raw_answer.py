@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _USAGE = {
@@ -57,12 +57,18 @@ class RawAnswer:
     def _usage(self) -> dict[str, int]:
         stated = self._body.get("usage")
         stated = stated if isinstance(stated, Mapping) else {}
-        found = {name: [stated.get(key) for key in keys] for name, keys in _USAGE.items()}
-        usage = {
-            name: next((value for value in values if isinstance(value, int) and value > 0), 0)
-            for name, values in found.items()
-        }
+        usage = {name: first_count(stated, keys) for name, keys in _USAGE.items()}
         return {**usage, "total_tokens": sum(usage.values())}
+
+
+def token_count(stated: Any) -> int:
+    """Returns how many tokens a provider states; 0 where it states no such number."""
+    return stated if isinstance(stated, int) and stated > 0 else 0
+
+
+def first_count(usage: Mapping[str, Any], names: Sequence[str]) -> int:
+    """Returns the first of several numbers of tokens that a provider states."""
+    return next((count for name in names if (count := token_count(usage.get(name)))), 0)
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..model_answer import scrubbed
 from ..model_chain import PaidAnswer, PreparedRequest
 from ..model_failure import ModelFailure
 from ..price_list import PriceList
-from ..raw_answer import RawAnswer
+from ..raw_answer import RawAnswer, first_count, token_count
 from .body_fields import BETAS, split
 from .dialects import bounded
 from .hosted_bodies import HostedBodies, ProviderRefusal
@@ -56,7 +56,7 @@ class DialectClient:
         dialect, body = bodies.body(key)
         longest = request.max_tokens or self._prices.listed(model).get("max_output_tokens") or LONGEST_ANSWER
         if request.most is not None:
-            body = bounded(dialect, body, request.max_tokens or longest)
+            body = bounded(dialect, body, longest)
         sent = request.hosted.input_tokens
         usd = self._prices.of_tokens_or_assumed(model, sent, longest, unpriced)
         most = CallUsage(model_calls=1, input_tokens=sent, output_tokens=longest, usd=usd)
@@ -136,11 +136,11 @@ class DialectClient:
         assert request.hosted is not None
         stated = answer.get("usage")
         stated = stated if isinstance(stated, Mapping) else {}
-        sent = _first(stated, _SENT)
+        sent = first_count(stated, _SENT)
         if request.hosted.dialect == "messages":  # the other dialects count them among those that are sent
-            sent += sum(_tokens(stated.get(name)) for name in _CACHED)
+            sent += sum(token_count(stated.get(name)) for name in _CACHED)
         sent = sent or request.hosted.input_tokens // 4
-        written = _first(stated, _ANSWERED) or len(json.dumps(answer)) // 4
+        written = first_count(stated, _ANSWERED) or len(json.dumps(answer)) // 4
         usd = self._prices.of_response(model, response)
         if usd is None:
             usd = self._prices.of_tokens_or_assumed(model, sent, written, unpriced)
@@ -155,11 +155,3 @@ def _as_json(response: Any) -> dict[str, Any]:
     for choice in dumped.get("choices", ()):
         choice.get("message", {}).setdefault("content", None)
     return dict(scrubbed(dumped))
-
-
-def _first(stated: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    return next((count for name in names if (count := _tokens(stated.get(name)))), 0)
-
-
-def _tokens(stated: Any) -> int:
-    return stated if isinstance(stated, int) and stated > 0 else 0
