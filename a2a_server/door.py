@@ -11,12 +11,12 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..runtime.web_server import THIS_MACHINE
 from .callers import Callers
 
 KEYS_PATH: Final = "/.well-known/jwks.json"
 _OPEN: Final = (AGENT_CARD_WELL_KNOWN_PATH, KEYS_PATH)
 _LARGEST: Final = 1_000_000
-_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class Door:
@@ -32,7 +32,7 @@ class Door:
         """
         self._app = app
         self._origin = url.rstrip("/")
-        self._hosts = {*_LOCAL, urlsplit(url).hostname}
+        self._hosts = {*THIS_MACHINE, urlsplit(url).hostname}
         self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

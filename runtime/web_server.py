@@ -7,9 +7,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+
+THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
+"""By these names only what runs here reaches a server."""
 
 
 def open_socket(host: str, port: int) -> socket.socket:

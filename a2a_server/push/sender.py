@@ -17,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from temporalio.service import RPCError
 
 from ...client import UnknownTask
+from ...runtime.web_server import THIS_MACHINE
 from ...saga.errors import CounterstepError
 from ..served_tasks import ServedTasks
 from ..task_view import TERMINAL
@@ -25,7 +26,6 @@ from .store import KeptPush, PushStore
 MOST: Final = 10
 """To how many places one task is told."""
 
-_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 60.0
 _TRIES: Final = 100
@@ -79,7 +79,7 @@ class PushSender:
             raise InvalidParamsError("the address of notifications cannot be read") from None
         if not ({host, f"{host}:{port}"} & self._hosts) or "@" in parts.netloc:
             raise InvalidParamsError(f"notifications are not sent to {host!r}; the operator names the hosts")
-        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOCAL):
+        if parts.scheme != "https" and not (parts.scheme == "http" and host in THIS_MACHINE):
             raise InvalidParamsError("notifications are sent over https only")
 
     async def keep(

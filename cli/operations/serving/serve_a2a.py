@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from ....a2a_server.app import make_app
@@ -23,7 +22,7 @@ from ....observability.logs import configure_logs
 from ....runtime.decision_keys import DecisionKeys
 from ....runtime.settings import read_settings
 from ....runtime.signing_key import SigningKey
-from ....runtime.web_server import serve
+from ....runtime.web_server import THIS_MACHINE, serve
 from ....saga.errors import DefinitionError
 from ....saga.spec.catalog import Catalog
 from ...arguments.server_target import ServerTarget
@@ -31,8 +30,6 @@ from ...errors import CommandFailed
 from ...exit_codes import ExitCode
 from ...terminal.output import say
 from .open_address import open_address
-
-_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def _faults(request: A2aRequest, catalog: Catalog) -> list[str]:
         faults.append("The bundles have no tasks to serve; register tasks in one with add_task.")
     is_known = request.tokens is not None or request.jwks is not None
     public = urlsplit(request.url).hostname if request.url else request.host
-    if not is_known and {request.host, public} - {*_THIS_MACHINE}:
+    if not is_known and {request.host, public} - {*THIS_MACHINE}:
         faults.append("Others can reach it: say who may call with --tokens or --jwks.")
     if request.url and (urlsplit(request.url).scheme not in ("http", "https") or not public):
         faults.append(f"--url takes an http(s) address, not {request.url!r}.")

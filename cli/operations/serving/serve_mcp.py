@@ -11,7 +11,7 @@ from typing import Final
 from ....mcp_server.serve import guarded, http_sessions, serve_pipes
 from ....mcp_server.server import TaskServer
 from ....mcp_server.task_desk import TaskDesk
-from ....runtime.web_server import serve
+from ....runtime.web_server import THIS_MACHINE, serve
 from ....saga.spec.catalog import Catalog
 from ...arguments.server_target import ServerTarget
 from ...errors import CommandFailed
@@ -21,8 +21,6 @@ from .open_address import open_address
 
 TOKEN: Final = "COUNTERSTEP_MCP_TOKEN"
 """The variable with what clients over HTTP have to show."""
-
-_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ async def serve_mcp(target: ServerTarget, request: McpRequest, catalog: Catalog)
         )
     where = None if request.http is None else _read_address(request.http)
     secret = os.environ.get(TOKEN) or None
-    if where is not None and where[0] not in _THIS_MACHINE and secret is None:
+    if where is not None and where[0] not in THIS_MACHINE and secret is None:
         message = f"{where[0]} can be reached by others: set {TOKEN} to what they have to show."
         raise CommandFailed(message, code=ExitCode.BAD_USAGE)
     client = await target.connect()
