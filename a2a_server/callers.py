@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ..runtime.decision_keys import DecisionKeys
+from ..runtime.text_file import read_text_file
 from ..saga.errors import DefinitionError
 
 SHORTEST: Final = 16
@@ -48,11 +49,7 @@ class NamedTokens:
         Raises:
             DefinitionError: It cannot be read, or a line is not one.
         """
-        try:
-            lines = path.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise DefinitionError(f"the tokens {str(path)!r} cannot be read: {reason}") from None
+        lines = read_text_file(path, "the tokens").splitlines()
         names: dict[str, str] = {}
         faults = []
         for number, line in enumerate(lines, 1):

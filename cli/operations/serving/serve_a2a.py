@@ -22,6 +22,7 @@ from ....observability.logs import configure_logs
 from ....runtime.decision_keys import DecisionKeys
 from ....runtime.settings import read_settings
 from ....runtime.signing_key import SigningKey
+from ....runtime.text_file import read_text_file
 from ....runtime.web_server import THIS_MACHINE, serve
 from ....saga.errors import DefinitionError
 from ....saga.spec.catalog import Catalog
@@ -119,10 +120,7 @@ def _signing_key(path: Path | None) -> SigningKey | None:
     if path is None:
         return None
     try:
-        return SigningKey(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise DefinitionError(f"--sign-key: {str(path)!r} cannot be read: {reason}") from None
+        return SigningKey(read_text_file(path))
     except DefinitionError as error:
         raise DefinitionError(f"--sign-key: {error}") from None
 

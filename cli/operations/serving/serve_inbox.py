@@ -16,6 +16,7 @@ from ....inbox.person import SignedIn
 from ....inbox.signing import DecisionSigner
 from ....observability.logs import configure_logs
 from ....runtime.settings import Settings, SettingsError, read_settings
+from ....runtime.text_file import read_text_file
 from ....runtime.web_server import serve
 from ....saga.errors import DefinitionError, Fault
 from ...arguments.server_target import ServerTarget
@@ -119,11 +120,7 @@ def _signer(settings: Settings) -> DecisionSigner | None:
     path = settings.inbox_signing_key
     if path is None:
         return None
-    try:
-        return DecisionSigner(path.read_text(), settings.decision_audience)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise DefinitionError(f"{str(path)!r} cannot be read: {reason}") from None
+    return DecisionSigner(read_text_file(path), settings.decision_audience)
 
 
 def _local(users: Sequence[str]) -> LocalSignIn:
