@@ -21,6 +21,7 @@ from ..saga.errors import CounterstepError, FailureType
 from ..saga.failure import trim
 from ..saga.spec.catalog import AgentEntry
 from ..saga.spec.json_schema import check_input, in_short
+from .worker_stop import ANOTHER_GOES_ON, unless_stopped
 
 _TEXT = {"type": "string"}
 
@@ -45,24 +46,16 @@ def _asking(name: str, declared: A2AAgent, entry: AgentEntry) -> Callable[..., A
     async def ask(request: Any) -> Any:
         if faults := check_input(entry.input_schema, request, "request"):
             raise _final(FailureType.INVALID_INPUT, "; ".join(map(str, faults)))
-        asking = asyncio.create_task(_asked(declared, request))
-        stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
+        # Its task goes on there, and the next worker finds it: one that stops does not have to wait for it.
+        left = _failed(FailureType.A2A_FAILED, ANOTHER_GOES_ON, final=False)
         try:
-            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                # Its task goes on there, and the next worker finds it: this one does not have to wait for it.
-                raise _failed(FailureType.A2A_FAILED, "this worker stops; another one goes on", final=False)
-            end = asking.result()
+            end = await unless_stopped(_asked(declared, request), left)
         except RemoteAgentAway as error:
             raise _failed(FailureType.A2A_FAILED, str(error), final=False) from None
         except RemoteAgentRefused as error:
             raise _final(FailureType.NOT_APPLIED, str(error)) from None
         except CounterstepError as error:
             raise _final(FailureType.A2A_FAILED, str(error)) from None
-        finally:
-            stopping.cancel()
-            asking.cancel()
-            await asyncio.wait({asking})
         output = hidden(end.output, declared.secrets)
         return _answer(name, end.state, output, end.message, entry)
 

@@ -24,6 +24,7 @@ from ...saga.history_format import HOST
 from ..interceptor import CallInterceptor
 from ..models.hosted.hosted_bodies import HostedBodies
 from ..models.hosted.hosted_models import HostedModels
+from ..worker_stop import ANOTHER_GOES_ON, unless_stopped
 from .run_client import RunClient
 
 logger = logging.getLogger("counterstep.gateway")
@@ -66,17 +67,8 @@ class ProcessHost:
         if declared is None:
             message = f"this worker does not know the command of {asked.agent}"
             raise ApplicationError(message, type=FailureType.PROCESS_NOT_STARTED)
-        running = asyncio.create_task(self._run(asked, declared))
-        stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
-        try:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                return running.result()
-            raise ApplicationError("this worker stops; another one goes on", type=FailureType.HOST_GONE)
-        finally:
-            stopping.cancel()
-            running.cancel()
-            await asyncio.wait({running})
+        gone = ApplicationError(ANOTHER_GOES_ON, type=FailureType.HOST_GONE)
+        return await unless_stopped(self._run(asked, declared), gone)
 
     async def _run(self, job: HostJob, declared: ProcessAgent) -> dict[str, Any]:
         # A server for HTTP and one for MCP: workers without process agents never load them.
