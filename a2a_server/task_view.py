@@ -11,6 +11,7 @@ from a2a.helpers.proto_helpers import new_data_part, new_text_part
 from a2a.types import a2a_pb2 as pb
 
 from ..client import Asked, Board, Outcome
+from ..saga.record.step_record import UNDER_WAY, StepState
 from ..saga.record.task_state import ENDED, TaskState
 
 SUBMITTED: Final = pb.TaskState.TASK_STATE_SUBMITTED
@@ -27,7 +28,6 @@ _OF_ENDS: Final[Mapping[str, pb.TaskState]] = {
     TaskState.COMPLETED: COMPLETED,
     TaskState.CANCELLED: CANCELED,
 }
-_OPEN: Final = ("running", "waiting")
 
 
 def answerable(board: Board) -> tuple[Asked, ...]:
@@ -65,8 +65,8 @@ class TaskView:
         since = board.log[-1].at if board.log else self.started
         if asked:
             return self._made(ASKING, since, _questions(asked), f"{asked[0].step}-{asked[0].hash[:16]}")
-        done = sum(step.state not in ("pending", *_OPEN) for step in board.steps.values())
-        at = [name for name, step in board.steps.items() if step.state in _OPEN]
+        done = sum(step.state not in (StepState.PENDING, *UNDER_WAY) for step in board.steps.values())
+        at = [name for name, step in board.steps.items() if step.state in UNDER_WAY]
         told = {"state": board.state.value, "stepsDone": done, "steps": len(board.steps), "at": at}
         text = f"{done} of {len(board.steps)} steps are done"
         if board.state is TaskState.COMPENSATING:

@@ -18,7 +18,7 @@ from ..runtime.codec import PayloadUnreadable
 from ..saga.failure import Failure
 from ..saga.ledger.ledger import EntryState
 from ..saga.limits.budget import Budget
-from ..saga.record.step_record import StepState
+from ..saga.record.step_record import UNDER_WAY, StepState
 from ..saga.record.task_state import ENDED, TaskState
 from ..saga.verdict import Verdict
 from .board_query import LAST_SECONDS, QUERY_SECONDS, read_board
@@ -318,9 +318,8 @@ def _cut_off(board: Mapping[str, Any], found: WorkflowExecutionDescription, end:
     outcome = outcome_of(end, board, (found.id, found.run_id))
     closed = found.close_time.isoformat() if found.close_time else None
     interrupted = {"state": StepState.CANCELLED.value, "finished": closed, "error": _CUT_OFF}
-    open_states = (StepState.RUNNING, StepState.WAITING)
     steps = {
-        name: {**step, **interrupted} if step["state"] in open_states else step
+        name: {**step, **interrupted} if step["state"] in UNDER_WAY else step
         for name, step in board.get("steps", {}).items()
     }
     kept = outcome.model_dump(mode="json", include=OF_THE_END)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..saga.record.step_record import UNDER_WAY
 from ..saga.record.task_state import ENDED
 from ..saga.record.team_log import Operation
 from .board import Spent
@@ -217,7 +218,7 @@ class _Moves:
 
     def _is_open(self, step: str | None) -> bool:
         """Returns whether the step may still go on; of what has no step, the task tells."""
-        return step is None or self._board["steps"][step]["state"] in ("running", "waiting")
+        return step is None or self._board["steps"][step]["state"] in UNDER_WAY
 
     def _is_undone(self, call: str, step: str | None) -> bool:
         recovered = (self._board.get("recovery") or {}).get("undone", ())

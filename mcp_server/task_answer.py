@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from ..client import Asked, Board, Outcome
+from ..saga.record.step_record import UNDER_WAY, StepState
 
 LONGEST: Final = 50_000
 """Characters of an output, or of what a person is shown: what a model can read of one tool call."""
@@ -88,8 +89,8 @@ class TaskAnswer(BaseModel):
     def of_board(cls, board: Board) -> TaskAnswer:
         """Returns what a running task is told as."""
         asked = tuple(Question.of(one) for one in board.waiting_for)
-        running = tuple(name for name, step in board.steps.items() if step.state in ("running", "waiting"))
-        done = sum(step.state not in ("pending", "running", "waiting") for step in board.steps.values())
+        running = tuple(name for name, step in board.steps.items() if step.state in UNDER_WAY)
+        done = sum(step.state not in (StepState.PENDING, *UNDER_WAY) for step in board.steps.values())
         tells = "decide answers it" if asked else "watch_task waits for more"
         return cls(
             task_id=board.task_id,

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...saga.limits.usage import cost_of
+from ...saga.record.step_record import UNDER_WAY
 from ...saga.spec.task_spec import KINDS
 from .output import printable, say
 from .questions import PromptedQuestion, questions_of
@@ -243,7 +244,7 @@ def _step(step: Mapping[str, Any], asked: str) -> tuple[str, str, str]:
         return by, "", "taken over"
     time = duration_of(step)
     degraded = f"degraded: {step['degraded']}" if step.get("degraded") else ""
-    now = asked if step["state"] in ("running", "waiting") else ""
+    now = asked if step["state"] in UNDER_WAY else ""
     return by, time, (step.get("error") or degraded or now) if time else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from ..failure import trim
 from ..verdict import Verdict
@@ -25,8 +25,11 @@ class StepState(StrEnum):
     UNDONE = "undone"
 
 
-DONE = frozenset({StepState.COMPLETED, StepState.SKIPPED})
+DONE: Final = frozenset({StepState.COMPLETED, StepState.SKIPPED})
 """The states of a step that others need not wait for any more."""
+
+UNDER_WAY: Final = frozenset({StepState.RUNNING, StepState.WAITING})
+"""The states of a step that has begun and not ended."""
 
 
 @dataclass(slots=True)
