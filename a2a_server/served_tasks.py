@@ -111,28 +111,21 @@ class ServedTasks:
         Raises:
             UnknownTask: There is no such task, it is not served here, or somebody else has started it.
         """
-        handle, found = await find_task(self._client, id)
-        known = await found.memo_value(_MEMO, None, type_hint=dict)
-        if known is None or known.get("subject") != subject or found.workflow_type not in self.names:
+        _, found = await find_task(self._client, id)
+        owned = await self._owned(subject, found)
+        if owned is None or found.workflow_type not in self.names:
             raise UnknownTask(f"There is no task {id!r}.")
-        name, queue = found.workflow_type, found.task_queue
-        task = Task(self._client, handle, run_id=found.run_id, name=name, task_queue=queue)
-        return OwnedTask(task, found, known["context"])
+        return owned
 
     async def newest(self, subject: str) -> list[OwnedTask]:
         """Returns the newest tasks of a caller."""
         names = ", ".join(f"'{name}'" for name in sorted(self.names))
         query = f"WorkflowId STARTS_WITH '{_prefix(subject)}' AND WorkflowType IN ({names})"
-        listed = []
-        async for found in search(self._client, query, limit=MOST_LISTED):
-            known = await found.memo_value(_MEMO, None, type_hint=dict)
-            if known is None or known.get("subject") != subject:
-                continue
-            handle = self._client.get_workflow_handle(found.id)
-            name, queue = found.workflow_type, found.task_queue
-            task = Task(self._client, handle, run_id=found.run_id, name=name, task_queue=queue)
-            listed.append(OwnedTask(task, found, known["context"]))
-        return await self._with_states(listed)
+        listed = [
+            await self._owned(subject, found)
+            async for found in search(self._client, query, limit=MOST_LISTED)
+        ]
+        return await self._with_states([owned for owned in listed if owned is not None])
 
     async def seen(self, found: OwnedTask) -> pb.Task:
         """Returns where a task is now."""
@@ -195,6 +188,16 @@ class ServedTasks:
         }
         await send_update(self._client, asked.task or found.task.id, "decide", said, update_id=update_id)
 
+    async def _owned(self, subject: str, found: WorkflowExecution) -> OwnedTask | None:
+        """Returns a task of a caller; None where somebody else has started it."""
+        known = await found.memo_value(_MEMO, None, type_hint=dict)
+        if known is None or known.get("subject") != subject:
+            return None
+        handle = self._client.get_workflow_handle(found.id)
+        name, queue = found.workflow_type, found.task_queue
+        task = Task(self._client, handle, run_id=found.run_id, name=name, task_queue=queue)
+        return OwnedTask(task, found, known["context"])
+
     async def _with_states(self, listed: list[OwnedTask]) -> list[OwnedTask]:
         """Adds the states; of some tasks only the board knows whether they ask somebody."""
         known = {one.task.id: state_shown(one.found) for one in listed}
@@ -228,7 +231,7 @@ def state_shown(found: WorkflowExecution) -> pb.TaskState | None:
     shown = found.typed_search_attributes.get(SAGA_STATE)
     if shown in (None, TaskState.WAITING):
         return None
-    return WORKING if found.status is WorkflowExecutionStatus.RUNNING else FAILED
+    return _guess(found)
 
 
 def _guess(found: WorkflowExecution) -> pb.TaskState:
