@@ -109,8 +109,8 @@ async def explore(
         report = await explorer.run(loaded)
         if shrink and not report.ok:
             shrunk = await shrink_failure(report, parsed, explorer.seen, explorer.try_spec)
-            report = _with(report, shrunk=shrunk)
-    return _with(report, seconds=time.monotonic() - begin)
+            report = replace(report, shrunk=shrunk)
+    return replace(report, seconds=time.monotonic() - begin)
 
 
 @asynccontextmanager
@@ -143,7 +143,3 @@ def _checked(spec: TaskSpec | Mapping[str, Any] | str | Path, task_input: Any, c
     if faults:
         raise SpecError(faults)
     return parsed
-
-
-def _with(report: Report, **changes: Any) -> Report:
-    return replace(report, **changes)
