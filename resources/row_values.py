@@ -81,19 +81,20 @@ def _read(table: Table, name: str, value: Any) -> Any:
     if value is None:
         return None
     column: Column[Any] = table.columns[name]
-    try:
-        if isinstance(column.type, JSON | ARRAY):
-            return value
-        if isinstance(column.type, LargeBinary):
+    if isinstance(column.type, JSON | ARRAY):
+        return value
+    if isinstance(column.type, LargeBinary):
+        try:
             return base64.b64decode(value, validate=True)
+        except (ValueError, TypeError):
+            raise NotApplied(f"column {name!r} of {table.fullname} takes bytes in base64") from None
+    try:
         return TypeAdapter(column.type.python_type).validate_python(value)
     except NotImplementedError:
         return value
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]["msg"]
         raise NotApplied(f"column {name!r} of {table.fullname} does not take {value!r}: {problem}") from None
-    except (ValueError, TypeError):
-        raise NotApplied(f"column {name!r} of {table.fullname} takes bytes in base64") from None
 
 
 def _is_finite(value: Any) -> bool:
