@@ -284,3 +284,24 @@ def test_a_time_that_was_told_finds_its_row(filled: Database) -> None:
     forward(stock, "insert_row", "k", table="thing", values={"id": 9, "made": written})
     found = forward(stock, "select_rows", "l", table="thing", where={"made": written})
     assert 9 in [one["id"] for one in found]
+
+
+@pytest.mark.slow
+def test_bits_which_are_of_no_type_of_pythons_are_written_and_come_back(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = new_database(postgres)
+    monkeypatch.setenv("COUNTERSTEP_STOCK_DATABASE", address)
+    monkeypatch.setenv("COUNTERSTEP_STOCK_TABLES", f"thing:{ALL}")
+    database = Database(address)
+    database.run(
+        "create table thing (id integer primary key, flags bit(3)); insert into thing values (1, '101')"
+    )
+    before = database.all("thing")
+    changed = forward(
+        stock, "update_rows", "k", table="thing", where={"flags": "101"}, values={"flags": "011"}
+    )
+    assert changed["rows"] == [{"id": 1, "flags": "011"}]
+    back(stock, "update_rows", "k", {}, changed)
+    assert database.all("thing") == before
+    database.engine.dispose()
