@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -32,6 +34,12 @@ DEAR = {"sku": "pen", "usd": 50}
 def question_of(task: pb.Task) -> dict[str, Any]:
     """What a task asks."""
     return dict(MessageToDict(task.status.message.parts[1].data))
+
+
+def was_told(store: Path) -> bool:
+    """Whether the agent has kept what it sent last: where it dies before, it sends that again."""
+    with closing(sqlite3.connect(store, timeout=20)) as db:
+        return any(told for (told,) in db.execute("select told from push"))
 
 
 async def test_a_message_starts_a_task_once_and_gets_its_output(
@@ -124,7 +132,7 @@ async def test_a_cancel_undoes_and_is_told_once_also_after_a_restart(
                 pb.ListTaskPushNotificationConfigsRequest(task_id=id)
             )
             assert [config.id for config in kept.configs] == ["one"]
-            await until(lambda: told)
+            await until(lambda: was_told(store))
         await agent.kill()
         await agent.start()  # which knows that the question was told
         async with calling(agent.url) as client:
