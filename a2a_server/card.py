@@ -13,6 +13,7 @@ from a2a.utils.signing import create_agent_card_signer
 from google.protobuf.json_format import ParseDict
 
 from ..runtime.signing_key import SigningKey
+from ..saga.counted import counted
 from ..saga.spec.task_spec import TaskSpec
 from .callers import Callers
 from .door import KEYS_PATH
@@ -49,7 +50,7 @@ def agent_card(
     about = "Its tasks are durable: they finish with checked output, or undo everything that they did."
     card = pb.AgentCard(
         name=bundles,
-        description=f"{len(tasks)} tasks of {bundles}. {about}",
+        description=f"{counted(len(tasks), 'task')} of {bundles}. {about}",
         version=hashlib.sha256(json.dumps(schemas, sort_keys=True).encode()).hexdigest()[:12],
         supported_interfaces=[
             _interface(url, TransportProtocol.JSONRPC),

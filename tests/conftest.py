@@ -6,6 +6,7 @@ import faulthandler
 from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.worker import Worker
+from temporalio.worker._workflow import _WorkflowWorker
 
 from benchmarks.by_hand import ACTIVITIES, SagaByHand
 from counterstep.activities import bundle_activities
@@ -49,6 +51,26 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried_workflows() -> Iterator[None]:
+    """Gives workflows 20 s to yield, not 2, here and in processes that are forked from this one.
+
+    Where six processes share two cores a thread may get no turn for so long. The SDK then breaks the code of
+    the workflow off wherever it is, and now and then the process dies of it.
+    """
+    make = _WorkflowWorker.__init__
+
+    def make_unhurried(worker: _WorkflowWorker, **options: Any) -> None:
+        make(worker, **options)
+        assert worker._deadlock_timeout_seconds in (2, None)
+        if worker._deadlock_timeout_seconds:  # a replay has none
+            worker._deadlock_timeout_seconds = 20
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_WorkflowWorker, "__init__", make_unhurried)
+        yield
 
 
 @pytest.fixture(scope="session")

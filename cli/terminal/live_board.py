@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ...saga.counted import counted
 from ...saga.limits.usage import cost_of
 from ...saga.record.step_record import UNDER_WAY
 from ...saga.spec.task_spec import KINDS
@@ -199,7 +200,7 @@ def usage_line(usage: Mapping[str, Any]) -> str:
     """Says what was spent on models, in a few words."""
     calls = usage["model_calls"]
     cost = cost_of(usage["usd"], usage.get("unpriced_models") or ())
-    return f"{calls} model call{'' if calls == 1 else 's'}, {usage['tokens']} tokens, {cost}"
+    return f"{counted(calls, 'model call')}, {counted(usage['tokens'], 'token')}, {cost}"
 
 
 def _headline(board: Board) -> Text:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...bundle.spec_file import first_faults, parse_spec
 from ...bundle.yaml_document import payload_faults
+from ...saga.counted import times
 from ...saga.engine.continue_as_new import read_later, without_output
 from ...saga.errors import Fault, SpecError
 from ...saga.names import nearest
@@ -159,8 +160,8 @@ def _moment(task: RecordedTask, step: str, time: str | None) -> Moment:
             f"{task.id} has never come to {step!r}, so nobody knows what was before it; {there}."
         )
     if time is not None and int(time) > len(moments):
-        times = "once" if len(moments) == 1 else f"{len(moments)} times"
-        raise NotForkable(f"{step!r} of {task.id} has started {times} only, so there is no {step}#{time}.")
+        often = times(len(moments))
+        raise NotForkable(f"{step!r} of {task.id} has started {often} only, so there is no {step}#{time}.")
     return moments[-1 if time is None else int(time) - 1]
 
 

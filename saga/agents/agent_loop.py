@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..calls.headers import CallOwner
+from ..counted import counted
 from ..errors import FailureType
 from ..failure import Failed, Failure, trim
 from ..spec.catalog import AgentEntry
@@ -146,7 +147,7 @@ class AgentLoop:
                 return False
             if await self._take_turn(scope):
                 return True
-        message = f"{self.agent.name} has not answered within {self.most_turns} turns"
+        message = f"{self.agent.name} has not answered within {counted(self.most_turns, 'turn')}"
         raise self.failed(FailureType.MAX_TURNS, message)
 
     def allow_more(self) -> None:

@@ -19,6 +19,7 @@ from ..agents.foreign.process_state import ProcessAnswer, ProcessState
 from ..agents.model_protocol import WAYS_OUT
 from ..agents.toolbox import Toolbox
 from ..calls.call import Call, as_json
+from ..counted import counted
 from ..effect import Effect
 from ..errors import FailureType
 from ..failure import Failed, Failure, trim
@@ -94,7 +95,7 @@ class _ProcessRun(MovedRun):
             raise self._desk.fatal
         if end.loose:
             name = self._state.agent.name
-            self.record.log.add(name, f"{end.loose} requests were recognized loosely only", self._step)
+            self.record.log.add(name, f"recognizes {counted(end.loose, 'request')} loosely only", self._step)
         left = [key for key in self._desk.book.effects if key not in end.asked]
         if left:
             await self._take_back(tuple(left), f"{self._state.agent.name} has not asked for it again")

@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..counted import counted
 from ..expressions.json_values import Whole
 from .usage import Usage
 
 _WORDS: Final = {
-    "model_calls": "model calls",
-    "tokens": "tokens",
-    "tool_calls": "tool calls",
-    "handoffs": "handoffs",
+    "model_calls": "model call",
+    "tokens": "token",
+    "tool_calls": "tool call",
+    "handoffs": "handoff",
 }
 
 _ROUNDING: Final = 1e-9
@@ -51,15 +52,15 @@ class Budget(BaseModel):
         Returns:
             What follows "the budget", or "the budget of" somebody, in a sentence; None where there is room.
         """
-        for name, words in _WORDS.items():
+        for name, word in _WORDS.items():
             limit, used, more = getattr(self, name), getattr(spent, name), getattr(wanted, name)
             if limit is None or not (more or (name == "tokens" and wanted.model_calls)):
                 continue
             if used >= limit:
                 said = f" ({used} spent)" if name == "tokens" else ""
-                return f"of {limit} {words} is used up{said}"
+                return f"of {counted(limit, word)} is used up{said}"
             if used + more > limit:
-                return f"of {limit} {words} has {limit - used} left, and the next call may need {more}"
+                return f"of {counted(limit, word)} has {limit - used} left, and the next call may need {more}"
         if self.usd is None or not wanted.model_calls:
             return None
         if spent.usd >= self.usd:

@@ -10,6 +10,7 @@ from typing import Any
 
 from temporalio import workflow
 
+from ..counted import counted
 from ..engine.run_context import RunContext
 from ..errors import FailureType
 from ..failure import Failed, Failure
@@ -139,6 +140,6 @@ class ModelWatch:
         model = use.model or "the default model"
         count_model_call(self._record, "", "", model, use.usage)
         tokens = use.usage.input_tokens + use.usage.output_tokens
-        told = "no answer" if has_failed else f"{tokens} tokens"
+        told = "no answer" if has_failed else counted(tokens, "token")
         self._record.log.add(use.agent or "an agent", f"asks {model}", "", told)
         self._record.refresh()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from ..counted import counted
 from ..failure import trim
 from ..ledger.call_id import label_of
 from ..ledger.ledger import Entry
@@ -60,7 +61,7 @@ def markdown(record: TaskRecord) -> str:
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
     usage = record.spending.usage
-    spent = f"{usage.model_calls} model calls, {usage.tokens} tokens, {usage.cost()}"
+    spent = f"{counted(usage.model_calls, 'model call')}, {counted(usage.tokens, 'token')}, {usage.cost()}"
     return "\n\n".join(part for part in (*parts, spent) if part)
 
 

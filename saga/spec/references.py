@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ExpressionError, Fault
 from ..expressions.expression import SCOPE, Path, compile_expression
 from ..names import nearest
-from .catalog import Catalog
+from .catalog import AgentEntry, Catalog, ToolEntry
 from .graph import Place, every_step
 from .json_schema import fields_of, join, resolve
 from .leftovers import bare_leftovers
@@ -64,6 +64,7 @@ class ReferenceCheck:
         self._catalog = catalog
         self._input = spec.input
         self._task_fields = fields_of(spec.input)
+        self._output = spec.output
         self._group_of = {
             inner.id: step.id
             for step in every_step(spec.steps)
@@ -108,11 +109,13 @@ class ReferenceCheck:
                 return f"{path} cannot be read here: a plan is read before anything of it is done"
             return None if own or room.planned else f"{path} can be read in a step with after only"
         if path.root == "input" and place.scope in ("guard", "team"):
-            return None
+            return self._own_fault(path, step) if place.scope == "guard" else None
         if path.root == DIFFICULTY and place.scope == "team":
             return None
         if path.root in _RULE_ROOTS:
-            return None if place.scope == "rule" else f"{path} can be read in a validation only"
+            if place.scope != "rule":
+                return f"{path} can be read in a validation only"
+            return self._own_fault(path, step)
         if path.root == "event":
             return None if place.scope == "event" else f"{path} can be read in wait.where only"
         if path.root not in _ROOTS:
@@ -188,21 +191,35 @@ class ReferenceCheck:
         target = room.steps.get(str(source.parts[0])) if source.root == "steps" and source.parts else None
         if target is None or target.for_each is not None or source.parts[1:2] != ("output",):
             return None
-        name = target.target or ""
-        entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
+        entry = self._entry(target)
         return None if entry is None else entry.output_schema
+
+    def _own_fault(self, path: Path, step: Step | None) -> str | None:
+        """Follows a path into the input or the output that validations of a step, or of the task, look at."""
+        if not path.parts:
+            return None
+        if path.root == "output":
+            if step is not None:
+                return self._output_fault(path, step, 0)
+            return _not_made(path, 0, self._output, "the task's output")
+        if step is None:
+            return misread(path, self._input, 0, "the task's input")
+        entry = self._entry(step)
+        return None if entry is None else misread(path, entry.input_schema, 0, f"the input of {step.id!r}")
+
+    def _entry(self, step: Step) -> AgentEntry | ToolEntry | None:
+        """Returns what a step calls; None where that is computed, or a group."""
+        name = step.target or ""
+        return self._catalog.agents.get(name) or self._catalog.tools.get(name)
 
     def _output_fault(self, path: Path, target: Step, depth: int) -> str | None:
         owner = f"the output of {target.id!r}"
         if target.group is None:
-            name = target.target or ""
-            entry = self._catalog.agents.get(name) or self._catalog.tools.get(name)
+            entry = self._entry(target)
             return None if entry is None else misread(path, entry.output_schema, depth, owner)
-        output, part = target.group.output, path.parts[depth]
-        if output is not None and not isinstance(output, Mapping):
-            return None
-        fields = [inner.id for inner in target.group.steps] if output is None else list(output)
-        return None if part in fields else _no_field(path, owner, part, fields)
+        output = target.group.output
+        made = dict.fromkeys(inner.id for inner in target.group.steps) if output is None else output
+        return _not_made(path, depth, made, owner)
 
 
 def misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> str | None:
@@ -235,6 +252,16 @@ def misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> st
             return _no_field(path, where, name, fields)
         part = fields[str(name)]
     return None
+
+
+def _not_made(path: Path, depth: int, template: Any, owner: str) -> str | None:
+    """Says that a template makes no such field, where it is a mapping."""
+    part = path.parts[depth]
+    return (
+        _no_field(path, owner, part, template)
+        if isinstance(template, Mapping) and part not in template
+        else None
+    )
 
 
 def _inner(schema: Mapping[str, Any] | None, part: str | int) -> Mapping[str, Any] | None:

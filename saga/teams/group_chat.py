@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..counted import counted
 from ..spec.teams.group_chat import GroupChat
 from ..spec.teams.member import key_of
 from .comparing import truth_of, value_of
@@ -118,7 +119,7 @@ class GroupChatPlanner:
                 stage=f"{len(spoken) + 1}/{most}",
             )
             return AskMembers([call])
-        message = f"the chat has not ended within {most} turns"
+        message = f"the chat has not ended within {counted(most, 'turn')}"
         if not said(spoken):
             return FailTeam(f"{message}, and nobody has said anything: {spoken[-1].failure}")
         finisher = self._terms.summary or self._terms.chooser or said(spoken)[-1]["member"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..counted import counted, times
 from ..spec.teams.magentic import Magentic
 from ..spec.teams.member import key_of
 from .forms import TEXT, absent, form, has_broken_down, numbers, one_of, said, unusable
@@ -81,8 +82,8 @@ class MagenticPlanner:
         while tried < len(state.turns) and self._is_such(state.turns[-1 - tried], last.purpose):
             tried += 1
         if has_broken_down(last) or tried >= self._terms.progress_attempts:
-            times = f", {tried} times in a row" if tried > 1 else ""
-            return FailTeam(f"{last.member} has made no ledger that can be used{times}: {wrong}")
+            often = f", {tried} times in a row" if tried > 1 else ""
+            return FailTeam(f"{last.member} has made no ledger that can be used{often}: {wrong}")
         return self._plan(state, wrong) if last.purpose == PLAN else self._ask_progress(state, wrong)
 
     def _is_such(self, turn: Turn, purpose: str) -> bool:
@@ -121,13 +122,14 @@ class MagenticPlanner:
             )
         taken = len(state.of(WORK))
         if taken >= terms.max_turns:
-            return self._limit(state, f"the job is not done within {terms.max_turns} turns of members")
+            turns = counted(terms.max_turns, "turn")
+            return self._limit(state, f"the job is not done within {turns} of members")
         epoch = self._epoch(state)
         if self._stalls(epoch) < terms.max_stalls:
             return AskMembers([self._working(state, word, taken + 1)])
         resets = len(self._plans(state)) - 1
         if resets >= terms.max_resets:
-            message = f"the team does not get on, and has planned anew {resets} times: {word['reason']}"
+            message = f"the team does not get on, and has planned anew {times(resets)}: {word['reason']}"
             return self._limit(state, message)
         since = [turn for turn in epoch[1:] if turn.state is TurnState.ANSWERED]
         if terms.on_reset == "undo" and since:

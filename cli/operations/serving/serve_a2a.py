@@ -24,6 +24,7 @@ from ....runtime.settings import read_settings
 from ....runtime.signing_key import SigningKey
 from ....runtime.text_file import read_text_file
 from ....runtime.web_server import THIS_MACHINE, serve
+from ....saga.counted import counted
 from ....saga.errors import DefinitionError
 from ....saga.spec.catalog import Catalog
 from ...arguments.server_target import ServerTarget
@@ -94,7 +95,8 @@ async def serve_a2a(target: ServerTarget, request: A2aRequest, catalog: Catalog)
             push = await stack.enter_async_context(PushSender(tasks, store, request.push_hosts))
         card = agent_card(catalog.tasks, url, callers=callers, push=push is not None, key=key)
         app = make_app(TaskHandler(tasks, push), card, url, callers, key)
-        await serve(app, listening, lambda: say(f"{len(catalog.tasks)} tasks are served over A2A at {url}"))
+        served = counted(len(catalog.tasks), "task")
+        await serve(app, listening, lambda: say(f"{served} served over A2A at {url}"))
 
 
 def _faults(request: A2aRequest, catalog: Catalog) -> list[str]:

@@ -12,6 +12,7 @@ from ....mcp_server.serve import guarded, http_sessions, serve_pipes
 from ....mcp_server.server import TaskServer
 from ....mcp_server.task_desk import TaskDesk
 from ....runtime.web_server import THIS_MACHINE, serve
+from ....saga.counted import counted
 from ....saga.spec.catalog import Catalog
 from ...arguments.server_target import ServerTarget
 from ...errors import CommandFailed
@@ -75,7 +76,8 @@ async def serve_mcp(target: ServerTarget, request: McpRequest, catalog: Catalog)
     sessions = http_sessions(server, (address.removeprefix("http://"),))
     async with sessions.run():
         app = guarded(sessions.handle_request, secret)
-        await serve(app, listening, lambda: say(f"{len(catalog.tasks)} tasks are served at {address}/mcp"))
+        served = counted(len(catalog.tasks), "task")
+        await serve(app, listening, lambda: say(f"{served} served at {address}/mcp"))
 
 
 def _read_address(text: str) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ...counted import counted
 from ...errors import ExpressionError, Fault
 from ...expressions.expression import compile_expression
 from ..catalog import AgentEntry, Catalog
@@ -35,12 +36,9 @@ class Calls(NamedTuple):
 
     def __str__(self) -> str:
         if self.most is None:
-            return f"at least {self.least} model calls"
-        return (
-            f"{self.least} to {self.most} model calls"
-            if self.most != self.least
-            else f"{self.most} model calls"
-        )
+            return f"at least {counted(self.least, 'model call')}"
+        most = counted(self.most, "model call")
+        return most if self.most == self.least else f"{self.least} to {most}"
 
 
 class ModelCost(NamedTuple):
@@ -217,10 +215,11 @@ def _formula(agent: AgentEntry, catalog: Catalog) -> str:
     if agent.team is None:
         asks = [name for name in agent.tools if name in catalog.agents]
         more = f", and what it asks of {', '.join(asks)}" if asks else ""
-        return f"{agent.name}: {agent.max_turns} turns at most{more}"
+        return f"{agent.name}: {counted(agent.max_turns, 'turn')} at most{more}"
     turns = agent.team.turns()
-    counted = f"{turns.least} to {turns.most}" if turns.least != turns.most else f"{turns.most}"
-    return f"{agent.name}: {agent.team.pattern}, {turns.formula} = {counted} turns of its members"
+    most = counted(turns.most, "turn")
+    played = most if turns.least == turns.most else f"{turns.least} to {most}"
+    return f"{agent.name}: {agent.team.pattern}, {turns.formula} = {played} of its members"
 
 
 def _often(step: Step, cost: ModelCost) -> ModelCost:

@@ -163,7 +163,7 @@ async def test_where_nothing_helps_file_and_processes_are_as_before(
             await decide(handle, "reject")
         with pytest.raises(WorkflowFailureError) as ended:
             await handle.result()
-    assert "the team does not get on, and has planned anew 1 times" in str(ended.value.cause)
+    assert "the team does not get on, and has planned anew once" in str(ended.value.cause)
     after = await asyncio.to_thread(look, where, handle.id)
     assert is_as_before(after, before)
     assert (where.folder / "checkout.env").read_bytes() == before.config.encode()

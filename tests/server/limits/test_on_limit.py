@@ -99,7 +99,7 @@ async def test_what_was_done_beside_the_call_that_is_too_much_is_told(here: Team
         message["content"] for message in models.requests[-1].body["messages"] if message["role"] == "tool"
     ]
     assert len(told) == 2
-    assert sum("the budget of 1 tool calls is used up" in text for text in told) == 1
+    assert sum("the budget of 1 tool call is used up" in text for text in told) == 1
     assert len(effects.what("done")) == 1
 
 
@@ -146,7 +146,7 @@ async def test_a_turn_that_a_budget_has_refused_was_not_taken(here: Team, effect
     tasks, models = here
     models.for_model("hasty").reply(PUTS[0], DONE)
     handle = await tasks.start([step("hasty", on_limit="escalate")], budget={"model_calls": 1})
-    await until_asked(handle, "hasty/limit", "the budget of 1 model calls is used up")
+    await until_asked(handle, "hasty/limit", "the budget of 1 model call is used up")
     await tell(handle, "decide", step="hasty/limit", action="raise")
     end = await end_of(handle)
     assert (end.type, models.count()) == ("completed", 2)

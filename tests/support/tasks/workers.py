@@ -38,18 +38,10 @@ def plugin() -> CounterstepPlugin:
 async def errand_worker(address: str, task_queue: str, **options: Any) -> AsyncIterator[Tasks]:
     """Runs a worker with these options of Temporal's."""
     client = await Client.connect(address, plugins=[plugin()])
-    async with _unhurried(
-        Worker(client, task_queue=task_queue, workflows=WORKFLOWS, activity_executor=THREADS, **options)
+    async with Worker(
+        client, task_queue=task_queue, workflows=WORKFLOWS, activity_executor=THREADS, **options
     ):
         yield Tasks(client, task_queue)
-
-
-def _unhurried(worker: Worker) -> Worker:
-    """Gives workflows 20 s to yield, not 2: on a slow machine a collection of garbage may take as long."""
-    inner = worker._workflow_worker
-    assert inner is not None and inner._deadlock_timeout_seconds == 2
-    inner._deadlock_timeout_seconds = 20
-    return worker
 
 
 class HalfWorkers:

@@ -244,7 +244,7 @@ CHAT = Shape(
     cap=Cap(
         {"max_turns": 1},
         {"chair": [_chosen("ann"), _chosen("bob")], "ann": [opinion("a")]},
-        "the chat has not ended within 1 turns",
+        "the chat has not ended within 1 turn",
         "editor",
     ),
 )
@@ -298,7 +298,7 @@ MAGENTIC = Shape(
     cap=Cap(
         {"max_turns": 1},
         {"chair": [_planned("first"), _progress("ann"), _progress("bob")], "ann": [opinion("a")]},
-        "the job is not done within 1 turns of members",
+        "the job is not done within 1 turn of members",
         "chair",
     ),
 )

@@ -64,12 +64,12 @@ def test_without_limits_nothing_binds() -> None:
         (Budget(tool_calls=2), Usage(tool_calls=1), TOOL, None),
         (Budget(tool_calls=2), Usage(tool_calls=2), TOOL, "of 2 tool calls is used up"),
         (Budget(tool_calls=2), Usage(tool_calls=2), asked(), None),
-        (Budget(handoffs=1), Usage(handoffs=1), HANDOFF, "of 1 handoffs is used up"),
+        (Budget(handoffs=1), Usage(handoffs=1), HANDOFF, "of 1 handoff is used up"),
         (
             Budget(model_calls=9, tokens=1, usd=9),
             used(1, 5, 1),
             asked(),
-            "of 1 tokens is used up (5 spent)",
+            "of 1 token is used up (5 spent)",
         ),
     ],
 )

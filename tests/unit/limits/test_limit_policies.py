@@ -41,7 +41,7 @@ def test_a_person_raises_the_budget_that_has_refused_and_no_other() -> None:
     spending.open("step a", "a", "step 'a'", Budget(model_calls=1))
     spending.add(Usage(model_calls=1), "a/model.1")
     refusal = spending.refusal("a/model.2", Usage(model_calls=1))
-    assert refusal == "step 'a': the budget of 1 model calls is used up"
+    assert refusal == "step 'a': the budget of 1 model call is used up"
     spending.raise_budget("a/model.2", refusal, Budget(model_calls=5))
     assert (spending.budget, spending.raised) == (Budget(model_calls=2), None)
     assert spending.left("a") == Budget(model_calls=1), "the task's own"

@@ -79,7 +79,7 @@ def test_a_call_spends_from_each_budget_on_the_way_to_it() -> None:
     }
     spending.reserve("settle[1]/model.1", ONE)
     assert spending.refusal("settle[1]/tool.2/model.1", ONE) == (
-        "agent 'shop.buyer': the budget of 1 model calls is used up"
+        "agent 'shop.buyer': the budget of 1 model call is used up"
     )
     assert spending.refusal("settle[10]/model.1", ONE) is None
     spending.add(ONE, "settle[2]/model.1")

@@ -595,6 +595,24 @@ PIVOT = {"tool": "extra.send"}
             [{"on_reject": {"retry_from": "s0", "then": {"fallback": "extra.nobody"}}}],
             ["steps[0].on_reject.then.fallback: there is no agent 'extra.nobody'"],
         ),
+        (
+            [{"agent": "extra.writer", "validate": [{"rule": "output.prise > 1.0 && input.x == 1"}]}],
+            ["steps[0].validate[0].rule: output.prise: the output of 's0' has no 'prise'; did you mean"],
+        ),
+        (
+            [
+                reads("'x'")
+                | {"validate": [{"rule": "input.waht != ''"}], "guard": [{"rule": "input.whta != ''"}]}
+            ],
+            [
+                "steps[0].guard[0].rule: input.whta: the input of 's0' has no 'whta'; did you mean",
+                "steps[0].validate[0].rule: input.waht: the input of 's0' has no 'waht'; did you mean",
+            ],
+        ),
+        (
+            [group(INNER, validate=[{"rule": "output.innr != ''"}, {"rule": "size(output) > 0"}])],
+            ["steps[0].validate[0].rule: output.innr: the output of 's0' has no 'innr'"],
+        ),
         ([{"precondition": "facts.open"}], []),
         (
             [{"precondition": "output.ready"}],
@@ -704,6 +722,14 @@ def test_faults(found: list[dict[str, Any]], expected: list[str]) -> None:
         ),
         ({"output": "${{ output }}"}, ["output: output can be read in a validation only"]),
         ({"output": "${{ item }}"}, ["output: item can be read under for_each only"]),
+        (
+            {"output": {"sum": 1}, "validate": [{"rule": "output.sun == 1 && output.sum == 1"}]},
+            ["validate[0].rule: output.sun: the task's output has no 'sun'; did you mean 'sum'?"],
+        ),
+        (
+            {"input": {"properties": {"a": {}}}, "validate": [{"rule": "input.b == input.a"}]},
+            ["validate[0].rule: input.b: the task's input has no 'b'; there is only a"],
+        ),
         ({"validate": [{"rule": "output.x ="}]}, ["validate[0].rule: 'output.x =' does not parse"]),
         ({"validate": [{"rule": "index == 1"}]}, ["validate[0].rule: index can be read under for_each only"]),
         ({"validate": [{"check": "shop.nope"}]}, ["validate[0].check: there is no validator 'shop.nope'"]),

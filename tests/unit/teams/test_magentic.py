@@ -126,7 +126,7 @@ def test_resets_that_are_passed_are_a_limit_that_keeps_what_stands() -> None:
     assert isinstance(game.end, ReachLimit)
     assert game.end.keep == {1, 3, 4}
     assert game.end.finisher == "boss"
-    assert "planned anew 1 times" in game.end.message
+    assert "planned anew once" in game.end.message
     assert game.end.say["plan"] == PLANNED["plan"]
 
 
