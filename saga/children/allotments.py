@@ -38,10 +38,12 @@ class Allotments:
         self._record = record
         self._parent = parent_budget
         self._shares = engine >= 3
+        self._counts_all = engine >= 7
         self._asks: dict[str, ChildSpending] = {}
         self._answers: dict[str, ParentAnswer] = {}
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, Usage] = {}
+        self._without_share: set[str] = set()
         self._dry: set[str] = set()
         self._listens = False
         if parent_budget.purse is not None:
@@ -107,11 +109,17 @@ class Allotments:
         """
         spending = self._record.spending
         if not self._shares or self._record.committed or not spending.left(path).binds:
+            if self._counts_all:
+                self._without_share.add(child)
+                self._listen()
             return None
+        self._listen()
+        return Allotment(most=spending.allot(child, own, Usage(), path))
+
+    def _listen(self) -> None:
         if not self._listens:
             self._listens = True
             serve_signal(CHILD_SPENDS, self._hear)
-        return Allotment(most=spending.allot(child, own, Usage(), path))
 
     def release(self, child: str) -> tuple[Usage | None, Budget]:
         """Takes back what a child was given: it has ended.
@@ -123,6 +131,7 @@ class Allotments:
         self._answers.pop(child, None)
         self._answering.pop(child, None)
         self._dry.discard(child)
+        self._without_share.discard(child)
         return self._told.pop(child, None), self._record.spending.end_share(child)
 
     def _hear(self, argument: Any = None) -> None:
@@ -130,11 +139,13 @@ class Allotments:
             told = ChildSpending.model_validate(argument)
         except ValidationError:
             return  # no child of ours has sent it
-        if told.child not in self._record.spending.shares:
-            return
-        if told.ask is None:
+        shares = self._record.spending.shares
+        if told.ask is None and (told.child in shares or told.child in self._without_share):
             self._told[told.child] = told.spent
-            return
+        elif told.child in shares:
+            self._answer(told)
+
+    def _answer(self, told: ChildSpending) -> None:
         answer = self._answers.get(told.child)
         if answer is not None and answer.ask == told.ask:
             self._answering[told.child] = asyncio.create_task(self._send(told.child, answer))

@@ -56,25 +56,31 @@ async def _undo(context: RunContext, error: BaseException) -> BaseException:
 
 
 async def tell_spent(error: BaseException) -> None:
-    """Tells the parent what a child has spent of its budget, where the child's end does not say so."""
+    """Tells the parent what a child has spent, where the child's end does not say so."""
     parent = PARENT.get()
-    if parent is None or parent.allotment is None:
+    if parent is None or (parent.allotment is None and not _counts_without_budget()):
         return
     if isinstance(error, asyncio.CancelledError) and workflow.cancellation_reason() is None:
         return  # it is only evicted
     if _is_our_own() and isinstance(error, ApplicationError) and error.type in TOLD:
         return
-    spending = ChildSpending(child=workflow.info().workflow_id, spent=spent_in_all(parent.allotment))
+    spent = _spent_here(earlier_runs_spent())
+    if parent.allotment is None and spent == Usage():
+        return
+    spending = ChildSpending(child=workflow.info().workflow_id, spent=spent)
     with suppress(FailureError):  # the parent has ended
         await signal_parent(spending)
 
 
-def spent_in_all(allotment: Allotment) -> Usage:
-    """Returns what all sagas of the running workflow have spent, in earlier runs as well."""
-    spent = allotment.spent
+def _spent_here(earlier: Usage) -> Usage:
+    """Returns what all sagas of the running workflow have spent, with what earlier runs have."""
     for context in OPENED.get() or []:
-        spent = spent.joined(context.record.spending.usage)
-    return spent
+        earlier = earlier.joined(context.record.spending.usage)
+    return earlier
+
+
+def _counts_without_budget() -> bool:
+    return any(context.engine >= 7 for context in OPENED.get() or [])
 
 
 def earlier_runs_spent() -> Usage:
@@ -92,7 +98,7 @@ def continued_parent() -> CallHeader | None:
     if purse is None:
         return parent
     # A workflow of somebody's own carries no record of ours along.
-    spent = parent.allotment.spent if _is_our_own() else spent_in_all(parent.allotment)
+    spent = parent.allotment.spent if _is_our_own() else _spent_here(parent.allotment.spent)
     return parent.model_copy(update={"allotment": Allotment(most=purse.most, spent=spent)})
 
 

@@ -14,6 +14,7 @@ from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import step, team_at_work, until
 from counterstep.tests.support.bundles.desk import HELD, Desk
+from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell
 from counterstep.tests.support.tasks.work import child, put
 
@@ -209,6 +210,23 @@ async def test_what_a_child_left_that_was_ended_from_outside(
         assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
         assert models.count() == 1 + 4, "nobody knows what it has spent of its half"
     assert effects.effects() == {}
+
+
+async def test_a_cancelled_child_tells_what_it_has_spent_where_there_is_no_budget(
+    team_here: Team, effects: Desk
+) -> None:
+    tasks, models = team_here
+    models.for_model("writer").default = Behaviour.text("words")
+    steps = [*writers(2), {**put("x", "w1", late=HELD), "timeout": "3s"}]
+    handle = await tasks.start([inline(tasks, "ch", steps=steps, on_failure="skip"), put("y", "ch")])
+    await effects.until("done", "x")
+    await child_of(tasks, handle, "ch#1").cancel()
+    effects.release("x")
+    end = await end_of(handle)
+    assert (end.type, models.count(), end.details["usage"]["model_calls"]) == ("completed", 2, 2)
+    assert list(effects.effects()) == ["y"]
+    assert await signals(handle, ASKS) == 1
+    await replayer_of().replay_workflow(await handle.fetch_history())
 
 
 async def test_an_ask_that_comes_twice_is_granted_once_and_forged_ones_never(
