@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from counterstep.testing.model_behaviour import Behaviour
+from counterstep.tests.support.bundles.agents import step
 from counterstep.tests.support.bundles.desk import HELD
 from counterstep.tests.support.scenes.scene import Handle, scene
 from counterstep.tests.support.scenes.stage import Stage
@@ -61,6 +63,20 @@ async def child_cancelled(stage: Stage) -> Handle:
     await stage.effects.until("done", "i2")
     await stage.child("mid#1").cancel()
     stage.effects.release("i2")
+    return handle
+
+
+@scene("completed")
+async def child_cancelled_that_has_asked_a_model(stage: Stage) -> Handle:
+    stage.models.for_model("writer").default = Behaviour.text("words")
+    steps = [step("writer"), put("x", "writer", late=HELD)]
+    spec = {"name": "asks", "steps": steps}
+    handle = await stage.start(
+        [child("ch", "AgentTask", input={"spec": spec}, task_queue=stage.task_queue, on_failure="skip")]
+    )
+    await stage.effects.until("done", "x")
+    await stage.child("ch#1").cancel()
+    stage.effects.release("x")
     return handle
 
 
