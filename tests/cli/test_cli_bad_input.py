@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from counterstep.tests.support.processes.command import Shop
 
 
+@pytest.mark.long
 def test_what_a_command_says_of_such_a_file(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(bytes(range(256)) * 100)

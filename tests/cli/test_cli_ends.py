@@ -72,6 +72,7 @@ def test_stdout_has_the_data_and_nothing_else(shop: Shop) -> None:
     assert {"by its number", "by its name"} <= set(done.err.replace("number", "number\n").splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a full disk at hand")
 @pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-"])
 def test_whoever_cannot_read_what_is_said_changes_no_exit_code(shop: Shop, streams: str) -> None:

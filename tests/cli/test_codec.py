@@ -14,6 +14,8 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.tests.support.bundles.vault import is_readable
 from counterstep.tests.support.processes.command import Shop, until, until_written
 
+pytestmark = pytest.mark.long
+
 CODEC = """
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec

@@ -427,6 +427,7 @@ async def test_a_pivot_in_flight_is_for_a_person_to_judge(tasks: Tasks, effects:
 # --- at random
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("long", [history_size.LONG_EVENTS, 30], ids=["one_run", "many_runs"])
 async def test_whatever_is_killed_whenever_nothing_is_left(
     tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch, long: int
