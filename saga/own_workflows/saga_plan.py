@@ -71,7 +71,6 @@ class SagaPlan:
 
     Attributes:
         step: What it is called; its operations are the steps ``STEP[ID]``.
-        outputs: By id, what the operations have come to, as JSON.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class SagaPlan:
     ) -> None:
         """Prepares a plan; `Saga.plan` does that."""
         self.step = terms.step
-        self.outputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
         self._context = context
         self._record = context.record
         self._calls = calls
@@ -96,6 +95,14 @@ class SagaPlan:
         self._scope = current()
         # Of the first plan of this name: what came after that builds on it, and not the other way round.
         self._before = calls.before.setdefault(terms.step, calls.done)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """By id, what the operations have come to, as JSON; not those that were undone since."""
+        if self._context.engine < 7:
+            return dict(self._outputs)
+        standing = self._record.plans.items.get(self.step, {})
+        return {id_: output for id_, output in self._outputs.items() if id_ in standing}
 
     async def amend(self, operations: Sequence[Operation | Mapping[str, Any]]) -> None:
         """Puts another plan in place of this one.
@@ -140,7 +147,7 @@ class SagaPlan:
         outputs = await run.run("another plan has taken its place")
         assert outputs is not None
         ids = [operation.id for operation in self._operations]
-        self.outputs = dict(zip(ids, outputs, strict=True))
+        self._outputs = dict(zip(ids, outputs, strict=True))
         if self._context.engine >= 6:
             # What was done before the workflow turned its back on the plan stands again, too.
             self._calls.done |= self._record.ledger.under(self.step)

@@ -48,6 +48,13 @@ async def test_one_operation_is_undone_by_its_name_and_done_again_by_the_next_pl
     assert sorted(effects.what("begin")) == ["dinner", "dinner", "hotel", "hotel", "train"]
 
 
+async def test_what_is_undone_is_not_among_the_outputs(tasks: Tasks, effects: Desk) -> None:
+    plan = [op("hotel"), op("dinner", "hotel"), op("train"), {**op("map"), "tool": "desk.look"}]
+    end = await errand(tasks, {"plan": plan, "before": {"undo": "hotel"}})
+    assert end.type == "completed", end.message
+    assert list(end.output[0]) == ["train", "map"]
+
+
 async def test_what_the_saga_did_on_top_is_undone_with_it(tasks: Tasks, effects: Desk) -> None:
     amended = [op("hotel", size=1), op("train")]
     end = await errand(

@@ -235,8 +235,9 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
             terms = {name: amended[name] for name in ("step", "keep", "max_parallel") if name in amended}
             tools = amended.get("tools", [put, look, hand_over])
             plan = await saga.plan(plotter, operations, tools=tools, **terms)
-            if "amend" in amended:
+            if "before" in amended or "amend" in amended:
                 await _do(saga, amended.get("before", {"wait": {"time": "1ms"}}))
+            if "amend" in amended:
                 await plan.amend(amended["amend"])
             return {id_: output["what"] for id_, output in plan.outputs.items()}
         case {"call": tool, **arguments}:
