@@ -25,7 +25,7 @@ class ParentBudget:
 
     def __init__(self, allotment: Allotment | None) -> None:
         """Begins with what was given at the start."""
-        self.purse = None if allotment is None else Purse(allotment)
+        self.purse = None if allotment is None or not allotment.most.binds else Purse(allotment)
         self._asked = 0
         self._asking: asyncio.Task[str | None] | None = None
         self._answer: ParentAnswer | None = None

@@ -12,6 +12,7 @@ from ..calls.headers import PARENT, CallHeader
 from ..children.child_spending import ChildSpending
 from ..children.parent_budget import signal_parent
 from ..errors import FailureType
+from ..limits.budget import Budget
 from ..limits.purse import Allotment
 from ..limits.usage import Usage
 from ..record.task_state import TaskState
@@ -92,14 +93,16 @@ def earlier_runs_spent() -> Usage:
 def continued_parent() -> CallHeader | None:
     """Returns what the next run of the running workflow has to know of its parent."""
     parent, opened = PARENT.get(), OPENED.get()
-    if parent is None or parent.allotment is None or not opened:
-        return parent
-    purse = opened[0].parent_budget.purse
-    if purse is None:
+    if parent is None or not opened:
         return parent
     # A workflow of somebody's own carries no record of ours along.
-    spent = parent.allotment.spent if _is_our_own() else _spent_here(parent.allotment.spent)
-    return parent.model_copy(update={"allotment": Allotment(most=purse.most, spent=spent)})
+    earlier = earlier_runs_spent()
+    spent = earlier if _is_our_own() else _spent_here(earlier)
+    purse = opened[0].parent_budget.purse
+    if purse is None and (spent == earlier or not _counts_without_budget()):
+        return parent
+    most = Budget() if purse is None else purse.most
+    return parent.model_copy(update={"allotment": Allotment(most=most, spent=spent)})
 
 
 def _is_our_own() -> bool:

@@ -14,7 +14,8 @@ class Allotment(BaseModel):
     """A part of the parent's budget, as it travels to a child.
 
     Attributes:
-        most: The most that the child may spend in all its life; what it has spent already counts.
+        most: The most that the child may spend in all its life; what it has spent already counts. No limits
+            where the parent has none, and only what earlier runs have spent goes along.
         spent: What earlier runs of it have spent, where its record does not tell.
     """
 

@@ -17,6 +17,7 @@ from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell
 from counterstep.tests.support.tasks.work import child, put
+from counterstep.tests.support.workflows.own_workflows import AsksAgain
 
 pytestmark = pytest.mark.long
 
@@ -227,6 +228,30 @@ async def test_a_cancelled_child_tells_what_it_has_spent_where_there_is_no_budge
     assert list(effects.effects()) == ["y"]
     assert await signals(handle, ASKS) == 1
     await replayer_of().replay_workflow(await handle.fetch_history())
+
+
+@pytest.mark.parametrize("budget", [{}, {"budget": {"model_calls": 9}}], ids=["no budget", "a budget"])
+@pytest.mark.parametrize("ends", ["completed", "failed", "timed out"])
+async def test_what_earlier_runs_of_a_workflow_of_ones_own_have_spent_counts(
+    server: EmbeddedServer,
+    task_queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    effects: Desk,
+    budget: dict[str, Any],
+    ends: str,
+) -> None:
+    given = {"left": 2, "sleeps": 60 if ends == "timed out" else 0, "fails": ends == "failed"}
+    keys = {"on_failure": "skip", "timeout": "3s" if ends == "timed out" else "60s"}
+    asked = 2 if ends == "failed" else 3
+    async with team_at_work(server.address, task_queue, monkeypatch, workflows=[AsksAgain]) as (
+        tasks,
+        models,
+    ):
+        models.for_model("writer").default = Behaviour.text("words")
+        handle = await tasks.start([child("ch", "AsksAgain", input=given, **keys), put("y", "ch")], **budget)
+        end = await end_of(handle)
+        assert (end.type, models.count(), end.details["usage"]["model_calls"]) == ("completed", asked, asked)
+        assert (await handle.query("board"))["steps"]["ch"]["usage"]["model_calls"] == asked
 
 
 async def test_an_ask_that_comes_twice_is_granted_once_and_forged_ones_never(

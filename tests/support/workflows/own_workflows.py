@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from counterstep import Saga
@@ -118,3 +121,19 @@ class CallsUnknown:
         async with Saga() as saga:
             await saga.call(put, what="a")
             return str(await saga.call("nobody.knows_this", 1, undo="nobody.undoes_this"))
+
+
+@workflow.defn
+class AsksAgain:
+    """Asks a model once in each of its runs, and then ends as it is told to."""
+
+    @workflow.run
+    async def run(self, given: dict[str, Any]) -> str:
+        if not given["left"] and given.get("fails"):
+            raise ApplicationError("no luck", type="NoLuck", non_retryable=True)
+        async with Saga() as saga:
+            await saga.call("team.writer", {"what": "x"})
+        if given["left"]:
+            workflow.continue_as_new({**given, "left": given["left"] - 1})
+        await workflow.sleep(given.get("sleeps", 0))
+        return "done"
