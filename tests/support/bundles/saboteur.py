@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from counterstep.saga.calls import activity_failure, rollback
+from counterstep.saga.ledger.books import Books
 from counterstep.saga.ledger.ledger import EntryState, Ledger
 from counterstep.tests.support.bundles.banquet import banquet
 
@@ -22,14 +23,14 @@ def _any_order(ledger: Ledger, **options: Any) -> list[str]:
     return [entry.id for entry in ledger if entry.state is EntryState.SETTLED]
 
 
-def _no_blockers(self: Ledger, entry_id: str) -> list[str]:
-    return []
+def _holds_nothing(self: Books, entry_id: str) -> bool:
+    return False
 
 
 def _sabotage(bug: str) -> None:
     if bug == "order":
         Ledger.ready = _any_order  # type: ignore[method-assign, assignment]
-        Ledger.blockers = _no_blockers  # type: ignore[method-assign]
+        Books.is_held = _holds_nothing  # type: ignore[method-assign]
     if bug == "grace":
         setattr(activity_failure, "GRACE", timedelta())  # noqa: B010
     if bug == "forget":
