@@ -93,6 +93,7 @@ async def test_one_draft_is_kept_and_only_what_a_person_approves_is_published(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_every_cell_is_green(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTENT_FOLDER", str(tmp_path / "{task}"))
     report = await explore(

@@ -88,6 +88,7 @@ async def test_a_gap_is_told_and_a_late_fault_or_a_cancel_leaves_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_every_cell_of_two_companies_is_green(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESEARCH_FOLDER", str(tmp_path / "{task}"))
     report = await explore(
