@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import logging
+import math
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from ...saga.agents.foreign.host_protocol import HostAnswer, HostJob, HostRefusa
 from ...saga.agents.hosted_body import Dialect
 from ..models.hosted.body_fields import BETAS, faults_of, other_models
 from ..models.hosted.dialects import most_tokens_of
+from ..models.model_answer import scrubbed
 from .conversations import Conversations
 from .request_identity import RequestKeys, digest, loose_digest, normal_form
 from .run_client import RunClient
@@ -40,6 +42,9 @@ _PATHS: Final[dict[str, Dialect]] = {
     "/v1/responses": "responses",
     "/v1/messages": "messages",
 }
+_GONE: Final = 499
+"""The status where nobody is there any more to read it."""
+
 _BETA: Final = re.compile(r"[\w.-]+")
 
 _SPOKEN = (
@@ -125,6 +130,8 @@ class Endpoint:
         dialect = _PATHS[request.url.path]
         try:
             body = await _json(request)
+            if body is None:
+                return Response(status_code=_GONE)
             body = self._conversations.expanded(body) if dialect == "responses" else body
             if faults := faults_of(dialect, body):
                 raise ValueError("; ".join(faults))
@@ -147,7 +154,7 @@ class Endpoint:
             return self._refuse(dialect, "invalid_request", "the body is nested too deeply", 400)
         answer = await self._answer(request, dialect, model, body, known_by)
         if answer is None:
-            return Response(status_code=499)
+            return Response(status_code=_GONE)
         if answer.refusal is not None:
             return _error(dialect, answer.refusal)
         if dialect == "responses":
@@ -180,7 +187,10 @@ class Endpoint:
 
     async def _count(self, request: Request) -> Response:
         try:
-            tokens, _ = most_tokens_of("messages", await _json(request))
+            body = await _json(request)
+            if body is None:
+                return Response(status_code=_GONE)
+            tokens, _ = most_tokens_of("messages", body)
         except ValueError as error:
             return self._refuse("messages", "invalid_request", str(error), 400)
         return JSONResponse({"input_tokens": tokens // 4})
@@ -201,19 +211,34 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request) -> dict[str, Any] | None:
+    """Returns a body; None where the client has gone away in the middle of it."""
     read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > MOST_BYTES:
-            raise ValueError(f"a request has at most {MOST_BYTES} bytes")
     try:
-        body = json.loads(bytes(read))
+        async for chunk in request.stream():
+            read += chunk
+            if len(read) > MOST_BYTES:
+                raise ValueError(f"a request has at most {MOST_BYTES} bytes")
+    except ClientDisconnect:
+        return None
+    try:
+        body = json.loads(bytes(read), parse_constant=_no_number, parse_float=_number_of)
+        if b"\\u" in read:  # half of a character, as clients that cut a text off leave it, nobody can send
+            body = scrubbed(body)
     except (ValueError, RecursionError):
         raise ValueError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise ValueError("the body is not a JSON object")
     return body
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _number_of(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 async def _gone(request: Request) -> None:

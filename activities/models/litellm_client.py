@@ -230,7 +230,10 @@ async def _ask(
     choice = response.choices[0]
     if refused := refusal_of(choice):
         return ModelFailure(model, refused, usage=usage)
-    message = choice.message.model_dump(mode="json", warnings=False)
+    try:
+        message = choice.message.model_dump(mode="json", warnings=False)
+    except ValueError:  # something beside its text is nested too deeply, and it is paid for
+        message = raw.mended(model)["choices"][0]["message"]
     read = partial(read_answer, model, request, message, str(choice.finish_reason), question.final)
     return PaidAnswer(usage, read)
 

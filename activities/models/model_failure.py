@@ -71,6 +71,7 @@ class ModelFailure:
         """
         status = getattr(error, "status_code", None)
         text = getattr(error, "message", None) or str(error) or type(error).__name__
+        text = text.partition("Traceback (most recent call last):")[0].strip() or type(error).__name__
         # A client without a key fails before it sends anything; litellm reports that as status 500.
         refused = _MISSING_KEY.search(text) is not None
         delay = _retry_after(error)
@@ -84,7 +85,8 @@ class ModelFailure:
             status=status if isinstance(status, int) and not refused else None,
             retryable=retryable,
             retry_after=delay,
-            may_have_cost=retryable and not _was_refused(error),
+            # A status of success is that of an answer which the client could not read.
+            may_have_cost=(retryable and not _was_refused(error)) or _is_success(status),
         )
 
     @property
@@ -124,6 +126,10 @@ def application_error(
         type=FailureType.MODEL_UNAVAILABLE,
         next_retry_delay=min(delays) if len(delays) == len(waiting) else None,
     )
+
+
+def _is_success(status: Any) -> bool:
+    return isinstance(status, int) and status // 100 == 2
 
 
 def _was_refused(error: Exception) -> bool:

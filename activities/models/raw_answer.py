@@ -15,20 +15,26 @@ _REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
 
 class RawAnswer:
-    """Hears what the client has received."""
+    """Hears what the client has received.
+
+    Attributes:
+        has_heard: Whether the client has said anything, be it only that it is about to send the request.
+    """
 
     def __init__(self) -> None:
         """Has heard nothing yet."""
+        self.has_heard = False
         self._body: Mapping[str, Any] = {}
 
     def hear(self, details: Mapping[str, Any]) -> None:
         """Takes what litellm tells a `logger_fn`, once before the request and once after the answer."""
+        self.has_heard = True
         text = details.get("original_response")
         if not isinstance(text, str):
             return
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(body, Mapping) and not body.get("error") and any(body.get(key) for key in _AN_ANSWER):
             self._body = body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..spec.arguments import canonical, completed
@@ -89,3 +89,12 @@ class EarlierCalls:
             self.done[key] = call_id
             self._results[key] = told
             self.unsure.pop(key, None)
+
+    def forget(self, call_ids: Collection[str]) -> None:
+        """Forgets calls that are undone: who asks for one of them again has it made again.
+
+        Args:
+            call_ids: By which ids they were asked for.
+        """
+        for key in [key for key, id_ in self.done.items() if id_ in call_ids]:
+            del self.done[key], self._results[key]

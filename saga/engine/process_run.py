@@ -224,6 +224,8 @@ class _ProcessRun(MovedRun):
             message = "an undo of what the process has not asked for again is stuck"
             raise Failed(Failure(step=self._step, type=FailureType.ABANDONED, message=trim(message)))
         desk.book.forget(keys)
+        if self._state.engine >= 7:  # before, a call that was undone was told as done to who asked again
+            self._toolbox.earlier.forget(keys)
 
 
 def _is_lost(failed: Failed) -> bool:

@@ -113,7 +113,7 @@ _NEEDED: Final[Mapping[Dialect, Mapping[str, tuple[type, ...]]]] = {
     "messages": {"messages": (list,), "max_tokens": (int,)},
 }
 
-_TYPED: Final[Mapping[str, type]] = {"tools": list, "stream_options": dict}
+_TYPED: Final[Mapping[str, type]] = {"tools": list, "stream_options": dict, "metadata": dict}
 """What may be left out, or null."""
 
 _WRITTEN: Final[Mapping[type, str]] = {str: "a text", list: "a list", int: "a number", dict: "an object"}
@@ -137,11 +137,19 @@ def faults_of(dialect: Dialect, body: Mapping[str, Any]) -> list[str]:
         for name, types in _NEEDED[dialect].items()
         if not isinstance(body.get(name), types) or isinstance(body.get(name), bool)
     ]
-    return needed + [
+    typed = [
         f"{name} has to be {_WRITTEN[type_]}"
         for name, type_ in _TYPED.items()
         if body.get(name) is not None and not isinstance(body[name], type_)
     ]
+    listed = [
+        f"{name}[{at}] has to be an object"
+        for name in ("messages", "input", "tools")
+        if isinstance(items := body.get(name), list)
+        for at, item in enumerate(items)
+        if not isinstance(item, Mapping)
+    ]
+    return needed + typed + listed[:1]
 
 
 def other_models(body: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import httpx
+
 from ....saga.agents.hosted_body import Dialect
 from ....saga.agents.model_protocol import ModelReply, ModelRequest
 from ....saga.limits.cost_bound import LONGEST_ANSWER
@@ -83,14 +85,32 @@ class DialectClient:
         except Exception as error:
             if not raw.has_answer:
                 failure = ModelFailure.of(model, error)
+                if failure.retryable and not raw.has_heard and _is_of_the_request(error):
+                    # It was never sent; as an outage of the provider it would be tried again, for all tasks.
+                    failure = ModelFailure(model, f"the request cannot be written: {failure.reason}", 400)
                 bodies.refuse(key, ProviderRefusal(failure.status, failure.told))
                 return failure
             # The provider has answered, and is paid; the client could not read it.
             response = self._client.ModelResponse(**raw.mended(model))
-        answer = _as_json(response)
+            if dialect != "chat":
+                return self._unreadable(model, request, response, unpriced)
+        try:
+            answer = _as_json(response)
+        except (ValueError, RecursionError):  # nested too deeply
+            return self._unreadable(model, request, response, unpriced)
         usage = self._usage(model, request, response, answer, unpriced)
         bodies.keep(key, answer)
         return PaidAnswer(usage, lambda: ModelReply(model=model, output=answer, usage=usage))
+
+    def _unreadable(
+        self, model: str, request: ModelRequest, response: Any, unpriced: UnpricedModels
+    ) -> PaidAnswer:
+        """Returns what is paid for, and cannot be told to the process."""
+        stated = response.get("usage") if isinstance(response, Mapping) else response.usage
+        stated = stated if isinstance(stated, Mapping | None) else stated.model_dump()
+        usage = self._usage(model, request, response, {"usage": stated}, unpriced)
+        invalid = f"{model} has answered with what cannot be read; it is paid for, and not asked again"
+        return PaidAnswer(usage, lambda: ModelReply(model=model, invalid=invalid, usage=usage))
 
     async def _send(
         self,
@@ -101,7 +121,7 @@ class DialectClient:
         raw: RawAnswer,
     ) -> Any:
         said, others = split(dialect, body)
-        said |= {"model": model, "timeout": timeout}
+        said |= {"model": model, "timeout": timeout, "logger_fn": raw.hear}
         is_like_openai = self._is_like_openai(model)
         if others and is_like_openai and dialect != "messages":
             said["extra_body"], others = others, {}
@@ -114,7 +134,7 @@ class DialectClient:
         said["drop_params"] = True  # of what a provider does not know at all the client would make an error
         if dialect == "responses":
             return await self._client.aresponses(**said)
-        return await self._client.acompletion(**said, max_retries=0, num_retries=0, logger_fn=raw.hear)
+        return await self._client.acompletion(**said, max_retries=0, num_retries=0)
 
     def _is_like_openai(self, model: str) -> bool:
         """Says whether the provider of a model takes further fields as OpenAI does, beside the known ones."""
@@ -145,6 +165,17 @@ class DialectClient:
         if usd is None:
             usd = self._prices.of_tokens_or_assumed(model, sent, written, unpriced)
         return CallUsage(model_calls=1, input_tokens=sent, output_tokens=written, usd=usd)
+
+
+def _is_of_the_request(error: BaseException | None) -> bool:
+    """Says whether the model client could not make a request of a body at all."""
+    chain = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    kinds = AttributeError | LookupError | TypeError | ValueError
+    is_answer = any(isinstance(link, json.JSONDecodeError | httpx.HTTPError | OSError) for link in chain)
+    return not is_answer and isinstance(chain[-1], kinds)
 
 
 def _as_json(response: Any) -> dict[str, Any]:

@@ -141,6 +141,24 @@ async def test_what_it_does_not_ask_for_again_is_undone(
     assert [name for name in calls if name in happens] == happens
 
 
+async def test_what_was_undone_and_is_wanted_after_all_is_done_again(
+    server: EmbeddedServer, task_queue: str, bookings: Bookings, tmp_path: Path
+) -> None:
+    flight, hotel = (
+        ["book_flight", {"city": "Oslo", "price": 80}],
+        ["book_hotel", {"city": "Rome", "nights": 2}],
+    )
+    given = {"mode": "does", "lists": [[flight], [hotel, flight]], "remember": str(tmp_path)}
+    async with working(server, task_queue, on_divergence="undo") as start:
+        end = await ended(start, given)
+    assert (end.type, end.output) == ("completed", "did it")
+    assert [(tool, state) for tool, _, state in bookings.rows()] == [
+        ("book_flight", "cancelled"),
+        ("book_hotel", "booked"),
+        ("book_flight", "booked"),
+    ]
+
+
 async def test_an_agent_that_may_not_change_its_mind_fails(
     server: EmbeddedServer, task_queue: str, bookings: Bookings, tmp_path: Path
 ) -> None:

@@ -137,6 +137,11 @@ async def test_an_old_dialect_is_told_what_is_spoken_here(path: str) -> None:
         ("/v1/chat/completions", b"{", "the body is not JSON"),
         ("/v1/chat/completions", b"[1]", "the body is not a JSON object"),
         ("/v1/chat/completions", b"[" * 100_000, "the body is not JSON"),
+        ("/v1/chat/completions", b'{"messages": [], "temperature": NaN}', "the body is not JSON"),
+        ("/v1/chat/completions", b'{"messages": [], "temperature": 1e999}', "the body is not JSON"),
+        ("/v1/chat/completions", b'{"messages": [{}, null]}', "messages[1] has to be an object"),
+        ("/v1/responses", b'{"input": [5], "tools": [5]}', "input[0] has to be an object"),
+        ("/v1/responses", b'{"input": "?", "metadata": 5}', "metadata has to be an object"),
         ("/v1/responses", b'{"previous_response_id": "r"}', "there is no answer 'r' in this run"),
         ("/v1/responses", b'{"conversation": "c"}', "conversation is kept by a provider"),
         ("/v1/responses", b'{"background": true}', "background is kept by a provider"),
@@ -145,7 +150,7 @@ async def test_an_old_dialect_is_told_what_is_spoken_here(path: str) -> None:
         ("/v1/messages", b'{"messages": []}', "max_tokens has to be a number"),
         (
             "/v1/messages",
-            b'{"model": "claude", "max_tokens": 5, "messages": [' + b"[" * 900 + b"]" * 900 + b"]}",
+            b'{"model": "claude", "max_tokens": 5, "messages": [{"a": ' + b"[" * 900 + b"]" * 900 + b"}]}",
             "the body is nested too deeply",
         ),
         (
@@ -192,6 +197,31 @@ async def test_the_betas_that_a_client_of_anthropics_names_go_with_its_request()
     assert [asked[3]["betas"] for asked in run.asked] == [["a-2025-01-01", "b_2"], []]
     first, second = (asked[0].split(":")[1] for asked in run.asked)
     assert first == second
+
+
+async def test_a_text_that_was_cut_off_in_the_middle_of_a_character_is_passed_on() -> None:
+    run = Run()
+    async with opened(run) as client:
+        cut = b'{"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hi \\ud83d"}]}'
+        answer = await client.post("/v1/chat/completions", content=cut)
+    assert answer.status_code == 200
+    assert run.asked[0][3]["messages"] == [{"role": "user", "content": "Hi \ufffd"}]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages/count_tokens"])
+async def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(Run()) as client:
+        _, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+        writer.write(f"{head}Content-Length: 20\r\n\r\n{{}}".encode())
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        await asyncio.sleep(0.1)
+        assert (await client.get("/v1/models")).status_code == 200
+    assert "Exception" not in caplog.text
 
 
 async def test_a_body_that_is_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from counterstep.activities.models.hosted.hosted_bodies import HostedBodies
 from counterstep.activities.models.model_chain import PaidAnswer, PreparedRequest
 from counterstep.activities.models.model_failure import ModelFailure
 from counterstep.saga.agents.hosted_body import Dialect, HostedBody
-from counterstep.saga.agents.model_protocol import ModelRequest
+from counterstep.saga.agents.model_protocol import ChatMessage, ModelRequest
 from counterstep.saga.limits.unpriced import IGNORED
 from counterstep.tests.support.foreign.provider import ANSWER, CLAUDE, MODEL, Provider, provider
 
@@ -25,6 +25,7 @@ BODIES: dict[Dialect, dict[str, Any]] = {
 }
 EACH = [("chat", MODEL), ("chat", CLAUDE), ("responses", MODEL), ("messages", CLAUDE), ("messages", MODEL)]
 KEY = "model:0:1"
+UNREADABLE = "has answered with what cannot be read; it is paid for, and not asked again"
 
 
 @pytest.fixture
@@ -177,3 +178,73 @@ async def test_an_answer_that_the_client_cannot_read_is_paid_and_told(
     outcome = await answered("chat", MODEL, BODIES["chat"])
     assert outcome.read().output["choices"][0]["message"]["content"] == "hello"
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (100, 20)
+
+
+@pytest.mark.parametrize(("dialect", "model"), [("chat", MODEL), ("responses", MODEL), ("messages", CLAUDE)])
+async def test_an_answer_that_is_nested_too_deeply_is_paid_and_not_asked_for_again(
+    paid: Provider, monkeypatch: pytest.MonkeyPatch, dialect: Dialect, model: str
+) -> None:
+    answer = Provider(plan=()).answer(dialect, {**BODIES[dialect], "model": "m"})
+    deep = json.loads("[" * 700 + "]" * 700)
+    if dialect == "chat":
+        answer["choices"][0]["message"]["reasoning_details"] = deep
+    elif dialect == "responses":
+        answer["metadata"] = {"deep": deep}
+    else:
+        answer["content"] = [{"type": "tool_use", "id": "t", "name": "t", "input": {"deep": deep}}]
+    monkeypatch.setattr(paid, "answer", lambda *_: answer)
+    outcome = await answered(dialect, model, BODIES[dialect])
+    assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (100, 20)
+    assert outcome.read().invalid == f"{model} {UNREADABLE}"
+
+
+async def test_what_was_answered_in_another_dialect_and_cannot_be_read_is_paid(
+    paid: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Provider().answer("messages", {"messages": [], "model": "claude-sonnet-4-5"})
+    monkeypatch.setattr(paid, "answer", lambda *_: {**answer, "content": "text"})
+    outcome = await answered("responses", CLAUDE, BODIES["responses"])
+    assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == (100, 20)
+    assert outcome.read().invalid == f"{CLAUDE} {UNREADABLE}"
+
+
+async def test_an_answer_that_is_no_response_may_have_been_paid(
+    paid: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paid, "answer", lambda *_: {"hello": 1})
+    outcome = await ask("responses", MODEL, BODIES["responses"])
+    assert isinstance(outcome, ModelFailure)
+    assert (outcome.retryable, outcome.may_have_cost) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "change"),
+    [
+        ("chat", MODEL, {"messages": [None]}),
+        ("chat", CLAUDE, {"messages": [None]}),
+        ("chat", MODEL, {"response_format": 5}),
+        ("chat", CLAUDE, {"tools": [{"type": "function"}]}),
+        ("chat", CLAUDE, {"max_tokens": "5"}),
+        ("responses", CLAUDE, {"reasoning": 5}),
+    ],
+)
+async def test_a_body_that_cannot_be_sent_is_not_an_outage_of_the_provider(
+    paid: Provider, dialect: Dialect, model: str, change: dict[str, Any]
+) -> None:
+    outcome = await ask(dialect, model, {**BODIES[dialect], **change})
+    assert isinstance(outcome, ModelFailure)
+    assert (outcome.status, outcome.retryable, outcome.may_have_cost) == (400, False, False)
+    assert outcome.reason.startswith("the request cannot be written: ")
+    assert "Traceback" not in outcome.told and not paid.paid
+
+
+async def test_what_is_nested_too_deeply_is_no_reason_to_lose_the_answer_to_an_agent(
+    paid: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = Provider(plan=()).answer("chat", {**BODIES["chat"], "model": "m"})
+    answer["choices"][0]["message"]["reasoning_details"] = json.loads("[" * 700 + "]" * 700)
+    monkeypatch.setattr(paid, "answer", lambda *_: answer)
+    said = ChatMessage(role="user", content="Hello.")
+    request = ModelRequest(agent="a", models=(MODEL,), messages=(said,), timeout=20)
+    reply = await litellm_client.call_model(request.model_dump(mode="json"))
+    assert (reply["content"], reply["usage"]["input_tokens"]) == (ANSWER, 100)
