@@ -67,20 +67,32 @@ class PushSender:
         await self._http.aclose()
 
     def check(self, config: pb.TaskPushNotificationConfig) -> None:
-        """Refuses an address that nothing may be sent to.
+        """Refuses an address that nothing may be sent to, and what cannot be sent there.
 
         Raises:
-            InvalidParamsError: Its host is not one of ours, or it is not https.
+            InvalidParamsError: Its host is not one of ours, or it is not https; or a header cannot have
+                the token or the credentials.
         """
         try:
             parts = urlsplit(config.url)
             host, port = (parts.hostname or "").casefold(), parts.port
-        except ValueError:
+            httpx.URL(config.url)
+        except (ValueError, httpx.InvalidURL):
             raise InvalidParamsError("the address of notifications cannot be read") from None
         if not ({host, f"{host}:{port}"} & self._hosts) or "@" in parts.netloc:
             raise InvalidParamsError(f"notifications are not sent to {host!r}; the operator names the hosts")
         if parts.scheme != "https" and not (parts.scheme == "http" and host in THIS_MACHINE):
             raise InvalidParamsError("notifications are sent over https only")
+        shown = {
+            "token": config.token,
+            "scheme": config.authentication.scheme,
+            "credentials": config.authentication.credentials,
+        }
+        for name, value in shown.items():
+            if not (value.isascii() and value.isprintable() and value == value.strip()):
+                raise InvalidParamsError(
+                    f"the {name} of notifications is sent in a header, which takes printable ASCII only"
+                )
 
     async def keep(
         self, subject: str, config: pb.TaskPushNotificationConfig

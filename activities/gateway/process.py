@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic_core import from_json
 from temporalio.exceptions import ApplicationError
 
 from ...bundle.foreign.process_agent import ProcessAgent
@@ -46,6 +49,9 @@ MOST_PRINTED: Final = 1_000_000
 _LAST_WORDS: Final = 8_000
 
 _TEXT: Final = {"type": "string"}
+
+_LINE_END: Final = re.compile(r"[\r\n]+")
+"""What ends a line of the output; Python has others, and these may stand in an answer as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +169,18 @@ async def running(command: list[str], env: Mapping[str, str], cwd: Path) -> Asyn
 
     Yields:
         The process.
+
+    Raises:
+        ApplicationError: The system does not start it, and why.
     """
     pipe = asyncio.subprocess.PIPE
     held = [sys.executable, "-I", leash.__file__, *command]
-    started = await asyncio.create_subprocess_exec(
-        *held, env=dict(env), cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-    )
+    try:
+        started = await asyncio.create_subprocess_exec(
+            *held, env=dict(env), cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+    except OSError as error:
+        raise _not_started(error, env) from None
     try:
         yield Process(started)
     finally:
@@ -180,6 +192,20 @@ async def running(command: list[str], env: Mapping[str, str], cwd: Path) -> Asyn
             started.kill()
 
 
+def _not_started(error: OSError, env: Mapping[str, str]) -> ApplicationError:
+    type_ = FailureType.PROCESS_NOT_STARTED
+    if error.errno != errno.E2BIG:
+        where = f": {error.filename}" if error.filename else ""
+        return ApplicationError(f"the process cannot be started: {error.strerror}{where}", type=type_)
+    sizes = {name: len(f"{name}={value}".encode(errors="surrogateescape")) for name, value in env.items()}
+    largest = max(sizes, key=sizes.__getitem__)
+    message = (
+        f"the process cannot be started: {largest} has {sizes[largest]} bytes, which is more than the system "
+        "takes (131,071 in one variable on Linux); give the agent less, e.g. the path of a file"
+    )
+    return ApplicationError(message, type=type_, non_retryable=True)
+
+
 def answer_of(job: HostJob, printed: str, place: ProcessPlace) -> Any:
     """Reads the answer of a process: the file that it has left, or the last line that it has printed.
 
@@ -187,7 +213,7 @@ def answer_of(job: HostJob, printed: str, place: ProcessPlace) -> Any:
         ApplicationError: There is none, or it does not fit.
     """
     written = place.output.read_text("utf-8", "replace").strip() if place.output.is_file() else ""
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    lines = [line.strip() for line in _LINE_END.split(printed) if line.strip()]
     text = written or (lines[-1] if lines else "")
     if not text:
         message = (
@@ -196,11 +222,11 @@ def answer_of(job: HostJob, printed: str, place: ProcessPlace) -> Any:
         raise ApplicationError(message, type=FailureType.PROCESS_FAILED)
     is_text = job.output_schema in ({}, _TEXT)
     try:
-        answer = json.loads(text) if written or not is_text else text
-    except ValueError:
+        answer = from_json(text, allow_inf_nan=False) if written or not is_text else text
+    except ValueError as error:
         if not is_text:
             shown = trim(redacted(text), 200)
-            message = f"the answer of the process is not JSON: {shown}"
+            message = f"the answer of the process is not JSON ({error}): {shown}"
             raise ApplicationError(message, type=FailureType.PROCESS_FAILED) from None
         answer = text
     if faults := check_input(job.output_schema, answer, "output"):

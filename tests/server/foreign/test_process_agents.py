@@ -252,6 +252,7 @@ async def test_a_budget_of_tokens_bounds_each_answer_before_it_is_asked_for(
     [
         ({"mode": "says", "code": 3, "complaint": "no luck"}, "ProcessFailed", "has ended with 3: no luck"),
         ({"mode": "says", "line": ""}, "ProcessFailed", "has printed nothing"),
+        ({"mode": "says", "line": "x" * 132_000}, "ProcessNotStarted", "COUNTERSTEP_INPUT has 1320"),
     ],
 )
 async def test_a_process_that_fails_says_why(

@@ -93,6 +93,7 @@ async def test_a_task_is_told_to_so_many_places_only(tmp_path: Path) -> None:
         ("http://169.254.169.254/", False),
         ("file:///etc/passwd", False),
         ("https://[", False),
+        ("https://hooks.example/\x7f", False),
         ("", False),
     ],
 )
@@ -103,6 +104,16 @@ async def test_notifications_go_to_named_hosts_only(tmp_path: Path, url: str, is
         sender.check(config)
         return
     with pytest.raises(InvalidParamsError):
+        sender.check(config)
+
+
+@pytest.mark.parametrize("value", ["ключ", "a\r\nx-evil: 1", " a", "a\n"])
+@pytest.mark.parametrize("name", ["token", "scheme", "credentials"])
+async def test_what_no_header_can_have_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    sender = PushSender(NO_TASKS, PushStore(tmp_path / "push"), ["hooks.example"])
+    config = pb.TaskPushNotificationConfig(task_id="t", url="https://hooks.example/", token="fine")
+    setattr(config if name == "token" else config.authentication, name, value)
+    with pytest.raises(InvalidParamsError, match=f"the {name} of notifications is sent in a header"):
         sender.check(config)
 
 
