@@ -25,6 +25,7 @@ from a2a.types import (
 )
 from a2a.utils.errors import A2AError
 
+from ..saga.json_value import with_integers
 from .failures import RemoteAgentFailed, UnknownWhetherSent
 from .outages import has_failed_itself, is_certainly_unsent, is_outage
 
@@ -210,7 +211,7 @@ def _content(carriers: Any) -> Any:
     """Returns the first data of artifacts or messages, or else all their text."""
     for carrier in carriers:
         for data in get_data_parts(carrier.parts):
-            return json.loads(json.dumps(data))
+            return with_integers(json.loads(json.dumps(data)))
     return "\n".join(text for carrier in carriers for text in get_text_parts(carrier.parts))
 
 

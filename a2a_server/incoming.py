@@ -11,6 +11,7 @@ from a2a.utils.errors import ContentTypeNotSupportedError, InvalidParamsError
 from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..saga.json_value import with_integers
 from ..saga.names import nearest
 from ..saga.spec.task_spec import TaskSpec
 
@@ -65,9 +66,11 @@ def asked_task(
     if name is None:
         known = ", ".join(sorted(tasks))
         raise InvalidParamsError(f"name the task in the metadata of the message (`task`), one of: {known}")
+    if not isinstance(name, str):
+        raise InvalidParamsError("the `task` in the metadata is the name of a task, and so a text")
     if name not in tasks:
-        raise InvalidParamsError(f"there is no task {name!r}{nearest(str(name), tasks)}")
-    return str(name), _from_text(said, tasks[name]) if isinstance(said, str) else said
+        raise InvalidParamsError(f"there is no task {name!r}{nearest(name, tasks)}")
+    return name, _from_text(said, tasks[name]) if isinstance(said, str) else said
 
 
 def answered(message: pb.Message, metadata: Mapping[str, Any]) -> SaidAnswer:
@@ -91,7 +94,14 @@ def answered(message: pb.Message, metadata: Mapping[str, Any]) -> SaidAnswer:
 
 def as_json(message: Any) -> dict[str, Any]:
     """Returns a structure of protocol buffers as JSON."""
-    return dict(MessageToDict(message))
+    return dict(_read(message))
+
+
+def _read(message: Any) -> Any:
+    try:
+        return with_integers(MessageToDict(message))
+    except ValueError:
+        raise InvalidParamsError("a message is JSON, which has neither NaN nor Infinity") from None
 
 
 def _metadata(message: pb.Message, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +115,7 @@ def _content(message: pb.Message) -> Any:
         raise ContentTypeNotSupportedError("tasks take data and text, not files")
     data = [part for part in message.parts if part.HasField("data")]
     if len(data) == 1:
-        return MessageToDict(data[0].data)
+        return _read(data[0].data)
     text = "\n".join(part.text for part in message.parts if part.HasField("text"))
     if data or not text.strip():
         raise InvalidParamsError(

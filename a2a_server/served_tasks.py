@@ -111,10 +111,15 @@ class ServedTasks:
         Raises:
             UnknownTask: There is no such task, it is not served here, or somebody else has started it.
         """
-        _, found = await find_task(self._client, id)
+        # For whoever may not see a task the answer is the same as where there is none.
+        unknown = UnknownTask(f"There is no task {id!r}.")
+        try:
+            _, found = await find_task(self._client, id)
+        except UnknownTask:
+            raise unknown from None
         owned = await self._owned(subject, found)
         if owned is None or found.workflow_type not in self.names:
-            raise UnknownTask(f"There is no task {id!r}.")
+            raise unknown
         return owned
 
     async def newest(self, subject: str) -> list[OwnedTask]:

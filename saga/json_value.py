@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import Secret, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import to_json, to_jsonable_python
@@ -83,3 +83,24 @@ def _leaves(value: Any) -> Iterator[Any]:
             rest += part
         else:
             yield part
+
+
+_MOST_EXACT: Final = 2**53
+"""Up to this number the numbers of JavaScript, and of protocol buffers' JSON, tell integers apart."""
+
+
+def with_integers(value: Any) -> Any:
+    """Returns a value whose whole numbers are integers again, where a protocol has one kind of number.
+
+    Args:
+        value: JSON.
+    """
+    match value:
+        case float() if value.is_integer() and abs(value) <= _MOST_EXACT:
+            return int(value)
+        case dict():
+            return {name: with_integers(part) for name, part in value.items()}
+        case list():
+            return [with_integers(part) for part in value]
+        case _:
+            return value

@@ -184,8 +184,11 @@ async def test_callers_are_known_and_see_their_own_tasks(
                 bob.get_task(pb.GetTaskRequest(id=id)),
                 bob.cancel_task(pb.CancelTaskRequest(id=id)),
             ):
-                with pytest.raises(TaskNotFoundError):
+                with pytest.raises(TaskNotFoundError) as others:
                     await request
+                with pytest.raises(TaskNotFoundError) as nobodys:
+                    await bob.get_task(pb.GetTaskRequest(id=f"{id}0"))
+                assert str(others.value) == str(nobodys.value).replace(f"{id}0", id)
             assert not (await bob.list_tasks(pb.ListTasksRequest())).tasks
             assert [task.id for task in (await ann.list_tasks(pb.ListTasksRequest())).tasks] == [id]
     assert orders.rows() == [("reserve pen", "done"), ("pay 5", "done")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -51,6 +52,10 @@ async def test_it_is_sent_once_and_looked_at_until_it_ends(asked: Any, noted: li
     assert await asked(agent) == DONE
     assert agent.asked == ["SendMessage", "GetTask", "GetTask", "GetTask"]
     assert noted == ["task-0"]
+
+
+async def test_whole_numbers_are_integers_as_they_were_sent(asked: Any) -> None:
+    assert json.dumps((await asked(ScriptedAgent("COMPLETED"))).output) == '{"room": 7}'
 
 
 async def test_another_attempt_goes_on_with_the_task_that_it_knows(asked: Any) -> None:

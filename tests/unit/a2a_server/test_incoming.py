@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -55,6 +56,27 @@ def said(*parts: pb.Part, **metadata: Any) -> pb.Message:
 )
 def test_a_message_names_its_task(message: pb.Message, tasks: Any, asked: Any) -> None:
     assert asked_task(message, {}, tasks) == asked
+
+
+def test_whole_numbers_are_integers_as_they_were_sent() -> None:
+    given = {"n": 2, "of": [1, 2.5, True], "large": 2**53, "value": {"of": -3}}
+    _, input = asked_task(said(new_data_part(given), task="shop.tidy"), {}, TASKS)
+    assert json.dumps(input, sort_keys=True) == json.dumps(given, sort_keys=True)
+    answer = answered(said(new_data_part({"action": "edit", "value": {"n": 2}})), {})
+    assert json.dumps(answer.value) == '{"n": 2}'
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_of_json_is_refused(number: float) -> None:
+    for message in (said(new_data_part({"n": number}), task="shop.tidy"), said(new_data_part({}), n=number)):
+        with pytest.raises(InvalidParamsError, match="neither NaN nor Infinity"):
+            asked_task(message, {}, TASKS)
+
+
+@pytest.mark.parametrize("task", [5, ["shop.tidy"], {"a": 1}])
+def test_the_name_of_a_task_is_a_text(task: Any) -> None:
+    with pytest.raises(InvalidParamsError, match="is the name of a task"):
+        asked_task(said(new_data_part({})), {"task": task}, TASKS)
 
 
 @pytest.mark.parametrize(
