@@ -61,6 +61,7 @@ class ModelCaller:
         """
         self._counts_all = snapshot.engine >= 2
         self._reserves_tokens = snapshot.engine >= 4
+        self._knows_unasked = snapshot.engine >= 7
         self._record = record
         self._caller = caller
         self._facts = snapshot.models
@@ -206,7 +207,8 @@ class ModelCaller:
         if not self._counts_all:
             return None
         told = told_by(failed)
-        if self._reserves_tokens:
+        # A host that is gone has not even taken its request.
+        if self._reserves_tokens and not (self._knows_unasked and failed.not_applied):
             told = with_unknown(told, call, asked, failed)
         if told is not None:
             count_model_call(self._record, call.step, call.path, asked.models[0], told.spent)

@@ -23,6 +23,7 @@ from temporalio.worker import Worker
 from counterstep import Budget, Bundle, Effect, ProcessAgent
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.agents.foreign.host_protocol import ASK_MODEL, HOST_UP
 from counterstep.saga.engine import host_desk, process_run
 from counterstep.teams import Concurrent
 from counterstep.tests.support.foreign.provider import ANSWER, Provider
@@ -102,6 +103,30 @@ async def test_a_cancel_closes_the_door_and_ends_the_process(
         end = await end_of(handle)
     assert end.type == "cancelled"
     assert bookings.rows() == [("book_flight", "Oslo", "cancelled")]
+
+
+async def test_a_request_that_its_host_has_never_taken_does_not_count(
+    server: EmbeddedServer, task_queue: str, paid: Provider, bookings: Bookings
+) -> None:
+    question = {
+        "attempt": 1,
+        "key": "k",
+        "model": "openai/travel-model",
+        "dialect": "chat",
+        "input_tokens": 9,
+    }
+    async with working(server, task_queue) as start:
+        handle = await start({"mode": "waits"})
+        await until(lambda: bookings.standing() == ["book_flight"])
+        client = await Client.connect(server.address)
+        child = client.get_workflow_handle(f"{handle.id}/book/process#1")
+        await child.execute_update(HOST_UP, {"attempt": 1, "queue": "of a host that is gone"})
+        answer = await child.execute_update(ASK_MODEL, question)
+        assert answer["refusal"]["type"] == "Timeout", answer
+        board = await child.query("board")
+        await handle.cancel()
+        await end_of(handle)
+    assert (board["usage"]["model_calls"], len(paid.paid)) == (0, 0)
 
 
 async def test_a_process_that_breaks_is_started_again_and_gets_its_answers_back(
