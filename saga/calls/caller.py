@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future, sleep
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -18,8 +19,7 @@ from ..history_format import MODEL_CALLS
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
-from ..limits.usage import ONE_TOOL_CALL
-from ..record.costs_of_calls import count_calls
+from ..record.costs_of_calls import counting_tool_call
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
@@ -72,7 +72,7 @@ class Caller:
         self.load = load
         self._limit_waits = limit_waits
         self._offers_again = engine >= 2
-        self._counts_tools = engine >= 4
+        self._counting = partial(counting_tool_call, record, engine)
         self._keeps_room = engine >= 6
         self.guard: Guard | None = None
 
@@ -125,11 +125,10 @@ class Caller:
         return Executed(settled.call, result)
 
     async def _make(self, call: Call, before: Any, scope: StopScope) -> RawValue:
-        if call.uses_tool and self._counts_tools:
-            count_calls(self._record, call.step, call.path, ONE_TOOL_CALL)
-        if await self.load.calls.enter(call.step, scope):
-            await self._give_back_on_error(self._expect_leave(call, scope))
-        begin = await self._give_back_on_error(self._prepare(call, before, scope))
+        with self._counting(call.step, call.path) if call.uses_tool else nullcontext():
+            if await self.load.calls.enter(call.step, scope):
+                await self._give_back_on_error(self._expect_leave(call, scope))
+            begin = await self._give_back_on_error(self._prepare(call, before, scope))
         try:
             result = await self._answer_of_any_worker(call, begin, scope)
         except Stopped as stopped:

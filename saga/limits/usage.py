@@ -84,23 +84,30 @@ class CallUsage(_Frozen):
         input_tokens: Tokens of the conversation.
         output_tokens: Tokens of the answer.
         usd: The price in US dollars; None when the model has no known price, which is never 0.
+        known_usd: What those of them have cost whose price is known, where that of others is not.
     """
 
     model_calls: int = Field(ge=0)
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
     usd: float | None = Field(default=None, ge=0)
+    known_usd: float = Field(default=0.0, ge=0, exclude_if=lambda usd: not usd)
 
     def joined(self, other: CallUsage) -> CallUsage:
         """Adds what another request has consumed; the price of both is known only where each is."""
-        prices = (self.usd, other.usd)
-        known = [usd for usd in prices if usd is not None]
+        known = self._known + other._known
+        is_known = self.usd is not None and other.usd is not None
         return CallUsage(
             model_calls=self.model_calls + other.model_calls,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
-            usd=sum(known) if len(known) == len(prices) else None,
+            usd=known if is_known else None,
+            known_usd=0.0 if is_known else known,
         )
+
+    @property
+    def _known(self) -> float:
+        return self.known_usd if self.usd is None else self.usd
 
     def of_model(self, model: str) -> Usage:
         """Returns it as what a task has spent on `model`."""
@@ -109,7 +116,7 @@ class CallUsage(_Frozen):
             model_calls=self.model_calls,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
-            usd=self.usd or 0.0,
+            usd=self._known,
             unpriced_calls=self.model_calls if unpriced else 0,
             unpriced_models=(model,) if unpriced else (),
         )

@@ -240,6 +240,32 @@ async def test_tool_calls_of_steps_and_agents_have_a_budget(team: Team, effects:
     assert effects.effects() == {}
 
 
+async def test_a_tool_call_that_is_not_made_does_not_count(team: Team, effects: Desk) -> None:
+    tasks, _ = team
+    twice = {"what": "${{ task.what + task.what }}"}
+    large = {"id": "large", "needs": ["first"], "tool": "desk.put", "input": twice}
+    end = await tasks.run([PUT_FIRST, large], input={"what": "w" * 600_000})
+    assert end.failure["type"] == "PayloadTooLarge"
+    assert effects.what("done") == ["first"]
+    assert end.details["usage"]["tool_calls"] == 1
+
+
+async def test_what_a_priced_model_has_cost_stays_when_an_unpriced_one_answers(
+    team: Team, effects: Desk
+) -> None:
+    tasks, models = team
+    empty = {"id": "x", "object": "chat.completion", "created": 0, "model": "gpt-4o-mini", "choices": []}
+    paid = {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
+    models.for_model("gpt-4o-mini").default = Behaviour(body=json.dumps({**empty, "usage": paid}))
+    models.for_model("second").default = Behaviour.text("words")
+    handle = await tasks.start([step("half_priced")])
+    end = await end_of(handle)
+    usage = end.details["usage"]
+    assert (end.type, models.count(), usage["model_calls"]) == ("completed", 2, 2)
+    assert (usage["usd"], usage["unpriced_models"]) == (pytest.approx(0.15), ["openai/second"])
+    assert (await board_of(handle))["steps"]["half_priced"]["usage"]["usd"] == pytest.approx(0.15)
+
+
 async def test_a_judge_counts_and_its_missing_budget_is_no_verdict(team: Team, effects: Desk) -> None:
     tasks, models = team
     models.for_model("writer").default = Behaviour.text("words")

@@ -158,6 +158,15 @@ team.add(
         output=str,
     )
 )
+team.add(
+    Agent(
+        name="half_priced",
+        description="Its first model has a price, and its second one has none.",
+        instructions="You write.",
+        model=["openai/gpt-4o-mini", "openai/second"],
+        output=str,
+    )
+)
 
 
 @team.compensation
