@@ -19,7 +19,6 @@ from ..history_format import MODEL_CALLS
 from ..ledger.idempotency import idempotency_key
 from ..ledger.ledger import Entry
 from ..limits.payload_size import MAX_PAYLOAD, UNDO_OVERHEAD
-from ..record.costs_of_calls import counting_tool_call
 from ..record.task_record import TaskRecord
 from ..temporal.load import BYTES_A_MICROSECOND, CALL_EFFORT, Load
 from ..temporal.stop_scope import StopScope
@@ -27,6 +26,7 @@ from . import unknown_names
 from .activity_failure import may_land_for, read_failure
 from .approvals import CallApprovals
 from .call import Call, Executed, Guard, as_json
+from .counted_calls import CountedCalls
 from .headers import CallHeader
 from .limit_waits import LimitWaits
 from .reset_gate import ResetGate
@@ -42,6 +42,7 @@ class Caller:
         load: Bounds what is under way, and what is done at a time.
         reset_gate: Every call passes it, so that a reset is noticed before anything is called.
         guard: Every call passes it, with the arguments with which it is made; None for none.
+        counted: Finds room for what budgets count, and counts it.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Caller:
         self.load = load
         self._limit_waits = limit_waits
         self._offers_again = engine >= 2
-        self._counting = partial(counting_tool_call, record, engine)
+        self.counted = CountedCalls(record, engine=engine)
         self._keeps_room = engine >= 6
         self.guard: Guard | None = None
 
@@ -125,7 +126,9 @@ class Caller:
         return Executed(settled.call, result)
 
     async def _make(self, call: Call, before: Any, scope: StopScope) -> RawValue:
-        with self._counting(call.step, call.path) if call.uses_tool else nullcontext():
+        if call.uses_tool:
+            await self.counted.expect_room(call.step, call.path, scope)
+        with self.counted.tool_call(call.step, call.path) if call.uses_tool else nullcontext():
             if await self.load.calls.enter(call.step, scope):
                 await self._give_back_on_error(self._expect_leave(call, scope))
             begin = await self._give_back_on_error(self._prepare(call, before, scope))

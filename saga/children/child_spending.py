@@ -24,6 +24,8 @@ class ChildSpending(BaseModel):
         least_calls: With how many of them it can go on.
         tokens: How many tokens the next one of them may come to.
         usd: How many US dollars.
+        tool_calls: How many tool calls it needs at once.
+        handoffs: How many handoffs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,15 +33,23 @@ class ChildSpending(BaseModel):
     child: str
     spent: Usage
     ask: str | None = None
-    calls: int = Field(default=1, ge=1)
-    least_calls: int = Field(default=1, ge=1)
+    calls: int = Field(default=1, ge=0)
+    least_calls: int = Field(default=1, ge=0)
     tokens: int = Field(default=0, ge=0)
     usd: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    tool_calls: int = Field(default=0, ge=0, exclude_if=lambda count: not count)
+    handoffs: int = Field(default=0, ge=0, exclude_if=lambda count: not count)
 
     @property
     def needs(self) -> Usage:
         """What it needs at once."""
-        return Usage(model_calls=self.calls, input_tokens=self.tokens, usd=self.usd)
+        return Usage(
+            model_calls=self.calls,
+            input_tokens=self.tokens,
+            usd=self.usd,
+            tool_calls=self.tool_calls,
+            handoffs=self.handoffs,
+        )
 
     @property
     def least(self) -> Usage:

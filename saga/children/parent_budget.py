@@ -28,6 +28,7 @@ class ParentBudget:
         self.purse = None if allotment is None or not allotment.most.binds else Purse(allotment)
         self._asked = 0
         self._asking: asyncio.Task[str | None] | None = None
+        self._asks_for: tuple[bool, ...] = ()
         self._answer: ParentAnswer | None = None
         if self.purse is not None:
             serve_signal(PARENT_ALLOTS, self._hear)
@@ -45,9 +46,11 @@ class ParentBudget:
         """
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(needs, least))
-        asking = self._asking
+            self._asks_for = _kinds_in(needs)
+        asking, asked_for = self._asking, self._asks_for
         await workflow.wait_condition(lambda: asking.done() or is_over())
-        return asking.result() if asking.done() else None
+        # That there is nothing more of one kind says nothing of another, which is asked for next.
+        return asking.result() if asking.done() and asked_for == _kinds_in(needs) else None
 
     async def _ask(self, needs: Usage, least: Usage) -> str | None:
         """Gives back what is not spent, so that nobody waits for it, and gets all in one answer."""
@@ -63,6 +66,8 @@ class ParentBudget:
             least_calls=least.model_calls,
             tokens=needs.tokens,
             usd=needs.usd,
+            tool_calls=needs.tool_calls,
+            handoffs=needs.handoffs,
         )
         try:
             await signal_parent(spending)
@@ -80,6 +85,10 @@ class ParentBudget:
             self._answer = ParentAnswer.model_validate(argument)
         except ValidationError:
             return  # no parent of ours has sent it
+
+
+def _kinds_in(needs: Usage) -> tuple[bool, ...]:
+    return bool(needs.model_calls), bool(needs.tool_calls), bool(needs.handoffs)
 
 
 async def signal_parent(spending: ChildSpending) -> None:

@@ -123,6 +123,7 @@ class RunContext:
         given = None if parent is None or snapshot.engine < 3 else parent.allotment
         parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)
+        caller.counted.find_room = allotments.find_room
         models = ModelCaller(record, caller, allotments, limit_waits, snapshot)
         children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
         moving = Moving(record, children, approvals, snapshot, sequential=sequential, give_up=give_up)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from ..limits.usage import ONE_TOOL_CALL, CallUsage, Usage
+from ..limits.usage import CallUsage, Usage
 from .task_record import TaskRecord
 
 
@@ -38,29 +35,3 @@ def count_calls(record: TaskRecord, step_id: str, path: str, calls: Usage) -> No
     """
     record.spending.release(record.reserve(step_id, path, calls))
     record.spending.add(calls, path)
-
-
-@contextmanager
-def counting_tool_call(record: TaskRecord, engine: int, step_id: str, path: str) -> Iterator[None]:
-    """Counts a tool call that is made ready inside; what is stopped or refused there was not made.
-
-    Args:
-        record: The task's record.
-        engine: By which rules the task is run, see `ENGINE`.
-        step_id: The step that it belongs to.
-        path: Where it is made.
-
-    Raises:
-        Failed: The budgets do not allow it (type ``BudgetExceeded``).
-    """
-    if engine < 7:
-        if engine >= 4:
-            count_calls(record, step_id, path, ONE_TOOL_CALL)
-        yield
-        return
-    reserved = record.reserve(step_id, path, ONE_TOOL_CALL, waits=True)
-    try:
-        yield
-    finally:
-        record.spending.release(reserved)
-    record.spending.add(ONE_TOOL_CALL, path)

@@ -107,6 +107,7 @@ class HandoffCaller(MemberCaller):
         )
         evidence: list[Evidence] = []
         if by is not None and before is not None and turn.purpose != FINISH:
+            await self._caller.counted.expect_room(self._job.step, path, scope, ONE_HANDOFF)
             count_calls(self._record, self._job.step, path, ONE_HANDOFF)
             job, evidence = await self._at_handoff(by, before.arguments, job, scope)
         as_first = agent.model_copy(update={"output_schema": self._first.output_schema})

@@ -146,6 +146,27 @@ async def test_the_ask_goes_up_to_the_one_that_has_the_budget(team_here: Team, e
     assert end.details["usage"]["model_calls"] <= 7
 
 
+@pytest.mark.parametrize("by", ["agent", "steps"])
+async def test_a_child_asks_for_more_tool_calls(team_here: Team, effects: Desk, by: str) -> None:
+    tasks, models = team_here
+    things = ["x0", "x1", "x2", "x3"]
+    steps = [put(what, *things[:n][-1:]) for n, what in enumerate(things)]
+    if by == "agent":
+        steps = [step("clerk")]
+        puts = [Behaviour.calls(call("put", what=what)) for what in things]
+        models.for_model("clerk").reply(*[*puts, Behaviour.json({"placed": things})], *puts)
+    inner = inline(tasks, "inner", steps=steps)
+    handle = await tasks.start([inline(tasks, "ch", steps=[inner])], budget={"tool_calls": 4})
+    end = await end_of(handle)
+    assert (end.type, end.details["usage"]["tool_calls"]) == ("completed", 4)
+    assert sorted(effects.effects()) == things
+    await replayer_of().replay_workflow(await handle.fetch_history())
+    end = await tasks.run([inline(tasks, "ch", steps=steps)], budget={"tool_calls": 3})
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
+    assert "the budget of 3 tool calls is used up" in end.failure["message"]
+    assert (len(effects.what("done")), end.details["usage"]["tool_calls"]) == (4 + 3, 3)
+
+
 @pytest.mark.parametrize("budget", [{"tokens": 9000}, {"usd": 0.3}])
 async def test_tokens_and_dollars_are_shared_as_well(
     team_here: Team, effects: Desk, budget: dict[str, Any]
