@@ -139,7 +139,7 @@ class TaskDesk:
                 if told != (now := seen.model_dump(include={"state", "steps_done", "at"})):
                     told = now
                     await tell(seen)
-                over = asyncio.get_running_loop().time() >= until
+                over = not asyncio.get_running_loop().time() < until  # NaN is no time to wait
                 if over or (seen.waiting_for and not until_end and seen.state not in ENDED):
                     return seen
         finally:

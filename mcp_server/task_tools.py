@@ -19,7 +19,8 @@ _SECONDS: Final = {
     "maximum": MOST_SECONDS,
     "description": "How long to wait for the end, or for a question; 20 if it is not given.",
 }
-_ID: Final = {"type": "string", "description": "The task_id that start_… has returned."}
+_AN_ID: Final = {"type": "string", "minLength": 1, "maxLength": 1000}
+_ID: Final = {**_AN_ID, "description": "The task_id that start_… has returned."}
 _LONGEST_NAME: Final = 64
 _ANSWER: Final = TaskAnswer.model_json_schema(mode="serialization")
 _READS: Final = ToolAnnotations(read_only_hint=True)
@@ -87,7 +88,7 @@ def _start(name: str, spec: TaskSpec) -> Tool:
     properties = {
         "input": spec.input or {"type": "object"},
         "task_id": {
-            "type": "string",
+            **_AN_ID,
             "description": "Starts it once under this id; used again with the same input, it finds the task.",
         },
         "seconds": _SECONDS,

@@ -7,7 +7,13 @@ import logging
 from typing import Any
 
 from pydantic import BaseModel
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -198,6 +204,8 @@ class RunClient:
             told = await self._handle.query(RECORDED, key)
         except RPCError as error:
             raise self._unreachable(error) from None
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            raise self._silent() from None
         if told is None:
             raise RequestRefused(
                 HostRefusal(type=FailureType.RUN_OVER, message="it was undone", status=_OVER)
@@ -219,6 +227,13 @@ class RunClient:
             raise RequestRefused(HostRefusal(type=type_, message=message, status=_OVER)) from None
         except RPCError as error:
             raise self._unreachable(error) from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise self._silent() from None
+
+    def _silent(self) -> RequestRefused:
+        message = "the run does not answer"
+        refusal = HostRefusal(type=FailureType.RUN_OVER, message=message, status=_UNREACHABLE)
+        return RequestRefused(self._over or refusal)
 
     def _unreachable(self, error: RPCError) -> RequestRefused:
         if error.status is RPCStatusCode.NOT_FOUND:

@@ -18,6 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ElicitRequestParams, ElicitResult
 
 from counterstep.embedded import EmbeddedServer
+from counterstep.mcp_server.task_answer import TaskAnswer
+from counterstep.mcp_server.task_desk import TaskDesk
 from counterstep.tests.support.foreign.served import Orders
 
 SERVED = "counterstep.tests.support.foreign.served:served"
@@ -128,6 +130,13 @@ async def test_what_cannot_be_done_is_one_sentence(
         unknown = await failure(client, "watch_task", task_id="no-such-task")
         assert unknown.startswith("There is no task 'no-such-task'")
         assert "seconds" in await failure(client, "watch_task", task_id="a", seconds=500)
+        for id in ("", "x" * 1001):
+            for name, given in (
+                ("watch_task", {}),
+                ("start_served_order", {"input": {"sku": "a", "usd": 5}}),
+            ):
+                told = await failure(client, name, task_id=id, **given)
+                assert told.startswith("arguments.task_id: "), told
     assert orders.rows() == []
 
 
@@ -194,3 +203,21 @@ async def test_a_bad_address_is_refused(words: list[str], told: str, server: Emb
     )
     assert ended.returncode == 2
     assert told in ended.stderr and "Traceback" not in ended.stderr
+
+
+async def test_a_time_that_is_no_number_is_no_time_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unending:
+        async def outcome(self) -> None:
+            await asyncio.Event().wait()
+
+    desk, task, at = object.__new__(TaskDesk), Unending(), TaskAnswer(task_id="t", task="t", state="running")
+
+    async def seen(_: Any) -> TaskAnswer:
+        return at
+
+    async def tell(_: TaskAnswer) -> None:
+        return
+
+    monkeypatch.setattr(desk, "_seen", seen)
+    async with asyncio.timeout(5):
+        assert await desk._watched(task, float("nan"), tell) == at  # type: ignore[arg-type]

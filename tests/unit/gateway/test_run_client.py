@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 from counterstep.activities.gateway.run_client import RunClient
 from counterstep.activities.models.hosted.hosted_bodies import HostedBodies, ProviderRefusal
@@ -69,6 +70,22 @@ async def test_another_refusal_is_told() -> None:
     answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
     assert answer.refusal is not None and answer.refusal.message == "nobody has answered"
     assert handle.ids == [f"{KEY}/2"]
+
+
+async def test_a_run_that_does_not_answer_in_time_is_told() -> None:
+    bodies = HostedBodies()
+
+    class Silent(Handle):
+        async def execute_update(self, name: str, said: Any, *, id: str) -> dict[str, Any]:
+            raise WorkflowUpdateRPCTimeoutOrCancelledError
+
+    run = RunClient(Silent(bodies), 2, bodies, loose=False)  # type: ignore[arg-type]
+    for answer in (
+        await run.model(KEY, "chat", "openai/m", {"messages": []}),
+        await run.tool("t", "book", {}),
+    ):
+        assert answer.refusal is not None
+        assert (answer.refusal.message, answer.refusal.status) == ("the run does not answer", 503)
 
 
 def test_an_answer_for_which_nobody_waits_any_more_is_not_an_error() -> None:
