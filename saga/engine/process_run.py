@@ -84,6 +84,7 @@ class _ProcessRun(MovedRun):
             ),
         )
         self._desk = HostDesk(state, self._toolbox, context.models, self.scope, self._take_back)
+        self._taking_back = asyncio.Lock()
 
     async def go(self) -> tuple[ProcessAnswer, Any]:
         """See `MovedRun`."""
@@ -91,6 +92,7 @@ class _ProcessRun(MovedRun):
             end = await self._answered()
         finally:
             await self._desk.end()
+            await self._outlast_undos()
         if self._desk.fatal is not None:
             raise self._desk.fatal
         if end.loose:
@@ -114,6 +116,7 @@ class _ProcessRun(MovedRun):
         """Runs one host after the other until one has an answer."""
         lost = tries = asked = 0
         while True:
+            await self._outlast_undos()
             self.scope.check(self._step)
             host = self._desk.open()
             try:
@@ -207,7 +210,21 @@ class _ProcessRun(MovedRun):
 
     # --- what it did
 
+    async def _outlast_undos(self) -> None:
+        """Waits for undos that a departure has begun: its process may have ended meanwhile."""
+        if self._state.engine >= 7:  # before, they were cut off, or the next process went on without them
+            await workflow.wait_condition(lambda: not self._taking_back.locked())
+
     async def _take_back(self, keys: tuple[str, ...], why: str) -> None:
+        """Undoes what requests have done, one set of them after the other."""
+        if self._state.engine < 7:
+            await self._undo(keys, why)
+            return
+        async with self._taking_back:
+            if left := tuple(key for key in keys if key in self._desk.book.effects):
+                await self._undo(left, why)
+
+    async def _undo(self, keys: tuple[str, ...], why: str) -> None:
         """Undoes what requests have done; what was built on it stands, on what that was built on."""
         desk, ledger = self._desk, self.record.ledger
         done = frozenset(entry for key in keys for entry in desk.book.effects[key])

@@ -153,6 +153,17 @@ def main() -> Any:
             sys.exit("the agent breaks")
         use("book_flight", {"city": "Oslo", "price": 80})
         return "booked"
+    if mode == "leaves":  # in the middle of what it asks for, when it was started again
+        if is_first("start"):
+            use("put", {"what": "flight"})
+            sys.exit("the agent breaks")
+        if GIVEN["code"] == 0 or is_first("again"):
+            threading.Thread(target=use, args=("put", {"what": "hotel"}), daemon=True).start()
+            time.sleep(1)
+            print("did it", flush=True)
+            os._exit(GIVEN["code"])
+        use("put", {"what": "hotel"})
+        return "did it"
     if mode == "waits":
         use("book_flight", {"city": "Oslo", "price": 80})
         time.sleep(60)
