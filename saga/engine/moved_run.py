@@ -100,8 +100,9 @@ class MovedRun(ABC):
         """Goes on to the end; returns what the parent gets, and what the board shows."""
 
     async def _run(self) -> Any:
-        step = self._step
+        step, spent = self._step, self.record.spending.usage
         self.record.add_step(step, StepRecord("agent", self._who))
+        self.record.steps[step].spend(spent.model_calls, spent.tokens, spent.usd)  # in earlier runs
         if self._moved.carried is None:
             self._life.begin()
         self.record.start_step(step)

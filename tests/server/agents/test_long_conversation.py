@@ -178,6 +178,8 @@ async def test_45_turns(team: Team, effects: Desk) -> None:
     assert end.details["usage"]["model_calls"] == 45
     board = await board_of(handle)
     assert board["steps"]["tireless"]["usage"] == {"model_calls": 45, "tokens": 45 * 15, "usd": 0.0}
+    child = await board_of(child_of(tasks, handle, "tireless/talk#1"))
+    assert child["steps"]["tireless"]["usage"]["model_calls"] == 25, "in both of its runs"
     runs = [await events_of(handle), *await runs_of_child(tasks, handle)]
     assert len(runs) == 3
     assert [len(calls_in([run], "model")) for run in runs] == [20, 20, 5]
