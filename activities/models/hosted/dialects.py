@@ -19,6 +19,9 @@ _CAPS: Final[Mapping[Dialect, tuple[str, ...]]] = {
 _MOST_ANSWERS: Final = 128
 """OpenAI's own limit of ``n``."""
 
+_MOST_TOKENS: Final = 1_000_000_000
+"""More than any model answers: a number that a process writes may be too large to reckon a price with."""
+
 
 def most_tokens_of(dialect: Dialect, body: Mapping[str, Any]) -> tuple[int, int | None]:
     """Returns what a request comes to at most.
@@ -36,7 +39,8 @@ def most_tokens_of(dialect: Dialect, body: Mapping[str, Any]) -> tuple[int, int 
     said = body.get("input") if dialect == "responses" else body.get("messages")
     messages = len(said) if isinstance(said, list) else 1
     cap = _cap(dialect, body)
-    return size + messages * TOKENS_OF_A_MESSAGE + TOKENS_AROUND, cap and cap * answers_of(dialect, body)
+    longest = cap and min(cap * answers_of(dialect, body), _MOST_TOKENS)
+    return size + messages * TOKENS_OF_A_MESSAGE + TOKENS_AROUND, longest
 
 
 def answers_of(dialect: Dialect, body: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ SAID = [{"role": "user", "content": "ü" * 100}]
         ("chat", {"messages": SAID, "max_completion_tokens": 40, "max_tokens": 50}, 40),
         ("chat", {"messages": SAID, "max_tokens": 50, "n": 3}, 150),
         ("chat", {"messages": SAID, "max_tokens": True, "n": -3}, None),
+        ("messages", {"messages": SAID, "max_tokens": 10**400}, 1_000_000_000),
         ("responses", {"input": SAID, "max_output_tokens": 50, "n": 3}, 50),
         ("responses", {"input": "text", "max_tokens": 50}, None),
         ("messages", {"messages": SAID, "max_tokens": 50}, 50),
