@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -70,6 +71,11 @@ class ToolServer:
             logger.warning("a call of the process of %s is refused: %s", self._agent, unknown)
             return _told(unknown, is_error=True)
         arguments = dict(asked.arguments or {})
+        try:
+            json.dumps(arguments, allow_nan=False)
+        except ValueError:  # on their way to the run they would become null
+            logger.warning("a call of the process of %s is refused: its arguments are not JSON", self._agent)
+            return _told("the arguments are not JSON, which has neither NaN nor Infinity", is_error=True)
         key = self._keys.key("tool", digest([asked.name, canonical(arguments)]))
         call = asyncio.ensure_future(self._run.tool(key, asked.name, arguments))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -291,6 +292,20 @@ async def test_tools_are_offered_and_called_over_mcp() -> None:
     assert texts[3] == "RunOver: it is over" and late.is_error
     assert [asked[1:] for asked in run.asked] == [("book", {"city": "Rome"})] * 3
     assert [asked[0].rpartition(":")[2] for asked in run.asked] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+async def test_a_tool_is_not_called_with_what_is_no_number_of_json(number: str) -> None:
+    run = Run()
+    run.answer = HostAnswer(value="ok")
+    params = {"name": "book", "arguments": {"n": "NUMBER"}}
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    accept = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    async with opened(run) as client:
+        answer = await client.post("/mcp", content=call.replace('"NUMBER"', number), headers=accept)
+    result = answer.json()["result"]
+    assert result["isError"] and "neither NaN nor Infinity" in result["content"][0]["text"]
+    assert not run.asked
 
 
 async def test_a_conversation_that_is_left_to_the_provider_is_sent_whole() -> None:
