@@ -33,10 +33,15 @@ class Handle:
         return told
 
 
+def client_of(handle: Any) -> RunClient:
+    """The client of a second host of this workflow."""
+    return RunClient(handle, 2, handle.bodies, loose=False)
+
+
 async def test_a_request_whose_answer_went_down_with_an_earlier_host_is_made_again() -> None:
     bodies = HostedBodies()
     handle = Handle(bodies, LOST, LOST, {})
-    run = RunClient(handle, 2, bodies, loose=False)  # type: ignore[arg-type]
+    run = client_of(handle)
     answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
     assert answer.value == {"id": "a"} and answer.refusal is None
     assert handle.ids == [f"{KEY}/2", f"{KEY}/2/2", f"{KEY}/2/3"]
@@ -57,7 +62,7 @@ async def test_only_what_may_be_answered_later_is_told_as_unavailable(
             bodies.refuse(KEY, ProviderRefusal(said, "no key"))
             return {"refusal": {"type": type_, "message": "no key", "status": 424}}
 
-    run = RunClient(Refusing(bodies), 2, bodies, loose=False)  # type: ignore[arg-type]
+    run = client_of(Refusing(bodies))
     answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
     assert answer.refusal is not None and answer.refusal.status == told
 
@@ -66,7 +71,7 @@ async def test_another_refusal_is_told() -> None:
     refusal = {**LOST["refusal"], "lost": False}
     bodies = HostedBodies()
     handle = Handle(bodies, {"refusal": refusal})
-    run = RunClient(handle, 2, bodies, loose=False)  # type: ignore[arg-type]
+    run = client_of(handle)
     answer = await run.model(KEY, "chat", "openai/m", {"messages": []})
     assert answer.refusal is not None and answer.refusal.message == "nobody has answered"
     assert handle.ids == [f"{KEY}/2"]
@@ -79,7 +84,7 @@ async def test_a_run_that_does_not_answer_in_time_is_told() -> None:
         async def execute_update(self, name: str, said: Any, *, id: str) -> dict[str, Any]:
             raise WorkflowUpdateRPCTimeoutOrCancelledError
 
-    run = RunClient(Silent(bodies), 2, bodies, loose=False)  # type: ignore[arg-type]
+    run = client_of(Silent(bodies))
     for answer in (
         await run.model(KEY, "chat", "openai/m", {"messages": []}),
         await run.tool("t", "book", {}),

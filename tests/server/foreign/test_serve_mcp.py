@@ -210,7 +210,8 @@ async def test_a_time_that_is_no_number_is_no_time_to_wait(monkeypatch: pytest.M
         async def outcome(self) -> None:
             await asyncio.Event().wait()
 
-    desk, task, at = object.__new__(TaskDesk), Unending(), TaskAnswer(task_id="t", task="t", state="running")
+    desk, at = object.__new__(TaskDesk), TaskAnswer(task_id="t", task="t", state="running")
+    task: Any = Unending()
 
     async def seen(_: Any) -> TaskAnswer:
         return at
@@ -220,4 +221,4 @@ async def test_a_time_that_is_no_number_is_no_time_to_wait(monkeypatch: pytest.M
 
     monkeypatch.setattr(desk, "_seen", seen)
     async with asyncio.timeout(5):
-        assert await desk._watched(task, float("nan"), tell) == at  # type: ignore[arg-type]
+        assert await desk._watched(task, float("nan"), tell) == at
