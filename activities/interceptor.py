@@ -22,7 +22,7 @@ from temporalio.worker import (
 )
 
 from ..bundle.current_step import CURRENT_STEP, CurrentStep
-from ..bundle.raised import as_application_error, without_loop
+from ..bundle.raised import as_application_error
 from ..pool_limits.pool import Pool
 from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
@@ -31,6 +31,7 @@ from ..saga.failure import trim
 from ..saga.history_format import HEADER, MODEL_CALLS
 from ..saga.json_value import MASKED, is_masked_in
 from ..saga.limits.payload_size import MAX_PAYLOAD
+from ..saga.temporal.carried import carried
 from .tool_breaker import behind_breaker
 
 logger = logging.getLogger("counterstep.calls")
@@ -84,9 +85,9 @@ class CallInterceptor(ActivityInboundInterceptor):
             self._measure(info, header, took)
             return result
         except ApplicationError as error:
-            raise _jittered(_small(error), header, info.attempt) from error.__cause__
+            raise _jittered(_small(error), header, info.attempt) from carried(error.__cause__)
         except Exception as error:
-            raise _jittered(as_application_error(error), header, info.attempt) from without_loop(error)
+            raise _jittered(as_application_error(error), header, info.attempt) from carried(error)
         except asyncio.CancelledError:
             took = time.monotonic() - started
             if info.start_to_close_timeout and took >= info.start_to_close_timeout.total_seconds():
@@ -153,11 +154,14 @@ def _measured(result: Any, header: CallHeader) -> RawValue:
 
 def _small(error: ApplicationError) -> ApplicationError:
     details = error.details
-    if sum(p.ByteSize() for p in activity.payload_converter().to_payloads(list(details))) > 10_000:
-        details = ()
+    try:
+        size = sum(p.ByteSize() for p in activity.payload_converter().to_payloads(list(details)))
+    except Exception:
+        # What cannot be written would take the place of the error itself, and of whether it is final.
+        details, size = (), 0
     return ApplicationError(
-        trim(error.message),
-        *details,
+        trim(str(error.message)),
+        *(details if size <= 10_000 else ()),
         type=error.type,
         non_retryable=error.non_retryable,
         next_retry_delay=error.next_retry_delay,

@@ -19,7 +19,7 @@ from ..saga.errors import FailureType, NotApplied
 from ..saga.failure import trim
 from ..saga.fault_texts import faults_in
 from .function import Function
-from .raised import as_application_error, leaves_of, without_loop
+from .raised import as_application_error, leaves_of
 from .user_loop import UserCall
 
 MAX_THREADS = 200
@@ -70,7 +70,7 @@ async def _run(function: Function, bound: dict[str, Any]) -> Any:
     failure = as_application_error(ended.error)
     if failure is ended.error:
         raise failure
-    raise failure from without_loop(ended.error)
+    raise failure from ended.error
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from temporalio.exceptions import ApplicationError
 
-from ..saga.failure import trim
+from ..saga.errors import CounterstepError, FailureType
+from ..saga.failure import text_of, trim
 
 _SHOWN_LEAVES = 10
-_LONGEST_CHAIN = 20
+_OUR_TYPES: Final = frozenset(map(str, FailureType))
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
@@ -26,7 +28,8 @@ def as_application_error(error: BaseException) -> ApplicationError:
 
     Args:
         error: Whatever was raised. Of a group, as ``asyncio.TaskGroup`` raises it, the exceptions inside are
-            told, and the first of them gives its type.
+            told, and the first of them gives its type. A class with the name of one of our own failures gets
+            its module before it: a user's ``Cancelled`` says nothing of the task.
 
     Returns:
         The error itself where it is one of Temporal's already.
@@ -43,24 +46,11 @@ def as_application_error(error: BaseException) -> ApplicationError:
             shown.append(f"and {len(failures) - _SHOWN_LEAVES} more")
         final = all(failure.non_retryable for failure in failures)
         return ApplicationError(trim("; ".join(shown)), type=failures[0].type, non_retryable=final)
-    return ApplicationError(trim(_text(error)), type=type(error).__name__)
+    return ApplicationError(text_of(error) or type(error).__name__, type=_type_of(error))
 
 
-def without_loop(error: BaseException) -> BaseException:
-    """Cuts the chain of causes where it comes back to itself, or is very long: Temporal follows all of it."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None:
-        seen.add(id(link))
-        cause = link.__cause__
-        if cause is not None and (id(cause) in seen or len(seen) >= _LONGEST_CHAIN):
-            link.__cause__ = None
-        link = link.__cause__
-    return error
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error) or type(error).__name__
-    except Exception:
-        return f"{type(error).__name__}, whose text cannot be read"
+def _type_of(error: BaseException) -> str:
+    name = type(error).__name__
+    if name in _OUR_TYPES and not isinstance(error, CounterstepError):
+        return f"{type(error).__module__}.{name}"
+    return name

@@ -101,5 +101,14 @@ class LeftToOthers(CounterstepError):
 
 
 def trim(message: str, limit: int = 2000) -> str:
-    """Cuts a message so that failure details stay small."""
-    return message if len(message) <= limit else f"{message[: limit - 3]}..."
+    """Cuts a message so that failure details stay small; halves of characters become question marks."""
+    cut = message if len(message) <= limit else f"{message[: limit - 3]}..."
+    return cut.encode(errors="replace").decode()
+
+
+def text_of(error: BaseException) -> str:
+    """Returns what an exception says, as text that can be recorded; a user's code may have made it."""
+    try:
+        return trim(str(error))
+    except Exception:
+        return f"{type(error).__name__}, whose text cannot be read"

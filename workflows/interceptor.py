@@ -26,9 +26,10 @@ from ..saga.engine.child_end import TOLD, continued_parent, earlier_runs_spent, 
 from ..saga.engine.opening import current_details
 from ..saga.engine.run_context import OPENED, OPENING
 from ..saga.events.chain import passed_on, with_chain
-from ..saga.failure import LeftToOthers, trim
+from ..saga.failure import LeftToOthers, text_of
 from ..saga.history_format import HEADER
 from ..saga.temporal.activity_watch import start_watched
+from ..saga.temporal.carried import carried
 from ..saga.temporal.task_marker import TASK_MARK, is_task
 
 
@@ -68,7 +69,8 @@ class TaskInterceptor(WorkflowInboundInterceptor):
             if not is_task():
                 raise
             type_ = type(error).__name__
-            raise ApplicationError(trim(str(error)) or type_, type=type_, non_retryable=True) from error
+            told = ApplicationError(text_of(error) or type_, type=type_, non_retryable=True)
+            raise told from carried(error)
 
     async def handle_query(self, input: HandleQueryInput) -> Any:
         """Adds the board to what the Web UI asks of a workflow."""

@@ -8,10 +8,11 @@ from typing import Any
 from temporalio.exceptions import ApplicationError, FailureError
 
 from ..errors import FailureType
-from ..failure import Failed, Failure, trim
+from ..failure import Failed, Failure, text_of, trim
 from ..record.task_state import TaskState
 from ..record.undo_progress import undone_steps
 from ..temporal.call_failed import CallFailed
+from ..temporal.carried import carried
 from .run_context import RunContext
 
 MAX_REMAINING = 500
@@ -113,12 +114,12 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, CallFailed):
         return error.call_failure
     if isinstance(error, ApplicationError):
-        return Failure(step="", type=error.type or "ApplicationError", message=trim(error.message))
+        return Failure(step="", type=error.type or "ApplicationError", message=trim(str(error.message)))
     if isinstance(error, FailureError):
-        return Failure(step="", type=type(error).__name__, message=trim(str(error.cause or error)))
-    return Failure(step="", type=type(error).__name__, message=trim(str(error)))
+        return Failure(step="", type=type(error).__name__, message=text_of(error.cause or error))
+    return Failure(step="", type=type(error).__name__, message=text_of(error))
 
 
 def _small(cause: BaseException | None) -> BaseException | None:
     """Keeps the traceback of a bug; a failed call is in history with its own failure already."""
-    return None if cause is None or isinstance(cause, Failed | CallFailed) else cause
+    return None if isinstance(cause, Failed | CallFailed) else carried(cause)

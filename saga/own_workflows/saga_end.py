@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..engine.lifecycle import Lifecycle, failure_of
 from ..engine.run_context import RunContext
 from ..errors import FailureType
-from ..failure import Failure
+from ..failure import Failure, text_of
 from ..temporal.stop_scope import StopScope
 from .running_calls import RunningCalls, comes_of_cancel, is_cancelled
 from .saga_calls import GIVEN_UP, SagaCalls
@@ -45,7 +45,7 @@ class SagaEnd:
             error: What its body has raised.
         """
         if error is not None:
-            self._scope.stop(str(error) or type(error).__name__)
+            self._scope.stop(text_of(error) or type(error).__name__)
         await self._running.drain()
         failure = None if error is None else failure_of(error)
         if error is None and (self._record.committed or not is_cancelled()):

@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio import workflow
 
+from ..failure import text_of
 from ..temporal.stop_scope import StopScope
 
 SCOPE: ContextVar[StopScope | None] = ContextVar("counterstep_scope", default=None)
@@ -46,7 +47,7 @@ async def side_by_side(calls: Sequence[Awaitable[Any]], scope: StopScope) -> lis
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is not None and first is None:
                 first = error
-                scope.stop(str(error))
+                scope.stop(text_of(error))
     if first is not None:
         raise first
     return [task.result() for task in tasks]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from counterstep.bundle.raised import as_application_error, leaves_of, without_loop
+from counterstep.bundle.raised import as_application_error, leaves_of
 
 
 class Problems(Exception):
@@ -54,10 +54,3 @@ def test_a_group_is_final_only_where_all_of_it_is() -> None:
     assert as_application_error(ExceptionGroup("", [final, final])).non_retryable
     assert not as_application_error(ExceptionGroup("", [final, other])).non_retryable
     assert list(leaves_of(ExceptionGroup("", [final, ExceptionGroup("", [other])]))) == [final, other]
-
-
-def test_causes_that_come_back_to_themselves_are_cut() -> None:
-    first, second = ValueError("a"), ValueError("b")
-    first.__cause__, second.__cause__ = second, first
-    assert without_loop(first).__cause__ is second
-    assert second.__cause__ is None
