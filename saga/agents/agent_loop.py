@@ -15,7 +15,7 @@ from ..temporal.stop_scope import StopScope
 from .assignment import Assignment
 from .at_limit import AtLimit
 from .model_calls.model_caller import ModelCaller
-from .model_calls.model_room import Heard
+from .model_calls.model_room import USEFUL_ANSWER, Heard
 from .model_protocol import WAYS_OUT, ChatMessage, ModelReply, ModelRequest, ToolCall
 from .tool_answer import asked_back, refusal
 from .toolbox import Toolbox
@@ -156,12 +156,14 @@ class AgentLoop:
         self.toolbox.loops.guard.forget()
         self._leave_undone("a limit was reached, and it was not called; a person lets you go on")
 
-    async def sum_up(self, please: str, scope: StopScope) -> bool:
+    async def sum_up(self, please: str, scope: StopScope, *, briefly: bool = False) -> bool:
         """Asks for the answer, without any tools, once.
 
         Args:
             please: What the model is told.
             scope: The part of the task that it belongs to.
+            briefly: Whether the answer is to be short, so that a limit of the pool has room for it which has
+                none for a longer one.
 
         Returns:
             Whether there is one that fits.
@@ -172,7 +174,7 @@ class AgentLoop:
         """
         self._leave_undone(please)
         self._say(ChatMessage(role="user", content=please))
-        reply = await self._ask(scope, last=True)
+        reply = await self._ask(scope, last=True, briefly=briefly)
         self.models.add(reply.model)
         self._say(_said(reply))
         self.output = reply.output
@@ -236,7 +238,7 @@ class AgentLoop:
         """The path of the last model call."""
         return f"{self.job.path}/model.{self.turn}"
 
-    async def _ask(self, scope: StopScope, *, last: bool = False) -> ModelReply:
+    async def _ask(self, scope: StopScope, *, last: bool = False, briefly: bool = False) -> ModelReply:
         agent, job = self.agent, self.job
         self.turn += 1
         request = ModelRequest(
@@ -247,7 +249,7 @@ class AgentLoop:
             output_schema=None if agent.output_schema == _TEXT else agent.output_schema,
             output_name=agent.name.rpartition(".")[2],
             temperature=agent.temperature,
-            max_tokens=agent.max_tokens,
+            max_tokens=min(agent.max_tokens or USEFUL_ANSWER, USEFUL_ANSWER) if briefly else agent.max_tokens,
             seed=agent.seed,
             counts_load=bool(agent.intents),
         )

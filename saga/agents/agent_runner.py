@@ -183,7 +183,7 @@ class AgentRunner:
         around = self._record.policies.at(job.path)
         if around == "finish" and job.depth:
             around = None
-        return AtLimit(agent.on_limit or around, self._record, self._questions)
+        return AtLimit(agent.on_limit or around, self._record, self._questions, self._engine)
 
     def _settle_failed(self, loop: AgentLoop, error: BaseException) -> None:
         nobody_was_asked = isinstance(error, Failed) and error.not_applied and not loop.models

@@ -37,7 +37,7 @@ class Limited(Protocol):
     job: Assignment
     degraded: str
 
-    async def sum_up(self, please: str, scope: StopScope) -> bool:
+    async def sum_up(self, please: str, scope: StopScope, *, briefly: bool = False) -> bool:
         """Asks for the answer, without any tools, once; says whether there is one that fits."""
 
     def allow_more(self) -> None:
@@ -51,17 +51,21 @@ class AtLimit:
         on_limit: That; None to fail.
     """
 
-    def __init__(self, on_limit: OnLimit | None, record: TaskRecord, questions: Questions) -> None:
+    def __init__(
+        self, on_limit: OnLimit | None, record: TaskRecord, questions: Questions, engine: int
+    ) -> None:
         """Prepares for one job.
 
         Args:
             on_limit: See the attributes.
             record: The task's record.
             questions: Asks people.
+            engine: See `Snapshot`.
         """
         self.on_limit = on_limit
         self._record = record
         self._questions = questions
+        self._heeds_pool = engine >= 8
 
     @property
     def sums_up(self) -> bool:
@@ -83,7 +87,9 @@ class AtLimit:
             Failed: It ends here.
             Stopped: The scope was stopped.
         """
-        if isinstance(failed, Stopped) or failed.failure.type not in LIMITS:
+        # Of the pool's limits people are asked where calls are made, also those of judges and teams.
+        of_pool = self._heeds_pool and self.sums_up and failed.failure.type == FailureType.LIMIT_REACHED
+        if isinstance(failed, Stopped) or not (of_pool or failed.failure.type in LIMITS):
             raise failed
         if self.on_limit == "escalate":
             await self._ask(loop, failed, scope)
@@ -92,7 +98,7 @@ class AtLimit:
             raise failed
         message = failed.failure.message
         self._record.log.decide("rung", "sums up what there is", loop.job.step, message, call=loop.job.path)
-        if not await loop.sum_up(f"A limit is reached: {message}. {_SUM_UP}", scope):
+        if not await loop.sum_up(f"A limit is reached: {message}. {_SUM_UP}", scope, briefly=of_pool):
             raise failed
         loop.degraded = message
         if loop.job.step in self._record.steps:

@@ -8,13 +8,18 @@ from datetime import datetime
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from ..calls.limit_waits import least_wait
+from ..calls.limit_waits import LIMIT_ANSWERS, least_wait
 from ..duration import format_duration
 from ..errors import FailureType
+from ..people.notices import Notices
+from ..people.questions import Questions
+from ..people.terms import ANYBODY, Terms
+from ..people.updates import NobodyAnswered
 from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.snapshot import Snapshot, SnapshotRequest
+from ..temporal.stop_scope import StopScope
 from .opening import take_snapshot
 
 
@@ -22,11 +27,12 @@ async def admit(record: TaskRecord, question: SnapshotRequest) -> tuple[Snapshot
     """Takes the snapshot, as soon as the limits of the pool let the task begin.
 
     Returns:
-        The snapshot, and when the task is to be rolled back; None where it did not wait, or has no deadline.
+        The snapshot, and when the task is to be rolled back; None where it was not held up, or has no
+        deadline.
 
     Raises:
-        ApplicationError: They do not, and the task is not to wait for so long, or as `take_snapshot`; nothing
-            has run.
+        ApplicationError: They do not, and the task is not to wait for so long, or a person has ended it, or
+            as `take_snapshot`; nothing has run.
         asyncio.CancelledError: It was cancelled meanwhile.
     """
     snapshot = await take_snapshot(question)
@@ -41,15 +47,19 @@ async def admit(record: TaskRecord, question: SnapshotRequest) -> tuple[Snapshot
     lasts = snapshot.spec.deadline
     deadline = None if lasts is None else workflow.now() + lasts
     record.log.decide("refusal", "waits to begin", "", _why(snapshot))
+    notices = Notices(record, enabled=snapshot.notify)
+    questions = Questions(record, status, notices) if _asks(snapshot) else None
     try:
         times = 1
         while snapshot.limited is not None:
             _expect_wait(snapshot)
-            await _sleep(snapshot, times, deadline)
+            if questions is None or await _ask(questions, snapshot, deadline) == "wait":
+                await _sleep(snapshot, times, deadline)
             times += 1
             snapshot = await take_snapshot(question, activity_id=f"resolve.{times}")
     except ApplicationError:
         status.enter(TaskState.ROLLED_BACK)
+        await notices.linger()
         raise
     except asyncio.CancelledError:
         # Not when the run is only evicted.
@@ -62,9 +72,39 @@ async def admit(record: TaskRecord, question: SnapshotRequest) -> tuple[Snapshot
 
 def _expect_wait(snapshot: Snapshot) -> None:
     assert snapshot.limited is not None and snapshot.spec is not None
-    if snapshot.limited["until"] is None or snapshot.spec.on_limit != "wait":
-        kind = FailureType.LIMIT_REACHED
-        raise ApplicationError(_why(snapshot), snapshot.limited, type=kind, non_retryable=True)
+    waits = snapshot.spec.on_limit == "wait" or _asks(snapshot)
+    if snapshot.limited["until"] is None or not waits:
+        raise _refused(snapshot)
+
+
+def _asks(snapshot: Snapshot) -> bool:
+    assert snapshot.spec is not None
+    return snapshot.spec.on_limit == "escalate" and snapshot.engine >= 8
+
+
+async def _ask(questions: Questions, snapshot: Snapshot, deadline: datetime | None) -> str:
+    """Returns what a person says to the limit that holds the task up.
+
+    Raises:
+        ApplicationError: It is to hold it up for good, or the deadline of the task has passed.
+    """
+    assert snapshot.limited is not None
+    until = snapshot.limited["until"]
+    terms = ANYBODY if deadline is None else Terms(deadline=deadline - workflow.now(), default="end")
+    answer = await questions.ask(
+        "limit",
+        "limit",
+        f"{_why(snapshot)}; there may be room at {until}; what now?",
+        dict.fromkeys(LIMIT_ANSWERS),
+        StopScope(),
+        show={"until": until},
+        terms=terms,
+    )
+    if isinstance(answer, NobodyAnswered):
+        raise _too_late(snapshot)
+    if answer.action == "end":
+        raise _refused(snapshot)
+    return answer.action
 
 
 async def _sleep(snapshot: Snapshot, times: int, deadline: datetime | None) -> None:
@@ -78,10 +118,7 @@ async def _sleep(snapshot: Snapshot, times: int, deadline: datetime | None) -> N
     ends = until if deadline is None else min(until, deadline)
     await workflow.sleep(max(ends - workflow.now(), least_wait(1)), summary=_why(snapshot)[:200])
     if deadline is not None and workflow.now() >= deadline:
-        assert snapshot.spec.deadline is not None
-        lasted = format_duration(snapshot.spec.deadline)
-        message = f"the deadline of {lasted} has passed, and nothing has begun: {_why(snapshot)}"
-        raise ApplicationError(message, snapshot.limited, type=FailureType.DEADLINE, non_retryable=True)
+        raise _too_late(snapshot)
 
 
 async def _as_before(record: TaskRecord, question: SnapshotRequest, snapshot: Snapshot) -> Snapshot:
@@ -96,6 +133,18 @@ async def _as_before(record: TaskRecord, question: SnapshotRequest, snapshot: Sn
         times += 1
         snapshot = await take_snapshot(question, activity_id=f"resolve.{times}")
     return snapshot
+
+
+def _refused(snapshot: Snapshot) -> ApplicationError:
+    kind = FailureType.LIMIT_REACHED
+    return ApplicationError(_why(snapshot), snapshot.limited, type=kind, non_retryable=True)
+
+
+def _too_late(snapshot: Snapshot) -> ApplicationError:
+    assert snapshot.spec is not None and snapshot.spec.deadline is not None
+    lasted = format_duration(snapshot.spec.deadline)
+    message = f"the deadline of {lasted} has passed, and nothing has begun: {_why(snapshot)}"
+    return ApplicationError(message, snapshot.limited, type=FailureType.DEADLINE, non_retryable=True)
 
 
 def _why(snapshot: Snapshot) -> str:

@@ -93,7 +93,7 @@ class _ConversationRun(MovedRun):
             engine=state.engine,
             asked_back=state.asked_back,
             heard=state.heard,
-            at_limit=AtLimit(state.at_limit, self.record, context.questions),
+            at_limit=AtLimit(state.at_limit, self.record, context.questions, state.engine),
             most_turns=state.most_turns,
         )
 

@@ -116,7 +116,7 @@ class RunContext:
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)
         load = Load(engine=snapshot.engine)
         approvals = CallApprovals(record, questions, load.pace, task_input, snapshot)
-        limit_waits = LimitWaits(record, status)
+        limit_waits = LimitWaits(record, status, questions, snapshot.engine)
         caller = Caller(record, root_key, reset_gate, load, approvals, limit_waits, snapshot.engine)
         rollback = Rollback(record, caller, status, notices, sequential=sequential, give_up=give_up)
         opened = OPENED.get()

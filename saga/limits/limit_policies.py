@@ -35,6 +35,10 @@ class LimitPolicies:
         """Says whether a call at a path waits for a limit of the pool."""
         return self.at(path) == "wait"
 
+    def asks_about_limit(self, path: str) -> bool:
+        """Says whether a person is asked when a limit of the pool leaves no room for a call at a path."""
+        return self.at(path) == "escalate"
+
     def waits_for_breaker(self, path: str) -> bool:
         """Says whether a call waits for a breaker: where nothing else is tried, and nothing else was said."""
         return not self.expects_rung(path) and self.at(path) in (None, "wait")
