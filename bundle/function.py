@@ -20,12 +20,21 @@ from pydantic import (
 )
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
+from pydantic_core import (
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticSerializationError,
+    PydanticUndefined,
+    from_json,
+    to_json,
+)
 
 from ..saga.errors import DefinitionError
+from ..saga.failure import text_of
 from ..saga.fault_texts import faults_in
 from ..saga.json_value import MASKED, has_masked_secret, read_json
-from .round_trip import difference, holds_secret, is_open
+from .json_readability import Reader, WrittenSchema, lost_in_json
+from .round_trip import difference, holds_secret, is_open, writes_more
 
 MAX_DEPTH = 100
 """Levels of lists and objects in one result: JSON parsers give up at 200, and messages put more around it."""
@@ -94,6 +103,14 @@ class Function:
                     f"{what}: a SecretStr or SecretBytes in its {part} is masked when it is written and "
                     "cannot be read again; pass the name of the secret instead"
                 )
+            for lost in lost_in_json(type_.core_schema):
+                raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {lost}")
+        written = schema_of(what, "result", self._written_schema)
+        if Reader.of(self._returns).never_reads(written, closed=not writes_more(self._returns.core_schema)):
+            raise DefinitionError(
+                f"{what}: its result cannot be read again: what is written has other names or types than "
+                "what is read; give both the same"
+            )
 
     def bind(self, arguments: Any) -> dict[str, Any]:
         """Turns JSON arguments into Python ones.
@@ -118,19 +135,25 @@ class Function:
         """
         if not self._is_used:
             return None
-        checked = self._returns.validate_python(result, from_attributes=True)
         try:
-            return self._written(checked, round_trip=False)
-        except ValueError:
-            # Some types, e.g. `Json` or models with computed fields, have a second form that can be read.
+            checked = self._returns.validate_python(result, from_attributes=True)
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise self._no_json(result, _raised(error)) from None
+        try:
             try:
+                return self._written(checked, round_trip=False)
+            except ValueError:
+                # Some types, e.g. `Json` or models with computed fields, have a second form that can be read.
                 return self._written(checked, round_trip=True)
-            except ValidationError as error:
-                raise self._no_json(result, f"cannot be read again: {faults_in(error)}") from None
-            except (ValueError, RecursionError) as error:
-                raise self._no_json(result, str(error)) from None
-        except RecursionError as error:
-            raise self._no_json(result, str(error)) from None
+        except ValidationError as error:
+            raise self._no_json(result, f"cannot be read again: {faults_in(error)}") from None
+        except Exception as error:
+            raise self._no_json(result, _raised(error)) from None
+
+    def _written_schema(self) -> dict[str, Any]:
+        return self._returns.json_schema(mode="serialization", schema_generator=WrittenSchema)
 
     def _written(self, checked: Any, *, round_trip: bool) -> Any:
         """Writes a result as JSON, by aliases as the schema does, and reads it again as its undo will."""
@@ -200,7 +223,7 @@ def schema_of(what: str, part: str, make: Callable[[], dict[str, Any]]) -> dict[
     """Returns the JSON Schema that `make` makes; raises `DefinitionError` if it cannot make one."""
     try:
         return make()
-    except PydanticUserError as error:
+    except (PydanticUserError, PydanticSerializationError) as error:
         raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {_reason(error)}") from None
 
 
@@ -239,6 +262,8 @@ def _arguments_type(name: str, what: str, fields: Mapping[str, tuple[Any, Any]])
     try:
         forbid = ConfigDict(extra="forbid")
         model: type[BaseModel] = create_model(f"{name}_arguments", __config__=forbid, **prefixed)
+        for field, info in model.model_fields.items():
+            _expect_default(f"{what}: the default of parameter {field[2:]!r}", info)
         return TypeAdapter(model)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise DefinitionError(f"{what}: a parameter cannot travel as JSON: {_reason(error)}") from None
@@ -249,6 +274,17 @@ def _field(name: str, default: Any) -> Any:
         return Field(default=default, alias=name)
     named = {"alias": name, "validation_alias": name, "serialization_alias": name}
     return FieldInfo.merge_field_infos(default, **named)
+
+
+def _expect_default(what: str, field: FieldInfo) -> None:
+    """Refuses what does not fit, such as a field of another library: it would be passed on as it is."""
+    if field.default is None or field.default is PydanticUndefined:
+        return
+    try:
+        TypeAdapter(field.rebuild_annotation()).validate_python(field.default)
+    except ValidationError as error:
+        reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
+        raise DefinitionError(f"{what} does not fit its type: {reasons}") from None
 
 
 def _is_finite(value: Any) -> bool:
@@ -265,6 +301,12 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
     return depth
+
+
+def _raised(error: Exception) -> str:
+    """Says why a result cannot be written; validators and computed fields of users may raise anything."""
+    is_ours = isinstance(error, ValueError | RecursionError)
+    return text_of(error) if is_ours else f"{type(error).__name__}: {text_of(error)}"
 
 
 def _reason(error: Exception) -> str:

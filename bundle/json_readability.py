@@ -1,23 +1,35 @@
-"""Whether a type can read any of the JSON values that a schema describes."""
+"""Whether a type can read what is written as JSON: by itself, or as a schema describes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
+from pydantic_core import SchemaValidator, core_schema, to_json
 
 from .round_trip import parts_of
 
 Schema = Mapping[str, Any]
 
-_OWN_WAYS = {"function-before", "function-wrap", "function-plain", "call", "arguments", "generator", "json"}
+_PLAIN = {"call", "arguments", "generator"}
+_OWN_WAYS = {"function-before", "function-wrap", "function-plain", "json"} | _PLAIN
 """Parts of a type that read forms which its schema does not tell."""
 
+_NO_KEYS: Final = (
+    "tuple",
+    "named-tuple",
+    "list",
+    "set",
+    "frozenset",
+    "dict",
+    "model",
+    "dataclass",
+    "typed-dict",
+)
 _BY_NAME = ("populate_by_name", "validate_by_name")
 _SCALARS = {"string", "number", "integer", "boolean"}
 
@@ -59,6 +71,60 @@ class Reader:
             closed: Whether objects have no other fields than those their schema lists, unless it says so.
         """
         return self.certain and _Comparison(written, self, closed).is_apart()
+
+
+def lost_in_json(core_schema: Any) -> Iterator[str]:
+    """Yields, in words, what a type takes and JSON cannot give it; what users' validators read is theirs."""
+    known = {part["ref"]: part for part in parts_of(core_schema) if isinstance(part.get("ref"), str)}
+    rest, followed = [core_schema], set[str]()
+    while rest:
+        part = rest.pop()
+        if isinstance(part, list | tuple):
+            rest += part
+        elif (
+            not isinstance(part, Mapping) or "serialization" in part or part.get("type") in _OWN_WAYS - _PLAIN
+        ):
+            continue
+        elif part.get("type") == "definitions":
+            rest.append(part["schema"])  # the others where they are referred to
+        elif part.get("type") == "definition-ref":
+            if part["schema_ref"] not in followed:
+                followed.add(part["schema_ref"])
+                rest.append(known.get(part["schema_ref"]))
+        else:
+            yield from _lost_here(part)
+            rest += [inner for key, inner in part.items() if key not in ("metadata", "expected", "members")]
+
+
+def _lost_here(part: Mapping[str, Any]) -> Iterator[str]:
+    if part.get("type") == "is-subclass":
+        yield "a class is no JSON value"
+    for value in _listed(part):
+        if not _comes_back(part, value):
+            yield f"{value!r} cannot be read from JSON; use text, a number or a member of a StrEnum"
+    keys = part.get("keys_schema") if part.get("type") == "dict" else None
+    if not isinstance(keys, Mapping):
+        return
+    if keys.get("type") in _NO_KEYS:
+        yield f"the keys of a JSON object are text, and cannot be read as a {keys['type']}"
+    for value in _listed(keys):
+        if not _comes_back({"type": "dict", "keys_schema": keys}, {value: None}):
+            yield f"{value!r} cannot be read from JSON as a key; use text or a member of a StrEnum"
+
+
+def _listed(part: Mapping[str, Any]) -> Sequence[Any]:
+    """Returns the values of a type that lists them."""
+    found: Sequence[Any] = (
+        () if "serialization" in part else part.get("members") or part.get("expected") or ()
+    )
+    return found if part.get("type") in ("enum", "literal") else ()
+
+
+def _comes_back(part: Mapping[str, Any], value: Any) -> bool:
+    try:
+        return bool(SchemaValidator(part).validate_json(to_json(value)) == value)
+    except ValueError:
+        return False
 
 
 class WrittenSchema(GenerateJsonSchema):

@@ -27,6 +27,7 @@ async def tasks(server: EmbeddedServer, task_queue: str, effects: Desk) -> Async
     [
         ("issue_token", "a secret in it would be masked"),
         ("issue_ticket", "code comes back with another value"),
+        ("issue_priced", "KeyError: 'x'"),
     ],
 )
 async def test_a_tool_whose_result_is_lost_is_called_once_and_undone(

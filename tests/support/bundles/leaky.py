@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -33,6 +33,25 @@ def issue_ticket(what: str) -> Ticket:
     """Puts a thing on the desk, and returns what it does not write."""
     put(what)
     return Ticket(what=what, code="tok-123")
+
+
+def priced(what: str) -> str:
+    """Reads a thing as a catalogue does that has none."""
+    names: dict[str, str] = {}
+    return names[what]
+
+
+class Priced(BaseModel):
+    """What is read by a validator of its own, which fails in its own way."""
+
+    what: Annotated[str, AfterValidator(priced)]
+
+
+@leaky.tool(compensate="withdraw")
+def issue_priced(what: str) -> Priced:
+    """Puts a thing on the desk, and returns what its validator does not know."""
+    put(what)
+    return Priced.model_construct(what=what)
 
 
 @leaky.compensation

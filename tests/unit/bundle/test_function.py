@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+import dataclasses
+import re
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Json,
+    PlainSerializer,
     SecretBytes,
     SecretStr,
     ValidationError,
@@ -21,6 +29,13 @@ from pydantic.alias_generators import to_camel
 
 from counterstep import Bundle, DefinitionError, Undo
 from counterstep.bundle.function import Function
+
+
+def by_name(size: Any) -> Any:
+    return Size[size] if isinstance(size, str) else size
+
+
+BySizeName = Annotated["Size", BeforeValidator(by_name), PlainSerializer(lambda size: size.name)]
 
 
 class Camel(BaseModel):
@@ -56,6 +71,55 @@ class Formatted(BaseModel):
     @field_serializer("when")
     def day(self, when: datetime) -> str:
         return when.strftime("%d.%m.%Y")
+
+
+class Broken(BaseModel):
+    net: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def gross(self) -> int:
+        raise KeyError("rate")
+
+
+def known(net: int) -> int:
+    return {1: 1}[net]
+
+
+class Picky(BaseModel):
+    net: Annotated[int, AfterValidator(known)]
+
+
+class Kind(Enum):
+    CARD = "card"
+    CASH = "cash"
+
+
+class KindText(StrEnum):
+    CARD = "card"
+
+
+class Size(Enum):
+    SMALL = (1, 2)
+
+
+class Weekday(Enum):
+    MONDAY = 1
+
+
+class Handle(Enum):
+    OUT = sys.stdout
+
+
+class Paid(BaseModel):
+    kind: Literal[Kind.CARD]
+
+
+class Sized(BaseModel):
+    """Reads and writes sizes by their names; two of them, so that the type stands apart."""
+
+    first: BySizeName
+    second: BySizeName
 
 
 class Raw(BaseModel):
@@ -105,8 +169,8 @@ def nested(levels: int) -> list[Any]:
     ("type_", "result"),
     [
         (Formatted, Formatted(when=datetime(2026, 1, 2))),
-        (Excluded, Excluded(internal="x")),
-        (WrittenAs, WrittenAs(booking_id="b")),
+        (Broken, Broken(net=1)),
+        (Picky, {"net": 2}),
         (str, "\ud83d"),
         (Any, {"\ud83d": 1}),
         (Any, nested(101)),
@@ -123,6 +187,53 @@ def test_a_result_that_json_cannot_carry_is_refused(type_: Any, result: Any) -> 
         returning(type_).dump(result)
 
 
+@pytest.mark.parametrize("type_", [Excluded, WrittenAs, list[WrittenAs], WrittenAs | None])
+def test_a_result_that_can_never_be_read_again_is_refused_when_it_is_declared(type_: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"tool t\.made: its result cannot be read again"):
+        returning(type_)
+
+
+@pytest.mark.parametrize(
+    ("type_", "told"),
+    [
+        (Paid, "<Kind.CARD: 'card'> cannot be read from JSON"),
+        (Literal[Kind.CARD, Kind.CASH] | None, "cannot be read from JSON"),
+        (list[Size], "<Size.SMALL: (1, 2)> cannot be read from JSON"),
+        (Handle, "cannot travel as JSON"),
+        (dict[Weekday, int], "<Weekday.MONDAY: 1> cannot be read from JSON as a key"),
+        (dict[tuple[int, int], str], "cannot be read as a tuple"),
+        (type[int], "a class is no JSON value"),
+    ],
+)
+def test_a_type_that_json_cannot_give_is_refused_when_it_is_declared(type_: Any, told: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(told)):
+        returning(type_)
+    with pytest.raises(DefinitionError, match=re.escape(told)):
+        Function(taking(type_), "tool t.takes")
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [
+        (Literal[KindText.CARD], "card"),
+        (dict[KindText, int], {"card": 1}),
+        (dict[date, int], {"2026-01-02": 1}),
+        (Weekday, 1),
+        (Sized, {"first": "SMALL", "second": "SMALL"}),
+    ],
+)
+def test_types_like_these_are_taken_where_they_come_back(type_: Any, written: Any) -> None:
+    read = Function(taking(type_), "tool t.takes").bind({"value": written})["value"]
+    assert returning(type_).dump(read) == written
+
+
+def taking(type_: Any) -> Callable[..., None]:
+    def takes(value: Any) -> None: ...
+
+    takes.__annotations__["value"] = type_
+    return takes
+
+
 def test_a_result_may_be_nested_a_hundred_times() -> None:
     assert returning(Any).dump(nested(100)) == nested(100)
 
@@ -132,11 +243,8 @@ def test_a_secret_that_would_be_masked_is_refused(type_: Any) -> None:
     with pytest.raises(DefinitionError, match=r"tool t\.made: .* in its result .*masked"):
         returning(type_)
 
-    def takes(secret: Any) -> None: ...
-
-    takes.__annotations__["secret"] = type_
     with pytest.raises(DefinitionError, match=r"in its parameters .*masked"):
-        Function(takes, "tool t.takes")
+        Function(taking(type_), "tool t.takes")
 
 
 def charge(
@@ -163,6 +271,30 @@ def test_defaults_that_are_fields_are_fields() -> None:
 def test_fields_as_defaults_hold_at_the_call(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Function(charge, "tool pay.charge").bind(wrong)
+
+
+@pytest.mark.parametrize(
+    ("type_", "default"),
+    [
+        (int, dataclasses.field(default=3)),
+        (int, "three"),
+        (Annotated[int, Field(ge=100)], 1),
+        (int, Field(1, ge=100)),
+        (Literal["a"], "b"),
+    ],
+    ids=range(5),
+)
+def test_a_default_that_does_not_fit_its_type_is_refused(type_: Any, default: Any) -> None:
+    takes = taking(type_)
+    takes.__defaults__ = (default,)
+    with pytest.raises(DefinitionError, match="the default of parameter 'value' does not fit its type"):
+        Function(takes, "tool t.takes")
+
+
+def test_none_is_a_default_of_every_type() -> None:
+    takes = taking(int)
+    takes.__defaults__ = (None,)
+    assert Function(takes, "tool t.takes").bind({}) == {"value": None}
 
 
 @pytest.mark.parametrize("result", [object(), 1, "\ud83d", "x" * 2_000_000])
