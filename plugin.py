@@ -28,6 +28,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from .activities.a2a_activities import a2a_activities
+from .activities.appraise import Appraiser
 from .activities.bundle_activities import bundled_activities
 from .activities.deliver_event import deliver_event
 from .activities.gateway.process_host import ProcessHost
@@ -265,6 +266,7 @@ class CounterstepPlugin(SimplePlugin):
         matcher = EventMatcher(registry)
         ours: list[Callable[..., Any]] = [
             resolver.resolve,
+            Appraiser(self._pool.unpriced).appraise,
             matcher.match_event,
             matcher.match_join,
             deliver_event,

@@ -19,7 +19,7 @@ from ..saga.limits.budget import Budget
 from ..saga.limits.cost_bound import ModelFacts
 from ..saga.limits.unpriced import IGNORED, UnpricedModels
 from ..saga.names import nearest
-from ..saga.spec.catalog import AgentChange, Catalog, change_faults
+from ..saga.spec.catalog import AgentChange, AgentEntry, Catalog, ToolEntry, change_faults
 from ..saga.spec.checker import check_spec
 from ..saga.spec.graph import every_step, targets
 from ..saga.spec.input_reads import check_task_input
@@ -174,12 +174,19 @@ def _models(snapshot: Snapshot) -> Iterator[str]:
         yield from snapshot.catalog.models_of(agent)
         yield from agent.team.models if agent.team is not None else ()
     yield from snapshot.catalog.default_models
+    checks = [check for entry in _guarded(snapshot.catalog) for check in entry.guard]
     for spec in (snapshot.spec, *snapshot.catalog.tasks.values()):
-        steps = () if spec is None else every_step(spec.steps)
-        checks = [] if spec is None else [*spec.validate_, *(v for step in steps for v in step.validate_)]
-        for judge in (check.judge for check in checks):
-            if judge is not None:
-                yield from (judge.model,) if isinstance(judge.model, str) else judge.model
+        for step in () if spec is None else every_step(spec.steps):
+            yield from step.other_models
+            checks += [*step.guard, *step.validate_]
+        checks += [] if spec is None else spec.validate_
+    for check in checks:
+        yield from () if check.judge is None else check.judge.models
+
+
+def _guarded(catalog: Catalog) -> Iterator[ToolEntry | AgentEntry]:
+    yield from catalog.agents.values()
+    yield from catalog.tools.values()
 
 
 def _used(spec: TaskSpec, catalog: Catalog) -> Catalog:

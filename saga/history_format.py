@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+APPRAISE = "counterstep.appraise"
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
 DELIVER_EVENT = "counterstep.deliver_event"

@@ -19,6 +19,7 @@ from ...effect import Effect
 from ...errors import FailureType
 from ...failure import Failed, Failure, trim
 from ...history_format import CALL_MODEL, HOSTED_MODEL
+from ...ledger.call_id import CallId
 from ...limits.budget import Budget
 from ...limits.cost_bound import RequestBound
 from ...limits.usage import CallUsage
@@ -30,6 +31,7 @@ from ...temporal.stop_scope import StopScope
 from ..model_protocol import ModelReply, ModelRequest, ModelSpending
 from .budget_rooms import Appraise, BudgetRooms, Room
 from .lost_requests import told_by, unanswered, with_unknown
+from .model_prices import ModelPrices
 from .model_room import SHORTEST_ANSWER, Appraisal, Heard
 
 SPENT_ON_MODELS = 0.9
@@ -64,7 +66,8 @@ class ModelCaller:
         self._knows_unasked = snapshot.engine >= 7
         self._record = record
         self._caller = caller
-        self._facts = snapshot.models
+        self._prices = ModelPrices(snapshot.models, caller)
+        self._looks_up = snapshot.engine >= 8
         self._limit_waits = limit_waits
         self._pool = snapshot.pool
         self._rooms = BudgetRooms(record, allotments, counts_all=self._counts_all)
@@ -112,9 +115,11 @@ class ModelCaller:
             Stopped: The scope was stopped.
         """
         while True:
+            if self._looks_up and self._left_for(path).prices_matter:
+                await self._prices.look_up(request.models, step, CallId(path, round_))
             requests = self._most_requests(request, retry, path)
             # The whole conversation is measured only where a budget needs it.
-            appraise = cache(partial(Appraisal.of, request, self._facts, heard))
+            appraise = cache(partial(Appraisal.of, request, self._prices.known, heard))
             need = partial(self._need, path, appraise)
             last = None if keeps is None or is_last else appraise
             room = await self._rooms.take(step, path, requests, need, scope, keeps, last)
@@ -190,17 +195,21 @@ class ModelCaller:
         bounded = budget.model_calls is not None and not self._record.committed
         return len(request.models) * (retry.attempts if bounded and self._counts_all else 1)
 
-    def _need(self, path: str, appraise: Appraise, at_least: bool) -> RequestBound | None:
+    def _left_for(self, path: str) -> Budget:
+        """Returns what is left for a call; nothing is bounded where no room is taken in tokens or dollars."""
         if not self._reserves_tokens or self._record.committed:
-            return None
-        spending = self._record.spending
-        left = spending.left(path)
+            return Budget()
+        return self._record.spending.left(path)
+
+    def _need(self, path: str, appraise: Appraise, at_least: bool) -> RequestBound | None:
+        left = self._left_for(path)
         if not left.prices_matter:
             return None
         appraisal = appraise()
         if at_least:
             return appraisal.bound(max(SHORTEST_ANSWER, appraisal.longest_within(left)))
-        return appraisal.bound(appraisal.fair(left, others_wait=spending.has_calls_under_way))
+        others_wait = self._record.spending.has_calls_under_way
+        return appraisal.bound(appraisal.fair(left, others_wait=others_wait))
 
     def _settle(self, call: Call, asked: ModelRequest, failed: Failed) -> ModelSpending | None:
         """Counts what a call has cost that gave no answer; what nobody knows counts as what it may be."""
