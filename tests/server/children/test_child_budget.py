@@ -13,9 +13,10 @@ from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import step, team_at_work, until
-from counterstep.tests.support.bundles.desk import HELD, Desk
+from counterstep.tests.support.bundles.claims import claims
+from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.histories.replay import replayer_of
-from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell
+from counterstep.tests.support.tasks.tasks import Tasks, child_of, end_of, tell, until_step
 from counterstep.tests.support.tasks.work import child, put
 from counterstep.tests.support.workflows.own_workflows import AsksAgain
 
@@ -165,6 +166,53 @@ async def test_a_child_asks_for_more_tool_calls(team_here: Team, effects: Desk, 
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
     assert "the budget of 3 tool calls is used up" in end.failure["message"]
     assert (len(effects.what("done")), end.details["usage"]["tool_calls"]) == (4 + 3, 3)
+
+
+async def test_a_child_asks_for_more_handoffs(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    async with team_at_work(server.address, task_queue, monkeypatch, [desk, claims]) as (tasks, models):
+        models.for_model("desk").default = Behaviour.calls(call("transfer_to_fraud", claim="c1", score=9))
+        models.for_model("fraud").default = Behaviour.json({"decision": "denied"})
+        steps = [{"id": id_, "agent": "claims.desk", "input": {"claim": "c1"}} for id_ in ("w0", "w1")]
+        inner = inline(tasks, "inner", steps=[steps[0], {**steps[1], "needs": ["w0"]}])
+        handle = await tasks.start([inline(tasks, "ch", steps=[inner])], budget={"handoffs": 2})
+        end = await end_of(handle)
+        assert (end.type, end.details["usage"]["handoffs"], models.count("fraud")) == ("completed", 2, 2)
+        assert await signals(handle, ASKS) > 0
+        await replayer_of().replay_workflow(await handle.fetch_history())
+        end = await tasks.run([inner], budget={"handoffs": 1})
+        assert (end.type, end.failure["type"]) == ("SagaRolledBack", "BudgetExceeded")
+        assert "the budget of 1 handoff is used up" in end.failure["message"]
+        assert (models.count("fraud"), end.details["usage"]["handoffs"]) == (3, 1)
+
+
+async def test_that_there_are_no_more_tool_calls_refuses_no_model_call_that_waits_beside(
+    team_here: Team, effects: Desk
+) -> None:
+    tasks, models = team_here
+    models.for_model("writer").default = Behaviour.text("words")
+    models.for_model("clerk").reply(Behaviour.calls(call("put", what="z")), Behaviour.json({"placed": []}))
+    (writes,) = writers(1, retry={"attempts": 1})
+    steps = [
+        put("y"),
+        {**step("clerk", retry={"attempts": 1}, on_limit="finish"), "needs": ["y"]},
+        {"id": "ok", "approve": {"ask": "Well?"}},
+        {**writes, "needs": ["ok"]},
+    ]
+    held = inline(tasks, "held", steps=[put("x", late=HELD)])
+    budget = {"model_calls": 6, "tool_calls": 2}
+    handle = await tasks.start([held, inline(tasks, "ch", steps=steps)], budget=budget)
+    await effects.until("done", "x")
+    await until_signal(handle, ASKS, 1)  # for z, which waits for what the other child leaves
+    inner = child_of(tasks, handle, "ch#1")
+    await tell(inner, "decide", step="ok", action="approve")
+    await until_step(inner, "w0", "running")
+    effects.release("x")
+    end = await end_of(handle)
+    assert (end.type, models.count("writer"), sorted(effects.effects())) == ("completed", 1, ["x", "y"])
+    last = [request for request in models.requests if request.model == "clerk"][-1].body["messages"][-1]
+    assert "A limit is reached: the budget of 2 tool calls is used up" in last["content"]
 
 
 @pytest.mark.parametrize("budget", [{"tokens": 9000}, {"usd": 0.3}])
