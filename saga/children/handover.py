@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -74,7 +74,7 @@ def hand_over(result: Any, records: Sequence[TaskRecord], spent: Usage) -> dict[
         result=plain,
         entries=tuple(entry for record in records for entry in _handed(record, queue)),
         compensations=tuple(entry for record in records for entry in _declared(record)),
-        usage=_sum([spent, *(record.spending.usage for record in records)]),
+        usage=Usage.of_all([spent, *(record.spending.usage for record in records)]),
         committed=any(record.committed for record in records),
     )
     value = handed.model_dump(mode="json", exclude_defaults=False)
@@ -163,10 +163,3 @@ def _handed(record: TaskRecord, queue: str) -> Iterator[HandedEntry]:
 def _declared(record: TaskRecord) -> list[CompensationEntry]:
     names = {entry.compensation for entry in standing(record)}
     return [entry for name, entry in record.compensations.items() if name in names]
-
-
-def _sum(usages: Iterable[Usage]) -> Usage:
-    total = Usage()
-    for usage in usages:
-        total = total.joined(usage)
-    return total

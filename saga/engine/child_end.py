@@ -75,9 +75,7 @@ async def tell_spent(error: BaseException) -> None:
 
 def _spent_here(earlier: Usage) -> Usage:
     """Returns what all sagas of the running workflow have spent, with what earlier runs have."""
-    for context in OPENED.get() or []:
-        earlier = earlier.joined(context.record.spending.usage)
-    return earlier
+    return Usage.of_all([earlier, *(context.record.spending.usage for context in OPENED.get() or [])])
 
 
 def _counts_without_budget() -> bool:

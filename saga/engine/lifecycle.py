@@ -64,7 +64,7 @@ class Lifecycle:
             "failure": failure.model_dump(mode="json"),
             "undone": undone_steps(self._record.ledger, self._record.undo_order),
             "not_undone": self._record.ledger.not_undone_steps(),
-            "usage": self._record.spending.usage.report(),
+            "usage": self._record.spending.shown.report(),
         }
         if not remaining and not self._record.committed:
             self._status.enter(TaskState.ROLLED_BACK)

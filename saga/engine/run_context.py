@@ -25,6 +25,7 @@ from ..children.child_caller import ChildCaller
 from ..children.child_questions import ChildQuestions
 from ..children.moving import Moving
 from ..children.parent_budget import ParentBudget
+from ..limits.usage import Usage
 from ..people.notices import Notices
 from ..people.questions import Questions
 from ..record.status import Status
@@ -120,6 +121,7 @@ class RunContext:
         caller = Caller(record, root_key, reset_gate, load, approvals, limit_waits, snapshot.engine)
         rollback = Rollback(record, caller, status, notices, sequential=sequential, give_up=give_up)
         opened = OPENED.get()
+        record.spending.earlier = Usage.of_all(context.record.spending.usage for context in opened or ())
         given = None if parent is None or snapshot.engine < 3 else parent.allotment
         parent_budget = opened[0].parent_budget if opened else ParentBudget(given)
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)

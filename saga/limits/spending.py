@@ -35,6 +35,7 @@ class Spending:
     Attributes:
         budget: The most the task may spend.
         usage: What the calls and children that have ended have cost.
+        earlier: What the sagas of the workflow before this one have cost; its own budget does not count it.
         purse: What its parent lets it spend; None where that has no budget, or there is no parent.
         shares: By child that runs, the most that it may spend in all.
         accounts: By name, the budgets of steps and of jobs of agents.
@@ -47,7 +48,7 @@ class Spending:
     def __init__(self, budget: Budget) -> None:
         """Starts with nothing spent."""
         self.budget = budget
-        self.usage = Usage()
+        self.usage = self.earlier = Usage()
         self.purse: Purse | None = None
         self.shares: dict[str, Budget] = {}
         self.accounts: dict[str, Account] = {}
@@ -62,6 +63,11 @@ class Spending:
         """Lets what is spent from now on count against the parent's budget as well."""
         self.purse = purse
         purse.share(self.total)
+
+    @property
+    def shown(self) -> Usage:
+        """What the whole workflow has cost so far, as people are shown it."""
+        return self.earlier.joined(self.usage)
 
     def total(self) -> Usage:
         """Returns what is spent, under way or promised to children."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,6 +54,11 @@ class Usage(BaseModel):
             tool_calls=self.tool_calls + other.tool_calls,
             handoffs=self.handoffs + other.handoffs,
         )
+
+    @classmethod
+    def of_all(cls, usages: Iterable[Usage]) -> Usage:
+        """Returns what several have spent together."""
+        return reduce(cls.joined, usages, cls())
 
     def report(self) -> dict[str, object]:
         """Returns the usage as JSON, `tokens` included."""

@@ -48,7 +48,7 @@ def board(record: TaskRecord) -> dict[str, Any]:
             for entry, needs in zip(entries, direct(entries), strict=True)
         ],
         "to_undo": [entry.id for entry in record.undos.to_come(record.ledger)],
-        "usage": record.spending.usage.report(),
+        "usage": record.spending.shown.report(),
         "budget": record.spending.budget.model_dump(mode="json"),
         "waiting_for": record.waiting_for(),
         "decisions": list(record.log.decisions),

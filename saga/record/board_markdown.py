@@ -60,7 +60,7 @@ def markdown(record: TaskRecord) -> str:
     parts += _section("Still to be undone, newest first", to_come, record.undos.count_to_come(record.ledger))
     if record.failure:
         parts.append(f"**First failure:** {_line(str(record.failure))}")
-    usage = record.spending.usage
+    usage = record.spending.shown
     spent = f"{counted(usage.model_calls, 'model call')}, {counted(usage.tokens, 'token')}, {usage.cost()}"
     return "\n\n".join(part for part in (*parts, spent) if part)
 

@@ -54,7 +54,7 @@ class Status:
         if phase is TaskState.COMPENSATING:
             self._show(phase, *self._at(step))
         else:
-            cost = SAGA_COST.value_set(round(self._record.spending.usage.usd, 6))
+            cost = SAGA_COST.value_set(round(self._record.spending.shown.usd, 6))
             self._show(phase, cost, *self._at(""))
 
     def hold(self, state: TaskState, step: str) -> None:

@@ -10,11 +10,15 @@ import pytest
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.saga.agents.model_calls.model_room import Appraisal
+from counterstep.saga.record.search_attributes import SAGA_COST
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import board_of, step, team_at_work, until
 from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
+from counterstep.tests.support.tasks.work import act
+from counterstep.tests.support.workflows.sagas import ErrandsInTurn
 
 Team = tuple[Tasks, ModelServer]
 
@@ -69,6 +73,25 @@ async def test_usage_is_on_the_board_in_the_result_and_with_each_step(team: Team
     assert (clerk["model_calls"], clerk["tokens"]) == (3, 2_000_035), "its judge included"
     assert clerk["usd"] == pytest.approx(0.300006)
     assert board["steps"]["first"]["usage"]["model_calls"] == 0
+
+
+async def test_all_sagas_of_a_workflow_count_in_what_is_shown(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    errand = [act("team.priced", "x")]
+    async with team_at_work(server.address, task_queue, monkeypatch, workflows=[ErrandsInTurn]) as (
+        tasks,
+        models,
+    ):
+        models.for_model("gpt-4o-mini").default = Behaviour.text("words").with_(usage=(1_000_000, 5))
+        handle = await tasks.start_workflow("ErrandsInTurn", [errand, errand])
+        await handle.result()
+        usage = (await board_of(handle))["usage"]
+        assert (usage["model_calls"], usage["usd"]) == (2, pytest.approx(0.300006))
+        assert (await handle.describe()).typed_search_attributes.get(SAGA_COST) == 0.300006
+        await replayer_of(ErrandsInTurn).replay_workflow(await handle.fetch_history())
+        end = await end_of(await tasks.start_workflow("ErrandsInTurn", [errand, [*errand, {"fail": "now"}]]))
+        assert (end.type, end.details["usage"]["model_calls"]) == ("SagaRolledBack", 2)
 
 
 async def test_an_unpriced_model_is_said(team: Team, effects: Desk) -> None:

@@ -241,7 +241,7 @@ async def _do(saga: Saga, act: Mapping[str, Any]) -> Any:
                 await plan.amend(amended["amend"])
             return {id_: output["what"] for id_, output in plan.outputs.items()}
         case {"call": tool, **arguments}:
-            return await saga.call(_TOOLS[tool], **arguments)
+            return await saga.call(_TOOLS.get(tool, tool), **arguments)
         case {"gather": acts}:
             return await saga.gather(*(_do(saga, inner) for inner in acts))
         case {"in turn": acts}:
