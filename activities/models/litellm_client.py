@@ -27,7 +27,7 @@ from .model_chain import PaidAnswer, PreparedRequest, ask_in_turn
 from .model_failure import ModelFailure
 from .openai_messages import is_openai, wire_messages, wire_name, wire_tool, with_word
 from .price_list import PriceList
-from .raw_answer import RawAnswer, token_count
+from .raw_answer import RawAnswer, are_parts, token_count
 from .request_gate import RequestGate
 from .similarity import PhraseVectors, unit_vectors
 from .stand_in_call import stand_in_message
@@ -222,6 +222,8 @@ async def _ask(
             return ModelFailure.of(model, error)
         # The provider has answered, and is paid; the client could not read it.
         response = litellm.ModelResponse(**raw.mended(model))
+    if not response.choices and raw.states_tokens:
+        response = litellm.ModelResponse(**raw.mended(model))
     usage = _usage(model, request, response)
     if usage.usd is None:
         usage = usage.model_copy(update={"usd": unpriced.price(usage.input_tokens + usage.output_tokens)})
@@ -234,7 +236,8 @@ async def _ask(
         message = choice.message.model_dump(mode="json", warnings=False)
     except ValueError:  # something beside its text is nested too deeply, and it is paid for
         message = raw.mended(model)["choices"][0]["message"]
-    read = partial(read_answer, model, request, message, str(choice.finish_reason), question.final)
+    reason = raw.break_off or str(choice.finish_reason)
+    read = partial(read_answer, model, request, message, reason, question.final)
     return PaidAnswer(usage, read)
 
 
@@ -330,6 +333,9 @@ def _usage(model: str, request: ModelRequest, response: litellm.ModelResponse) -
         said = [str(message.content or ""), *(str(call) for call in message.tool_calls or ())]
         used[1] = _estimated(model, "".join(said))
     usage = stated or litellm.Usage()
+    details = (usage.prompt_tokens_details, used[0]), (usage.completion_tokens_details, used[1])
+    if not all(are_parts(parts, whole) for parts, whole in details):
+        usage = litellm.Usage()  # what of it was cached, or thought, cannot be, and would have its own price
     usage.prompt_tokens, usage.completion_tokens, usage.total_tokens = *used, sum(used)
     response.usage = usage
     usd = prices.of_response(model, response)

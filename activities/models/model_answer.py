@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from temporalio import activity
@@ -19,11 +20,13 @@ from .written_call import written_calls
 MOST_EXTRAS = 250_000
 """Bytes of what goes back with a message beside its text and its calls."""
 
+BROKEN_OFF = "The answer broke off before its end, so it is not whole. Give it again."
 CUT_OFF = "The answer was cut off at the output limit (max_tokens), so it is not whole. Answer more briefly."
 _CALLS_CUT_OFF = (
     "the turn was cut off at the output limit (max_tokens), so none of its calls was made; "
     "make fewer calls in a turn, with shorter arguments"
 )
+_CALLS_BROKEN_OFF = "the turn broke off before its end, so none of its calls was made; make them again"
 _TOO_LARGE = "The answer is too large, or nested too deeply, to be kept. Answer more briefly."
 
 
@@ -53,14 +56,14 @@ def read_answer(
         model: Who gave it.
         request: What was asked.
         message: The message as a JSON object in OpenAI's format.
-        finish_reason: Why the model has stopped.
+        finish_reason: Why the model has stopped; ``length`` and ``error`` say that the answer is not whole.
         final: The tool by which it may answer, or None.
 
     Returns:
         The reply, with nothing spent yet.
     """
     message = scrubbed(message)
-    cut_off = finish_reason == "length"
+    fault, fault_of_calls = _NOT_WHOLE.get(finish_reason, (None, None))
     content, extras = message.get("content"), _extras(message)
     output, invalid = parse_answer(content, request.output_schema)
     made = message.get("tool_calls") or []
@@ -69,7 +72,7 @@ def read_answer(
         made = written_calls(content, tools if final is None else [*tools, final.name])
         content = None if made else content
     spare = f"call_{len(request.messages)}"
-    calls = [read_call(call, f"{spare}_{index}", cut_off=cut_off) for index, call in enumerate(made)]
+    calls = [read_call(call, f"{spare}_{index}", fault_of_calls) for index, call in enumerate(made)]
     answers = [call for call in calls if final is not None and call.name == final.name]
     others = tuple(call for call in calls if call not in answers)
     reply = ModelReply(model=model, content=content, usage=_NOTHING, extras=extras)
@@ -77,18 +80,24 @@ def read_answer(
         return reply.model_copy(update={"tool_calls": others})
     if answers and final is not None:
         return _answered_by_tool(reply, answers[0], final)
-    if cut_off:
-        output, invalid = None, CUT_OFF
+    if fault is not None:
+        output, invalid = None, fault
     return reply.model_copy(update={"output": output, "invalid": invalid})
 
 
-def read_call(call: Mapping[str, Any], spare_id: str, *, cut_off: bool = False) -> ToolCall:
-    """Reads one tool call; empty arguments, or null, are none."""
+def read_call(call: Mapping[str, Any], spare_id: str, fault: str | None = None) -> ToolCall:
+    """Reads one tool call; empty arguments, or null, are none.
+
+    Args:
+        call: The call in OpenAI's format.
+        spare_id: Its id where it has none.
+        fault: Why it is not to be made; None where it is.
+    """
     function = call.get("function") or call.get("custom") or {}
     name, text = str(function.get("name") or ""), function.get("arguments")
     arguments, invalid = _arguments(text)
-    if cut_off:
-        arguments, invalid = None, _CALLS_CUT_OFF
+    if fault is not None:
+        arguments, invalid = None, fault
     extras = {key: value for key, value in call.items() if key not in _OF_A_CALL and value}
     return ToolCall(
         id=str(call.get("id") or spare_id), name=name, arguments=arguments, invalid=invalid, extras=extras
@@ -115,6 +124,7 @@ def that_travels(reply: ModelReply) -> dict[str, Any]:
     return kept.model_dump(mode="json")
 
 
+_NOT_WHOLE = {"length": (CUT_OFF, _CALLS_CUT_OFF), "error": (BROKEN_OFF, _CALLS_BROKEN_OFF)}
 _NOTHING = CallUsage(model_calls=0, input_tokens=0, output_tokens=0, usd=0.0)
 _OF_A_MESSAGE = {"role", "content", "tool_calls", "function_call"}
 _OF_A_CALL = {"id", "type", "function", "custom", "index"}
@@ -138,6 +148,9 @@ def _arguments(text: Any) -> tuple[dict[str, Any] | None, str | None]:
         arguments = parse_json(text or "{}")
     except ValueError as error:
         return None, f"The arguments are not JSON ({error}): {text[:200]}"
+    if isinstance(arguments, str):  # some models write them as text once more
+        with suppress(ValueError):
+            arguments = parse_json(arguments or "{}")
     if not arguments and not isinstance(arguments, bool | int | float):
         return {}, None
     if not isinstance(arguments, dict):

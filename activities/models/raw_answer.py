@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 _USAGE = {
-    "prompt_tokens": ("prompt_tokens", "input_tokens"),
-    "completion_tokens": ("completion_tokens", "output_tokens"),
+    "prompt_tokens": ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count"),
+    "completion_tokens": ("completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count"),
 }
 _AN_ANSWER = ("choices", "content", "candidates", "output")
 _REASONS = ("stop", "length", "content_filter", "tool_calls", "function_call")
+_SAYS_WHY = ("finish_reason", "finishReason", "stop_reason", "done_reason")
+_AT_A_LIMIT = re.compile(r"(?i)length|max_\w*tokens|limit|exceeded")
+_BROKEN_OFF = re.compile(r"(?i)^error$|abort|insufficient|incomplete|interrupt")
+
+_MOST_TOKENS: Final = 10**9
+"""More than any request has."""
 
 
 class RawAnswer:
@@ -19,11 +26,12 @@ class RawAnswer:
 
     Attributes:
         has_heard: Whether the client has said anything, be it only that it is about to send the request.
+        states_tokens: Whether the provider has said how many tokens it has counted.
     """
 
     def __init__(self) -> None:
         """Has heard nothing yet."""
-        self.has_heard = False
+        self.has_heard = self.states_tokens = False
         self._body: Mapping[str, Any] = {}
 
     def hear(self, details: Mapping[str, Any]) -> None:
@@ -36,7 +44,12 @@ class RawAnswer:
             body = json.loads(text)
         except (ValueError, RecursionError):
             return
-        if isinstance(body, Mapping) and not body.get("error") and any(body.get(key) for key in _AN_ANSWER):
+        if not isinstance(body, Mapping) or body.get("error"):
+            return
+        usage = _usage(body)
+        self.states_tokens = any(usage.values())
+        is_message = isinstance(body.get("message"), Mapping)
+        if is_message or self.states_tokens or any(body.get(key) for key in _AN_ANSWER):
             self._body = body
 
     @property
@@ -44,32 +57,64 @@ class RawAnswer:
         """Whether the provider has answered."""
         return bool(self._body)
 
+    @property
+    def break_off(self) -> str:
+        """Why the answer is not whole: ``length`` at a limit, ``error`` otherwise; empty where it may be.
+
+        The client takes every reason that it does not know for the end of a whole answer.
+        """
+        reason = self._reason
+        if _AT_A_LIMIT.search(reason):
+            return "length"
+        return "error" if _BROKEN_OFF.search(reason) else ""
+
+    @property
+    def _reason(self) -> str:
+        said = (place.get(name) for place in (self._choice, self._body) for name in _SAYS_WHY)
+        return next((reason for reason in said if isinstance(reason, str)), "")
+
+    @property
+    def _choice(self) -> Mapping[str, Any]:
+        return _first(self._body.get("choices")) or _first(self._body.get("candidates"))
+
     def mended(self, model: str) -> dict[str, Any]:
         """Returns an answer in OpenAI's format that can be read: without the parts that cannot."""
-        choice = _first(self._body.get("choices"))
-        message = choice.get("message")
-        reason = choice.get("finish_reason")
+        reason, usage = self._reason, _usage(self._body)
         return {
             "model": model,
             "choices": [
                 {
-                    "message": _message(message if isinstance(message, Mapping) else {}),
+                    "message": _message(self._message()),
                     "finish_reason": reason if reason in _REASONS else "stop",
                 }
             ],
-            "usage": self._usage(),
+            "usage": {**usage, "total_tokens": sum(usage.values())},
         }
 
-    def _usage(self) -> dict[str, int]:
-        stated = self._body.get("usage")
-        stated = stated if isinstance(stated, Mapping) else {}
-        usage = {name: first_count(stated, keys) for name, keys in _USAGE.items()}
-        return {**usage, "total_tokens": sum(usage.values())}
+    def _message(self) -> Mapping[str, Any]:
+        """Returns the message of the answer, or what is nearest to one in the provider's own format."""
+        choice, body = self._choice, self._body
+        for message in (choice.get("message"), body.get("message"), choice.get("content")):
+            if isinstance(message, Mapping):
+                return {**message, "content": message.get("content", message.get("parts"))}
+        return {"content": body.get("content")}
+
+
+def _usage(body: Mapping[str, Any]) -> dict[str, int]:
+    stated = body.get("usage", body.get("usageMetadata", body))
+    stated = stated if isinstance(stated, Mapping) else {}
+    return {name: first_count(stated, keys) for name, keys in _USAGE.items()}
 
 
 def token_count(stated: Any) -> int:
     """Returns how many tokens a provider states; 0 where it states no such number."""
-    return stated if isinstance(stated, int) and stated > 0 else 0
+    return stated if isinstance(stated, int) and 0 < stated <= _MOST_TOKENS else 0
+
+
+def are_parts(details: Any, whole: int) -> bool:
+    """Says whether what a provider states of the parts of a number of tokens can be."""
+    stated = vars(details).values() if details is not None else ()
+    return all(0 <= count <= whole for count in stated if isinstance(count, int | float))
 
 
 def first_count(usage: Mapping[str, Any], names: Sequence[str]) -> int:
@@ -79,7 +124,7 @@ def first_count(usage: Mapping[str, Any], names: Sequence[str]) -> int:
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     content = message.get("content")
-    calls = message.get("tool_calls")
+    calls = message.get("tool_calls") or _calls_in(content)
     reasoning = message.get("reasoning_content")
     mended: dict[str, Any] = {"role": "assistant", "content": _text(content)}
     if isinstance(calls, list) and (usable := [_call(call) for call in calls if _is_call(call)]):
@@ -93,9 +138,22 @@ def _text(content: Any) -> str | None:
     if content is None or isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        said = [part for part in content if not (isinstance(part, Mapping) and part.get("thought"))]
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in said]
         return "".join(part for part in parts if isinstance(part, str))
     return json.dumps(content, ensure_ascii=False)
+
+
+def _calls_in(content: Any) -> list[dict[str, Any]]:
+    """Returns the calls that are parts of a content, as Anthropic and Google have it."""
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    calls = [
+        {"id": part.get("id"), "function": {"name": part.get("name"), "arguments": part.get("input")}}
+        for part in parts
+        if part.get("type") == "tool_use"
+    ]
+    made = [part["functionCall"] for part in parts if isinstance(part.get("functionCall"), Mapping)]
+    return calls + [{"function": {"name": call.get("name"), "arguments": call.get("args")}} for call in made]
 
 
 def _is_call(call: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,11 +25,14 @@ def parse_json(text: str) -> Any:
         The value.
 
     Raises:
-        ValueError: The text is not JSON (nor are NaN and Infinity), or it is nested too deeply to be sent.
+        ValueError: The text is not JSON (nor are NaN and Infinity), it is nested too deeply to be sent, or a
+            number in it is too large to be one.
     """
     text = text.strip()
     fence = _FENCE.match(text)
-    return from_json(fence.group(1) if fence else text, allow_inf_nan=False)
+    value = from_json(fence.group(1) if fence else text, allow_inf_nan=False)
+    json.dumps(value, allow_nan=False)  # 1e999 is read as infinite, and would be sent as null
+    return value
 
 
 def parse_answer(content: str | None, schema: Mapping[str, Any] | None) -> tuple[Any, str | None]:

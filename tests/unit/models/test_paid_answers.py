@@ -94,13 +94,72 @@ async def test_an_answer_that_is_of_no_use_is_a_reply_that_says_so(
 
 @pytest.mark.parametrize(
     "usage",
-    [{"prompt_tokens": -1}, {"completion_tokens": -7}, {"prompt_tokens": None}, {"completion_tokens": "5"}],
+    [
+        {"prompt_tokens": -1},
+        {"completion_tokens": -7},
+        {"prompt_tokens": None},
+        {"completion_tokens": "5"},
+        {"prompt_tokens": 10**30},
+    ],
 )
 async def test_a_usage_that_cannot_be_is_estimated(server: ModelServer, usage: dict[str, Any]) -> None:
     server.reply(Behaviour.message(content="hello", usage=usage))
     reply = await ask()
     assert reply.output == "hello"
-    assert reply.usage.input_tokens > 0 and reply.usage.output_tokens > 0
+    assert 0 < reply.usage.input_tokens < 100 and 0 < reply.usage.output_tokens < 100
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"prompt_tokens_details": {"cached_tokens": -900}},
+        {"prompt_tokens_details": {"cached_tokens": 900}},
+        {"completion_tokens_details": {"reasoning_tokens": 900}},
+    ],
+)
+async def test_parts_of_a_usage_that_cannot_be_change_no_price(
+    server: ModelServer, details: dict[str, Any]
+) -> None:
+    server.reply(Behaviour.message(content="hello", usage=details))
+    assert (await ask("openai/gpt-4o-mini")).usage.usd == pytest.approx(10 * 0.15e-6 + 5 * 0.6e-6)
+
+
+@pytest.mark.parametrize("choices", [[], None, {}])
+async def test_an_answer_without_choices_that_was_paid_for_is_not_asked_again(
+    server: ModelServer, choices: Any
+) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    server.reply(Behaviour(body=json.dumps({"id": "x", "model": "x", "choices": choices, "usage": usage})))
+    reply = await ask()
+    assert reply.invalid and (reply.usage.input_tokens, reply.usage.output_tokens) == (10, 5)
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "says"),
+    [
+        ("LENGTH", "max_tokens"),
+        ("model_length", "max_tokens"),
+        ("max_output_tokens", "max_tokens"),
+        ("error", "broke off"),
+        ("insufficient_system_resource", "broke off"),
+        ("abort", "broke off"),
+    ],
+)
+async def test_an_answer_that_was_cut_off_is_not_whole_whatever_its_provider_calls_that(
+    server: ModelServer, finish_reason: str, says: str
+) -> None:
+    server.reply(Behaviour.message(finish_reason=finish_reason, content="half a sen"))
+    reply = await ask()
+    assert reply.output is None and says in (reply.invalid or "")
+    server.reply(Behaviour.message(finish_reason=finish_reason, content=None, tool_calls=[CALL]))
+    (made,) = (await ask()).tool_calls
+    assert made.arguments is None and says in (made.invalid or "")
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "eos_token", "end_turn", "COMPLETE", "zzz"])
+async def test_an_answer_with_any_other_end_is_whole(server: ModelServer, finish_reason: str) -> None:
+    server.reply(Behaviour.message(finish_reason=finish_reason, content="hello"))
+    assert (await ask()).output == "hello"
 
 
 async def test_calls_that_were_cut_off_are_none(server: ModelServer) -> None:

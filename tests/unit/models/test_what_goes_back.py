@@ -186,6 +186,18 @@ async def test_empty_arguments_are_none(server: ModelServer, arguments: str) -> 
     assert (made.arguments, made.invalid) == ({}, None)
 
 
+async def test_arguments_that_are_written_as_text_once_more_are_read(server: ModelServer) -> None:
+    server.reply(Behaviour.calls(ScriptedCall("look", json.dumps('{"q": "a"}'))))
+    (made,) = (await ask(FIRST)).tool_calls
+    assert (made.arguments, made.invalid) == ({"q": "a"}, None)
+
+
+async def test_a_number_that_is_too_large_to_be_sent_is_no_null(server: ModelServer) -> None:
+    server.reply(Behaviour.calls(ScriptedCall("look", '{"q": 1e999}')))
+    (made,) = (await ask(FIRST)).tool_calls
+    assert made.arguments is None and "not JSON" in (made.invalid or "")
+
+
 @pytest.mark.parametrize("arguments", ["0", "false", "[1]", '"x"'])
 async def test_arguments_that_are_something_else_are_told(server: ModelServer, arguments: str) -> None:
     server.reply(Behaviour.calls(ScriptedCall("look", arguments)))
