@@ -213,10 +213,12 @@ class ChildCaller:
         told, most = self._allotments.release(workflow_id)
         if told is None and isinstance(cause, ApplicationError) and cause.type in _UNDONE and cause.details:
             told = Usage.model_validate(cause.details[0]["usage"])
-        if told is None and isinstance(cause, TerminatedError | TimeoutError) and most.binds:
-            # Nobody knows what it has spent of its part of the budget.
-            told = most.used_up()
-            self._record.log.add("counterstep", "its part of the budget counts as spent", child.step)
+        if told is None and isinstance(cause, TerminatedError | TimeoutError):
+            # Nobody knows what it has spent.
+            told = most.used_up() if most.binds else None
+            counts = "its part of the budget counts as spent" if most.binds else "it does not count"
+            said = f"what the child has spent is not known, and {counts}"
+            self._record.log.add("counterstep", said, child.step)
         if told is not None:
             self._record.absorb_usage(child.step, child.path, told)
 

@@ -299,6 +299,21 @@ async def test_a_cancelled_child_tells_what_it_has_spent_where_there_is_no_budge
     await replayer_of().replay_workflow(await handle.fetch_history())
 
 
+async def test_that_nobody_knows_what_a_terminated_child_has_spent_is_told(
+    team_here: Team, effects: Desk
+) -> None:
+    tasks, models = team_here
+    models.for_model("writer").default = Behaviour.text("words")
+    steps = [*writers(1), {**put("x", "w0", late=HELD), "timeout": "3s"}]
+    handle = await tasks.start([inline(tasks, "ch", steps=steps, on_failure="skip")])
+    await effects.until("done", "x")
+    await child_of(tasks, handle, "ch#1").terminate()
+    effects.release("x")
+    assert (await end_of(handle)).type == "completed"
+    told = [line["what"] for line in (await handle.query("board"))["log"]]
+    assert "what the child has spent is not known, and it does not count" in told
+
+
 @pytest.mark.parametrize("budget", [{}, {"budget": {"model_calls": 9}}], ids=["no budget", "a budget"])
 @pytest.mark.parametrize("ends", ["completed", "failed", "timed out"])
 async def test_what_earlier_runs_of_a_workflow_of_ones_own_have_spent_counts(
