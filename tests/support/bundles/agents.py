@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,16 +68,16 @@ team.add(
         output=Report,
     )
 )
-team.add(
-    ProcessAgent(
-        name="program",
-        description="Puts things on the desk, as a process.",
-        command=[sys.executable, str(Path(__file__).parent.with_name("foreign") / "agent.py")],
-        models=["openai/clerk"],
-        env={"REMEMBER": f"env:{REMEMBERS}"},
-        tools=[put, look],
-    )
+program = ProcessAgent(
+    name="program",
+    description="Puts things on the desk, as a process.",
+    command=[sys.executable, str(Path(__file__).parent.with_name("foreign") / "agent.py")],
+    models=["openai/clerk"],
+    env={"REMEMBER": f"env:{REMEMBERS}"},
+    tools=[put, look],
 )
+team.add(program)
+team.add(replace(program, name="tidy_program", on_divergence="undo"))
 team.add(
     Agent(
         name="helper",

@@ -155,7 +155,7 @@ def main() -> Any:
         return "booked"
     if mode == "leaves":  # in the middle of what it asks for, when it was started again
         if is_first("start"):
-            use("put", {"what": "flight"})
+            use("put", {"what": "flight", **GIVEN.get("slowly", {})})
             sys.exit("the agent breaks")
         if GIVEN["code"] == 0 or is_first("again"):
             threading.Thread(target=use, args=("put", {"what": "hotel"}), daemon=True).start()

@@ -68,9 +68,9 @@ async def agent_with_much_to_say(stage: Stage) -> Handle:
 # --- agents that are processes
 
 
-def _program(name: str, *lists: Any) -> list[dict[str, Any]]:
-    given = {"mode": "does", "lists": lists, "remember": f"{name}-{uuid4()}"}
-    return [{"id": "program", "agent": "team.program", "input": given, "retry": {"initial": "100ms"}}]
+def _program(name: str, *lists: Any, agent: str = "program", **given: Any) -> list[dict[str, Any]]:
+    given = {"mode": "does", "lists": lists, "remember": f"{name}-{uuid4()}", **given}
+    return [{"id": "program", "agent": f"team.{agent}", "input": given, "retry": {"initial": "100ms"}}]
 
 
 @scene("completed")
@@ -94,6 +94,18 @@ async def process_agent_rolled_back(stage: Stage) -> Handle:
 async def process_agent_that_changes_its_mind(stage: Stage) -> Handle:
     first = [("put", {"what": "cup"}), ("put", {"what": "pen"})]
     return await stage.start(_program(stage.name, first, [first[0], ("put", {"what": "ink"})]))
+
+
+@scene("completed")
+async def process_agent_that_comes_back_to_it(stage: Stage) -> Handle:
+    cup, pen, ink = (("put", {"what": what}) for what in ("cup", "pen", "ink"))
+    return await stage.start(_program(stage.name, [cup, pen], [cup, ink], [cup, pen], agent="tidy_program"))
+
+
+@scene("completed")
+async def process_agent_that_breaks_in_an_undo(stage: Stage) -> Handle:
+    slowly = {"undo_delay": 6}
+    return await stage.start(_program(stage.name, agent="tidy_program", mode="leaves", code=1, slowly=slowly))
 
 
 # --- verdicts
