@@ -14,6 +14,7 @@ from a2a.server.request_handlers.request_handler import RequestHandler
 from a2a.types import a2a_pb2 as pb
 from a2a.utils import errors
 from a2a.utils.proto_utils import validate_proto_required_fields
+from a2a.utils.task import validate_history_length
 from temporalio.service import RPCError
 
 from ..client import IdInUse, NoWorker, Refused, TaskEnded, UnknownTask
@@ -86,6 +87,7 @@ class TaskHandler(RequestHandler):
         """Tells where a task is."""
         with _telling():
             validate_proto_required_fields(params)
+            validate_history_length(params)
             return await self._tasks.seen(await self._tasks.find(_subject(context), params.id))
 
     async def on_list_tasks(
@@ -93,6 +95,7 @@ class TaskHandler(RequestHandler):
     ) -> pb.ListTasksResponse:
         """Lists the tasks of the caller, newest first."""
         with _telling():
+            validate_history_length(params)
             listed = await self._tasks.newest(_subject(context))
             page, chosen = page_of(listed, params)
             if params.include_artifacts:
@@ -161,6 +164,7 @@ class TaskHandler(RequestHandler):
     async def _taken(self, params: pb.SendMessageRequest, context: ServerCallContext) -> OwnedTask:
         """Takes a message: it starts a task, or answers one."""
         validate_proto_required_fields(params)
+        validate_history_length(params.configuration)
         subject, message = _subject(context), params.message
         metadata = as_json(params.metadata)
         config = params.configuration.task_push_notification_config

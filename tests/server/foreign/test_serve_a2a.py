@@ -210,6 +210,15 @@ async def test_what_cannot_be_done_is_one_sentence(
             await sent(client, named)
         with pytest.raises(TaskNotFoundError):
             await client.get_task(pb.GetTaskRequest(id="no-such-task"))
+        negative = message(CHEAP)
+        negative.configuration.history_length = -1
+        for request in (
+            sent(client, negative),
+            client.get_task(pb.GetTaskRequest(id="no-such-task", history_length=-1)),
+            client.list_tasks(pb.ListTasksRequest(history_length=-1)),
+        ):
+            with pytest.raises(InvalidParamsError, match="history length must be non-negative"):
+                await request
         async with httpx.AsyncClient() as bare:
             evil = await bare.post(agent.url, json={}, headers={"origin": "https://evil.example"})
             rebound = await bare.post(agent.url, json={}, headers={"host": "evil.example"})
