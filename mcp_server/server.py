@@ -107,8 +107,11 @@ class TaskServer:
         self, context: ServerRequestContext[Any], name: str, answer: TaskAnswer
     ) -> CallToolResult | InputRequiredResult:
         """Asks the person at the client what the task waits for, until it waits no more, where it can."""
-        while name != "cancel_task" and answer.waiting_for and can_ask(context):
-            question = answer.waiting_for[0]
+        while name != "cancel_task" and can_ask(context):
+            # Where several people have to answer, this one does so once.
+            question = next((one for one in answer.waiting_for if not self._desk.has_said(one)), None)
+            if question is None:
+                break
             if is_modern(context):
                 return asked_back(answer, question)
             said = await ask(context, question)

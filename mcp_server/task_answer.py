@@ -24,6 +24,7 @@ class Question(BaseModel):
         actions: The possible answers.
         hash: Of what is shown; the answer names it, so that it is for exactly that.
         roles: Which roles whoever answers must be proven to have.
+        said: Who has answered so far, where several people have to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class Question(BaseModel):
     actions: tuple[str, ...] = ()
     hash: str = ""
     roles: tuple[tuple[str, ...], ...] = ()
+    said: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, asked: Asked) -> Question:
@@ -45,6 +47,7 @@ class Question(BaseModel):
             actions=asked.actions,
             hash=asked.hash,
             roles=asked.roles,
+            said=tuple(one.by for one in asked.said),
         )
 
 

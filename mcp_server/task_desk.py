@@ -14,7 +14,7 @@ from ..saga.errors import FailureType
 from ..saga.record.search_attributes import SAGA_STATE
 from ..saga.record.task_state import ENDED
 from ..saga.spec.catalog import Catalog
-from .task_answer import TaskAnswer
+from .task_answer import Question, TaskAnswer
 
 _LOOK: Final = 0.5
 """Seconds between two looks at a task that is watched."""
@@ -87,6 +87,10 @@ class TaskDesk:
         more = {"hash": hash} if asked.update == "decide" and hash else {}
         await tell(step, action, by=self._by, value=value, note=note, token=self._token, **more)
         return await self._watched(task, 5, _nobody)
+
+    def has_said(self, question: Question) -> bool:
+        """Says whether the person of this desk has answered, and others are still to."""
+        return self._by is not None and self._by.casefold() in (name.casefold() for name in question.said)
 
     async def cancel(self, id: str, seconds: float) -> TaskAnswer:
         """Asks a task to cancel, and waits for what it undoes."""

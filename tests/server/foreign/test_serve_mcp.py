@@ -31,9 +31,11 @@ def command(server: EmbeddedServer, queue: str, *more: str) -> list[str]:
 
 
 @asynccontextmanager
-async def piped(server: EmbeddedServer, queue: str, **options: Any) -> AsyncIterator[Client]:
+async def piped(server: EmbeddedServer, queue: str, *more: str, **options: Any) -> AsyncIterator[Client]:
     """Connects to the command as an IDE does: it starts it, and talks to its input and output."""
-    program = StdioServerParameters(command=sys.executable, args=command(server, queue), env=dict(os.environ))
+    program = StdioServerParameters(
+        command=sys.executable, args=command(server, queue, *more), env=dict(os.environ)
+    )
     async with Client(stdio_client(program), **options) as client:
         yield client
 
@@ -102,6 +104,28 @@ async def test_a_client_with_forms_asks_its_person(
     assert shown[0].startswith("Pay 50?") and '"usd": 50' in shown[0]
     assert ended["state"] == ("completed" if paid else "waiting")
     assert ("pay 50", "done") in orders.rows() or not paid
+
+
+async def test_a_person_is_asked_once_where_two_have_to_answer(
+    server: EmbeddedServer, worker: str, orders: Orders
+) -> None:
+    shown: list[str] = []
+
+    async def ask(_: Any, asked: ElicitRequestParams) -> ElicitResult:
+        shown.append(asked.message.partition("\n")[0])
+        return ElicitResult(action="accept", content={"action": "approve"})
+
+    async with piped(server, worker, elicitation_callback=ask) as client:
+        begun = await call(client, "start_served_order", input={"sku": "pen", "usd": 500}, task_id=worker)
+        assert len(shown) == 1
+        assert (begun["state"], [one["said"] for one in begun["waiting_for"]]) == ("waiting", [["ann"]])
+        again = await call(client, "watch_task", task_id=worker)
+        assert again["waiting_for"] == begun["waiting_for"] and len(shown) == 1
+    async with piped(server, worker, "--by", "bob", elicitation_callback=ask) as client:
+        ended = await call(client, "watch_task", task_id=worker)
+        if ended["state"] != "completed":
+            ended = await call(client, "watch_task", task_id=worker)
+    assert (ended["state"], len(shown)) == ("completed", 2)
 
 
 async def test_a_server_that_is_gone_loses_nothing_and_a_cancel_undoes(

@@ -86,6 +86,9 @@ served.add_task(
             "properties": {"sku": {"type": "string"}, "usd": {"type": "number"}},
         },
         "steps": _STEPS,
+        "approvals": [
+            {"tool": "served.pay", "when": "arguments.usd > 100.0", "ask": "So much?", "people": 2}
+        ],
         "output": {"paid": "${{ steps.pay.output }}"},
     }
 )
