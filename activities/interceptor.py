@@ -22,7 +22,7 @@ from temporalio.worker import (
 )
 
 from ..bundle.current_step import CURRENT_STEP, CurrentStep
-from ..bundle.raised import as_application_error
+from ..bundle.raised import OUR_TYPES, as_application_error
 from ..pool_limits.pool import Pool
 from ..saga.calls.headers import CallHeader
 from ..saga.errors import FailureType
@@ -32,6 +32,7 @@ from ..saga.history_format import HEADER, MODEL_CALLS
 from ..saga.json_value import MASKED, is_masked_in
 from ..saga.limits.payload_size import MAX_PAYLOAD
 from ..saga.temporal.carried import carried
+from ..saga.temporal.untraced import Untraced
 from .tool_breaker import behind_breaker
 
 logger = logging.getLogger("counterstep.calls")
@@ -85,7 +86,7 @@ class CallInterceptor(ActivityInboundInterceptor):
             self._measure(info, header, took)
             return result
         except ApplicationError as error:
-            raise _jittered(_small(error), header, info.attempt) from carried(error.__cause__)
+            raise _told(error, header, info.attempt) from carried(error.__cause__)
         except Exception as error:
             raise _jittered(as_application_error(error), header, info.attempt) from carried(error)
         except asyncio.CancelledError:
@@ -150,6 +151,15 @@ def _measured(result: Any, header: CallHeader) -> RawValue:
         message = f"the result of {activity.info().activity_type} has {size} bytes; the most is {limit}"
         raise ApplicationError(message, type=FailureType.PAYLOAD_TOO_LARGE, non_retryable=True)
     return RawValue(payload)
+
+
+def _told(error: ApplicationError, header: CallHeader, attempt: int) -> ApplicationError:
+    told = _jittered(_small(error), header, attempt)
+    if error.__cause__ is not None:
+        return told  # what has led to it says where it was raised
+    if told.type in OUR_TYPES:
+        return Untraced.of(told, activity.payload_converter())
+    return told.with_traceback(error.__traceback__)
 
 
 def _small(error: ApplicationError) -> ApplicationError:

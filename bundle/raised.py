@@ -11,7 +11,8 @@ from ..saga.errors import CounterstepError, FailureType
 from ..saga.failure import text_of, trim
 
 _SHOWN_LEAVES = 10
-_OUR_TYPES: Final = frozenset(map(str, FailureType))
+OUR_TYPES: Final = frozenset(map(str, FailureType))
+"""The types of failures that our own code tells."""
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
@@ -51,6 +52,6 @@ def as_application_error(error: BaseException) -> ApplicationError:
 
 def _type_of(error: BaseException) -> str:
     name = type(error).__name__
-    if name in _OUR_TYPES and not isinstance(error, CounterstepError):
+    if name in OUR_TYPES and not isinstance(error, CounterstepError):
         return f"{type(error).__module__}.{name}"
     return name

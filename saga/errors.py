@@ -48,8 +48,9 @@ What stays inside::
     └── WorkersLost                 the workers of the fault explorer have ended
 
 `CallFailed`, which ``Saga.call`` raises in a workflow, is one of Temporal's ``ApplicationError``: a workflow
-has to end with one of those. Other processes see the failures of a running task in the same way, with a
-``type`` that is one of `FailureType`.
+has to end with one of those. So is `Untraced`, as which a task ends, and a call that our own code refuses.
+Other processes see the failures of a running task in the same way, with a ``type`` that is one of
+`FailureType`.
 """
 
 from __future__ import annotations

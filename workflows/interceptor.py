@@ -31,6 +31,7 @@ from ..saga.history_format import HEADER
 from ..saga.temporal.activity_watch import start_watched
 from ..saga.temporal.carried import carried
 from ..saga.temporal.task_marker import TASK_MARK, is_task
+from ..saga.temporal.untraced import Untraced
 
 
 class TaskInterceptor(WorkflowInboundInterceptor):
@@ -59,9 +60,8 @@ class TaskInterceptor(WorkflowInboundInterceptor):
         except ApplicationError as error:
             if is_task():
                 workflow.logger.warning("task failed: %s: %s", error.type, error.message)
-            if error.type in TOLD:
-                # Where our own code raised it is of no interest; the traceback of a bug is in its cause.
-                raise error.with_traceback(None) from error.__cause__
+            if error.type in TOLD and error.__cause__ is None:
+                raise Untraced.of(error, workflow.payload_converter()) from None
             raise
         except (FailureError, LeftToOthers, workflow.ContinueAsNewError, workflow.NondeterminismError):
             raise

@@ -10,7 +10,7 @@ import re
 from counterstep.saga import errors
 from counterstep.tests.support.sources.sources import ROOT, nodes, package_sources
 
-ELSEWHERE = {"CallFailed"}
+ELSEWHERE = {"CallFailed", "Untraced"}
 """Workflows have to raise one of Temporal's; the text below the tree tells of it."""
 
 
