@@ -142,7 +142,7 @@ def read_document(text: str, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         at = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise SpecError([Fault(where, _yaml_reason(error), *at)]) from None
+        raise SpecError([Fault(where, f"{_yaml_reason(error)}{_advice(error, text)}", *at)]) from None
     except RecursionError:
         raise SpecError([Fault(source, "is nested too deeply")]) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -197,3 +197,12 @@ def _yaml_reason(error: yaml.MarkedYAMLError) -> str:
     if error.context and "single document" in error.context:
         return "has more than one document; a second one begins here"
     return f"is not YAML: {error.problem or error.context}"
+
+
+def _advice(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Says what to write where YAML takes a mark inside of a text for one of its own."""
+    mark = error.problem_mark
+    line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
+    if "${{" in "".join(line):
+        return "; write what has ${{ }} in it in quotes"
+    return "; write a text that has a colon in it in quotes" if "".join(line).count(": ") > 1 else ""

@@ -22,7 +22,15 @@ from .graph import (
     validation_places,
     validation_templates,
 )
-from .json_schema import check_input, check_part, check_schema, fields_of, join, resolve
+from .json_schema import (
+    check_input,
+    check_part,
+    check_schema,
+    fields_of,
+    join,
+    misspelt_keywords,
+    resolve,
+)
 from .leftovers import template_leftovers, text_leftovers
 from .references import ReadScope, ReferenceCheck
 from .rules.approval_rules import spec_approval_faults
@@ -71,7 +79,8 @@ class _Checker:
 
     def faults(self) -> Iterator[Fault]:
         spec = self._spec
-        yield from check_schema(spec.input, "input")
+        broken = check_schema(spec.input, "input")
+        yield from broken or misspelt_keywords(spec.input, "input")
         room = ReadScope({step.id: step for step in spec.steps})
         yield from self._steps(spec.steps, "steps", room)
         yield from text_leftovers(spec.goal, "goal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -29,6 +30,32 @@ _HIDES_FIELDS = (
     "patternProperties",
     "dependentSchemas",
 )
+_NOTES = (
+    "$schema",
+    "$id",
+    "$anchor",
+    "$comment",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "default",
+    "deprecated",
+    "examples",
+    "readOnly",
+    "writeOnly",
+    "then",
+    "else",
+    "minContains",
+    "maxContains",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "discriminator",
+    "nullable",
+)
+"""Keywords that check nothing by themselves."""
+
 _VALUES = ("const", "enum", "default", "examples")
 _UNUSABLE = (Unresolvable, UnknownType, RecursionError, ArithmeticError, re.error)
 
@@ -82,6 +109,31 @@ def check_schema(schema: Mapping[str, Any], path: str) -> list[Fault]:
     if found:
         return list(found.values())
     return list(_broken_parts(schema, schema, path))
+
+
+def misspelt_keywords(schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    """Yields keywords that are none, though nearly, and schemas without any; both are allowed as notes.
+
+    Args:
+        schema: A JSON Schema that somebody has written for a spec.
+        path: What messages call it.
+    """
+    known = {*type(_validator(schema)).VALIDATORS, *_NOTES}
+    if schema and not known.intersection(schema):
+        yield Fault(
+            path, "has no keyword of JSON Schema; fields stand under properties: {NAME: {type: string}}"
+        )
+    for name in schema:
+        near = [] if name in known or name.startswith("x-") else get_close_matches(name, known, cutoff=0.8)
+        if near:
+            yield Fault(f"{path}.{name}", f"is no keyword of JSON Schema; did you mean {near[0]!r}?")
+    fields = schema.get("properties", {})
+    for inner, where in (
+        *((fields[name], f"properties.{name}") for name in fields),
+        (schema.get("items"), "items"),
+    ):
+        if isinstance(inner, Mapping):
+            yield from misspelt_keywords(inner, f"{path}.{where}")
 
 
 def fields_of(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:

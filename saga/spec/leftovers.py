@@ -10,7 +10,15 @@ from ..errors import Fault
 from ..expressions.tokens import OPEN, holes
 from .json_schema import join
 
-_LEFT = re.compile(r"\$?\s?\{\{(?P<braces>.*?)\}\}|\$\{(?!\{)(?P<dollar>[^{}]*)\}", re.DOTALL)
+_PATH = r"(?:task|steps|facts|item)\.[a-z_][\w.\[\]]*"
+_LEFT = re.compile(
+    r"\$?\s?\{\{(?P<braces>.*?)\}\}|\$\{(?!\{)(?P<dollar>[^{}]*)\}"
+    rf"|[$#@%]?\{{\s*(?P<brace>{_PATH})\s*\}}|[$#@%]\(\s*(?P<round>{_PATH})\s*\)|\$(?P<name>{_PATH})",
+    re.DOTALL,
+)
+_BARE = re.compile(r"steps\.[a-z][a-z0-9_]*\.(output|state)[\w.\[\]]*")
+"""As a whole text: nobody means these words themselves."""
+
 _SHOWN = 60
 
 
@@ -23,7 +31,9 @@ def template_leftovers(value: Any, path: str) -> Iterator[Fault]:
     """
     if isinstance(value, str):
         for found in _LEFT.finditer(_outside_holes(value)):
-            yield Fault(path, _message(found))
+            yield Fault(path, _message(found.group().strip(), _inside(found)))
+        if _BARE.fullmatch(value.strip()):
+            yield Fault(path, _message(value.strip(), value.strip()))
     elif isinstance(value, Mapping):
         for key, part in value.items():
             if OPEN in key or _LEFT.search(key):
@@ -53,14 +63,15 @@ def _outside_holes(text: str) -> str:
     return text
 
 
-def _message(found: re.Match[str]) -> str:
-    text = _short(found.group().strip())
-    hole = f"${{{{ {_inside(found)} }}}}"
+def _message(left: str, inside: str) -> str:
+    text = _short(left)
+    hole = f"${{{{ {inside} }}}}"
     return f"{text} is not filled in; write {hole}, or ${{{{ {text} }}}} where the text itself is meant"
 
 
 def _inside(found: re.Match[str]) -> str:
-    return " ".join((found["braces"] or found["dollar"] or "x").split())[:_SHOWN] or "x"
+    inside = next((text for text in found.groups() if text), "x")
+    return " ".join(inside.split())[:_SHOWN] or "x"
 
 
 def _short(text: str) -> str:

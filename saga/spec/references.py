@@ -20,6 +20,13 @@ from .teams.pattern import DIFFICULTY
 _ROOTS = ("task", "steps", "facts", "feedback")
 _RULE_ROOTS = ("output", "input")
 _ITEM_ROOTS = ("item", "index")
+_WITHOUT_PARTS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
 _OF_THE_PLAN = ("for_each", "key", "after", "frozen", "agent", "tool")
 """What is read when a plan is checked, before anything of it is done."""
 
@@ -238,7 +245,10 @@ def misread(path: Path, schema: Mapping[str, Any], depth: int, owner: str) -> st
     for at in range(depth, len(path.parts)):
         if not isinstance(part, Mapping):
             return None
-        part, name = resolve({"$defs": schema.get("$defs", {}), **part}), path.parts[at]
+        part, name = _beside_null({"$defs": schema.get("$defs", {}), **part}), path.parts[at]
+        if part.get("type") in _WITHOUT_PARTS:
+            where = owner if at == depth else str(Path(path.root, path.parts[:at]))
+            return f"{path}: {where} is {_WITHOUT_PARTS[part['type']]}, and has no {name!r}"
         if part.get("type") == "array":
             if isinstance(name, str):
                 return f"{path}: {_is_a_list(path, at)}"
@@ -268,9 +278,18 @@ def _inner(schema: Mapping[str, Any] | None, part: str | int) -> Mapping[str, An
     """Returns the schema of a field of an object, or of the items of a list; None where it is not known."""
     if schema is None:
         return None
-    whole = resolve(schema)
-    found = whole.get("items") if isinstance(part, int) else (fields_of(schema) or {}).get(str(part))
+    whole = _beside_null(schema)
+    found = whole.get("items") if isinstance(part, int) else (fields_of(whole) or {}).get(str(part))
     return {"$defs": schema.get("$defs", {}), **found} if isinstance(found, Mapping) else None
+
+
+def _beside_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what a schema stands for; where it allows null as well, what a value is that is not null."""
+    whole = resolve(schema)
+    others = [one for one in whole.get("anyOf", ()) if one != {"type": "null"}]
+    if len(others) != 1 or not isinstance(others[0], Mapping):
+        return whole
+    return resolve({"$defs": schema.get("$defs", {}), **others[0]})
 
 
 def _is_a_list(path: Path, depth: int, why: str = "") -> str:

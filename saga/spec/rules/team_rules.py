@@ -153,7 +153,9 @@ def _misreads(agent: AgentEntry, catalog: Catalog, path: str) -> Iterator[Fault]
     known = [
         catalog.agents[name] for name in members if not isinstance(name, Person) and name in catalog.agents
     ]
-    answers = [agent] if agent.output_schema else known
+    answering = [agent] if agent.output_schema else known
+    # An answer that is text has no confidence, and then it is not sure.
+    answers = [one for one in answering if one.output_schema.get("type") != "string"]
     for at, source in agent.team.reads().items():
         expression = None if source is None else compile_expression(source)
         if expression is None or expression.is_conditional:

@@ -33,6 +33,11 @@ async def look(what: str = "") -> str:
     return what
 
 
+@extra.tool(effect=Effect.READ_ONLY)
+async def find(what: str = "") -> Purchase | None:
+    return None
+
+
 @extra.tool(effect=Effect.PIVOT)
 async def send(what: str = "") -> str:
     return what
@@ -123,7 +128,7 @@ def test_the_designs_order_passes() -> None:
             validate: [{rule: "output == input.what && index >= 0", message: "${{ item }}: ${{ output }}"}]
           - id: after
             tool: extra.look
-            input: {what: "${{ steps.all.output[0].anything }} ${{ steps.all.state }}"}
+            input: {what: "${{ steps.all.output[0] }} ${{ steps.all.state }}"}
         output: {first: "${{ steps.all.output[0] }}", count: "${{ size(steps.all.output) }}"}
         validate: [{rule: "output.count == 1 && has(input.sku)"}]
         """,
@@ -384,6 +389,44 @@ PIVOT = {"tool": "extra.send"}
                 "steps[1].input.what[1]: the key '${{ task.sku }}' is not filled in: only values are",
                 "steps[1].input.what[1].${{ task.sku }}: '$ {{task.sku}}' is not filled in; write",
             ],
+        ),
+        (
+            [
+                {"input": {"what": "{task.sku} $task.sku $(task.sku), and (task.sku) and {sku}"}},
+                {"input": {"what": ["steps.s0.output", "see steps.s0.output", "${{ 'steps.s0.output' }}"]}},
+                {"when": "$task.sku"},
+            ],
+            [
+                "steps[0].input.what: '{task.sku}' is not filled in; write ${{ task.sku }}, or",
+                "steps[0].input.what: '$task.sku' is not filled in; write ${{ task.sku }}, or",
+                "steps[0].input.what: '$(task.sku)' is not filled in; write ${{ task.sku }}, or",
+                "steps[1].input.what[0]: 'steps.s0.output' is not filled in; write ${{ steps.s0.output }}",
+                "steps[2].when: '$task.sku' does not parse",
+            ],
+        ),
+        # a part of what has none
+        (
+            [
+                {},
+                reads("steps.s0.output.length"),
+                reads("task.sku.name"),
+                reads("task.count[0]"),
+                {"validate": [{"rule": "output.size() > 0 && output.text == ''"}]},
+            ],
+            [
+                "steps[1].input.what: steps.s0.output.length: the output of 's0' is text, and has no",
+                "steps[2].input.what: task.sku.name: task.sku is text, and has no 'name'",
+                "steps[3].input.what: task.count[0]: task.count is a number, and has no 0",
+                "steps[4].validate[0].rule: output.text: the output of 's4' is text, and has no 'text'",
+            ],
+        ),
+        (
+            [
+                {"tool": "extra.find", "input": {"what": "x"}},
+                reads("steps.s0.output.prise"),
+                reads("steps.s0.output.price"),
+            ],
+            ["steps[1].input.what: steps.s0.output.prise: the output of 's0' has no 'prise'; did you mean"],
         ),
         (
             [
@@ -747,6 +790,26 @@ def test_faults(found: list[dict[str, Any]], expected: list[str]) -> None:
                 "input.properties.a.type: is not a JSON Schema: 'txt' is not a type",
                 "input.properties.b: is not a JSON Schema: 5 is not of type 'object', 'boolean'",
                 "input.required: is not a JSON Schema: 'a' is not of type 'array'",
+            ],
+        ),
+        (
+            {"input": {"what": "string"}},
+            ["input: has no keyword of JSON Schema; fields stand under properties: {NAME: {type: string}}"],
+        ),
+        (
+            {"input": {"propertys": {}, "type": "object", "x-require": []}},
+            ["input.propertys: is no keyword of JSON Schema; did you mean 'properties'?"],
+        ),
+        (
+            {
+                "input": {
+                    "properties": {"a": {"type": "string", "minLenght": 1}, "b": {"items": {"enums": []}}}
+                }
+            },
+            [
+                "input.properties.a.minLenght: is no keyword of JSON Schema; did you mean 'minLength'?",
+                "input.properties.b.items: has no keyword of JSON Schema",
+                "input.properties.b.items.enums: is no keyword of JSON Schema; did you mean 'enum'?",
             ],
         ),
         ({"input": {"$ref": "#/$defs/a"}}, ["input.$ref: '#/$defs/a' leads nowhere"]),

@@ -480,6 +480,18 @@ def test_yaml_keeps_to_json(text: str, value: Any) -> None:
     [
         ("a: [", "spec.yaml:1:5: is not YAML: expected the node content"),
         ("a: 1\n b: 2", "spec.yaml:2:3: is not YAML: mapping values are not allowed here"),
+        (
+            "a: Buy: x",
+            "spec.yaml:1:7: is not YAML: mapping values are not allowed here; write a text that has a",
+        ),
+        (
+            "a: {b: ${{ task.c }}}",
+            "spec.yaml:1:9: is not YAML: expected ',' or '}', but got '{'; write what has",
+        ),
+        (
+            "a: ${{ task.c ? 'd: e' : 'f' }}",
+            "mapping values are not allowed here; write what has ${{ }} in it in",
+        ),
         ("\ta: 1", "spec.yaml:1:1: is not YAML: found character '\\t'"),
         ("a: 1\nb: 2\na: 3", "spec.yaml:3:1: the key 'a' stands here twice"),
         ('{"a": {"b": 1, "b": 2}}', "spec.yaml:1:16: the key 'b' stands here twice"),
