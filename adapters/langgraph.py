@@ -39,8 +39,9 @@ def saga_tools(saga: Saga, actions: Iterable[Any]) -> list[StructuredTool]:
     order, and hand them to the graph with its config: ``ainvoke(..., {"configurable": {"tools": tools}})``.
     The node that calls them, e.g. by LangGraph's ``ToolNode``, runs in the workflow (``execute_in``). A call
     that fails is undone, and the model is told why; a call that needs a person's yes waits for it; a call
-    with effects that has succeeded is not made again. From here on the messages of models that nodes and
-    tasks return from activities count in the saga's budget.
+    with effects that has succeeded is not made again, and the same call again and again ends the run as
+    ``LoopDetected``: make tools for each run of the graph, whose calls are looked at together. From here on
+    the messages of models that nodes and tasks return from activities count in the saga's budget.
 
     Args:
         saga: The saga, which is open.

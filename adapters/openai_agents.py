@@ -36,8 +36,8 @@ def saga_tools(saga: Saga, actions: Iterable[Any]) -> list[FunctionTool]:
     Give them to the agent, and to those that it hands over to, inside of ``async with Saga() as saga:`` in a
     workflow whose worker has both plugins, in any order. A call that fails is undone, and the model is told
     why; a call that needs a person's yes waits for it; a call with effects that has succeeded is not made
-    again. From here on the model calls of all agents in the workflow count in the saga's budget once they
-    have happened.
+    again, and the same call again and again ends the run as ``LoopDetected``. From here on the model calls of
+    all agents in the workflow count in the saga's budget once they have happened.
 
     Args:
         saga: The saga, which is open.
@@ -55,7 +55,7 @@ def saga_tools(saga: Saga, actions: Iterable[Any]) -> list[FunctionTool]:
 def _function_tool(tool: SagaTool) -> FunctionTool:
     async def invoke(context: ToolContext[Any], arguments: str) -> str:
         agent = context.agent
-        return await tool.use(arguments, "" if agent is None else agent.name)
+        return await tool.use(arguments, "" if agent is None else agent.name, run=context.usage)
 
     return FunctionTool(
         name=tool.name,

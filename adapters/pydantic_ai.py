@@ -44,8 +44,8 @@ def saga_tools(saga: Saga, actions: Iterable[Any]) -> FunctionToolset[Any]:
     ``async with Saga() as saga:`` in a workflow whose worker has both plugins, in any order. The agent has
     the capability ``TemporalDurability``, or is a ``TemporalAgent``. A call that fails is undone, and the
     model is told why; a call that needs a person's yes waits for it; a call with effects that has succeeded
-    is not made again. From here on the model calls of all agents in the workflow count in the saga's budget
-    once they have happened.
+    is not made again, and the same call again and again ends the run as ``LoopDetected``. From here on the
+    model calls of all agents in the workflow count in the saga's budget once they have happened.
 
     Args:
         saga: The saga, which is open.
@@ -64,7 +64,8 @@ def saga_tools(saga: Saga, actions: Iterable[Any]) -> FunctionToolset[Any]:
 def _tool(tool: SagaTool) -> Tool[Any]:
     async def invoke(context: RunContext[Any], /, **arguments: Any) -> str:
         agent = context.agent
-        return await tool.use(arguments, "" if agent is None else agent.name or "")
+        name = "" if agent is None else agent.name or ""
+        return await tool.use(arguments, name, run=context.usage)
 
     made: Tool[Any] = Tool.from_schema(invoke, tool.name, tool.description, tool.parameters, takes_ctx=True)
     made.metadata = dict(_IN_WORKFLOW)

@@ -22,11 +22,13 @@ class SagaTool:
         name: What models call it; providers take no dots.
         entry: What its bundle says of it.
         calls: Makes the calls of the saga's agents.
+        toolset: The same for all tools that were made together.
     """
 
     name: str
     entry: ToolEntry
     calls: AgentCalls
+    toolset: object
 
     @property
     def description(self) -> str:
@@ -38,21 +40,25 @@ class SagaTool:
         """JSON Schema of its arguments."""
         return {"type": "object", "properties": {}, **self.entry.input_schema}
 
-    async def use(self, arguments: str | Mapping[str, Any] | None, agent: str = "") -> str:
+    async def use(
+        self, arguments: str | Mapping[str, Any] | None, agent: str = "", run: object = None
+    ) -> str:
         """Calls it as a model asks for it.
 
         Args:
             arguments: By name, or as the text that the model has written.
             agent: The name of the agent, for approvals and the board.
+            run: The same object for all calls of one run of the agent; None where its tools are for one.
 
         Returns:
             What the model is told, as JSON: the result, or an object with the key ``error``.
 
         Raises:
-            CallFailed: The call has failed in a way after which nobody can go on; it has to end the run.
+            CallFailed: The call has failed in a way after which nobody can go on, or goes on with a loop; it
+                has to end the run.
             asyncio.CancelledError: The workflow was cancelled, or the framework goes on without the call.
         """
-        return await self.calls.use(self.entry, arguments, agent)
+        return await self.calls.use(self.entry, arguments, agent, self.toolset if run is None else run)
 
 
 def tools_of(saga: Saga, actions: Iterable[Any], models: ModelActivities | None = None) -> list[SagaTool]:
@@ -73,4 +79,5 @@ def tools_of(saga: Saga, actions: Iterable[Any], models: ModelActivities | None 
     entries = calls.tools(actions)
     if models is not None:
         calls.watch_models(models)
-    return [SagaTool(name, entry, calls) for name, entry in by_model_name(entries, ()).items()]
+    toolset = object()
+    return [SagaTool(name, entry, calls, toolset) for name, entry in by_model_name(entries, ()).items()]

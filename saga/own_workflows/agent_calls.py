@@ -11,12 +11,12 @@ from pydantic_core import from_json, to_json
 
 from ..agents.agent_outcome import AgentOutcome
 from ..agents.earlier_calls import EarlierCalls
-from ..agents.tool_answer import edited, refusal, repeated
+from ..agents.tool_answer import ToolAnswer, edited, refusal, repeated
 from ..calls.call import Call, as_json
 from ..effect import Effect
 from ..engine.run_context import RunContext
-from ..errors import NO_WAY_ON, DefinitionError
-from ..failure import Failed, Stopped
+from ..errors import NO_WAY_ON, DefinitionError, FailureType
+from ..failure import Failed, Failure, Stopped, trim
 from ..ledger.entry import ENDED
 from ..names import NAME_ATTRIBUTE, nearest
 from ..record.step_record import StepState
@@ -26,6 +26,7 @@ from ..temporal.activity_watch import watch_activities
 from ..temporal.call_failed import CallFailed
 from ..temporal.stop_scope import StopScope
 from ..temporal.task_marker import free_name
+from .agent_loops import AgentLoops
 from .call_target import CallTarget
 from .model_watch import ModelActivities, ModelWatch
 from .running_calls import RunningCalls
@@ -64,6 +65,7 @@ class AgentCalls:
         self._under_way: dict[str, StopScope] = {}
         self._ended_by: dict[str, Failed] = {}
         self._watch: ModelWatch | None = None
+        self._loops = AgentLoops(context.catalog.tools, context.engine)
 
     def watch_models(self, kind: ModelActivities) -> None:
         """Counts the model calls of a framework against the saga's budget from now on."""
@@ -96,25 +98,46 @@ class AgentCalls:
             raise DefinitionError("\n".join(dict.fromkeys(faults)))
         return found
 
-    async def use(self, tool: ToolEntry, arguments: str | Mapping[str, Any] | None, agent: str = "") -> str:
+    async def use(
+        self, tool: ToolEntry, arguments: str | Mapping[str, Any] | None, agent: str = "", run: object = None
+    ) -> str:
         """Makes a call that an agent asks for.
 
         Args:
             tool: What it wants to call.
             arguments: By name, or as the text that the model has written.
             agent: Its name.
+            run: The same object for all calls of one run of it.
 
         Returns:
             What the model is told, as JSON: the result, or an object with the key ``error``.
 
         Raises:
-            CallFailed: The call has failed, and nobody can go on after that.
+            CallFailed: The call has failed, and nobody can go on after that; or it was made so often already
+                that it is a loop, and was not made.
             asyncio.CancelledError: The workflow was cancelled, or the framework goes on without the call.
         """
         try:
             named = _read(arguments)
         except ValueError as error:
             return refusal(str(error).encode(errors="replace").decode()).text
+        with self._loops.of(agent, run).asks(tool, named) as asked:
+            if asked.loop is not None:
+                raise self._looping(asked.loop, agent)
+            answer = await self._use(tool, named, agent)
+            if answer.changed:
+                self._loops.forget()
+            return asked.told(answer)
+
+    def _looping(self, loop: str, agent: str) -> CallFailed:
+        """Ends what goes on beside it, and returns what to raise."""
+        who = agent or "an agent"
+        self._record.log.decide("refusal", "stops a loop", "", loop, who=who)
+        failure = Failure(step="", type=FailureType.LOOP_DETECTED, message=trim(f"{who} {loop}"))
+        self._end_others(Failed(failure, not_applied=True))
+        return CallFailed(failure, in_framework=True)
+
+    async def _use(self, tool: ToolEntry, named: dict[str, Any], agent: str) -> ToolAnswer:
         if tool.effect is Effect.READ_ONLY or tool.repeats == "allow":
             return await self._make(tool, named, agent)
         key = EarlierCalls.key(tool, named)
@@ -122,29 +145,29 @@ class AgentCalls:
             told = self._earlier.result(key)
             if told is None or not self._stands(key):
                 return await self._make(tool, named, agent)
-        return repeated(tool, told).text
+        return repeated(tool, told)
 
-    async def _make(self, tool: ToolEntry, arguments: dict[str, Any], agent: str) -> str:
+    async def _make(self, tool: ToolEntry, arguments: dict[str, Any], agent: str) -> ToolAnswer:
         name = free_name(tool.name.rpartition(".")[2])
         scope = self._running.scope_in(self._scope())
         try:
             self._calls.guard(name, tool.effect)
         except DefinitionError as error:
-            return refusal(str(error)).text
+            return refusal(str(error))
         self._calls.add(name, CallTarget(tool.name, tool, tool.name))
         self._under_way[name] = scope
         try:
             work = self._answer(tool, name, arguments, agent, scope)
-            told = await self._running.run(work, name, scope, interruptible=tool.interruptible)
+            answer: ToolAnswer = await self._running.run(work, name, scope, interruptible=tool.interruptible)
         except CallFailed as error:
             raise CallFailed(error.call_failure, in_framework=True) from error.__cause__
         finally:
             del self._under_way[name]
-        return str(told)
+        return answer
 
     async def _answer(
         self, tool: ToolEntry, name: str, arguments: dict[str, Any], agent: str, scope: StopScope
-    ) -> str:
+    ) -> ToolAnswer:
         try:
             made, output = await self._call(tool, name, arguments, agent, scope)
         except Stopped:
@@ -160,7 +183,7 @@ class AgentCalls:
             keys = (EarlierCalls.key(tool, arguments), EarlierCalls.key(tool, made.input))
             self._earlier.succeed(keys, "", told)
             self._steps |= dict.fromkeys(keys, name)
-        return told
+        return ToolAnswer(told, changed=tool.effect is not Effect.READ_ONLY)
 
     async def _call(
         self, tool: ToolEntry, name: str, arguments: dict[str, Any], agent: str, scope: StopScope
@@ -193,17 +216,20 @@ class AgentCalls:
             raise
         return made[-1], outcome.output
 
-    def _failed(self, tool: ToolEntry, name: str, arguments: dict[str, Any], failed: Failed) -> str:
+    def _failed(self, tool: ToolEntry, name: str, arguments: dict[str, Any], failed: Failed) -> ToolAnswer:
         """Tells the model of a failed call, which is undone by now; raises where nobody can go on."""
         failure = failed.failure
         if failed.ends_step or failure.type in NO_WAY_ON or self._is_stuck(name):
-            # Those beside it are stopped here and in order: a framework cancels them in any order.
-            for other, scope in self._under_way.items():
-                if other != name and not scope.stopped:
-                    self._ended_by[other] = failed
-                    scope.stop(str(failure))
+            self._end_others(failed, name)
             raise failed
-        return refusal(f"{failure.type}: {failure.message}").text
+        return refusal(f"{failure.type}: {failure.message}")
+
+    def _end_others(self, failed: Failed, name: str = "") -> None:
+        """Stops what goes on beside a call, here and in order: a framework cancels it in any order."""
+        for other, scope in self._under_way.items():
+            if other != name and not scope.stopped:
+                self._ended_by[other] = failed
+                scope.stop(str(failed.failure))
 
     def _is_stuck(self, name: str) -> bool:
         ledger = self._record.ledger

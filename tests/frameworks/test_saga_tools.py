@@ -101,6 +101,27 @@ async def test_a_budget_is_counted_afterwards_and_ends_the_run(office: Office, e
         await office.replays(handle)
 
 
+async def test_a_loop_ends_the_run_and_all_is_undone(office: Office, effects: Desk) -> None:
+    for clerk in ("Clerk", OTHERS[office.framework]):
+        look = [("look", {"what": clerk})]
+        told = turns([("put", {"what": "a"})], look, look, look, "never")
+        handle = await office.start_workflow(clerk, told)
+        end = await end_of(handle)
+        assert (end.type, end.failure["type"]) == ("SagaRolledBack", "LoopDetected")
+        assert "once more (call 2, call 3 and call 4)" in end.failure["message"]
+        assert effects.effects() == {} and effects.what("look").count(clerk) == 2
+        await office.replays(handle)
+
+
+async def test_what_an_agent_asks_for_in_each_of_its_runs_is_no_loop(office: Office, effects: Desk) -> None:
+    told = turns([("look", {"what": "x"})], [("look", {"what": "x"})], ECHO)
+    handle = await office.start_workflow("BusyClerk", told)
+    answers = await handle.result()
+    assert len(answers) == 4 and all("another one like it is refused" in answer for answer in answers)
+    assert effects.what("look") == ["x"] * 8
+    await office.replays(handle)
+
+
 async def test_a_call_waits_for_a_persons_yes(office: Office, effects: Desk) -> None:
     told = turns([("pay", {"what": "rent"}), ("pay", {"what": "gas"}), ("put", {"what": "a"})], "done")
     handle = await office.start_workflow("Clerk", told)

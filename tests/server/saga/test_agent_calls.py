@@ -18,6 +18,7 @@ from counterstep.tests.support.bundles.till import till
 from counterstep.tests.support.histories.history import CALL_COMPLETED, CALL_SCHEDULED, until_event
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, tell, until_state
 from counterstep.tests.support.workflows.framework_agents import (
+    NEXT_RUN,
     SLOW,
     TOKENS,
     FrameworkAgent,
@@ -154,3 +155,34 @@ async def test_a_cancel_while_a_model_of_theirs_is_asked_is_a_cancel(tasks: Task
     await handle.cancel()
     assert (await end_of(handle)).type == "cancelled"
     assert effects.effects() == {} and effects.what("done", "undone") == ["a", "a"]
+
+
+async def test_the_same_call_again_and_again_is_a_loop_and_all_is_undone(tasks: Tasks, effects: Desk) -> None:
+    look = ["look", {"what": "abc"}]
+    held = ["look", {"what": "x", "delay": HELD}]
+    puts = [["put", {"what": what}] for what in "ab"]
+    turns = [[puts[0]], [look, look], [look], [puts[1]], [look, look], [look], [held, look]]
+    end = await end_of(await started(tasks, *turns))
+    effects.release("x")
+    assert (end.type, end.failure["type"]) == ("SagaRolledBack", "LoopDetected")
+    said = 'clerk calls desk.look {"delay":0,"fail":"","what":"abc"} once more (call 6, call 8 and call 10)'
+    assert f"{said}, and nothing has changed in between" in end.failure["message"]
+    assert effects.what("undone") == ["b", "a"]
+
+
+async def test_a_model_is_told_before_a_call_is_a_loop(tasks: Tasks, effects: Desk) -> None:
+    look, pay = ["look", {"what": "abc"}], ["put", {"what": "a"}]
+    answers = await told(
+        tasks, [look, look, look], [look], [pay], [look], [pay], [["look", {"what": "c"}]], [look]
+    )
+    assert [list(answer) for answer in answers[0]] == [["what", "count"]] * 3, "those of one turn are one"
+    assert answers[1][0]["result"] == answers[0][0]
+    assert "another one like it is refused" in answers[1][0]["hint"]
+    assert "hint" not in answers[3][0], "something has changed"
+    assert "hint" in answers[4][0] and "repeated" in answers[4][0]
+
+
+async def test_another_run_of_an_agent_may_ask_for_the_same(tasks: Tasks, effects: Desk) -> None:
+    look = ["look", {"what": "abc"}]
+    answers = await told(tasks, *[[look], NEXT_RUN] * 4)
+    assert len(answers) == 4 and all(answer == [{"what": "abc", "count": 3}] for answer in answers)

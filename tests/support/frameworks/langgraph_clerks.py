@@ -97,13 +97,22 @@ class FunctionalClerk:
 
 
 @workflow.defn
+class BusyClerk:
+    @workflow.run
+    async def run(self, told: str) -> list[str]:
+        async with Saga() as saga:
+            given = ({"tools": saga_tools(saga, TOOLS)} for _ in range(4))
+            return [str(await entrypoint("clerk").ainvoke(told, {"configurable": tools})) for tools in given]
+
+
+@workflow.defn
 class Faulty:
     @workflow.run
     async def run(self) -> list[str]:
         return await fault_of(saga_tools)
 
 
-WORKFLOWS = [Clerk, FunctionalClerk, Faulty]
+WORKFLOWS = [Clerk, FunctionalClerk, BusyClerk, Faulty]
 
 
 @cache

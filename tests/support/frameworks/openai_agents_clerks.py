@@ -49,10 +49,19 @@ class StreamingClerk:
 
 
 @workflow.defn
+class BusyClerk:
+    @workflow.run
+    async def run(self, told: str) -> list[str]:
+        async with Saga() as saga:
+            clerk = Agent[Any](name="clerk", instructions="Work.", tools=saga_tools(saga, TOOLS))
+            return [str((await Runner.run(clerk, told)).final_output) for _ in range(4)]
+
+
+@workflow.defn
 class Faulty:
     @workflow.run
     async def run(self) -> list[str]:
         return await fault_of(saga_tools)
 
 
-WORKFLOWS: list[type] = [Clerk, StreamingClerk, Faulty]
+WORKFLOWS: list[type] = [Clerk, StreamingClerk, BusyClerk, Faulty]

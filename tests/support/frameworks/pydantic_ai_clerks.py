@@ -60,13 +60,24 @@ class OldClerk:
 
 
 @workflow.defn
+class BusyClerk:
+    __pydantic_ai_agents__ = (clerk,)
+
+    @workflow.run
+    async def run(self, told: str) -> list[str]:
+        async with Saga() as saga:
+            tools = saga_tools(saga, TOOLS)
+            return [str((await clerk.run(told, toolsets=[tools])).output) for _ in range(4)]
+
+
+@workflow.defn
 class Faulty:
     @workflow.run
     async def run(self) -> list[str]:
         return await fault_of(saga_tools)
 
 
-WORKFLOWS = [Clerk, OldClerk, Faulty]
+WORKFLOWS = [Clerk, OldClerk, BusyClerk, Faulty]
 
 
 def plugin() -> PydanticAIPlugin:

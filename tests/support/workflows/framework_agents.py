@@ -20,6 +20,9 @@ TOKENS = 10
 SLOW = "slow"
 """As a turn: asks the model about nothing, which takes it two seconds."""
 
+NEXT_RUN = "next run"
+"""As a turn: the agent runs once more, with tools that are made anew."""
+
 
 @activity.defn
 def their_model(conversation: str) -> int:
@@ -70,7 +73,9 @@ class FrameworkAgent:
                     SLOW if turn == SLOW else str(told),
                     start_to_close_timeout=timedelta(seconds=30),
                 )
-                if isinstance(turn, list):
+                if turn == NEXT_RUN:
+                    tools = {tool.name: tool for tool in tools_of(saga, names, MODELS)}
+                elif isinstance(turn, list):
                     told.append(await self._turn(tools, turn))
                 elif turn != SLOW:
                     await saga.undo(turn)

@@ -11,6 +11,7 @@ import pytest
 from counterstep import DefinitionError, Saga
 from counterstep.adapters.saga_tool import SagaTool, tools_of
 from counterstep.bundle.registry import Registry
+from counterstep.saga.history_format import ENGINE
 from counterstep.saga.own_workflows.agent_calls import AgentCalls
 from counterstep.tests.support.bundles.agents import team
 from counterstep.tests.support.bundles.desk import announce, desk, hand_over, look, put, put_async
@@ -19,7 +20,7 @@ from counterstep.tests.support.bundles.till import pay
 
 def calls() -> AgentCalls:
     """Those of a saga whose worker has the bundle `desk`, and another one with agents."""
-    context: Any = SimpleNamespace(catalog=Registry([desk, team]).catalog, record=None)
+    context: Any = SimpleNamespace(catalog=Registry([desk, team]).catalog, record=None, engine=ENGINE)
     unused = cast(Any, None)
     return AgentCalls(context, unused, unused, unused)
 
@@ -55,9 +56,11 @@ def test_a_single_tool_is_not_a_list_of_tools() -> None:
 
 def test_models_see_a_schema_of_an_object_also_where_there_are_no_arguments() -> None:
     entry = calls().tools([look])[0].model_copy(update={"input_schema": {}, "description": ""})
-    tool = SagaTool("look", entry, calls())
+    tool = SagaTool("look", entry, calls(), None)
     assert tool.parameters == {"type": "object", "properties": {}} and tool.description == "desk.look"
-    assert SagaTool("put_async", calls().tools([put_async])[0], calls()).parameters["required"] == ["what"]
+    assert SagaTool("put_async", calls().tools([put_async])[0], calls(), None).parameters["required"] == [
+        "what"
+    ]
 
 
 def test_a_framework_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
