@@ -29,9 +29,13 @@ class _Bounded(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-class _Transport(httpx.AsyncHTTPTransport):
+class _Transport(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        # Only a client without a transport of its own goes by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+        self._http = httpx.AsyncClient()
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
+        response = await self._http.send(request, stream=True)
         packed = response.headers.get("content-encoding", "identity")
         if packed != "identity":  # a few bytes may unpack to any number
             await response.aclose()
@@ -40,9 +44,12 @@ class _Transport(httpx.AsyncHTTPTransport):
         response.stream = _Bounded(response.stream)
         return response
 
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
 
 def bounded_client(headers: Mapping[str, str]) -> httpx.AsyncClient:
-    """Returns a client that follows no redirects and takes no proxy's or user's settings for its own.
+    """Returns a client that follows no redirects.
 
     Args:
         headers: Are sent with every request.
@@ -51,5 +58,4 @@ def bounded_client(headers: Mapping[str, str]) -> httpx.AsyncClient:
         headers={**headers, "accept-encoding": "identity"},
         timeout=httpx.Timeout(30, connect=10),
         transport=_Transport(),
-        trust_env=False,
     )

@@ -32,7 +32,7 @@ def is_outage(error: Exception) -> bool:
 def is_certainly_unsent(error: Exception) -> bool:
     """Says whether a request cannot have reached anybody: there was no connection."""
     cause = error.__cause__ if isinstance(error, A2AClientError) else error
-    return isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
+    return isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
 
 
 def has_failed_itself(error: Exception) -> bool:

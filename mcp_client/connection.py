@@ -39,6 +39,8 @@ CONNECT_TIMEOUT = 10.0
 
 # What is wrong is said by what fails; the library's traceback would say it again, on a user's terminal.
 logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)
+# It notes the address of each request, and that may hold a secret.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class McpServerGone(CounterstepError):

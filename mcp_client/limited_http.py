@@ -36,22 +36,27 @@ def http_status_of(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-class LimitedTransport(httpx2.AsyncHTTPTransport):
+class LimitedTransport(httpx2.AsyncBaseTransport):
     """Ends a response that is too long, before it fills the memory, and explains one that is an error."""
 
     def __init__(self, address: str) -> None:
         """Makes a transport for the server with this address, and for the one that gives tokens for it."""
-        super().__init__()
+        # Only a client without a transport of its own goes by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+        self._http = httpx2.AsyncClient()
         self._address = httpx2.URL(address)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """See base class."""
-        response = await super().handle_async_request(request)
+        response = await self._http.send(request, stream=True)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _LimitedStream(response.stream)
         if response.status_code < 400 or request.method != "POST" or request.url != self._address:
             return response
         return await _explained(request, response)
+
+    async def aclose(self) -> None:
+        """See base class."""
+        await self._http.aclose()
 
 
 async def _explained(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:

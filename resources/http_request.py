@@ -116,7 +116,7 @@ class HttpRequest(BaseModel):
             headers["Idempotency-Key"] = key
         options = {} if body is None else {"json": body}
         with (
-            httpx.Client(follow_redirects=False, timeout=TIMEOUT, trust_env=False, verify=_tls()) as client,
+            httpx.Client(follow_redirects=False, timeout=TIMEOUT, verify=_tls()) as client,
             client.stream(self.method, url, headers=headers, **options) as response,
         ):
             if 300 <= response.status_code < 400:

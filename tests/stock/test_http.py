@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from counterstep import Bundle, DefinitionError, NotApplied
 from counterstep.stock import HttpRequest, HttpTool
+from counterstep.tests.support.processes.forward_proxy import ForwardProxy
 from counterstep.tests.support.stock.booking_server import ADDRESS, BookingServer, hotel
 from counterstep.tests.support.stock.calls import back, forward
 
@@ -40,6 +41,19 @@ def test_a_request_is_sent_once_and_undone_once(site: BookingServer, is_known: b
     with pytest.raises(NotApplied, match="this call has been undone before"):
         forward(hotel, "book", "k", **ROME)
     assert site.bookings == {}
+
+
+def test_a_request_goes_through_the_proxy_of_the_environment(
+    site: BookingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForwardProxy().serving() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        first = forward(hotel, "book", "k", **ROME)
+        back(hotel, "book", "k", ROME, first)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        forward(hotel, "book", "other", **ROME)
+    assert site.requests == ["POST /bookings", "DELETE /bookings/1", "POST /bookings"]
+    assert proxy.hosts == ["127.0.0.1"] * 2
 
 
 def test_an_undo_that_comes_first_sends_nothing_and_bars_the_call(site: BookingServer) -> None:

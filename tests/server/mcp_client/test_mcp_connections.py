@@ -17,6 +17,7 @@ from counterstep.tests.support.mcp_servers.booking_bundles import BOOK, command,
 from counterstep.tests.support.mcp_servers.booking_workers import working
 from counterstep.tests.support.mcp_servers.listening import free_port, until_listening
 from counterstep.tests.support.mcp_servers.session_server import SessionServer
+from counterstep.tests.support.processes.forward_proxy import ForwardProxy
 from counterstep.tests.support.processes.watching import alive, until
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_step
 
@@ -112,3 +113,25 @@ async def test_sessions_that_are_forgotten_and_errors_of_http(
             assert (refused.type, refused.failure["type"]) == ("SagaRolledBack", "NotApplied")
             assert refused.details["undone"] == []
             assert site.things == 3
+
+
+async def test_a_server_is_reached_through_the_proxy_of_the_environment(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("KEY_OF_THE_SITE", "s3cret-in-an-address")
+    with SessionServer().serving() as site, ForwardProxy().serving() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        bundle = Bundle("travel")
+        address = f"{site.url}?key=env:KEY_OF_THE_SITE"
+        bundle.add(McpServer("far", url=address.replace("127.0.0.1", "mcp.example")))
+        bundle.add(McpServer("near", url=address))
+        async with working(server.address, task_queue, bundle) as tasks:
+            assert (await tasks.run([{"id": "look", "tool": "far.look", "input": {}}])).type == "completed"
+            assert set(proxy.hosts) == {"mcp.example"}
+            proxy.hosts.clear()
+            assert (await tasks.run([{"id": "look", "tool": "near.look", "input": {}}])).type == "completed"
+            assert proxy.hosts == []
+    assert site.looked == 2
+    assert "s3cret-in-an-address" not in caplog.text

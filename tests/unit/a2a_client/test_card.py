@@ -23,6 +23,7 @@ from counterstep.a2a_client.bounded_http import MOST_BYTES, bounded_client
 from counterstep.a2a_client.card import fetch_card
 from counterstep.a2a_client.failures import RemoteAgentAway, RemoteAgentRefused
 from counterstep.a2a_client.remote_terms import RemoteTerms
+from counterstep.tests.support.processes.forward_proxy import ForwardProxy
 
 URL = "http://hotel.example"
 CARD: dict[str, Any] = {
@@ -246,3 +247,20 @@ async def test_an_answer_that_unpacks_to_a_flood_is_not_unpacked() -> None:
         async with bounded_client({}) as client:
             with pytest.raises(RemoteAgentRefused, match="it answers in 'gzip', which was not asked for"):
                 await fetch_card(terms, client)
+
+
+async def test_an_agent_is_asked_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ForwardProxy().serving() as proxy, flooding({}, [b"x" * (MOST_BYTES + 1)]) as terms:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        there = RemoteTerms(url=terms.url.replace("127.0.0.1", "hotel.example"), headers={})
+        async with bounded_client({}) as client:
+            with pytest.raises(RemoteAgentRefused, match="more than 8000000 bytes in one answer"):
+                await fetch_card(there, client)
+        assert proxy.hosts == ["hotel.example"]
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        async with bounded_client({}) as client:
+            with pytest.raises(RemoteAgentRefused, match="more than 8000000 bytes in one answer"):
+                await fetch_card(terms, client)
+        assert proxy.hosts == ["hotel.example"]
