@@ -27,9 +27,10 @@ from ..models.hosted.body_fields import BETAS, faults_of, other_models
 from ..models.hosted.dialects import most_tokens_of
 from ..models.model_answer import scrubbed
 from .conversations import Conversations
+from .late_stream import PATIENCE, late_stream
 from .request_identity import RequestKeys, digest, loose_digest, normal_form
 from .run_client import RunClient
-from .streams import as_stream
+from .streams import error_of
 from .tool_server import ToolServer
 
 logger = logging.getLogger("counterstep.gateway")
@@ -152,38 +153,33 @@ class Endpoint:
             known_by = digest([dialect, asked]), loose_digest(asked)
         except RecursionError:
             return self._refuse(dialect, "invalid_request", "the body is nested too deeply", 400)
-        answer = await self._answer(request, dialect, model, body, known_by)
-        if answer is None:
+        is_retry = _number(request.headers.get("x-stainless-retry-count")) > 0
+        key = self._keys.key("model", known_by[0], loose=known_by[1], is_retry=is_retry)
+        call = asyncio.ensure_future(self._called(key, dialect, model, body))
+        is_stream = bool(body.get("stream"))
+        if not await _waited(request, call, PATIENCE if is_stream else None):
+            self._keys.abandon(key)  # it goes on, and is there when it is asked again
             return Response(status_code=_GONE)
-        if answer.refusal is not None:
-            return _error(dialect, answer.refusal)
-        if dialect == "responses":
-            self._conversations.answered(body, answer.value)
-        if not body.get("stream"):
-            return JSONResponse(answer.value)
-        return StreamingResponse(as_stream(dialect, answer.value, body), media_type="text/event-stream")
+        if is_stream and not (call.done() and call.result().refusal is not None):
+            return StreamingResponse(self._streamed(key, dialect, call, body), media_type="text/event-stream")
+        answer = call.result()
+        return JSONResponse(answer.value) if answer.refusal is None else _error(dialect, answer.refusal)
 
-    async def _answer(
-        self, request: Request, dialect: Dialect, model: str, body: dict[str, Any], known_by: tuple[str, str]
-    ) -> HostAnswer | None:
-        """Returns the answer; None where the client has gone away, and may ask once more."""
-        exact, loose = known_by
-        key = self._keys.key(
-            "model",
-            exact,
-            loose=loose,
-            is_retry=_number(request.headers.get("x-stainless-retry-count")) > 0,
-        )
-        call = asyncio.ensure_future(self._run.model(key, dialect, model, body))
-        leaving = asyncio.ensure_future(_gone(request))
+    async def _called(self, key: str, dialect: Dialect, model: str, body: dict[str, Any]) -> HostAnswer:
+        answer = await self._run.model(key, dialect, model, body)
+        if dialect == "responses" and answer.refusal is None:
+            self._conversations.answered(body, answer.value)
+        return answer
+
+    async def _streamed(
+        self, key: str, dialect: Dialect, call: asyncio.Future[HostAnswer], body: dict[str, Any]
+    ) -> AsyncIterator[str]:
         try:
-            await asyncio.wait({call, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            async for event in late_stream(dialect, call, body):
+                yield event
         finally:
-            leaving.cancel()
-        if call.done():
-            return call.result()
-        self._keys.abandon(key)  # it goes on, and is there when it is asked again
-        return None
+            if not call.done():
+                self._keys.abandon(key)
 
     async def _count(self, request: Request) -> Response:
         try:
@@ -241,6 +237,17 @@ def _number_of(text: str) -> float:
     return number if math.isfinite(number) else _no_number(text)
 
 
+async def _waited(request: Request, call: asyncio.Future[HostAnswer], seconds: float | None) -> bool:
+    """Waits for an answer, as long as that; says whether the client is still there."""
+    leaving = asyncio.ensure_future(_gone(request))
+    either: set[asyncio.Future[Any]] = {call, leaving}
+    try:
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+    return call.done() or not leaving.done()
+
+
 async def _gone(request: Request) -> None:
     """Returns when the client has closed its connection."""
     with contextlib.suppress(ClientDisconnect):
@@ -266,6 +273,5 @@ async def _not_here(request: Request, _: Exception) -> Response:
 
 def _error(dialect: Dialect, refusal: HostRefusal) -> Response:
     """Returns a refusal as the clients of a dialect read it; none of them is to try again by itself."""
-    error = {"message": refusal.message, "type": str(refusal.type), "code": str(refusal.type)}
-    content = {"type": "error", "error": error} if dialect == "messages" else {"error": error}
+    content = error_of(dialect, refusal)
     return JSONResponse(content, status_code=refusal.status, headers={"x-should-retry": "false"})

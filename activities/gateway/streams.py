@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from ...saga.agents.foreign.host_protocol import HostRefusal
 from ...saga.agents.hosted_body import Dialect
 
 _OF_ALL_CHUNKS: Final = ("id", "created", "model", "service_tier", "system_fingerprint")
@@ -23,9 +24,24 @@ def as_stream(dialect: Dialect, answer: Mapping[str, Any], body: Mapping[str, An
         body: The request.
     """
     for name, data in _STREAMS[dialect](answer, body):
-        text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-        line = "" if name is None else f"event: {name}\n"
-        yield f"{line}data: {text}\n\n"
+        yield _written(name, data)
+
+
+def as_refusal(dialect: Dialect, refusal: HostRefusal) -> str:
+    """Returns a refusal as the event that ends a stream which has begun."""
+    return _written(None if dialect == "chat" else "error", error_of(dialect, refusal))
+
+
+def error_of(dialect: Dialect, refusal: HostRefusal) -> dict[str, Any]:
+    """Returns a refusal as the clients of a dialect read it."""
+    error = {"message": refusal.message, "type": str(refusal.type), "code": str(refusal.type)}
+    return {"type": "error", "error": error} if dialect == "messages" else {"error": error}
+
+
+def _written(name: str | None, data: Any) -> str:
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    line = "" if name is None else f"event: {name}\n"
+    return f"{line}data: {text}\n\n"
 
 
 def _chat(answer: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Event]:
