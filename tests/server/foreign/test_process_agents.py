@@ -105,6 +105,20 @@ async def test_a_cancel_closes_the_door_and_ends_the_process(
     assert bookings.rows() == [("book_flight", "Oslo", "cancelled")]
 
 
+@pytest.mark.slow
+async def test_a_cancel_reaches_a_process_that_has_run_for_a_while_within_seconds(
+    server: EmbeddedServer, task_queue: str, bookings: Bookings
+) -> None:
+    async with working(server, task_queue) as start:
+        handle = await start({"mode": "waits"})
+        await until(lambda: bookings.standing() == ["book_flight"])
+        await asyncio.sleep(3)  # its first heartbeat has just been sent; the SDK would hold back the next one
+        async with asyncio.timeout(6):
+            await handle.cancel()
+            end = await end_of(handle)
+    assert end.type == "cancelled"
+
+
 async def test_a_request_that_its_host_has_never_taken_does_not_count(
     server: EmbeddedServer, task_queue: str, paid: Provider, bookings: Bookings
 ) -> None:
