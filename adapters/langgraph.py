@@ -26,8 +26,8 @@ except ImportError:
 
 __all__ = ["saga_tools"]
 
-_TAKEN = ("config", "run_manager")
-"""What LangChain gives to a tool's function itself, by these names."""
+_TAKEN = ("config", "run_manager", "self")
+"""What LangChain gives to a tool's function by these names itself."""
 
 _OF_MODELS = ("ai", "AIMessageChunk")
 
