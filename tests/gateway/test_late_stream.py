@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from counterstep.saga.agents.foreign.host_protocol import HostAnswer, HostRefusal
-from counterstep.tests.gateway.test_endpoint import ASKED, TOKEN, Run, opened
+from counterstep.tests.support.foreign.opened_endpoint import ASKED, TOKEN, Run, opened
 from counterstep.tests.support.processes.watching import until
 
 READ_TIMEOUT = 2.0
