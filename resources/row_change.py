@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import JSON, ColumnElement, Connection, Table, delete, insert, null, update
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Table, delete, insert, null, update
 
 from ..saga.errors import NotApplied
 from .changed_since import changed_since
 from .database import allowed_table, database, once, refusals, take_back
 from .found_rows import FoundRow, as_kept, find_rows, has_values, is_row
 from .references import references_to, refers_to
-from .row_values import Row, pack, read_values, unpack
+from .row_values import Row, has_offset, pack, read_values, unpack
 from .stock_settings import Verb
 
 MOST_ROWS: Final = 1000
@@ -37,7 +37,7 @@ def insert_row(key: str, task_id: str, name: str, values: Mapping[str, Any]) -> 
 
     def change(connection: Connection) -> Any:
         table = allowed_table(connection, name, "insert")
-        written = _written(table, read_values(table, values))
+        written = _written(connection, table, read_values(table, values, connection.dialect))
         made = connection.execute(insert(table).values(written)).inserted_primary_key
         names = [column.name for column in table.primary_key.columns]
         this = has_values(connection, table, dict(zip(names, tuple(made or ()), strict=False)))
@@ -60,7 +60,7 @@ def update_rows(
             raise NotApplied(f"{min(keys)!r} is part of the primary key of {name}, which stays as it is")
         if not values:
             raise NotApplied("values is empty: there is nothing to change")
-        written = _written(table, read_values(table, values))
+        written = _written(connection, table, read_values(table, values, connection.dialect))
         for reference in references_to(connection, table):
             if reference.loses_values(set(values)):
                 raise NotApplied(
@@ -154,12 +154,17 @@ def _as_kept(connection: Connection, table: Table, row: Row) -> Row:
     }
 
 
-def _written(table: Table, values: Row) -> Row:
+def _written(connection: Connection, table: Table, values: Row) -> Row:
     """Returns what is written for values that somebody gives: None is the database's null, also as JSON."""
-    return {
-        name: null() if value is None and isinstance(table.columns[name].type, JSON) else value
-        for name, value in values.items()
-    }
+
+    def written(column: Column[Any], value: Any) -> Any:
+        if value is None and isinstance(column.type, JSON):
+            return null()
+        if has_offset(value) and connection.dialect.name == "sqlite":  # its type would leave the offset out
+            return as_kept(connection, column, value.isoformat(timespec="microseconds").replace("T", " "))
+        return value
+
+    return {name: written(table.columns[name], value) for name, value in values.items()}
 
 
 def _locked(connection: Connection, table: Table, name: str, where: Mapping[str, Any]) -> list[FoundRow]:
@@ -187,7 +192,7 @@ def _expect_alone(connection: Connection, table: Table) -> None:
 
 
 def _matching(connection: Connection, table: Table, where: Mapping[str, Any]) -> ColumnElement[bool]:
-    return has_values(connection, table, read_values(table, where))
+    return has_values(connection, table, read_values(table, where, connection.dialect))
 
 
 def _same(one: Row | None, other: Row | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ARRAY, JSON, Column, LargeBinary, Table
+from sqlalchemy import ARRAY, JSON, Column, Dialect, LargeBinary, Table
 
 from ..saga.errors import NotApplied
 from ..saga.names import nearest
@@ -41,16 +41,32 @@ _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "float": float,
 }
 
+_TAKE_OFFSETS: Final = ("sqlite", "postgresql")
+"""In SQLite a time is a text, which may have one; PostgreSQL turns the time into that of the session."""
+
 Row = dict[str, Any]
 
 
-def read_values(table: Table, values: Mapping[str, Any]) -> Row:
+def read_values(table: Table, values: Mapping[str, Any], dialect: Dialect) -> Row:
     """Turns JSON values by column into what the columns hold.
 
     Raises:
         NotApplied: There is no such column, or a value does not fit.
     """
-    return {name: _read(table, name, value) for name, value in values.items()}
+    read = {name: _read(table, name, value) for name, value in values.items()}
+    if dialect.name not in _TAKE_OFFSETS:
+        for name, value in read.items():
+            if has_offset(value) and not getattr(table.columns[name].type, "timezone", True):
+                raise NotApplied(
+                    f"column {name!r} of {table.fullname} has times without an offset from UTC, and "
+                    f"{values[name]!r} has one, which would be lost"
+                )
+    return read
+
+
+def has_offset(value: Any) -> bool:
+    """Says whether a value is a time that says how far it is from UTC."""
+    return isinstance(value, dt.datetime | dt.time) and value.tzinfo is not None
 
 
 def pack(row: Row) -> Row:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import Column, DateTime, MetaData, Table, Time, create_engine, make_url
+from sqlalchemy.dialects import mysql
 from temporalio.exceptions import ApplicationError
 
 from counterstep import NotApplied
+from counterstep.resources.row_values import read_values
 from counterstep.stock import stock
 from counterstep.tests.support.processes.postgres import new_database, postgresql
 from counterstep.tests.support.stock.calls import back, forward
@@ -284,6 +287,37 @@ def test_a_time_that_was_told_finds_its_row(filled: Database) -> None:
     forward(stock, "insert_row", "k", table="thing", values={"id": 9, "made": written})
     found = forward(stock, "select_rows", "l", table="thing", where={"made": written})
     assert 9 in [one["id"] for one in found]
+
+
+@pytest.mark.parametrize("name", ["at", "hour"])
+def test_a_database_that_would_drop_the_offset_of_a_time_is_not_given_it(name: str) -> None:
+    table = Table("parent", MetaData(), Column("at", DateTime), Column("hour", Time))
+    value = "12:00+02:00" if name == "hour" else "2026-01-01T12:00+02:00"
+    with pytest.raises(NotApplied, match=f"column '{name}' of parent has times without an offset"):
+        read_values(table, {name: value}, mysql.dialect())
+    assert read_values(table, {name: value.partition("+")[0]}, mysql.dialect())
+
+
+def test_the_offset_of_a_time_is_not_lost(database: Database) -> None:
+    at, later, hour = "2026-01-01T12:00:00+02:00", "2026-01-01T12:00:00.500000-03:30", "12:00:00+02:00"
+    if not database.is_sqlite:
+        database.run("create table parent (id integer primary key, at timestamptz)")
+        forward(stock, "insert_row", "k", table="parent", values={"id": 1, "at": at})
+        (row,) = forward(stock, "select_rows", "l", table="parent", where={"at": at})
+        assert datetime.fromisoformat(row["at"]) == datetime.fromisoformat(at)
+        return
+    database.run("create table parent (at timestamp primary key, hour time, seen datetime)")
+    values = {"at": at, "hour": hour, "seen": "2026-01-01T12:00:00Z"}
+    assert forward(stock, "insert_row", "k", table="parent", values=values)["rows"] == [values]
+    assert forward(stock, "select_rows", "l", table="parent", where=values) == [values]
+    assert not forward(stock, "select_rows", "m", table="parent", where={"at": "2026-01-01T12:00:00"})
+    before = database.all("parent")
+    changed = forward(stock, "update_rows", "n", table="parent", where={"hour": hour}, values={"seen": later})
+    assert changed["rows"] == [{**values, "seen": later}]
+    back(stock, "update_rows", "n", {}, changed)
+    assert database.all("parent") == before
+    back(stock, "insert_row", "k", {})
+    assert database.all("parent") == []
 
 
 @pytest.mark.slow
