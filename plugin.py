@@ -35,6 +35,7 @@ from .activities.gateway.process_host import ProcessHost
 from .activities.interceptor import CallInterceptor
 from .activities.match_event import EventMatcher
 from .activities.mcp_activities import mcp_activities
+from .activities.measured_timeout import MeasuredTimeouts
 from .activities.models.call_model import ModelCalls, warm_up
 from .activities.notify import Notifier, Webhook
 from .activities.outcomes import AgentOutcomes
@@ -268,6 +269,7 @@ class CounterstepPlugin(SimplePlugin):
         ours: list[Callable[..., Any]] = [
             resolver.resolve,
             Appraiser(self._pool.unpriced).appraise,
+            MeasuredTimeouts(self._pool.latencies).calibrate,
             matcher.match_event,
             matcher.match_join,
             deliver_event,

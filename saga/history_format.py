@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 APPRAISE = "counterstep.appraise"
+CALIBRATE = "counterstep.calibrate"
 CALL_MODEL = "counterstep.call_model"
 CONVERSATION = "counterstep.conversation"
 DELIVER_EVENT = "counterstep.deliver_event"

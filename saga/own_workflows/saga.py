@@ -123,7 +123,7 @@ class Saga:
         effect: Effect | None = None,
         validate: Sequence[Any] = (),
         retry: Retry | Mapping[str, Any] | None = None,
-        timeout: timedelta | str | None = None,
+        timeout: timedelta | str | Mapping[str, Any] | None = None,
         step: str | None = None,
         tools: Sequence[Any] | None = None,
         **kwargs: Any,
@@ -137,7 +137,7 @@ class Saga:
             effect: For a plain activity without `undo`: what it does to the world.
             validate: Checks of the result: validators of a bundle, CEL rules, or mappings as in a spec.
             retry: How often and how fast it is tried, as in a spec, e.g. ``{"attempts": 2}``.
-            timeout: The longest one attempt may take, e.g. ``"30s"``; of a model agent, one model call.
+            timeout: The longest one attempt (of a model agent, one request) may take: ``"30s"``, ``"p95"``.
             step: The step's id on the board; None for the action's name.
             tools: For a model agent: which of its tools it may call; None for all. Else an argument by name.
             **kwargs: For a bundle's tool or agent its arguments by name (by position those that are named
@@ -156,7 +156,7 @@ class Saga:
         found, kwargs = read_action(action, self._context.catalog).with_tools(tools, kwargs)
         name = free_name(step or found.name.rpartition(".")[2])
         checks = [validation_of(item, self._context.catalog) for item in validate]
-        tries = tries_of(retry, timeout)
+        tries = await self._calls.times.settle(tries_of(retry, timeout), found, name)
         scope = self._running.scope_in(self._current())
         self._calls.guard(name, found.effect(effect))
         self._calls.add(name, found)

@@ -25,6 +25,7 @@ from ..temporal.stop_scope import StopScope
 from ..verdict import Subject
 from ..verification.verifier import Claim
 from .call_target import CallTarget
+from .call_times import CallTimes
 from .plan_turns import PlanTurns
 from .tries import Tries
 
@@ -39,6 +40,7 @@ class SagaCalls:
         done: The ledger entries that the next call builds on.
         before: By the name of a plan, those that were there before it.
         turns: Who changes plans, or undoes what they build on, does so one after the other.
+        times: Settles measured timeouts.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -48,6 +50,7 @@ class SagaCalls:
         self.done: frozenset[str] = frozenset()
         self.before: dict[str, frozenset[str]] = {}
         self.turns = PlanTurns(context.engine)
+        self.times = CallTimes(context)
         self._given_up: set[str] = set()
         self._under_way: set[str] = set()
         self._pivot: str | None = None

@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio.common import RetryPolicy
 
+from ..calls.timeouts_and_retries import DEFAULT_TIMEOUT
 from ..duration import parse_duration
 from ..errors import DefinitionError
 from ..fault_texts import faults_in
 from ..spec.retry import Retry
+from ..spec.timeout import Calibrated, Limit, in_full, time_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,11 @@ class Tries:
 
     Attributes:
         retry: How often and how fast it is tried.
-        timeout: The longest one attempt may take.
+        timeout: The longest one attempt may take, also as measured.
     """
 
     retry: Retry | None = None
-    timeout: timedelta | None = None
+    timeout: Limit | None = None
 
     def with_options(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Adds them to Temporal's options of a plain activity.
@@ -36,7 +38,8 @@ class Tries:
         """
         found = dict(options)
         if self.timeout is not None:
-            _add(name, found, "timeout", "start_to_close_timeout", self.timeout)
+            longest = time_for(self.timeout, [name]) or DEFAULT_TIMEOUT
+            _add(name, found, "timeout", "start_to_close_timeout", longest)
         if self.retry is not None:
             policy = RetryPolicy(
                 initial_interval=self.retry.initial,
@@ -48,7 +51,9 @@ class Tries:
         return found
 
 
-def tries_of(retry: Retry | Mapping[str, Any] | None, timeout: timedelta | str | None) -> Tries:
+def tries_of(
+    retry: Retry | Mapping[str, Any] | None, timeout: timedelta | str | Mapping[str, Any] | None
+) -> Tries:
     """Reads what a call says.
 
     Raises:
@@ -58,8 +63,21 @@ def tries_of(retry: Retry | Mapping[str, Any] | None, timeout: timedelta | str |
         read = None if retry is None else Retry.model_validate(retry)
     except ValidationError as error:
         raise DefinitionError(f"retry: {faults_in(error, 'the value')}") from None
+    return Tries(read, None if timeout is None else _limit(timeout))
+
+
+def _limit(timeout: timedelta | str | Mapping[str, Any]) -> Limit:
+    said = in_full(timeout)
     try:
-        return Tries(read, None if timeout is None else parse_duration(timeout))
+        if not isinstance(said, Mapping):
+            return parse_duration(said)
+        if "settled" in said:
+            raise DefinitionError(
+                "timeout: there is no key 'settled' here; there are percentile, floor, ceiling"
+            )
+        return Calibrated.model_validate(said)
+    except ValidationError as error:
+        raise DefinitionError(f"timeout: {faults_in(error, 'the value')}") from None
     except ValueError as error:
         raise DefinitionError(f"timeout: {error}") from None
 

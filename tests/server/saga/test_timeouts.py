@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity, workflow
 from temporalio.client import WorkflowHandle
+from temporalio.worker import Replayer
 
+from counterstep import Effect, Saga
 from counterstep.embedded import EmbeddedServer
+from counterstep.plugin import CounterstepPlugin
 from counterstep.testing.model_behaviour import Behaviour
-from counterstep.tests.support.bundles.agents import Happened, step, team_at_work
-from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.bundles.agents import Happened, step, team, team_at_work
+from counterstep.tests.support.bundles.desk import Desk, desk, look
 from counterstep.tests.support.tasks.tasks import end_of
 
 MEASURED = {"percentile": 50, "floor": "30s", "ceiling": "40s"}
@@ -36,6 +40,52 @@ async def test_calls_are_measured_and_a_task_begins_with_what_they_took(
         before, after = await Happened.in_(first), await Happened.in_(second)
         assert (after.count, after.markers) == (before.count, before.markers), "it costs no event"
         assert '"settled":{' in after.text, "and is in the history of the task"
+
+
+@activity.defn
+async def measure(what: str) -> str:
+    """An activity of the user's own."""
+    return what
+
+
+@workflow.defn(sandboxed=False)
+class Measures:
+    """Makes calls with measured timeouts, twice, and as many others before that as it is told."""
+
+    @workflow.run
+    async def run(self, times: int) -> None:
+        """Makes them."""
+        async with Saga() as saga:
+            for number in range(times):
+                step = f"before_{number}"
+                await saga.call(look, what="x", step=step)
+                await saga.call(measure, "x", effect=Effect.READ_ONLY, step=f"{step}_measure")
+                await saga.call("team.writer", {"text": "x"}, step=f"{step}_write")
+            for step in ("one", "two"):
+                await saga.call(look, what="x", step=step, timeout=MEASURED)
+                await saga.call(
+                    measure, "x", effect=Effect.READ_ONLY, step=f"{step}_measure", timeout=MEASURED
+                )
+                await saga.call("team.writer", {"text": "x"}, step=f"{step}_write", timeout=MEASURED)
+
+
+async def test_calls_of_a_saga_in_code_take_as_long_as_was_measured(
+    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk
+) -> None:
+    own: dict[str, Any] = {"workflows": [Measures], "activities": [measure]}
+    async with team_at_work(server.address, task_queue, monkeypatch, **own) as (tasks, models):
+        models.for_model("writer").default = Behaviour.text("x")
+        calls = [f"{step}{part}#1" for step in ("one", "two") for part in ("", "_measure", "_write/model.1")]
+        for times, expected in ((0, minute()), (20, timedelta(seconds=30))):
+            handle = await tasks.start_workflow("Measures", times)
+            assert (await end_of(handle)).type == "completed"
+            taken = await timeouts(handle)
+            assert [taken[call] for call in calls] == [expected] * len(calls)
+            text = (await Happened.in_(handle)).text
+            assert text.count('"settled":{') == 3, "each is settled once, in the history of the workflow"
+        await Replayer(workflows=[Measures], plugins=[CounterstepPlugin([desk, team])]).replay_workflow(
+            await handle.fetch_history()
+        )
 
 
 def minute() -> timedelta:
