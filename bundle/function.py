@@ -7,6 +7,7 @@ import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from types import UnionType
 from typing import Any
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PydanticSchemaGenerationError,
+    RootModel,
     TypeAdapter,
     ValidationError,
     create_model,
@@ -208,6 +210,10 @@ def is_object_type(annotation: Any) -> bool:
     origin = typing.get_origin(annotation) or annotation
     if not inspect.isclass(origin):
         return False
+    if issubclass(origin, RootModel):
+        root = origin.model_fields["root"].annotation
+        is_union = typing.get_origin(root) in (typing.Union, UnionType)
+        return all(is_object_type(one) for one in (typing.get_args(root) if is_union else (root,)))
     return is_dataclass(origin) or issubclass(origin, BaseModel | Mapping) or typing.is_typeddict(origin)
 
 

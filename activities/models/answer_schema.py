@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,17 @@ _NO_STRICT_PATTERN = re.compile(r"\(\?(?!:)|\\[1-9AZzGkpPQE]|[*+?}]\+")
 """Lookaround, named groups, flags, back references, anchors and classes that not all engines know."""
 _MOST_FIELDS = 5000
 _MOST_VALUES = 1000
+_MOST_LETTERS = 120_000
+"""Of all names and values together."""
 _DEEPEST = 10
+_DEEPEST_ROOT = 5
+"""How many choices inside of each other are looked into for the fields of a tool."""
 
 _ANNOTATIONS = {"default", "examples", "title"}
 _VALUES = {"const", "enum", "default", "examples"}
 _NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 _NOT_AT_THE_ROOT = {"anyOf", "oneOf", "allOf", "not", "enum", "const", "if"}
+_BESIDE_THEM = {"then", "else", "$ref"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,31 @@ class AnswerForm:
 
 
 def tool_parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of a tool as every provider takes them."""
-    completed: dict[str, Any] = _completed(_root(schema))
-    return {"type": "object", "properties": {}, **completed}
+    """Returns the parameters of a tool as every provider takes them: an object, and no choice at its root.
+
+    What is sent may allow more than the type; the arguments are checked against the type itself.
+    """
+    completed: dict[str, Any] = _completed(_as_one(_root(schema)))
+    return {"properties": {}, **completed, "type": "object"}
+
+
+def _as_one(root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Names all fields that an object may have by one of its choices, and as needed those of every choice."""
+    if not root.keys() & (_NOT_AT_THE_ROOT | _BESIDE_THEM):
+        return dict(root)
+    known = {key: root[key] for key in ("$defs", "definitions") if key in root}
+    fields, needed = dict(root.get("properties", {})), set(root.get("required", ()))
+    for key in ("allOf", "anyOf", "oneOf") if depth < _DEEPEST_ROOT else ():
+        parts = [_root({**known, **part}) for part in root.get(key, ()) if isinstance(part, Mapping)]
+        choices = [_as_one(part, depth + 1) for part in parts if part.get("type", "object") == "object"]
+        for choice in choices:
+            for name, part in choice.get("properties", {}).items():
+                fields[name] = part if fields.get(name, part) == part else {"anyOf": [fields[name], part]}
+        needs = [set(choice.get("required", ())) for choice in choices] or [set()]
+        needed |= set.union(*needs) if key == "allOf" else set.intersection(*needs)
+    dropped = _NOT_AT_THE_ROOT | _BESIDE_THEM | {"additionalProperties"}
+    kept = {key: value for key, value in root.items() if key not in dropped}
+    return {**kept, "properties": fields, "required": [name for name in fields if name in needed]}
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -96,12 +123,17 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     parts = list(_parts(schema))
     fields = sum(len(part.get("properties", ())) for part in parts)
     values = sum(len(part.get("enum", ())) for part in parts)
-    if fields > _MOST_FIELDS or values > _MOST_VALUES:
+    if fields > _MOST_FIELDS or values > _MOST_VALUES or sum(map(_letters, parts)) > _MOST_LETTERS:
         return None
     try:
         return _narrowed(schema, 1)
     except _NotStrict:
         return None
+
+
+def _letters(part: Mapping[str, Any]) -> int:
+    said = [*part.get("enum", ()), *[name for key in _NAMED for name in part.get(key, ())]]
+    return sum(len(str(value)) for value in said)
 
 
 class _NotStrict(Exception):
@@ -127,11 +159,14 @@ def _narrowed(schema: Any, depth: int) -> dict[str, Any]:
         rest["anyOf"] = [_narrowed(part, depth) for part in rest["anyOf"]]
     if "items" in rest:
         rest["items"] = _narrowed(rest["items"], depth + 1)
-    if rest.get("type") == "array" and "items" not in rest:
+    kinds = _kinds(rest)
+    if ("array" in kinds and "items" not in rest) or not (kinds or "anyOf" in rest):
         raise _NotStrict
-    if rest.get("type") == "object":
+    if "object" in kinds:
         properties, required = rest.get("properties"), rest.get("required", ())
         if not properties or rest.get("additionalProperties", False) is not False:
+            raise _NotStrict
+        if not properties.keys() >= set(required):
             raise _NotStrict
         if not all(name in required or _may_be_null(part) for name, part in properties.items()):
             raise _NotStrict
@@ -147,12 +182,12 @@ def _is_plain(pattern: Any) -> bool:
 def _may_be_null(schema: Any) -> bool:
     if not isinstance(schema, Mapping):
         return False
-    kind = schema.get("type")
-    return (
-        kind == "null"
-        or (isinstance(kind, list) and "null" in kind)
-        or any(_may_be_null(part) for part in schema.get("anyOf", ()))
-    )
+    return "null" in _kinds(schema) or any(_may_be_null(part) for part in schema.get("anyOf", ()))
+
+
+def _kinds(schema: Mapping[str, Any]) -> Sequence[str]:
+    kind = schema.get("type", ())
+    return [kind] if isinstance(kind, str) else kind
 
 
 def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +198,7 @@ def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
         seen.add(reference)
         _, _, place = reference.partition("#/")
         group, _, name = place.partition("/")
+        name = name.replace("~1", "/").replace("~0", "~")
         definitions = schema.get(group)
         found = definitions.get(name) if isinstance(definitions, Mapping) else None
         if not isinstance(found, Mapping):
@@ -172,7 +208,10 @@ def _root(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completed(part: Any) -> Any:
-    """Says of every list that says nothing of its items that they may be anything: OpenAI wants it said."""
+    """Says of every list that says nothing of its items that they may be anything: OpenAI wants it said.
+
+    It takes no ``true`` for what may be anything, either.
+    """
     if not isinstance(part, Mapping):
         return part
     done: dict[str, Any] = {}
@@ -180,13 +219,14 @@ def _completed(part: Any) -> Any:
         if key in _VALUES:
             done[key] = value
         elif key in _NAMED and isinstance(value, Mapping):
-            done[key] = {name: _completed(inner) for name, inner in value.items()}
+            done[key] = {name: {} if inner is True else _completed(inner) for name, inner in value.items()}
+        elif key == "items" and value is True:
+            done[key] = {}
         elif isinstance(value, list):
             done[key] = [_completed(inner) for inner in value]
         else:
             done[key] = _completed(value)
-    kind = part.get("type")
-    if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in part:
+    if "array" in _kinds(part) and "items" not in part:
         done["items"] = {}
     return _without_places(done)
 
@@ -196,6 +236,10 @@ def _without_places(array: dict[str, Any]) -> dict[str, Any]:
 
     What is sent allows more than the type; the answer is checked against the type itself.
     """
+    if isinstance(array.get("items"), list):  # as drafts before 2020-12 have it
+        more = {"items": array["additionalItems"]} if "additionalItems" in array else {}
+        kept = {key: value for key, value in array.items() if key not in ("items", "additionalItems")}
+        array = {**kept, "prefixItems": array["items"], "items": {}, **more}
     places, more = array.get("prefixItems"), array.get("items")
     if not isinstance(places, list) or not places or not all(isinstance(place, dict) for place in places):
         return array

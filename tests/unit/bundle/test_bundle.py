@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, RootModel, ValidationError
 from temporalio import activity, workflow
 from typing_extensions import TypedDict
 
@@ -455,6 +455,7 @@ READ: dict[str, Any] = {"effect": Effect.READ_ONLY}
         (lambda b: b.add(agent(instructions=5)), "agent b.a: its instructions must be text"),
         (lambda b: b.add(agent(input=int)), "agent b.a: its input must be an object"),
         (lambda b: b.add(agent(input=list[int])), "agent b.a: its input must be an object"),
+        (lambda b: b.add(agent(input=RootModel[list[int]])), "agent b.a: its input must be an object"),
         (lambda b: b.add(agent(output=Opaque)), "agent b.a: its output cannot travel as JSON"),
         (lambda b: b.add(agent(output={"type": "objekt"})), "agent b.a: output.type: is not a JSON Schema"),
         (lambda b: b.add(agent(input={"required": "x"})), "agent b.a: input.required: is not a JSON Schema"),

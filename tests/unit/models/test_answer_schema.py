@@ -102,6 +102,12 @@ def nested(depth: int) -> dict[str, Any]:
         field(pattern=r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"),
         nested(11),
         {**field(), "anyOf": [{"required": ["a"]}]},
+        {**field(), "required": ["a", "b"]},
+        {**field(), "properties": {"a": {"enum": [1, "a", None]}}},
+        {**field(), "properties": {"a": {"properties": {"b": {"type": "string"}}, "required": ["b"]}}},
+        {**field(), "properties": {"a": {"type": ["object", "null"], "additionalProperties": True}}},
+        {**field(), "properties": {"a": {"type": ["array", "null"]}}},
+        field(enum=["x" * 1000 + str(number) for number in range(120)]),
     ],
 )
 def test_what_strict_mode_cannot_have_is_not_strict(schema: dict[str, Any]) -> None:
@@ -126,6 +132,60 @@ def test_parameters_say_what_lists_are_made_of_and_are_an_object() -> None:
     }
     assert parameters["properties"]["enum"] == {"enum": [{"type": "array"}]}, "a value is not a schema"
     assert tool_parameters({"type": "object"})["properties"] == {}
+
+
+def test_an_object_or_null_is_narrowed_as_an_object() -> None:
+    inner = {"type": ["object", "null"], "properties": {"b": {"type": "string"}}, "required": ["b"]}
+    narrowed = strict_schema({**field(), "properties": {"a": inner}})
+    assert narrowed is not None
+    assert narrowed["properties"]["a"] == {**inner, "additionalProperties": False}
+
+
+def test_a_choice_at_the_root_of_parameters_is_written_as_one_object() -> None:
+    text, number, kind = {"type": "string"}, {"type": "integer"}, {"const": "b"}
+    by_name = {
+        "type": "object",
+        "properties": {"name": text, "kind": {"const": "a"}},
+        "required": ["kind", "name"],
+    }
+    by_number = {"properties": {"number": number, "kind": kind}, "required": ["number", "kind"]}
+    schema = {
+        "anyOf": [by_name, {"$ref": "#/$defs/by~1number"}, {"type": "null"}],
+        "allOf": [{"properties": {"all": {"type": "boolean"}}, "required": ["all"]}],
+        "properties": {"limit": number},
+        "additionalProperties": False,
+        "$defs": {"by/number": by_number},
+    }
+    assert tool_parameters(schema) == {
+        "type": "object",
+        "properties": {
+            "limit": number,
+            "all": {"type": "boolean"},
+            "name": text,
+            "kind": {"anyOf": [{"const": "a"}, kind]},
+            "number": number,
+        },
+        "required": ["all", "kind"],
+        "$defs": {"by/number": by_number},
+    }
+    endless = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, by_name]}}}
+    assert tool_parameters(endless)["properties"]["name"] == text
+    assert tool_parameters({"type": ["object", "null"]})["type"] == "object"
+
+
+def test_lists_of_older_drafts_and_what_may_be_anything_are_written_as_providers_take_them() -> None:
+    pair = {"type": "array", "items": [{"type": "string"}, {"type": "integer"}], "additionalItems": False}
+    fields = {"pair": pair, "any": True, "list": {"type": "array", "items": True}}
+    assert tool_parameters({"properties": fields})["properties"] == {
+        "pair": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "maxItems": 2,
+            "description": "In this order: string, integer.",
+        },
+        "any": {},
+        "list": {"type": "array", "items": {}},
+    }
 
 
 class Point(NamedTuple):
