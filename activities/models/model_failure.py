@@ -26,7 +26,8 @@ _MISSING_KEY = re.compile(r"(?i)missing credentials|api_key client option must b
 _USED_UP = re.compile(
     r"(?i)insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota_error"
     r"|billing[_ ]hard[_ ]limit|billing_not_active|account is not active|credit balance is too low"
-    r"|out of credits|payment required"
+    r"|out of credits|payment required|used all available credits|(?:spend(?:ing)?|credit) limit"
+    r"|reached your specified api usage limits"
 )
 _MAY_BE_USED_UP = re.compile(
     r"(?i)exceeded your (?:current|monthly) (?:quota|usage limit)|check your plan and billing"

@@ -197,6 +197,8 @@ async def test_what_runs_past_its_timeout_names_what_helps(server: ModelServer) 
         Behaviour.error(400, "Your credit balance is too low to access the API."),
         Behaviour.error(429, "suspended", code="exceeded_current_quota_error"),
         Behaviour.error(500, "Billing hard limit has been reached", code="billing_hard_limit_reached"),
+        Behaviour.error(429, "Your team has used all available credits or reached its spending limit."),
+        Behaviour.error(429, "You have reached your specified API usage limits; access is back on 1 May."),
     ],
 )
 async def test_a_quota_that_is_used_up_is_refused_for_good(server: ModelServer, behaviour: Behaviour) -> None:
