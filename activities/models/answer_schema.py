@@ -237,9 +237,8 @@ def _without_places(array: dict[str, Any]) -> dict[str, Any]:
     What is sent allows more than the type; the answer is checked against the type itself.
     """
     if isinstance(array.get("items"), list):  # as drafts before 2020-12 have it
-        more = {"items": array["additionalItems"]} if "additionalItems" in array else {}
         kept = {key: value for key, value in array.items() if key not in ("items", "additionalItems")}
-        array = {**kept, "prefixItems": array["items"], "items": {}, **more}
+        array = {**kept, "prefixItems": array["items"], "items": array.get("additionalItems", {})}
     places, more = array.get("prefixItems"), array.get("items")
     if not isinstance(places, list) or not places or not all(isinstance(place, dict) for place in places):
         return array
