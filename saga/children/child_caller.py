@@ -54,6 +54,8 @@ class ChildCaller:
         approvals: CallApprovals,
         waits: ChildQuestions,
         allotments: Allotments,
+        *,
+        engine: int,
     ) -> None:
         """Prepares calls.
 
@@ -64,7 +66,9 @@ class ChildCaller:
             approvals: What is demanded of the calls of children.
             waits: What its children wait for.
             allotments: What they may spend.
+            engine: By which rules the task is run, see `ENGINE`.
         """
+        self._undoes_earlier = engine >= 8
         self._record = record
         self._root_key = root_key
         self._load = load
@@ -123,8 +127,13 @@ class ChildCaller:
             handle = await self._start(child, workflow_id, key, payloads)
         except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
             self._allotments.release(workflow_id)
-            self._record.void(child.id)
             message = f"{child.workflow} was not started: {error}"
+            if self._undoes_earlier and isinstance(error, WorkflowAlreadyStartedError):
+                # One that was started before a reset goes on, and nobody else knows of it any more.
+                self._record.settle(child.id)
+                message += ", before a reset; it is cancelled and undone"
+                raise self._failed(child, FailureType.CHILD_ENDED, message) from error
+            self._record.void(child.id)
             raise self._failed(child, FailureType.CHILD_ENDED, message, nothing=True) from error
         return await self._outcome(child, handle, scope)
 

@@ -127,7 +127,8 @@ class RunContext:
         allotments = Allotments(record, parent_budget, engine=snapshot.engine)
         caller.counted.find_room = allotments.find_room
         models = ModelCaller(record, caller, allotments, limit_waits, snapshot)
-        children = ChildCaller(record, root_key, load, approvals, ChildQuestions(record, status), allotments)
+        waits = ChildQuestions(record, status)
+        children = ChildCaller(record, root_key, load, approvals, waits, allotments, engine=snapshot.engine)
         moving = Moving(record, children, approvals, snapshot, sequential=sequential, give_up=give_up)
         long = LongConversations(record, models, moving, catalog, engine=snapshot.engine)
         verifier = Verifier(record, caller, models, catalog)

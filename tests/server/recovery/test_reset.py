@@ -24,7 +24,7 @@ from counterstep.tests.support.tasks.recovery import (
     until_closed,
 )
 from counterstep.tests.support.tasks.tasks import Tasks, end_of, refusal_of, tell, until_state, until_step
-from counterstep.tests.support.tasks.work import act, put, step
+from counterstep.tests.support.tasks.work import act, child, put, step
 from counterstep.tests.support.tasks.workers import WORKFLOWS
 from counterstep.tests.support.workflows.sagas import errands
 
@@ -157,6 +157,28 @@ async def test_a_reset_that_loses_no_undo_asks_nobody(tasks: Tasks, client: Clie
     assert sorted(effects.effects()) == ["a", "b"]
     assert await reads_of(again) == 1
     assert await reads_of(client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)) == 0
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_child_that_runs_on_is_undone_before_anything_goes_on(
+    tasks: Tasks, client: Client, effects: Desk, goes_on: bool
+) -> None:
+    inner = {"spec": {"name": "child", "steps": [put("x"), put("y", "x", late=HELD)]}}
+    again = {"on_failure": {"retry_from": "ch", "rounds": 2}} if goes_on else {}
+    started = child("ch", "AgentTask", "a", input=inner, task_queue=tasks.task_queue, **again)
+    handle = await tasks.start([put("a"), started])
+    await effects.until("done", "y")
+    run = await reset(client, handle, calls=0)
+    await until_step(run, "a", "completed")
+    effects.release("y")
+    end = await end_of(run)
+    assert effects.what("undo")[:2] == ["y", "x"], "the server leaves it running, and the new run starts none"
+    assert await replays(run)
+    if goes_on:
+        assert (end.type, list(effects.effects())) == ("completed", ["a", "x", "y"])
+    else:
+        assert (end.type, end.details["undone"], effects.effects()) == ("SagaRolledBack", ["ch", "a"], {})
+        assert "before a reset" in end.failure["message"]
 
 
 async def test_what_stands_keeps_its_key(tasks: Tasks, client: Client, effects: Desk) -> None:
