@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowHandle
 
+from counterstep import Saga
 from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
 from counterstep.testing.model_server import ModelServer
 from counterstep.tests.support.bundles.agents import Happened, board_of, step, team_at_work
-from counterstep.tests.support.bundles.desk import Desk
+from counterstep.tests.support.bundles.desk import Desk, put
 from counterstep.tests.support.tasks.tasks import (
     Tasks,
     end_of,
@@ -35,6 +37,19 @@ FIRST = {"id": "first", "tool": "desk.put", "input": {"what": "first"}}
 DONE = Behaviour.json({"placed": ["x"]})
 
 
+@workflow.defn(sandboxed=False)
+class Judged:
+    """Puts two things on the desk, each of which a judge looks at."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Puts them there."""
+        judge = {"judge": {"model": "openai/judge", "criteria": "It is fine."}}
+        async with Saga(on_limit="escalate") as saga:
+            for what in ("a", "b"):
+                await saga.call(put, what=what, validate=[judge])
+
+
 @pytest.fixture
 def limited(
     server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk, tmp_path: Path
@@ -44,7 +59,7 @@ def limited(
     def run(limits: str) -> AbstractAsyncContextManager[Team]:
         path = tmp_path / "limits.yaml"
         path.write_text(limits)
-        return team_at_work(server.address, task_queue, monkeypatch, limits=path)
+        return team_at_work(server.address, task_queue, monkeypatch, limits=path, workflows=[Judged])
 
     return run
 
@@ -71,6 +86,36 @@ async def test_a_person_is_asked_who_looks_again_or_ends_it(limited: Limited, ef
         await tell(handle, "decide", step="clerk/limit", action="end", by="ada")
         end = await end_of(handle)
     assert (end.type, end.failure["type"]) == ("SagaRolledBack", "LimitReached")
+    assert (models.count(), effects.effects()) == (1, {})
+
+
+async def test_a_person_says_retry_when_workers_have_other_limits(limited: Limited, effects: Desk) -> None:
+    async with limited(ONE_CALL) as (tasks, models):
+        models.for_model("clerk").reply(Behaviour.calls(call("put", what="x")))
+        handle = await tasks.start([step("clerk", on_limit="escalate")])
+        await until_asked(handle, "clerk/limit")
+    async with limited("limits: [{name: calls, model_calls: 9, per: 1d}]") as (_, models):
+        models.for_model("clerk").reply(DONE)
+        await tell(handle, "decide", step="clerk/limit", action="retry", by="ada")
+        end = await end_of(handle)
+        assert (end.type, models.count(), list(effects.effects())) == ("completed", 1, ["x"])
+        assert end.details["usage"]["model_calls"] == 2, "what was not sent counts for nothing"
+        decided = [d for d in (await board_of(handle))["decisions"] if d["by"] == "ada"]
+        assert [d["action"] for d in decided] == ["retry"]
+
+
+async def test_judges_of_a_workflow_of_ones_own_ask_as_well(limited: Limited, effects: Desk) -> None:
+    async with limited("limits: [{name: none, tokens: 1, per: 1d}]") as (tasks, models):
+        handle = await tasks.start_workflow("Judged")
+        end = await end_of(handle)
+        assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Rejected"), "it can never fit"
+    async with limited(ONE_CALL) as (tasks, models):
+        models.for_model("judge").default = Behaviour.json({"score": 1, "reasons": ["fine"]})
+        handle = await tasks.start_workflow("Judged")
+        await until_asked(handle, "put_2/judge.0/limit")
+        await tell(handle, "decide", step="put_2/judge.0/limit", action="end", by="ada")
+        end = await end_of(handle)
+    assert (end.type, end.failure["step"], end.failure["type"]) == ("SagaRolledBack", "put_2", "Rejected")
     assert (models.count(), effects.effects()) == (1, {})
 
 
