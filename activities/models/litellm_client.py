@@ -198,7 +198,7 @@ async def _compare(
         _PHRASES.keep(model, phrases, vectors[1:])
     scores = None if vectors is None else _PHRASES.scores(model, vectors[0], request.phrases)
     if scores is None:
-        return ModelFailure(model, "an answer without a vector for each text", retryable=True, usage=usage)
+        return ModelFailure(model, "an answer without a vector for each text", usage=usage)
     return PaidAnswer(usage, lambda: ModelReply(model=model, output=scores, usage=usage))
 
 

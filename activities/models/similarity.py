@@ -58,12 +58,11 @@ def unit_vectors(data: Any, count: int) -> list[Vector] | None:
         The vectors at length 1; None where that is not what came.
     """
     try:
-        ranked = sorted(data, key=lambda item: int(item["index"]))
-        vectors = [_unit([float(number) for number in item["embedding"]]) for item in ranked]
-    except (KeyError, TypeError, ValueError):
+        ranked = {int(item["index"]): item["embedding"] for item in data}
+        vectors = [_unit([float(number) for number in ranked[place]]) for place in range(count)]
+    except (LookupError, TypeError, ValueError):
         return None
-    found = [vector for vector in vectors if vector]
-    return found if len(found) == count else None
+    return vectors if all(vectors) and len(data) == count else None
 
 
 def by_words(text: str, phrases: Mapping[str, Sequence[str]]) -> dict[str, float]:

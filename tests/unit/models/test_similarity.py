@@ -71,7 +71,7 @@ async def test_vectors_that_are_not_what_was_asked_for_are_paid_and_refused(serv
     )
     with pytest.raises(ApplicationError, match="without a vector for each text") as caught:
         await ask("x")
-    assert caught.value.type == "ModelUnavailable"
+    assert (caught.value.type, caught.value.non_retryable) == ("ModelRefused", True)
     assert caught.value.details[0]["spent"]["input_tokens"] == 7
     assert (await ask("cancel it")).output["cancel"] == pytest.approx(1)
     server.vector = lambda text: [1.0, 0.0]
@@ -169,6 +169,7 @@ def test_what_is_not_a_vector_is_not_read(data: Any) -> None:
 def test_vectors_come_back_in_the_order_of_the_texts() -> None:
     data = [{"index": 1, "embedding": [0, 2]}, {"index": 0, "embedding": [3, 4]}]
     assert unit_vectors(data, 2) == [(0.6, 0.8), (0.0, 1.0)]
+    assert unit_vectors([data[0], data[0]], 2) is None, "nobody knows which text it belongs to"
 
 
 def test_a_process_keeps_so_many_vectors_and_no_more() -> None:
