@@ -11,9 +11,9 @@ from ..bundle.current_step import current_step
 from ..mcp_client.failures import failed
 from ..mcp_client.offer import ForeignCall, McpOffer
 from ..mcp_client.requests import ServerRequests
+from ..mcp_client.timely_check import check_in_time
 from ..observability.redaction import hide
 from ..saga.errors import FailureType
-from ..saga.spec.json_schema import check_input
 
 
 def mcp_activities(offer: McpOffer, requests: ServerRequests) -> list[Callable[..., Any]]:
@@ -28,7 +28,7 @@ def _call(name: str, call: ForeignCall, requests: ServerRequests) -> Callable[..
 
     @activity.defn(name=name)
     async def forward(arguments: Any) -> Any:
-        faults = check_input(call.entry.input_schema, arguments, "arguments")
+        faults = await check_in_time(call.entry.input_schema, arguments, "arguments")
         if faults:
             raise failed(FailureType.INVALID_INPUT, "; ".join(map(str, faults)))
         attempt = activity.info().attempt

@@ -16,6 +16,7 @@ from ..saga.spec.json_schema import check_schema
 from .listing import ForeignTool, Listing
 from .mcp_server import McpServer
 from .misreadings import misreadings
+from .safe_schema import MOST_PARTS, is_endless
 from .tool_mapping import ToolMapping, UndoMapping
 
 NO_MAPPING = (
@@ -170,6 +171,9 @@ class _ServerOffer:
         faults += [] if tool.output_schema is None else check_schema(tool.output_schema, "its output schema")
         if faults:
             return str(faults[0])
+        for what, schema in (("input", tool.input_schema), ("output", tool.output_schema or {})):
+            if is_endless(schema):
+                return f"its {what} schema has more than {MOST_PARTS} parts that one value is held against"
         if mapping is None:
             return "" if tool.read_only else NO_MAPPING
         said = tool.read_only or mapping.undo is not None or mapping.effect is Effect.READ_ONLY

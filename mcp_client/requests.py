@@ -12,13 +12,13 @@ from temporalio import activity
 
 from ..saga.errors import ExpressionError, FailureType
 from ..saga.expressions.template import render
-from ..saga.spec.json_schema import check_input
 from .connections import McpConnection, McpConnections
 from .failures import failed, not_admitted, request_failure
 from .listing import ForeignTool
 from .mcp_server import McpServer
 from .offer import ForeignCall
 from .results import hidden, text_of, value_of
+from .timely_check import check_in_time
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -117,7 +117,7 @@ class ServerRequests:
             value = value_of(result, structured=tool.output_schema is not None)
         except ValueError as error:
             raise failed(FailureType.INVALID_OUTPUT, f"{name}: {error}") from None
-        return self._checked(server, name, tool.result_schema, value)
+        return await self._checked(server, name, tool.result_schema, value)
 
     async def before(self, call: ForeignCall, arguments: dict[str, Any], key: str) -> Any:
         """Reads what there is before a call, or before its undo; raises what `tool` raises."""
@@ -145,12 +145,12 @@ class ServerRequests:
         result = await self._ask(call.server, send, repeatable=True)
         written = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         kept = {name: written[name] for name in ("contents", "messages", "description") if name in written}
-        return self._checked(call.server, call.entry.name, call.entry.output_schema, kept)
+        return await self._checked(call.server, call.entry.name, call.entry.output_schema, kept)
 
-    def _checked(self, server: McpServer, name: str, schema: dict[str, Any], value: Any) -> Any:
+    async def _checked(self, server: McpServer, name: str, schema: dict[str, Any], value: Any) -> Any:
         """Returns a value without the secrets of its server; raises where it is not what the schema says."""
         told = self.received(hidden(value, server.secrets))
-        faults = check_input(schema, told, "output")
+        faults = await check_in_time(schema, told, "output")
         if faults:
             raise failed(FailureType.INVALID_OUTPUT, f"{name}: {faults[0]}")
         return told
