@@ -56,7 +56,7 @@ from .pool_limits.pool import Pool, make_pool
 from .runtime.event_chain import EventChain
 from .runtime.other_plugins import ORDER, expect_models, is_taken_by
 from .runtime.payload_converter import SharedPydanticConverter
-from .runtime.worker_config import expect_recoverable, pinned, throttle
+from .runtime.worker_config import expect_recoverable, pinned
 from .saga.errors import DefinitionError
 from .saga.limits.unpriced import UnpricedModels
 from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
@@ -200,7 +200,6 @@ class CounterstepPlugin(SimplePlugin):
         config["activities"] = self._activities(registry, config.get("activities", ()))
         config["interceptors"] = [self._interceptor, *interceptors]
         config["deployment_config"] = pinned(config.get("deployment_config"))
-        config["max_heartbeat_throttle_interval"] = throttle(config)
         if self._sticky_timeout is not None:
             config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config

@@ -35,6 +35,9 @@ OVERTIME: Final = timedelta(seconds=10)
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 """After a worker was killed, its tasks stand still for this long, and then go on elsewhere."""
 
+HEARTBEAT_THROTTLE: Final = timedelta(seconds=3)
+"""By its heartbeats a call hears of a cancel; the SDK would hold them back for 8 of the 10 s that they have."""
+
 logger = logging.getLogger("counterstep.worker")
 
 
@@ -154,7 +157,11 @@ def make_worker(
     """
     try:
         worker = Worker(
-            client, task_queue=task_queue, identity=identity, graceful_shutdown_timeout=graceful_shutdown
+            client,
+            task_queue=task_queue,
+            identity=identity,
+            graceful_shutdown_timeout=graceful_shutdown,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         )
     except (RuntimeError, ValueError, TypeError) as error:
         text = f"{error}: {error.__cause__}" if error.__cause__ else str(error)

@@ -1,10 +1,8 @@
-"""What a worker's configuration has to be, so that tasks stay recoverable, and calls hear of cancels."""
+"""What a worker's configuration has to be, so that tasks stay recoverable."""
 
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
-from typing import Final
 
 from temporalio import workflow
 from temporalio.client import HeaderCodecBehavior
@@ -12,17 +10,6 @@ from temporalio.common import VersioningBehavior
 from temporalio.worker import WorkerConfig, WorkerDeploymentConfig
 
 from ..saga.errors import DefinitionError
-
-_DEFAULT_THROTTLE: Final = timedelta(seconds=60)
-"""What the SDK has where nothing is said: it holds heartbeats back for eight of the ten seconds they have."""
-
-_THROTTLE: Final = timedelta(seconds=3)
-
-
-def throttle(config: WorkerConfig) -> timedelta:
-    """Returns how long a heartbeat may be held back: by its heartbeats a call learns that it is cancelled."""
-    said = config.get("max_heartbeat_throttle_interval", _DEFAULT_THROTTLE)
-    return _THROTTLE if said == _DEFAULT_THROTTLE else said
 
 
 def pinned(deployment: WorkerDeploymentConfig | None) -> WorkerDeploymentConfig | None:

@@ -33,6 +33,7 @@ from counterstep.tests.support.histories.history import events_of
 from counterstep.tests.support.processes.watching import until
 from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import End, end_of
+from counterstep.worker import make_worker
 
 WISH = {"wish": "A flight and a hotel in Rome."}
 
@@ -58,7 +59,7 @@ async def working(server: EmbeddedServer, queue: str, **said: Any) -> AsyncItera
     async def start(given: dict[str, Any]) -> WorkflowHandle[Any, Any]:
         return await client.start_workflow("travel.trip", given, id=f"trip-{uuid4()}", task_queue=queue)
 
-    async with Worker(client, task_queue=queue):
+    async with make_worker(client, queue, timedelta()):
         yield start
 
 

@@ -218,7 +218,7 @@ TIMES = {
 @pytest.mark.parametrize(
     ("options", "changed"),
     [
-        pytest.param({}, {"workflow_runner", "max_heartbeat_throttle_interval"}, id="defaults"),
+        pytest.param({}, {"workflow_runner"}, id="defaults"),
         pytest.param(
             {
                 **SLOTS,
@@ -251,7 +251,7 @@ TIMES = {
                 ),
                 "unsandboxed_workflow_runner": UnsandboxedWorkflowRunner(),
             },
-            {"workflow_runner", "max_heartbeat_throttle_interval"},
+            {"workflow_runner"},
             id="a tuner and a sandbox",
         ),
     ],
