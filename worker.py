@@ -36,7 +36,7 @@ STICKY_TIMEOUT: Final = timedelta(seconds=1)
 """After a worker was killed, its tasks stand still for this long, and then go on elsewhere."""
 
 HEARTBEAT_THROTTLE: Final = timedelta(seconds=3)
-"""By its heartbeats a call hears of a cancel; the SDK would hold them back for 8 of the 10 s that they have."""
+"""By its heartbeats a call hears of a cancel; the SDK would hold them back for 8 s of their 10 s."""
 
 logger = logging.getLogger("counterstep.worker")
 
