@@ -25,6 +25,10 @@ REFUSALS = frozenset(
 """How tasks end that the workers did not begin; a call of a task that has begun may fail with the same."""
 
 
+class _OwnFailure(ApplicationError):
+    """The failure of a workflow of somebody's own, which only has the type of one of our refusals."""
+
+
 class Outcome(BaseModel):
     """How a task ended, or how far it had come when it was last asked; ``run --json`` prints it.
 
@@ -74,9 +78,16 @@ async def end_of(handle: WorkflowHandle[Any, Any]) -> BaseException | Any:
         except PayloadUnreadable as unread:
             return unread
         except WorkflowFailureError as error:
-            if isinstance(error.cause, TerminatedError) and await _goes_on(handle):
+            cause = error.cause
+            if isinstance(cause, TerminatedError) and await _goes_on(handle):
                 continue
-            return error.cause
+            if (
+                isinstance(cause, ApplicationError)
+                and _is_refusal(cause)
+                and not await _is_task(handle, cause)
+            ):
+                return _OwnFailure(cause.message, *cause.details, type=cause.type)
+            return cause
 
 
 def outcome_of(end: BaseException | Any, board: Mapping[str, Any] | None, ids: tuple[str, str]) -> Outcome:
@@ -148,9 +159,17 @@ async def _goes_on(handle: WorkflowHandle[Any, Any]) -> bool:
     return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
 
+async def _is_task(handle: WorkflowHandle[Any, Any], refusal: ApplicationError) -> bool:
+    """Returns whether an end is that of a task; a workflow of somebody's own has begun before it fails."""
+    name = (await handle.describe()).workflow_type
+    return name == "AgentTask" or "." in name or refusal.type == FailureType.UNKNOWN_TASK
+
+
 def _is_refusal(end: BaseException | Any) -> bool:
     """Returns whether the task itself was refused: then its end does not tell what was undone."""
-    return isinstance(end, ApplicationError) and end.type in REFUSALS and not _details(end)
+    if not isinstance(end, ApplicationError) or isinstance(end, _OwnFailure):
+        return False
+    return end.type in REFUSALS and not _details(end)
 
 
 def _details(end: BaseException) -> Mapping[str, Any]:

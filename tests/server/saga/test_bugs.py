@@ -10,6 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from counterstep.client import TaskClient, TaskRollbackIncomplete
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
 from counterstep.saga.calls import unknown_names
@@ -58,6 +59,19 @@ async def test_a_bug_outside_the_saga_fails_the_workflow(
         end = await end_of(await Tasks(client, task_queue).start_workflow("Buggy", "outside"))
     assert end.type == "LookupError"
     assert list(effects.effects()) == ["a", "b"], "the saga had ended well"
+
+
+async def test_a_failure_after_the_saga_with_the_name_of_a_refusal_is_not_told_as_one(
+    client: Client, task_queue: str, effects: Desk
+) -> None:
+    async with Worker(client, task_queue=task_queue, workflows=[Buggy]):
+        handle = await Tasks(client, task_queue).start_workflow("Buggy", "named")
+        with pytest.raises(TaskRollbackIncomplete) as ended:
+            await (await TaskClient(client).attach(handle.id)).result()
+    outcome = ended.value.outcome
+    assert outcome.failure == {"step": "", "type": "InvalidInput", "message": "not what was meant"}
+    assert outcome.state == "rollback_incomplete"
+    assert list(effects.effects()) == ["a", "b"], "both stand"
 
 
 async def test_a_strangers_workflow_is_left_alone(client: Client, task_queue: str) -> None:

@@ -23,6 +23,8 @@ class Buggy:
             await saga.call(put, what="b")
             if where == "inside":
                 raise ZeroDivisionError("a bug on the last line")
+        if where == "named":
+            raise ApplicationError("not what was meant", type="InvalidInput", non_retryable=True)
         raise LookupError("a bug after the saga")
 
 
