@@ -35,8 +35,8 @@ from ..saga.errors import DefinitionError
 from ..saga.failure import text_of
 from ..saga.fault_texts import faults_in
 from ..saga.json_value import MASKED, has_masked_secret, read_json
-from .json_readability import Reader, WrittenSchema, lost_in_json
-from .round_trip import difference, holds_secret, is_open, writes_more
+from .json_readability import lost_in_json
+from .round_trip import difference, holds_secret, is_open
 
 MAX_DEPTH = 100
 """Levels of lists and objects in one result: JSON parsers give up at 200, and messages put more around it."""
@@ -107,12 +107,6 @@ class Function:
                 )
             for lost in lost_in_json(type_.core_schema):
                 raise DefinitionError(f"{what}: its {part} cannot travel as JSON: {lost}")
-        written = schema_of(what, "result", self._written_schema)
-        if Reader.of(self._returns).never_reads(written, closed=not writes_more(self._returns.core_schema)):
-            raise DefinitionError(
-                f"{what}: its result cannot be read again: what is written has other names or types than "
-                "what is read; give both the same"
-            )
 
     def bind(self, arguments: Any) -> dict[str, Any]:
         """Turns JSON arguments into Python ones.
@@ -153,9 +147,6 @@ class Function:
             raise self._no_json(result, f"cannot be read again: {faults_in(error)}") from None
         except Exception as error:
             raise self._no_json(result, _raised(error)) from None
-
-    def _written_schema(self) -> dict[str, Any]:
-        return self._returns.json_schema(mode="serialization", schema_generator=WrittenSchema)
 
     def _written(self, checked: Any, *, round_trip: bool) -> Any:
         """Writes a result as JSON, by aliases as the schema does, and reads it again as its undo will."""
