@@ -81,8 +81,8 @@ class LimitWaits:
             raise failed
         if self._asks(type_, path):
             answer = await self._ask(path, failed, until, scope)
-            if answer == "end":
-                raise failed
+            if answer == "end":  # for whoever has asked for the call, too: the next one would ask again
+                raise Failed(failed.failure, not_applied=failed.not_applied, ends_step=True) from failed
             if answer == "retry":
                 return
         elif not self._waits(type_, path):

@@ -219,7 +219,7 @@ class Verifier:
         except Stopped:
             raise
         except Failed as failed:
-            if failed.failure.type == FailureType.BUDGET_EXCEEDED:
+            if failed.failure.type == FailureType.BUDGET_EXCEEDED or failed.ends_step:
                 raise
             return _broken(name, failed)
         except ExpressionError as error:

@@ -115,7 +115,7 @@ async def test_judges_of_a_workflow_of_ones_own_ask_as_well(limited: Limited, ef
         await until_asked(handle, "put_2/judge.0/limit")
         await tell(handle, "decide", step="put_2/judge.0/limit", action="end", by="ada")
         end = await end_of(handle)
-    assert (end.type, end.failure["step"], end.failure["type"]) == ("SagaRolledBack", "put_2", "Rejected")
+    assert (end.type, end.failure["step"], end.failure["type"]) == ("SagaRolledBack", "put_2", "LimitReached")
     assert (models.count(), effects.effects()) == (1, {})
 
 
