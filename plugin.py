@@ -41,6 +41,7 @@ from .activities.notify import Notifier, Webhook
 from .activities.outcomes import AgentOutcomes
 from .activities.recovery.read_lost_undos import read_lost_undos
 from .activities.recovery.read_outstanding import read_outstanding
+from .activities.recovery.read_replaced import read_replaced
 from .activities.resolve import Resolver
 from .activities.unknown_activity import unknown_activity
 from .activities.verify import verify
@@ -275,6 +276,7 @@ class CounterstepPlugin(SimplePlugin):
             verify,
             read_outstanding,
             read_lost_undos,
+            read_replaced,
             ModelCalls(self._pool).call_model,
             ProcessHost(registry.processes, self._pool).host,
             self._notifier.notify,

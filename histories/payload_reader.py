@@ -16,8 +16,8 @@ from ..saga.children.handover import read_handover
 from ..saga.history_format import LONG_CONVERSATION, RECOVER_CHILD, RETRACT
 from ..saga.ledger.call_id import CallId
 from ..saga.ledger.carry_over import CarriedEntry, restore
+from ..saga.ledger.effect_to_undo import EffectToUndo
 from ..saga.ledger.ledger import Entry
-from ..saga.recovery.request import EffectToUndo
 from .outstanding import DecodedResolution, OutstandingEffect
 from .recorded_call import CarriedOver, RecordedCall
 from .recorded_effect import RecordedEffect

@@ -12,17 +12,13 @@ from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge
 from ...histories.run_history import RunHistory
 from ...saga.history_format import READ_OUTSTANDING
-from ...saga.limits.payload_size import MAX_PAYLOAD
 from ...saga.recovery.request import (
-    MAX_ENTRIES,
-    EffectToUndo,
     NotRecoverable,
     RecoveryPage,
     RecoveryRequest,
     Refusal,
 )
-
-_ROOM = 0.9 * MAX_PAYLOAD
+from .page import newest_of
 
 
 @activity.defn(name=READ_OUTSTANDING)
@@ -61,20 +57,12 @@ async def read_outstanding(request: Any) -> Any:
 
 
 async def _page(newest: RunHistory, left: Outstanding, reader: PayloadReader) -> RecoveryPage:
-    entries: list[EffectToUndo] = []
-    size = 0
-    for item in left.entries[:MAX_ENTRIES]:
-        recovered = await reader.recovered(item)
-        activity.heartbeat()
-        size += len(recovered.model_dump_json().encode())
-        if entries and size > _ROOM:
-            break
-        entries.append(recovered)
+    entries, more = await newest_of(left.entries, reader)
     return RecoveryPage(
         task=newest.task,
         ending=newest.ending,
         sequential=await reader.is_sequential(newest),
-        entries=tuple(reversed(entries)),
-        more=len(entries) < len(left.entries),
+        entries=entries,
+        more=more,
         left_alone=tuple(dict.fromkeys(item.step for item in left.skipped)),
     )

@@ -69,12 +69,20 @@ class ResetGate:
         # A reset to before the snapshot is told by the snapshot, any other one by the record.
         info = workflow.info()
         self._has_begun_again = taken_by != info.first_execution_run_id and info.continued_run_id is None
+        self._began_again = self._has_begun_again
+        self._undoes_replaced = engine >= 8
         self._seen = 0
         self._reading: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._lost: Sequence[LostUndo] = ()
         self._undone: set[str] = set()
         self._answer: str | None = None
+
+    @property
+    def replaces_runs(self) -> bool:
+        """Whether the run has to undo what runs have done that a reset has replaced by it."""
+        was_reset = self._can_tell and (self._began_again or self._record.resets.count > 0)
+        return was_reset and self._undoes_replaced and self.makes_calls
 
     async def is_undone(self, entry: Entry) -> bool:
         """Says whether a reset has lost the finished undo of a call: it is not to run again.

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError, FailureError
 
+from ..calls.replaced_runs import ReplacedRuns
 from ..errors import FailureType
 from ..failure import Failed, Failure, text_of, trim
 from ..record.task_state import TaskState
@@ -31,6 +32,7 @@ class Lifecycle:
         self._record = context.record
         self._status = context.status
         self._rollback = context.rollback
+        self._replaced = ReplacedRuns(context.record, context.reset_gate)
 
     def begin(self) -> None:
         """Shows the task as running."""
@@ -43,8 +45,13 @@ class Lifecycle:
     async def undo(self, failure: Failure) -> None:
         """Undoes everything; what still stands afterwards, nobody has resolved in time."""
         self._record.blame(failure)
+        newest = await self._replaced.adopt()
+        if self._record.committed:
+            return
         if self._record.ledger.is_open():
             self._status.enter(TaskState.COMPENSATING, failure.step)
+        while newest and await self._rollback.run(str(failure), within=newest):
+            newest = await self._replaced.adopt()
         await self._rollback.run(str(failure))
 
     def ended(self, *, cancelled: bool, cause: BaseException | None) -> BaseException:

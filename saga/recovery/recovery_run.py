@@ -9,23 +9,22 @@ from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from ..calls.adoption import adopt
 from ..engine.lifecycle import Lifecycle
 from ..engine.opening import open_record, take_snapshot
 from ..engine.run_context import RunContext
 from ..failure import Failure
 from ..history_format import READ_OUTSTANDING
 from ..record.board import board
-from ..record.step_record import StepRecord, StepState
 from ..record.task_record import TaskRecord
 from ..record.undo_progress import undone_steps
 from ..spec.snapshot import SnapshotRequest
 from ..temporal.cancel_watch import CancelWatch
 from .recovery_id import RecoveryId
-from .request import EffectToUndo, RecoveryPage, RecoveryRequest
+from .request import RecoveryPage, RecoveryRequest
 
 _LONGEST_READ = timedelta(minutes=10)
 _READ_HEARTBEAT = timedelta(seconds=30)
-_MARGIN = timedelta(milliseconds=100)
 
 
 async def run_recovery(argument: RawValue) -> dict[str, Any]:
@@ -89,19 +88,7 @@ class RecoveryRun:
         }
 
     async def _undo(self, page: RecoveryPage, record: TaskRecord, life: Lifecycle) -> None:
-        for position, item in enumerate(page.entries):
-            _show(item, record)
-            record.arm(item.entry(page.entries[:position]))
-            if item.may_land_until is None:
-                record.settle(item.id, item.output)
-        landing = [item for item in page.entries if item.may_land_until is not None]
-        last = max((item.may_land_until for item in landing if item.may_land_until), default=None)
-        wait = None if last is None else last + _MARGIN - workflow.now()
-        if wait is not None and wait > timedelta():
-            steps = ", ".join(dict.fromkeys(item.step for item in landing))
-            await workflow.sleep(wait, summary=f"calls that were under way may still land: {steps}"[:200])
-        for item in landing:
-            record.settle(item.id, item.output)
+        await adopt(record, page.entries)
         type_, message = page.ending
         await life.undo(Failure(step="", type=type_, message=message))
 
@@ -127,14 +114,3 @@ class RecoveryRun:
         undone = (*self._request.undone, *undone_steps(record.ledger, record.undo_order))
         request = self._request.model_copy(update={"undone": undone})
         workflow.continue_as_new(request.model_dump(mode="json"))
-
-
-def _show(item: EffectToUndo, record: TaskRecord) -> None:
-    """Puts the step of an effect on the board: of an agent and its tool calls the agent, which came first."""
-    if item.step in record.steps:
-        return
-    progress = StepRecord(item.kind, item.action)
-    progress.state = StepState.COMPLETED if item.is_known else StepState.FAILED
-    progress.started, progress.finished = item.started, item.ended
-    progress.error = None if item.is_known else "nobody knows whether it happened"
-    record.add_step(item.step, progress)

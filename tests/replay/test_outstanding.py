@@ -21,7 +21,7 @@ from counterstep.saga.calls.timeouts_and_retries import GRACE
 from counterstep.saga.children.handover import HandedEntry, HandOver
 from counterstep.saga.effect import Effect
 from counterstep.saga.history_format import HEADER, RECOVER_CHILD
-from counterstep.saga.recovery.request import EffectToUndo
+from counterstep.saga.ledger.effect_to_undo import EffectToUndo
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 TIMEOUT = timedelta(seconds=60)

@@ -159,6 +159,53 @@ async def test_a_reset_that_loses_no_undo_asks_nobody(tasks: Tasks, client: Clie
     assert await reads_of(client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)) == 0
 
 
+PAUSE = {"id": "pause", "wait": {"time": "2s"}}
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_what_the_new_run_has_not_come_to_is_undone_with_the_rest(
+    tasks: Tasks, client: Client, effects: Desk, calls: int
+) -> None:
+    first = [put("a"), {**PAUSE, "needs": ["a"]}] if calls else [PAUSE, put("a", "pause")]
+    handle = await tasks.start([*first, put("b", first[-1]["id"]), put("c", "b")])
+    assert (await end_of(handle)).type == "completed"
+    again = await reset(client, handle, calls=calls)
+    await until_step(again, "pause", "waiting")
+    await again.cancel()
+    assert (await end_of(again)).type == "cancelled"
+    assert effects.what("undo") == ["c", "b", "a"]
+    assert effects.effects() == {}
+    assert await replays(again)
+
+
+async def test_what_was_done_before_a_second_reset_is_undone_too(
+    tasks: Tasks, client: Client, effects: Desk
+) -> None:
+    handle = await tasks.start([put("a"), {**PAUSE, "needs": ["a"]}, put("b", "pause"), put("c", "b")])
+    assert (await end_of(handle)).type == "completed"
+    for _ in range(2):
+        again = await reset(client, handle, calls=1)
+        await until_step(again, "pause", "waiting")
+    await again.cancel()
+    assert (await end_of(again)).type == "cancelled"
+    assert effects.what("undone") == ["c", "b", "a"], "nothing is undone twice"
+
+
+async def test_a_pivot_before_the_reset_keeps_what_came_before_it(
+    tasks: Tasks, client: Client, effects: Desk
+) -> None:
+    pause = {**PAUSE, "needs": ["a"]}
+    handle = await tasks.start([put("a"), pause, put("b", "pause"), step("p", "desk.hand_over", "b")])
+    assert (await end_of(handle)).type == "completed"
+    again = await reset(client, handle, calls=1)
+    await until_step(again, "pause", "waiting")
+    await again.cancel()
+    end = await end_of(again)
+    assert end.type == "SagaRollbackIncomplete"
+    assert end.details["committed"] and end.details["not_undone"] == ["b", "a"]
+    assert effects.what("undo") == [], "the pivot cannot be undone, and so nothing before it is"
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
 async def test_a_child_that_runs_on_is_undone_before_anything_goes_on(
     tasks: Tasks, client: Client, effects: Desk, goes_on: bool

@@ -1,0 +1,47 @@
+"""Reads for a workflow that was reset what stands of the runs that it replaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from ...histories.outstanding import left_behind
+from ...histories.payload_reader import PayloadReader
+from ...histories.recorded_effect import effects_of
+from ...histories.run_chain import find_chain, read_run
+from ...saga.calls.replaced_runs import ReplacedEffects
+from ...saga.history_format import READ_REPLACED
+from ...saga.recovery.request import NotRecoverable
+from .page import newest_of
+
+
+@activity.defn(name=READ_REPLACED)
+async def read_replaced() -> Any:
+    """Reads the histories of all runs of the workflow that asks, and of its recoveries.
+
+    Returns:
+        `ReplacedEffects` as JSON: the newest effects that stand, and that the asking run has not made itself.
+
+    Raises:
+        ApplicationError: The server does not know the workflow.
+    """
+    info, client = activity.info(), activity.client()
+    reader = PayloadReader(client.data_converter, client.namespace, strict=True)
+    try:
+        chain = await find_chain(client, info.workflow_id or "", info.workflow_run_id)
+    except NotRecoverable as refusal:
+        raise ApplicationError(str(refusal), type=refusal.type) from None
+    runs = (*chain.runs, *chain.recoveries)
+    histories = [await read_run(client, run, activity.heartbeat) for run in runs]
+    for history in histories:
+        await reader.decode(history)
+    resolved = {history.run_id: await reader.resolved(history) for history in histories}
+    (asking,) = (history for history in histories if history.run_id == info.workflow_run_id)
+    own = {effect.key for effect in effects_of(asking, whole=True) if not effect.changed_nothing()}
+    stands = [item for item in left_behind(histories, resolved).entries if item.newest.key not in own]
+    entries, more = await newest_of(stands, reader)
+    passed = left_behind([history for history in histories if history is not asking], resolved).pivots
+    pivot = next((pivot.step or "an earlier run" for pivot in passed), "")
+    return ReplacedEffects(entries=entries, more=more, pivot=pivot).model_dump(mode="json")
