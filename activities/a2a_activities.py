@@ -25,6 +25,11 @@ from .worker_stop import ANOTHER_GOES_ON, unless_stopped
 
 _TEXT = {"type": "string"}
 
+_WANTED = {
+    "input_required": "more input, which a task cannot give; put it into the request",
+    "auth_required": "other credentials, which a task cannot give; put them into the headers of its A2AAgent",
+}
+
 
 def a2a_activities(
     remotes: Mapping[str, A2AAgent], agents: Mapping[str, AgentEntry]
@@ -99,8 +104,7 @@ def _answer(name: str, state: str, output: Any, message: str, entry: AgentEntry)
             told = trim(redacted(f"{name} has rejected it{said}"))
             raise ApplicationError(told, {"attempt": 1}, type=FailureType.NOT_APPLIED, non_retryable=True)
         case "input_required" | "auth_required":
-            wants = "more input" if state == "input_required" else "other credentials"
-            raise _final(FailureType.A2A_FAILED, f"{name} wants {wants}, which a task cannot give{said}")
+            raise _final(FailureType.A2A_FAILED, f"{name} wants {_WANTED[state]}{said}")
         case _:
             raise _final(FailureType.A2A_FAILED, f"its task at {name} is {state}{said}")
     if entry.output_schema != _TEXT and isinstance(output, str):

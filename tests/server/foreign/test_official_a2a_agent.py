@@ -82,22 +82,32 @@ async def test_its_states_are_told_in_our_words(
         failed = await visited(client, task_queue, {**ROME, "ends": "failed"})
         rejected = await visited(client, task_queue, {**ROME, "ends": "rejected"})
         asks = await visited(client, task_queue, {**ROME, "ends": "asks"})
+        locks = await visited(client, task_queue, {**ROME, "ends": "locks"})
     assert (well.type, well.output) == ("completed", {"room": "room in Rome"})
     assert late.type == "SagaRolledBack"
-    told = [(end.failure["type"], end.failure["message"]) for end in (failed, rejected, asks)]
+    told = [(end.failure["type"], end.failure["message"]) for end in (failed, rejected, asks, locks)]
     assert told == [
         ("A2aFailed", "its task at guests.hotel is failed: the roof is gone"),
         ("NotApplied", "guests.hotel has rejected it: no rooms"),
-        ("A2aFailed", "guests.hotel wants more input, which a task cannot give: which bed?"),
+        (
+            "A2aFailed",
+            "guests.hotel wants more input, which a task cannot give; put it into the request: which bed?",
+        ),
+        (
+            "A2aFailed",
+            "guests.hotel wants other credentials, which a task cannot give; put them into the headers of "
+            "its A2AAgent: members only",
+        ),
     ]
     # What completed is undone with its output, what failed without; what was rejected needs no undo.
     assert [what for what, _ in orders.rows()] == [
         "cancelled room in Rome",
         "cancelled what nobody knows",
         "cancelled what nobody knows",
+        "cancelled what nobody knows",
     ]
     # Who asks is cancelled there: an answer that somebody gave it later would book what is undone here.
-    assert [state for _, state in official.booked()] == ["booked", "booked", "booked", "cancelled"]
+    assert [state for _, state in official.booked()] == ["booked"] * 3 + ["cancelled"] * 2
 
 
 async def test_a_cancel_reaches_it(

@@ -56,6 +56,8 @@ class Hotel(AgentExecutor):
             await updater.failed(new_text_message("the roof is gone", task.context_id, task.id))
         elif asked.get("ends") == "asks":
             await updater.requires_input(new_text_message("which bed?", task.context_id, task.id))
+        elif asked.get("ends") == "locks":
+            await updater.requires_auth(new_text_message("members only", task.context_id, task.id))
         else:
             room = f"room in {asked['city']}"
             if asked.get("ends") == "echo" and context.call_context is not None:
