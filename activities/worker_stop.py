@@ -30,4 +30,16 @@ async def unless_stopped(work: Coroutine[Any, Any, T], failure: Exception) -> T:
     finally:
         stopping.cancel()
         working.cancel()
-        await asyncio.wait({working})
+        await _outlasted(working)
+
+
+async def _outlasted(work: asyncio.Task[Any]) -> None:
+    """Waits until cancelled work has ended, also if the activity is cancelled once more, as by a stop."""
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
