@@ -46,6 +46,9 @@ _FROM_THE_WORKER: Final = (
 MOST_PRINTED: Final = 1_000_000
 """Bytes of its output that are kept, from the end: the answer is the last line."""
 
+MOST_WRITTEN: Final = 8_000_000
+"""Bytes of the file with its answer: one of 1 MB in the most wasteful way to write it, and more."""
+
 _LAST_WORDS: Final = 8_000
 
 _TEXT: Final = {"type": "string"}
@@ -212,9 +215,12 @@ def answer_of(job: HostJob, printed: str, place: ProcessPlace) -> Any:
     Raises:
         ApplicationError: There is none, or it does not fit.
     """
+    if place.output.is_file() and place.output.stat().st_size > MOST_WRITTEN:
+        message = f"the answer in COUNTERSTEP_OUTPUT has more than {MOST_WRITTEN} bytes"
+        raise ApplicationError(message, type=FailureType.PROCESS_FAILED)
     written = place.output.read_text("utf-8", "replace").strip() if place.output.is_file() else ""
     lines = [line.strip() for line in _LINE_END.split(printed) if line.strip()]
-    text = written or (lines[-1] if lines else "")
+    text = (written or (lines[-1] if lines else "")).removeprefix("\ufeff")
     if not text:
         message = (
             "the process has printed nothing; its answer is the last line, or the file COUNTERSTEP_OUTPUT"

@@ -29,6 +29,20 @@ def test_an_answer_in_json_may_have_what_node_does_not_escape(tmp_path: Path) ->
     assert read('{"a": "one\u2028two"}\n', {"type": "object"}, tmp_path) == {"a": "one\u2028two"}
 
 
+def test_an_answer_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert read('\ufeff{"a": 1}\r\n', {"type": "object"}, tmp_path) == {"a": 1}
+    (tmp_path / "output.json").write_text('\ufeff{"a": 2}')
+    assert read("", {"type": "object"}, tmp_path) == {"a": 2}
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "output.json").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(ApplicationError, match="COUNTERSTEP_OUTPUT has more than 8000000 bytes") as raised:
+        read("", {"type": "object"}, tmp_path)
+    assert raised.value.type == "ProcessFailed"
+
+
 @pytest.mark.parametrize("printed", ["NaN", "[Infinity]", "[" * 300 + "]" * 300, '["\\ud800"]', "{"])
 def test_what_is_not_json_is_told_as_that(printed: str, tmp_path: Path) -> None:
     with pytest.raises(ApplicationError, match="the answer of the process is not JSON") as raised:
