@@ -152,6 +152,7 @@ def _why(cause: BaseException, last_words: LastWords) -> str:
     if isinstance(cause, ValidationError):
         return f"its answer is refused: {faults_in(cause)}"
     is_answer = isinstance(cause, MCPError) and cause.code != CONNECTION_CLOSED
+    is_answer |= isinstance(cause, McpServerGone | RuntimeError)  # what it says cannot be used
     said = str(cause).strip() or type(cause).__name__
     return said if is_answer else last_words.told() or said
 

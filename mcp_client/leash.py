@@ -55,7 +55,8 @@ class Leash:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._server.wait(GRACE)
         listening.join(0.5)
-        told = why or f"it has ended with {self._server.poll()}"
+        code = self._server.poll()
+        told = why or ("it has closed its output" if code is None else f"it has ended with {code}")
         self._keep(f"\n{VERDICT}{told}\n".encode())
         self._end()
 

@@ -13,6 +13,15 @@ from counterstep import Bundle, DefinitionError, McpServer
 from counterstep.bundle.registry import Registry
 from counterstep.tests.support.mcp_servers import lists_anything
 
+OLD = (
+    "import json, sys; info = {'name': 'old', 'version': '1'}; "
+    "old = {'result': {'protocolVersion': '1999-01-01', 'capabilities': {}, 'serverInfo': info}}; "
+    "unknown = {'error': {'code': -32601, 'message': 'there is no such method'}}; "
+    "[print(json.dumps({'jsonrpc': '2.0', 'id': asked['id'],"
+    " **(old if asked['method'] == 'initialize' else unknown)}), flush=True)"
+    " for asked in map(json.loads, sys.stdin)]"
+)
+
 
 @pytest.mark.parametrize(
     ("program", "told"),
@@ -20,6 +29,8 @@ from counterstep.tests.support.mcp_servers import lists_anything
         (["/no/such/program"], "it does not start: /no/such/program: it cannot be started: No such file"),
         ([sys.executable, "-c", "raise SystemExit('no licence')"], "it has ended with 1: no licence"),
         ([sys.executable, "-c", "print('{');print('I am no server')"], "it has ended with 0: I am no server"),
+        ([sys.executable, "-c", "import os,time;os.close(1);time.sleep(60)"], "it has closed its output"),
+        ([sys.executable, "-c", OLD], "Unsupported protocol version from the server: 1999-01-01"),
     ],
 )
 def test_a_server_that_does_not_start_is_told_in_one_sentence(
