@@ -83,7 +83,9 @@ def tool_parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
     What is sent may allow more than the type; the arguments are checked against the type itself.
     """
     completed: dict[str, Any] = _completed(_as_one(_root(schema)))
-    return {"properties": {}, **completed, "type": "object"}
+    # In an order that stays, as providers cache what requests begin with.
+    whole = {"type": "object", "properties": {}, **completed}
+    return {**whole, "type": "object"}
 
 
 def _as_one(root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:

@@ -222,13 +222,13 @@ async def _ask(
             return ModelFailure.of(model, error)
         # The provider has answered, and is paid; the client could not read it.
         response = litellm.ModelResponse(**raw.mended(model))
-    if not response.choices and raw.states_tokens:
-        response = litellm.ModelResponse(**raw.mended(model))
     usage = _usage(model, request, response)
     if usage.usd is None:
         usage = usage.model_copy(update={"usd": unpriced.price(usage.input_tokens + usage.output_tokens)})
-    if not response.choices:
-        return ModelFailure(model, "an answer without choices", retryable=True, usage=usage)
+    if raw.has_no_choice or not response.choices:
+        # Another model may be asked; this one is not paid again.
+        retryable = not raw.states_tokens
+        return ModelFailure(model, "an answer without choices", retryable=retryable, usage=usage)
     choice = response.choices[0]
     if refused := refusal_of(choice):
         return ModelFailure(model, refused, usage=usage)

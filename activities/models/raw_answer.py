@@ -27,11 +27,12 @@ class RawAnswer:
     Attributes:
         has_heard: Whether the client has said anything, be it only that it is about to send the request.
         states_tokens: Whether the provider has said how many tokens it has counted.
+        has_no_choice: Whether it has given a list of choices, as OpenAI does, and there is none in it.
     """
 
     def __init__(self) -> None:
         """Has heard nothing yet."""
-        self.has_heard = self.states_tokens = False
+        self.has_heard = self.states_tokens = self.has_no_choice = False
         self._body: Mapping[str, Any] = {}
 
     def hear(self, details: Mapping[str, Any]) -> None:
@@ -48,6 +49,7 @@ class RawAnswer:
             return
         usage = _usage(body)
         self.states_tokens = any(usage.values())
+        self.has_no_choice = not body.get("choices", True)
         is_message = isinstance(body.get("message"), Mapping)
         if is_message or self.states_tokens or any(body.get(key) for key in _AN_ANSWER):
             self._body = body

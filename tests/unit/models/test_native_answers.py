@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from temporalio.exceptions import ApplicationError
 
 from counterstep.activities.models.litellm_client import call_model
 from counterstep.saga.agents.model_protocol import ChatMessage, ModelReply, ModelRequest, ToolSchema
@@ -85,7 +86,6 @@ def ollama(message: Any, **changes: Any) -> dict[str, Any]:
             "hello",
         ),
         (GEMINI, gemini(None), None),
-        (GEMINI, gemini([], candidates=None), None),
         (GEMINI, gemini([{"text": "hm", "thought": True}, {"text": "hello"}, "!"]), "hello!"),
         (OLLAMA, ollama({"role": "assistant", "content": None}), None),
         (OLLAMA, ollama(None), None),
@@ -99,6 +99,14 @@ async def test_an_odd_answer_is_paid_once_and_its_text_is_kept(
     assert (reply.output, reply.tool_calls, provider.count) == (said, (), 1)
     assert (reply.invalid is None) == (said is not None)
     assert (reply.usage.model_calls, reply.usage.input_tokens, reply.usage.output_tokens) == (1, 10, 5)
+
+
+async def test_an_answer_without_a_candidate_is_paid_once_and_refused(provider: Provider) -> None:
+    provider.body = gemini([], candidates=None)
+    with pytest.raises(ApplicationError, match="an answer without choices") as raised:
+        await ask(GEMINI)
+    assert (raised.value.type, raised.value.non_retryable, provider.count) == ("ModelRefused", True, 1)
+    assert raised.value.details[0]["spent"]["input_tokens"] == 10
 
 
 @pytest.mark.parametrize(

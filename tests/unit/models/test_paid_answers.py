@@ -130,8 +130,11 @@ async def test_an_answer_without_choices_that_was_paid_for_is_not_asked_again(
 ) -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     server.reply(Behaviour(body=json.dumps({"id": "x", "model": "x", "choices": choices, "usage": usage})))
-    reply = await ask()
-    assert reply.invalid and (reply.usage.input_tokens, reply.usage.output_tokens) == (10, 5)
+    with pytest.raises(ApplicationError, match="an answer without choices") as raised:
+        await ask()
+    assert (raised.value.type, raised.value.non_retryable) == ("ModelRefused", True)
+    spent = raised.value.details[0]["spent"]
+    assert (spent["model_calls"], spent["input_tokens"], spent["output_tokens"]) == (1, 10, 5)
 
 
 @pytest.mark.parametrize(
