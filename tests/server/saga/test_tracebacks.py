@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, WorkflowHandle
@@ -10,6 +12,7 @@ from temporalio.worker import Worker
 
 from counterstep import Bundle, Effect, NotApplied
 from counterstep.embedded import EmbeddedServer
+from counterstep.tests.support.histories.history import events_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 from counterstep.worker import stock_plugin
 
@@ -34,40 +37,30 @@ async def fill() -> None:
     raise NotApplied("it is full")
 
 
-async def test_a_failed_call_tells_where_the_users_code_has_raised(
-    server: EmbeddedServer, task_queue: str
-) -> None:
-    assert "in look" in (await _failure_of(server, task_queue, "look")).stack_trace
-    by_python = await _failure_of(server, task_queue, "count")
-    assert "in count" in by_python.cause.stack_trace
-
-
-async def test_an_answer_that_nothing_has_happened_has_no_traceback(
-    server: EmbeddedServer, task_queue: str
-) -> None:
-    failure = await _failure_of(server, task_queue, "fill")
-    assert failure.application_failure_info.type == "NotApplied"
-    assert failure.message == "it is full"
-    assert failure.stack_trace == ""
-
-
-async def _failure_of(server: EmbeddedServer, task_queue: str, tool: str) -> Failure:
-    """Returns how the call of a tool has failed, of a task whose own failure has no traceback."""
+async def test_who_has_raised_is_told_of_users_code_alone(server: EmbeddedServer, task_queue: str) -> None:
     client = await Client.connect(server.address, plugins=[stock_plugin([shelf], inline_specs=True)])
     async with Worker(client, task_queue=task_queue):
+        tried = {"retry": {"attempts": 1}, "on_failure": "skip"}
         handle = await Tasks(client, task_queue).start(
-            [{"id": "a", "tool": f"shelf.{tool}", "retry": {"attempts": 1}}]
+            [
+                {"id": "a", "tool": "shelf.look", **tried},
+                {"id": "b", "needs": ["a"], "tool": "shelf.count", **tried},
+                {"id": "c", "needs": ["b"], "tool": "shelf.fill"},
+            ]
         )
         end = await end_of(handle)
-    assert end.error is not None and isinstance(end.error, ApplicationError)
-    assert end.error.failure is not None
-    assert end.error.failure.stack_trace == ""
-    assert end.type == "SagaRolledBack"
-    return await _failed_call(handle)
+        looked, counted, filled = await _failed_calls(handle)
+    assert "in look" in looked.stack_trace
+    assert "in count" in counted.cause.stack_trace
+    assert (filled.application_failure_info.type, filled.message) == ("NotApplied", "it is full")
+    assert filled.stack_trace == ""
+    assert end.type == "SagaRolledBack" and end.error is not None and end.error.failure is not None
+    assert end.error.failure.stack_trace == "", "nobody needs to know where our own code found it"
 
 
-async def _failed_call(handle: WorkflowHandle[object, object]) -> Failure:
-    async for event in handle.fetch_history_events():
-        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-            return event.activity_task_failed_event_attributes.failure
-    raise AssertionError("no call has failed")
+async def _failed_calls(handle: WorkflowHandle[Any, Any]) -> list[Failure]:
+    return [
+        event.activity_task_failed_event_attributes.failure
+        for event in await events_of(handle)
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED
+    ]
