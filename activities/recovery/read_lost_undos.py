@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from ...histories.payload_reader import PayloadReader
 from ...histories.recorded_effect import effects_of
-from ...histories.run_chain import find_chain, read_run
 from ...histories.run_history import RunHistory
 from ...saga.calls.reset_gate import LostUndo
 from ...saga.history_format import READ_LOST_UNDOS
-from ...saga.recovery.request import NotRecoverable
+from .own_histories import own_histories
 
 
 @activity.defn(name=READ_LOST_UNDOS)
@@ -29,15 +27,9 @@ async def read_lost_undos() -> Any:
     """
     info, client = activity.info(), activity.client()
     reader = PayloadReader(client.data_converter, client.namespace, strict=True)
-    try:
-        chain = await find_chain(client, info.workflow_id or "", info.workflow_run_id)
-    except NotRecoverable as refusal:
-        raise ApplicationError(str(refusal), type=refusal.type) from None
     known: set[str] = set()
     lost: dict[str, LostUndo] = {}
-    for run in (*chain.runs, *chain.recoveries):
-        history = await read_run(client, run, activity.heartbeat)
-        await reader.decode(history)
+    async for history in own_histories(reader):
         finished = await _finished(history, reader)
         if history.run_id == info.workflow_run_id:
             known = finished.keys() | {

@@ -12,12 +12,7 @@ from ...histories.payload_reader import PayloadReader
 from ...histories.run_chain import find_chain, judge
 from ...histories.run_history import RunHistory
 from ...saga.history_format import READ_OUTSTANDING
-from ...saga.recovery.request import (
-    NotRecoverable,
-    RecoveryPage,
-    RecoveryRequest,
-    Refusal,
-)
+from ...saga.recovery.request import NotRecoverable, RecoveryPage, RecoveryRequest, Refusal
 from .page import newest_of
 
 

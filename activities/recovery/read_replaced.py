@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from ...histories.outstanding import left_behind
 from ...histories.payload_reader import PayloadReader
 from ...histories.recorded_effect import effects_of
-from ...histories.run_chain import find_chain, read_run
 from ...saga.calls.replaced_runs import ReplacedEffects
 from ...saga.history_format import READ_REPLACED
-from ...saga.recovery.request import NotRecoverable
+from .own_histories import own_histories
 from .page import newest_of
 
 
@@ -29,14 +27,7 @@ async def read_replaced() -> Any:
     """
     info, client = activity.info(), activity.client()
     reader = PayloadReader(client.data_converter, client.namespace, strict=True)
-    try:
-        chain = await find_chain(client, info.workflow_id or "", info.workflow_run_id)
-    except NotRecoverable as refusal:
-        raise ApplicationError(str(refusal), type=refusal.type) from None
-    runs = (*chain.runs, *chain.recoveries)
-    histories = [await read_run(client, run, activity.heartbeat) for run in runs]
-    for history in histories:
-        await reader.decode(history)
+    histories = [history async for history in own_histories(reader)]
     resolved = {history.run_id: await reader.resolved(history) for history in histories}
     (asking,) = (history for history in histories if history.run_id == info.workflow_run_id)
     own = {effect.key for effect in effects_of(asking, whole=True) if not effect.changed_nothing()}

@@ -69,9 +69,8 @@ class ResetGate:
         # A reset to before the snapshot is told by the snapshot, any other one by the record.
         info = workflow.info()
         self._has_begun_again = taken_by != info.first_execution_run_id and info.continued_run_id is None
-        self._began_again = self._has_begun_again
         self._undoes_replaced = engine >= 8
-        self._seen = 0
+        self._seen = -1 if self._has_begun_again else 0
         self._reading: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._lost: Sequence[LostUndo] = ()
@@ -81,7 +80,7 @@ class ResetGate:
     @property
     def replaces_runs(self) -> bool:
         """Whether the run has to undo what runs have done that a reset has replaced by it."""
-        was_reset = self._can_tell and (self._began_again or self._record.resets.count > 0)
+        was_reset = self._can_tell and (self._has_begun_again or self._record.resets.count > 0)
         return was_reset and self._undoes_replaced and self.makes_calls
 
     async def is_undone(self, entry: Entry) -> bool:
@@ -138,8 +137,8 @@ class ResetGate:
         return max(begun, self._record.rounds.get(path, 0) + 1)
 
     async def _read_if_due(self) -> None:
-        if self._can_tell and (self._has_begun_again or self._seen < self._record.resets.count):
-            self._has_begun_again, self._seen = False, self._record.resets.count
+        if self._can_tell and self._seen < self._record.resets.count:
+            self._seen = self._record.resets.count
             self._reading = asyncio.create_task(self._read())
         if self._reading is None:
             return
