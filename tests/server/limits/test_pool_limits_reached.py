@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
-import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHandle
 
 from counterstep import Saga
-from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour, call
-from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import Happened, board_of, step, team_at_work
+from counterstep.tests.support.bundles.agents import Happened, Limited, board_of, step
 from counterstep.tests.support.bundles.desk import Desk, put
 from counterstep.tests.support.tasks.tasks import (
-    Tasks,
     end_of,
     refusal_of,
     tell,
     until_asked,
     until_step,
 )
-
-Team = tuple[Tasks, ModelServer]
-Limited = Callable[[str], AbstractAsyncContextManager[Team]]
 
 ONE_CALL = "limits: [{name: calls, model_calls: 1, per: 1d}]"
 CALLS_OF_6_SECONDS = "limits: [{name: calls, model_calls: 1, per: 6s}]"
@@ -48,20 +38,6 @@ class Judged:
         async with Saga(on_limit="escalate") as saga:
             for what in ("a", "b"):
                 await saga.call(put, what=what, validate=[judge])
-
-
-@pytest.fixture
-def limited(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk, tmp_path: Path
-) -> Limited:
-    """A worker with these limits."""
-
-    def run(limits: str) -> AbstractAsyncContextManager[Team]:
-        path = tmp_path / "limits.yaml"
-        path.write_text(limits)
-        return team_at_work(server.address, task_queue, monkeypatch, limits=path, workflows=[Judged])
-
-    return run
 
 
 # --- escalate
@@ -105,11 +81,11 @@ async def test_a_person_says_retry_when_workers_have_other_limits(limited: Limit
 
 
 async def test_judges_of_a_workflow_of_ones_own_ask_as_well(limited: Limited, effects: Desk) -> None:
-    async with limited("limits: [{name: none, tokens: 1, per: 1d}]") as (tasks, models):
+    async with limited("limits: [{name: none, tokens: 1, per: 1d}]", workflows=[Judged]) as (tasks, models):
         handle = await tasks.start_workflow("Judged")
         end = await end_of(handle)
         assert (end.type, end.failure["type"]) == ("SagaRolledBack", "Rejected"), "it can never fit"
-    async with limited(ONE_CALL) as (tasks, models):
+    async with limited(ONE_CALL, workflows=[Judged]) as (tasks, models):
         models.for_model("judge").default = Behaviour.json({"score": 1, "reasons": ["fine"]})
         handle = await tasks.start_workflow("Judged")
         await until_asked(handle, "put_2/judge.0/limit")

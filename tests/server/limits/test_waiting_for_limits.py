@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from temporalio.client import WorkflowHandle
 
-from counterstep.embedded import EmbeddedServer
 from counterstep.testing.model_behaviour import Behaviour
-from counterstep.testing.model_server import ModelServer
-from counterstep.tests.support.bundles.agents import board_of, step, team_at_work
+from counterstep.tests.support.bundles.agents import Limited, board_of, step
 from counterstep.tests.support.bundles.desk import Desk
 from counterstep.tests.support.histories.history import events_of
-from counterstep.tests.support.tasks.tasks import Tasks, end_of, until_state
-
-Team = tuple[Tasks, ModelServer]
-Limited = Callable[[str], AbstractAsyncContextManager[Team]]
+from counterstep.tests.support.tasks.tasks import end_of, until_state
 
 ONE_CALL = "limits: [{name: calls_a_day, model_calls: 1, per: 1d}]"
 ONE_TASK = "limits: [{name: tasks_a_day, tasks: 1, per: 1d}]"
@@ -31,20 +22,6 @@ TWO = [
     {**step("writer"), "needs": ["first"]},
     {**step("helper", on_limit="fail"), "needs": ["writer"]},
 ]
-
-
-@pytest.fixture
-def limited(
-    server: EmbeddedServer, task_queue: str, monkeypatch: pytest.MonkeyPatch, effects: Desk, tmp_path: Path
-) -> Limited:
-    """A worker with these limits."""
-
-    def run(limits: str) -> AbstractAsyncContextManager[Team]:
-        path = tmp_path / "limits.yaml"
-        path.write_text(limits)
-        return team_at_work(server.address, task_queue, monkeypatch, limits=path)
-
-    return run
 
 
 async def test_a_limit_fails_a_call_before_it_is_sent_and_the_task_is_undone(

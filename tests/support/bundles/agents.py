@@ -8,8 +8,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -236,6 +236,10 @@ def wordy(subject: Subject) -> Verdict:
 def wordy_fast(subject: Subject) -> Verdict:
     """Has even more to say, which no interceptor measures."""
     return Verdict.reject("no " * 1_000_000)
+
+
+Limited = Callable[..., AbstractAsyncContextManager[tuple[Tasks, ModelServer]]]
+"""Runs a worker whose pool has limits, given as YAML."""
 
 
 @asynccontextmanager
