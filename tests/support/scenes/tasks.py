@@ -119,6 +119,24 @@ async def for_each_rolled_back(stage: Stage) -> Handle:
     return await stage.start([put("a"), each])
 
 
+MUCH = " ".join(["${{ size(task.things.filter(x, !task.things.exists(y, y < 0))) }}"] * 8)
+"""Takes more than 0.25 s of 90 things, as it is estimated: one portion of work."""
+
+
+@scene("SagaRolledBack")
+async def much_to_work_out(stage: Stage) -> Handle:
+    return await stage.start(
+        [put("a"), put("b", "a", what=MUCH), put("c", "b", what=f"c {MUCH}"), put("d", "c", fail="final")],
+        {"things": list(range(90))},
+    )
+
+
+@scene("completed")
+async def much_to_work_out_side_by_side(stage: Stage) -> Handle:
+    each = {**put("each", what=f"${{{{ item }}}} {MUCH}"), "for_each": "['p', 'q', 'r', 's']"}
+    return await stage.start([each], {"things": list(range(90))})
+
+
 @scene("completed")
 async def group(stage: Stage) -> Handle:
     inner = {"steps": [put("x"), put("y", "x"), put("z", "x")]}
