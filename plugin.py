@@ -63,6 +63,7 @@ from .saga.limits.unpriced import UnpricedModels
 from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
 from .workflows import ON_EVERY_WORKER, AnyTask, registered_task
 from .workflows.interceptor import TaskInterceptor
+from .workflows.ordered_runner import in_order
 
 __all__ = ["CounterstepPlugin", "Webhook"]
 
@@ -201,6 +202,7 @@ class CounterstepPlugin(SimplePlugin):
         config["activities"] = self._activities(registry, config.get("activities", ()))
         config["interceptors"] = [self._interceptor, *interceptors]
         config["deployment_config"] = pinned(config.get("deployment_config"))
+        config["unsandboxed_workflow_runner"] = in_order(config["unsandboxed_workflow_runner"])
         if self._sticky_timeout is not None:
             config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config
@@ -209,6 +211,7 @@ class CounterstepPlugin(SimplePlugin):
         """See base class."""
         config = super().configure_replayer(config)
         config["interceptors"] = [self._interceptor, *config.get("interceptors", ())]
+        config["unsandboxed_workflow_runner"] = in_order(config["unsandboxed_workflow_runner"])
         return config
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
@@ -339,9 +342,8 @@ def _with_pydantic(existing: DataConverter | None) -> DataConverter:
 def _with_passthrough(existing: WorkflowRunner | None) -> WorkflowRunner:
     if existing is None:
         restrictions = SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
-        return SandboxedWorkflowRunner(restrictions=restrictions)
+        return in_order(SandboxedWorkflowRunner(restrictions=restrictions))
     if not isinstance(existing, SandboxedWorkflowRunner):
-        return existing
-    return dataclasses.replace(
-        existing, restrictions=existing.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
-    )
+        return in_order(existing)
+    restrictions = existing.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
+    return in_order(dataclasses.replace(existing, restrictions=restrictions))

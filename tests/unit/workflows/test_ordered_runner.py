@@ -1,0 +1,133 @@
+"""What a workflow is told at once, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from counterstep.workflows.ordered_runner import OrderedRunner, in_order
+
+LOCAL, CALL, SIGNAL, QUERY = "local", "call", "signal", "query"
+
+
+class Listener(WorkflowInstance):
+    """Notes what it is told, and answers with a timer for each."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.told: list[tuple[int, list[str]]] = []
+        self._fails_at = fails_at
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Notes it."""
+        self.told.append((act.history_length, [kind_of(job) for job in act.jobs]))
+        completion = WorkflowActivationCompletion(run_id=act.run_id)
+        if len(self.told) == self._fails_at:
+            completion.failed.failure.message = "it broke"
+            return completion
+        completion.successful.commands.add().start_timer.seq = len(self.told)
+        return completion
+
+    def get_info(self) -> Any:
+        """Is not asked."""
+        raise NotImplementedError
+
+    def get_serialization_context(self, command_info: Any) -> None:
+        """Is not asked."""
+        raise NotImplementedError
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        """Is not asked."""
+        raise NotImplementedError
+
+
+def kind_of(job: Any) -> str:
+    """Which of the four a job is."""
+    if job.HasField("resolve_activity"):
+        return LOCAL if job.resolve_activity.is_local else CALL
+    return SIGNAL if job.HasField("signal_workflow") else QUERY
+
+
+def activation(length: int, *kinds: str) -> WorkflowActivation:
+    """An activation at this length of the history."""
+    act = WorkflowActivation(run_id="run", history_length=length)
+    for kind in kinds:
+        job = act.jobs.add()
+        if kind in (LOCAL, CALL):
+            job.resolve_activity.is_local = kind == LOCAL
+        else:
+            getattr(job, f"{kind}_workflow").SetInParent()
+    return act
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> tuple[WorkflowInstance, Listener]:
+    return made(monkeypatch, Listener())
+
+
+def made(patch: pytest.MonkeyPatch, listener: Listener) -> tuple[WorkflowInstance, Listener]:
+    """An instance of the runner that tells this listener."""
+    patch.setattr(UnsandboxedWorkflowRunner, "create_instance", lambda self, det: listener)
+    return OrderedRunner().create_instance(None), listener  # type: ignore[arg-type]
+
+
+def timers(completion: WorkflowActivationCompletion) -> list[int]:
+    """The timers that an activation has started."""
+    return [command.start_timer.seq for command in completion.successful.commands]
+
+
+@pytest.mark.parametrize("jobs", [(LOCAL,), (LOCAL, LOCAL), (CALL, SIGNAL), (QUERY,), ()])
+def test_what_is_of_one_kind_is_told_at_once(
+    instance: tuple[WorkflowInstance, Listener], jobs: tuple[str, ...]
+) -> None:
+    workflow, listener = instance
+    assert timers(workflow.activate(activation(7, *jobs))) == [1]
+    assert listener.told == [(7, list(jobs))]
+
+
+def test_after_a_query_a_local_activity_has_ended_in_the_task_before(
+    instance: tuple[WorkflowInstance, Listener],
+) -> None:
+    workflow, listener = instance
+    workflow.activate(activation(3, CALL))
+    workflow.activate(activation(3, QUERY))
+    assert timers(workflow.activate(activation(9, SIGNAL, CALL, LOCAL))) == [3, 4]
+    assert listener.told[2:] == [(3, [LOCAL]), (9, [SIGNAL, CALL])]
+
+
+def test_without_a_query_it_has_ended_in_the_new_task(instance: tuple[WorkflowInstance, Listener]) -> None:
+    """As where a local activity outlasts a workflow task: what has happened meanwhile is told first."""
+    workflow, listener = instance
+    workflow.activate(activation(3, QUERY))
+    workflow.activate(activation(5, CALL))
+    workflow.activate(activation(9, CALL, LOCAL, CALL))
+    assert listener.told[2:] == [(9, [CALL, CALL]), (9, [LOCAL])]
+
+
+def test_nothing_is_told_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow, listener = made(monkeypatch, Listener(fails_at=1))
+    completion = workflow.activate(activation(9, CALL, LOCAL))
+    assert completion.failed.failure.message == "it broke"
+    assert len(listener.told) == 1
+
+
+class Own(UnsandboxedWorkflowRunner):
+    """A runner of a user's own."""
+
+
+@pytest.mark.parametrize("runner", [Own(), SandboxedWorkflowRunner(runner_class=Own)])
+def test_a_runner_of_ones_own_stays(runner: WorkflowRunner) -> None:
+    assert in_order(runner) is runner
+
+
+def test_the_sdks_runners_are_put_in_order() -> None:
+    assert isinstance(in_order(UnsandboxedWorkflowRunner()), OrderedRunner)
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("mine")
+    runner = in_order(SandboxedWorkflowRunner(restrictions=restrictions))
+    assert isinstance(runner, SandboxedWorkflowRunner)
+    assert (runner.runner_class, runner.restrictions) == (OrderedRunner, restrictions)
+    assert in_order(runner) is runner

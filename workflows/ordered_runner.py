@@ -1,0 +1,124 @@
+"""Tells workflows of the ends of their local activities in the order in which a replay tells it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.worker import (
+    UnsandboxedWorkflowRunner,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import Info
+
+if TYPE_CHECKING:
+    from temporalio.converter import SerializationContext
+    from temporalio.converter._extstore import StorageDriverStoreContext
+    from temporalio.worker._command_aware_visitor import CommandInfo
+
+
+class OrderedRunner(UnsandboxedWorkflowRunner):
+    """Runs workflows so that they replay although somebody has looked at them.
+
+    Where a query is answered while a local activity ends, the SDK records the end at once, but tells the
+    workflow of it only in the next workflow task, together with all that has happened meanwhile. A replay
+    tells of it alone, and before the rest: the workflow then makes its calls in another order, and can never
+    be replayed (temporalio 1.35; its core forces the new workflow task in `prepare_complete_resp`).
+    """
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """See base class."""
+        return _OrderedInstance(super().create_instance(det))
+
+
+def in_order(runner: WorkflowRunner) -> WorkflowRunner:
+    """Returns an `OrderedRunner`, in a sandbox where there was one; a user's own stays as it is."""
+    if type(runner) is UnsandboxedWorkflowRunner:
+        return OrderedRunner()
+    if isinstance(runner, SandboxedWorkflowRunner) and runner.runner_class is UnsandboxedWorkflowRunner:
+        return dataclasses.replace(runner, runner_class=OrderedRunner)
+    return runner
+
+
+class _Moment(NamedTuple):
+    """When an activation is, as far as a workflow can see it."""
+
+    timestamp: int
+    history_length: int
+    history_size_bytes: int
+    continue_as_new_suggested: bool
+
+    @classmethod
+    def of(cls, act: WorkflowActivation) -> _Moment:
+        """Reads it from an activation, and keeps nothing of its payloads."""
+        return cls(
+            act.timestamp.ToNanoseconds(),
+            act.history_length,
+            act.history_size_bytes,
+            act.continue_as_new_suggested,
+        )
+
+    def activation(
+        self, like: WorkflowActivation, jobs: Iterable[WorkflowActivationJob]
+    ) -> WorkflowActivation:
+        """Makes an activation at this moment with some of the jobs of another one."""
+        act = WorkflowActivation()
+        act.CopyFrom(like)
+        del act.jobs[:]
+        act.jobs.extend(jobs)
+        act.timestamp.FromNanoseconds(self.timestamp)
+        act.history_length = self.history_length
+        act.history_size_bytes = self.history_size_bytes
+        act.continue_as_new_suggested = self.continue_as_new_suggested
+        return act
+
+
+class _OrderedInstance(WorkflowInstance):
+    def __init__(self, workflow: WorkflowInstance) -> None:
+        self._workflow = workflow
+        self._moment = _Moment(0, 0, 0, False)
+        self._was_asked = False
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """See base class."""
+        before, self._moment = self._moment, _Moment.of(act)
+        was_asked, self._was_asked = self._was_asked, any(job.HasField("query_workflow") for job in act.jobs)
+        ends: list[WorkflowActivationJob] = []
+        others: list[WorkflowActivationJob] = []
+        for job in act.jobs:
+            is_end = job.HasField("resolve_activity") and job.resolve_activity.is_local
+            (ends if is_end else others).append(job)
+        if not ends or not others:
+            return self._workflow.activate(act)
+        parts = [self._moment.activation(act, others), self._moment.activation(act, ends)]
+        if was_asked:  # then they have ended in the workflow task before
+            parts = [before.activation(act, ends), parts[0]]
+        whole = WorkflowActivationCompletion()
+        for part in parts:
+            completion = self._workflow.activate(part)
+            if completion.HasField("failed"):
+                return completion
+            whole.MergeFrom(completion)
+        return whole
+
+    def get_info(self) -> Info:
+        """See base class."""
+        return self._workflow.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """See base class."""
+        return self._workflow.get_thread_id()
+
+    def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
+        """See base class."""
+        return self._workflow.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
+        """See base class."""
+        return self._workflow.get_external_store_context(command_info)
