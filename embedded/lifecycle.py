@@ -160,8 +160,8 @@ def _arguments(home: StateFolder, port: int, ui_port: int, api_port: int) -> lis
         # The limit of a development server, 20 a second, holds up every step by 50 ms.
         ("dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"),
         # By default no timer fires, and no failed call is made again, within a second: the queue of timers
-        # takes nothing that is due earlier than this from now (`updateScheduledTaskMaxReadLevel` in Temporal's
-        # service/history/shard/context_impl.go).
+        # takes nothing that is due earlier than this from now (`updateScheduledTaskMaxReadLevel` in the
+        # server's service/history/shard/context_impl.go).
         ("dynamic-config-value", 'history.timerProcessorMaxTimeShift="50ms"'),
         ("log-level", "error"),
         *(("search-attribute", f"{name}={kind}") for name, kind in SEARCH_ATTRIBUTES.items()),

@@ -94,11 +94,13 @@ class _OrderedInstance(WorkflowInstance):
         for job in act.jobs:
             is_end = job.HasField("resolve_activity") and job.resolve_activity.is_local
             (ends if is_end else others).append(job)
-        if not ends or not others:
+        if not ends or not (others or was_asked):
             return self._workflow.activate(act)
-        parts = [self._moment.activation(act, others), self._moment.activation(act, ends)]
         if was_asked:  # then they have ended in the workflow task before
-            parts = [before.activation(act, ends), parts[0]]
+            parts = [before.activation(act, ends)]
+            parts += [self._moment.activation(act, others)] if others else []
+        else:
+            parts = [self._moment.activation(act, others), self._moment.activation(act, ends)]
         whole = WorkflowActivationCompletion()
         for part in parts:
             completion = self._workflow.activate(part)

@@ -156,7 +156,7 @@ class Saga:
         found, kwargs = read_action(action, self._context.catalog).with_tools(tools, kwargs)
         name = free_name(step or found.name.rpartition(".")[2])
         checks = [validation_of(item, self._context.catalog) for item in validate]
-        tries = await self._calls.times.settle(tries_of(retry, timeout), found, name)
+        tries = await self._calls.begin(tries_of(retry, timeout), found, name)
         scope = self._running.scope_in(self._current())
         self._calls.guard(name, found.effect(effect))
         self._calls.add(name, found)

@@ -32,6 +32,9 @@ from .tries import Tries
 GIVEN_UP = "the workflow went on without it"
 """Why a call is undone, or not begun, that the workflow has turned its back on."""
 
+_EFFORT = 300
+"""Microseconds that a call takes before it asks for a place among those that are under way."""
+
 
 class SagaCalls:
     """Makes, checks and records the calls of one saga.
@@ -40,7 +43,6 @@ class SagaCalls:
         done: The ledger entries that the next call builds on.
         before: By the name of a plan, those that were there before it.
         turns: Who changes plans, or undoes what they build on, does so one after the other.
-        times: Settles measured timeouts.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -50,10 +52,16 @@ class SagaCalls:
         self.done: frozenset[str] = frozenset()
         self.before: dict[str, frozenset[str]] = {}
         self.turns = PlanTurns(context.engine)
-        self.times = CallTimes(context)
+        self._times = CallTimes(context)
         self._given_up: set[str] = set()
         self._under_way: set[str] = set()
         self._pivot: str | None = None
+
+    async def begin(self, tries: Tries, action: CallTarget, name: str) -> Tries:
+        """Waits for the turn of a call, and returns what it says of its attempts; see `CallTimes.settle`."""
+        if self._context.engine >= 9:
+            await self._context.load.pace.turn(_EFFORT)
+        return await self._times.settle(tries, action, name)
 
     def add(self, name: str, action: CallTarget) -> None:
         """Puts a call on the board."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from .stop_scope import StopScope
 
@@ -16,21 +17,45 @@ The server takes 2000 of each, and then fails workflow tasks for ever (`PendingA
 MOST_EVER = 2000
 """The same for tasks that were begun when there was no gate: what had worked goes on as it was."""
 
+_FIRST, _LEAST = 100, 50
+_A_SECOND = 100
+"""Calls that may end in a second. While a workflow task is under way the server keeps a hundred events for it
+(`history.maximumBufferedEventsBatch`), two for each call that ends; with one more it fails the task, and the
+workflow is replayed, which takes longer still. 50 calls under way never bring more."""
+
+_REMEMBERED = 20
+"""Calls over which the mean of how long one takes is moved."""
+
 
 class Gate:
     """Lets a number through; the others wait in the order in which they came.
 
+    How many calls end in a second is how many are under way, divided by how long one takes (Little's law). So
+    of calls that take long all go through, and of those that take milliseconds fewer.
+
     Not an `asyncio.Semaphore`: a stop of the scope has to reach those who wait.
 
     Attributes:
-        most: How many it lets through.
+        room: How many it lets through at present.
+        left: How many have given their place back.
     """
 
-    def __init__(self, most: int) -> None:
-        """Opens a gate."""
-        self.most = most
+    def __init__(self, most: int, clock: Callable[[], float] | None = None) -> None:
+        """Opens a gate.
+
+        Args:
+            most: How many it lets through.
+            clock: The time in seconds, the same in each replay; None to let so many through however fast they
+                are.
+        """
+        self._most = most
+        self._clock = clock
+        self.room = most if clock is None else min(most, _FIRST)
+        self.left = 0
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._entered: deque[float] = deque()
+        self._takes: float | None = None
 
     async def enter(self, step: str = "", scope: StopScope | None = None) -> bool:
         """Waits for a place; `leave` gives it back.
@@ -45,8 +70,8 @@ class Gate:
         Raises:
             Stopped: The scope was stopped; there is no place to be given back.
         """
-        if self._inside < self.most:
-            self._inside += 1
+        if self._inside < self.room:
+            self._admit()
             return False
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
@@ -54,7 +79,7 @@ class Gate:
             await (place if scope is None else scope.interruptible(step, place))
         except BaseException:
             if place.done() and not place.cancelled():
-                self.leave()
+                self._give_back()
             raise
         return True
 
@@ -64,10 +89,26 @@ class Gate:
         return self._inside
 
     def leave(self) -> None:
-        """Gives a place back: to the next one that waits, if any."""
-        while self._waiting:
+        """Gives a place back, to those that wait."""
+        self.left += 1
+        if self._clock is not None:
+            # Who has come first is taken for who leaves first, which is the same in the mean.
+            took = self._clock() - self._entered[0]
+            self._takes = took if self._takes is None else self._takes + (took - self._takes) / _REMEMBERED
+            self.room = min(self._most, max(_LEAST, min(int(_A_SECOND * self._takes), self.room + 1)))
+        self._give_back()
+
+    def _admit(self) -> None:
+        self._inside += 1
+        if self._clock is not None:
+            self._entered.append(self._clock())
+
+    def _give_back(self) -> None:
+        self._inside -= 1
+        if self._clock is not None:
+            self._entered.popleft()
+        while self._waiting and self._inside < self.room:
             place = self._waiting.popleft()
             if not place.done():
+                self._admit()
                 place.set_result(None)
-                return
-        self._inside -= 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from temporalio import workflow
+
 from .current_history import current_history_size
 from .gate import MOST_EVER, SIDE_BY_SIDE, Gate
 from .outgoing_message import FRAME, OutgoingMessage
 from .pace import Pace
+from .rest import Rest
 
 CALL_EFFORT = 1_000
 """Microseconds that the workflow's side of one call takes, without its arguments."""
@@ -42,10 +45,12 @@ class Load:
         """
         self._bounded = engine >= 2
         most = SIDE_BY_SIDE if self._bounded else MOST_EVER
-        self.calls, self.undos, self.children = Gate(most), Gate(most), Gate(most)
+        clock = workflow.time if engine >= 9 else None
+        self.calls, self.undos, self.children = (Gate(most, clock) for _ in range(3))
         self.most_items = MAX_ITEMS if self._bounded else sys.maxsize
-        self.pace = Pace(rests=self._bounded)
-        self.outgoing = OutgoingMessage(frame=FRAME if self._bounded else 0)
+        rest = Rest(self._ended if engine >= 9 else None)
+        self.pace = Pace(rest if self._bounded else None)
+        self.outgoing = OutgoingMessage(rest, frame=FRAME if self._bounded else 0, in_turn=engine >= 9)
 
     async def make_room_for_answer(self) -> None:
         """Waits where the answers of local activities would make the message too large."""
@@ -56,3 +61,6 @@ class Load:
         """Says whether history has room left for so many undos only."""
         size = current_history_size()
         return size.is_full or (self._bounded and size.is_full_with(undos))
+
+    def _ended(self) -> int:
+        return self.calls.left + self.undos.left + self.children.left

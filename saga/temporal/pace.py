@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
-
-from temporalio import workflow
 
 from ..expressions.effort import Effort
 from ..expressions.expression import compile_expression
 from ..expressions.template import render_in_turns
+from .rest import Rest
 
 PORTION = 250_000
 """Microseconds of estimated work after which a later workflow task goes on: the SDK takes a workflow that
 thinks for 2 s for dead, and starts the same workflow task over and over again."""
 
-_NEXT_TASK = timedelta(milliseconds=1)
-
 
 class Pace:
-    """Has a workflow rest, by a timer, after each portion of its work.
+    """Has a workflow rest after each portion of its work.
 
     What is counted is estimated from the values that are handled, so that a replay rests at the same places.
 
@@ -29,14 +25,10 @@ class Pace:
         effort: Whoever works adds it here.
     """
 
-    def __init__(self, *, rests: bool) -> None:
-        """Begins the first portion.
-
-        Args:
-            rests: False for tasks that were begun when there was no rest.
-        """
+    def __init__(self, rest: Rest | None) -> None:
+        """Begins the first portion; `rest` is None for tasks that were begun when there was none."""
         self.effort = Effort()
-        self._rests = rests
+        self._rest = rest
         self._turns = asyncio.Lock()
         self._begun = 0
         self._resting: asyncio.Task[bool] | None = None
@@ -44,7 +36,7 @@ class Pace:
     @property
     def is_over(self) -> bool:
         """Whether the portion is used up."""
-        return self._rests and self.effort.spent - self._begun >= PORTION
+        return self._rest is not None and self.effort.spent - self._begun >= PORTION
 
     def rests(self) -> bool:
         """Says whether the portion is used up, and begins the rest then; for what cannot wait for it."""
@@ -62,10 +54,10 @@ class Pace:
             Whether it has waited.
         """
         waits = self.is_over
-        if waits:
+        if waits and self._rest is not None:
             async with self._turns:
                 if self.is_over:
-                    await workflow.sleep(_NEXT_TASK, summary="goes on with what is much at once")
+                    await self._rest.take("goes on with what is much at once")
                     self._begun = self.effort.spent
         self.effort.add(microseconds)
         return waits
@@ -91,4 +83,4 @@ class Pace:
 
     @property
     def _counted(self) -> Effort | None:
-        return self.effort if self._rests else None
+        return None if self._rest is None else self.effort

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from counterstep.saga.limits.payload_size import MAX_PAYLOAD
@@ -13,6 +14,7 @@ from counterstep.tests.support.bundles.desk import Desk
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
 
 ONCE = {"attempts": 1}
+TIMER_STARTED = EventType.EVENT_TYPE_TIMER_STARTED
 
 
 def put(step: str, *needs: str, **arguments: Any) -> dict[str, Any]:
@@ -84,9 +86,11 @@ async def test_many_large_calls_at_once_do_not_overflow_one_message(tasks: Tasks
         {"id": f"s{n}", "tool": "desk.look", "input": {"what": "${{ task.text }}"}, "retry": ONCE}
         for n in range(8)
     ]
-    end = await tasks.run(steps, {"text": "x" * 900_000}, output={"n": "${{ steps.s7.output.count }}"})
-    assert end.type == "completed"
+    handle = await tasks.start(steps, {"text": "x" * 900_000}, output={"n": "${{ steps.s7.output.count }}"})
+    assert (await end_of(handle)).type == "completed"
     assert MAX_PAYLOAD < 2**20
+    timers = [event async for event in handle.fetch_history_events() if event.event_type == TIMER_STARTED]
+    assert len(timers) <= 3, "two fit into one message; those behind them wait in turn, and share a timer"
 
 
 async def count(handle: WorkflowHandle[Any, Any]) -> int:

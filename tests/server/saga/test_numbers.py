@@ -10,10 +10,14 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHandle
 
+from counterstep.embedded import EmbeddedServer
 from counterstep.saga.temporal import load, pace
 from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
+from counterstep.tests.support.tasks.work import act
+from counterstep.tests.support.tasks.workers import errand_worker
+from counterstep.tests.support.workflows.sagas import Errand
 
 pytestmark = pytest.mark.long
 
@@ -242,3 +246,30 @@ async def test_more_calls_than_the_server_takes_at_once(tasks: Tasks, effects: D
     assert len(effects.what("done")) == len(effects.what("undone")) == 2100
     assert effects.effects() == {}
     assert failed_tasks(await history_of(handle)) == 0
+
+
+@pytest.mark.slow
+async def test_thousands_of_fast_calls_of_a_saga_at_once(
+    server: EmbeddedServer, task_queue: str, effects: Desk
+) -> None:
+    """So fast that the server would fail workflow tasks, were hundreds of them under way."""
+    looks = [act("look", f"w{number}") for number in range(5000)]
+    async with errand_worker(server.address, task_queue) as tasks:
+        handle = await tasks.start_workflow("Errand", [{"gather": looks}])
+        assert (await end_of(handle)).type == "completed"
+    assert len(effects.what("look")) == 5000
+    assert failed_tasks(await history_of(handle)) <= 2
+
+
+async def test_the_calls_of_a_saga_are_spread_before_the_first_is_made(
+    server: EmbeddedServer, task_queue: str, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PORTION", 3_000)
+    async with errand_worker(server.address, task_queue) as tasks:
+        handle = await tasks.start_workflow("Errand", [{"gather": [act("look", "x") for _ in range(30)]}])
+        assert (await end_of(handle)).type == "completed"
+    events = await history_of(handle)
+    first = next(i for i, e in enumerate(events) if e.HasField("activity_task_scheduled_event_attributes"))
+    assert rests(events[:first]) >= 1
+    assert rests(events) < 30, "while calls are under way, the end of one is the end of a rest"
+    await replayer_of(Errand).replay_workflow(await handle.fetch_history())

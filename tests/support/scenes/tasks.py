@@ -131,10 +131,11 @@ async def much_to_work_out(stage: Stage) -> Handle:
     )
 
 
-@scene("completed")
-async def much_to_work_out_side_by_side(stage: Stage) -> Handle:
-    each = {**put("each", what=f"${{{{ item }}}} {MUCH}"), "for_each": "['p', 'q', 'r', 's']"}
-    return await stage.start([each], {"things": list(range(90))})
+@scene("SagaRolledBack")
+async def much_to_work_out_beside_calls(stage: Stage) -> Handle:
+    fail = "${{ item == 's' ? 'final' : '' }}"
+    each = {**put("each", what=f"${{{{ item }}}} {MUCH}", fail=fail), "for_each": "['p', 'q', 'r', 's']"}
+    return await stage.start([put("a", delay=0.1), each], {"things": list(range(90))})
 
 
 @scene("completed")

@@ -36,7 +36,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def take(record: Record, *come: dict[str, Any]) -> Events:
-    taker = Events(record, Pace(rests=False))  # type: ignore[arg-type]
+    taker = Events(record, Pace(None))  # type: ignore[arg-type]
     for event in come:
         taker._take(event)
     return taker

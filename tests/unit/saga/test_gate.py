@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import pytest
 
@@ -65,3 +66,62 @@ async def test_a_place_that_comes_together_with_a_cancel_is_passed_on() -> None:
     with pytest.raises(asyncio.CancelledError):
         await first
     assert await second
+
+
+class Crowd:
+    """Calls that all take as long, and a time that passes for nobody else.
+
+    Attributes:
+        now: The time, in seconds.
+        inside: How many were inside after each that left.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.inside: list[int] = []
+
+    def clock(self) -> float:
+        """Tells the time."""
+        return self.now
+
+    async def pass_through(self, gate: Gate, number: int, seconds: float) -> None:
+        """Sends so many through; each stays for so long."""
+        ends: deque[float] = deque()
+
+        async def enter() -> None:
+            await gate.enter()
+            ends.append(self.now + seconds)
+
+        waiting = [asyncio.ensure_future(enter()) for _ in range(number)]
+        for _ in range(number):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self.now = ends.popleft()
+            gate.leave()
+            self.inside.append(gate.inside)
+        await asyncio.gather(*waiting)
+
+
+async def test_calls_that_take_long_all_go_through() -> None:
+    crowd = Crowd()
+    await crowd.pass_through(Gate(500, crowd.clock), 2000, seconds=10)
+    assert max(crowd.inside) == 500
+
+
+async def test_of_fast_calls_no_more_go_through_than_one_workflow_task_takes() -> None:
+    crowd = Crowd()
+    await crowd.pass_through(Gate(500, crowd.clock), 2000, seconds=0.02)
+    assert max(crowd.inside) <= 101
+    assert set(crowd.inside[200:1900]) == {50}, "two events each, of the hundred that the server keeps"
+
+
+async def test_a_gate_with_few_places_keeps_them() -> None:
+    crowd = Crowd()
+    await crowd.pass_through(Gate(5, crowd.clock), 100, seconds=0.02)
+    assert max(crowd.inside) == 5
+
+
+async def test_without_a_clock_as_many_go_through_however_fast_they_are() -> None:
+    crowd = Crowd()
+    await crowd.pass_through(Gate(2000), 3000, seconds=0.001)
+    assert max(crowd.inside) == 2000
