@@ -45,7 +45,7 @@ class Load:
         """
         self._bounded = engine >= 2
         most = SIDE_BY_SIDE if self._bounded else MOST_EVER
-        clock = workflow.time if engine >= 9 else None
+        clock = _time if engine >= 9 else None
         self.calls, self.undos, self.children = (Gate(most, clock) for _ in range(3))
         self.most_items = MAX_ITEMS if self._bounded else sys.maxsize
         rest = Rest(self._ended if engine >= 9 else None)
@@ -64,3 +64,8 @@ class Load:
 
     def _ended(self) -> int:
         return self.calls.left + self.undos.left + self.children.left
+
+
+def _time() -> float:
+    # What is thrown away, as by an eviction, may come to its end outside of any workflow.
+    return workflow.time() if workflow.in_workflow() else 0.0

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from temporalio import activity, workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
@@ -19,67 +16,7 @@ from temporalio.worker import Replayer, Worker
 
 from counterstep.embedded import EmbeddedServer
 from counterstep.plugin import CounterstepPlugin
-
-CHECKED, PLAIN = 60, 40
-LIMIT = timedelta(seconds=10)
-
-
-@activity.defn
-async def look() -> None:
-    """The local activity: it ends at once."""
-
-
-@activity.defn
-async def work() -> None:
-    """What is called otherwise."""
-    await asyncio.sleep(0.02)
-
-
-class Chains:
-    """One chain of calls of which each is checked by a local activity, beside some that are not."""
-
-    @workflow.query
-    def board(self) -> str:
-        """Takes a while to be answered, as the board of a large task does."""
-        with workflow.unsafe.sandbox_unrestricted():
-            time.sleep(0.02)
-        return "as it stands"
-
-    async def make(self) -> None:
-        """Makes all calls."""
-        await asyncio.gather(self._checked(), *(self._plain(number) for number in range(3)))
-
-    async def _checked(self) -> None:
-        for number in range(CHECKED):
-            await workflow.execute_activity(work, start_to_close_timeout=LIMIT, activity_id=f"a{number}")
-            await workflow.execute_local_activity(look, start_to_close_timeout=LIMIT)
-            for _ in range(4):  # what follows takes some turns of the loop, as it does in a task
-                await asyncio.create_task(asyncio.sleep(0))
-
-    async def _plain(self, chain: int) -> None:
-        for number in range(PLAIN):
-            call = f"{chain}-{number}"
-            await workflow.execute_activity(work, start_to_close_timeout=LIMIT, activity_id=call)
-
-
-@workflow.defn(sandboxed=False)
-class Watched(Chains):
-    """Outside of the sandbox, as the workflows of tasks are."""
-
-    @workflow.run
-    async def run(self) -> None:
-        """See `Chains.make`."""
-        await self.make()
-
-
-@workflow.defn
-class WatchedInSandbox(Chains):
-    """In the sandbox, as most workflows of users are."""
-
-    @workflow.run
-    async def run(self) -> None:
-        """See `Chains.make`."""
-        await self.make()
+from counterstep.tests.support.workflows.watched import Watched, WatchedInSandbox, look, work
 
 
 @pytest.mark.parametrize("watched", [Watched, WatchedInSandbox])

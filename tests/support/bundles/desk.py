@@ -173,7 +173,7 @@ def _put(what: str) -> None:
     with _open(os.environ[VARIABLE]) as db:
         state = db.execute("select state from effects where key = ?", (key,)).fetchone()
         if state is None:
-            db.execute("insert into effects values (?, ?, 'done')", (key, what))
+            db.execute("insert or ignore into effects values (?, ?, 'done')", (key, what))
     if state == ("undone",):
         record("refused", what)
         raise NotApplied(f"{what} was taken back already")
