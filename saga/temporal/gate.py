@@ -26,6 +26,9 @@ workflow is replayed, which takes longer still. 50 calls under way never bring m
 _REMEMBERED = 20
 """Calls over which the mean of how long one takes is moved."""
 
+PATIENCE = 5.0
+"""Seconds in which a call has to end for others to wait: with this and `_A_SECOND` all places are open."""
+
 
 class Gate:
     """Lets a number through; the others wait in the order in which they came.
@@ -56,6 +59,7 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._entered: deque[float] = deque()
         self._takes: float | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     async def enter(self, step: str = "", scope: StopScope | None = None) -> bool:
         """Waits for a place; `leave` gives it back.
@@ -75,6 +79,8 @@ class Gate:
             return False
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
+        if self._clock is not None and self._watch is None:
+            self._watch = asyncio.create_task(self._watch_for_slow_calls(self._clock))
         try:
             await (place if scope is None else scope.interruptible(step, place))
         except BaseException:
@@ -95,8 +101,16 @@ class Gate:
             # Who has come first is taken for who leaves first, which is the same in the mean.
             took = self._clock() - self._entered[0]
             self._takes = took if self._takes is None else self._takes + (took - self._takes) / _REMEMBERED
-            self.room = min(self._most, max(_LEAST, min(int(_A_SECOND * self._takes), self.room + 1)))
+            self.room = min(self._most, max(_LEAST, int(_A_SECOND * self._takes)))
         self._give_back()
+
+    async def _watch_for_slow_calls(self, clock: Callable[[], float]) -> None:
+        """Lets all go through where those inside take so long that none of them may have ended yet."""
+        while True:
+            await asyncio.sleep(PATIENCE)
+            if self._entered and clock() - self._entered[0] >= PATIENCE:
+                self.room = self._most
+                self._let_in()
 
     def _admit(self) -> None:
         self._inside += 1
@@ -107,8 +121,14 @@ class Gate:
         self._inside -= 1
         if self._clock is not None:
             self._entered.popleft()
+        self._let_in()
+
+    def _let_in(self) -> None:
         while self._waiting and self._inside < self.room:
             place = self._waiting.popleft()
             if not place.done():
                 self._admit()
                 place.set_result(None)
+        if self._watch is not None and not self._waiting:
+            self._watch.cancel()
+            self._watch = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 import pytest
 
 from counterstep.saga.failure import Stopped
+from counterstep.saga.temporal import gate as gate_module
 from counterstep.saga.temporal.gate import Gate
 from counterstep.saga.temporal.stop_scope import StopScope
 
@@ -111,8 +113,23 @@ async def test_calls_that_take_long_all_go_through() -> None:
 async def test_of_fast_calls_no_more_go_through_than_one_workflow_task_takes() -> None:
     crowd = Crowd()
     await crowd.pass_through(Gate(500, crowd.clock), 2000, seconds=0.02)
-    assert max(crowd.inside) <= 101
+    assert max(crowd.inside) <= 100
     assert set(crowd.inside[200:1900]) == {50}, "two events each, of the hundred that the server keeps"
+
+
+async def test_where_no_call_ends_for_long_all_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "PATIENCE", 0.05)
+    gate = Gate(500, time.monotonic)
+    waiting = [asyncio.ensure_future(gate.enter()) for _ in range(600)]
+    await asyncio.sleep(0)
+    assert gate.inside == 100
+    await asyncio.wait_for(asyncio.gather(*waiting[:500]), 10)
+    assert gate.inside == 500
+    for _ in range(600):
+        gate.leave()
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert len(asyncio.all_tasks()) == 1, "nothing is watched any longer"
 
 
 async def test_a_gate_with_few_places_keeps_them() -> None:
