@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
@@ -17,10 +18,23 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
+from ..saga.temporal.steady_time import keep_time
+
 if TYPE_CHECKING:
     from temporalio.converter import SerializationContext
     from temporalio.converter._extstore import StorageDriverStoreContext
     from temporalio.worker._command_aware_visitor import CommandInfo
+
+
+_LAST = frozenset(
+    {
+        "complete_workflow_execution",
+        "fail_workflow_execution",
+        "cancel_workflow_execution",
+        "continue_as_new_workflow_execution",
+    }
+)
+"""The commands that end a workflow."""
 
 
 class OrderedRunner(UnsandboxedWorkflowRunner):
@@ -30,6 +44,9 @@ class OrderedRunner(UnsandboxedWorkflowRunner):
     workflow of it only in the next workflow task, together with all that has happened meanwhile. A replay
     tells of it alone, and before the rest: the workflow then makes its calls in another order, and can never
     be replayed (temporalio 1.35; its core forces the new workflow task in `prepare_complete_resp`).
+
+    The time that a workflow reads right after such an end is that of the query; in a replay it is later by
+    what the local activity took, which nothing here can know. What must not depend on it asks `steady_time`.
     """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
@@ -53,6 +70,7 @@ class _Moment(NamedTuple):
     history_length: int
     history_size_bytes: int
     continue_as_new_suggested: bool
+    target_worker_deployment_version_changed: bool
 
     @classmethod
     def of(cls, act: WorkflowActivation) -> _Moment:
@@ -62,27 +80,29 @@ class _Moment(NamedTuple):
             act.history_length,
             act.history_size_bytes,
             act.continue_as_new_suggested,
+            act.target_worker_deployment_version_changed,
         )
 
     def activation(
-        self, like: WorkflowActivation, jobs: Iterable[WorkflowActivationJob]
+        self, whole: WorkflowActivation, jobs: Iterable[WorkflowActivationJob]
     ) -> WorkflowActivation:
         """Makes an activation at this moment with some of the jobs of another one."""
         act = WorkflowActivation()
-        act.CopyFrom(like)
+        act.CopyFrom(whole)
         del act.jobs[:]
         act.jobs.extend(jobs)
         act.timestamp.FromNanoseconds(self.timestamp)
         act.history_length = self.history_length
         act.history_size_bytes = self.history_size_bytes
         act.continue_as_new_suggested = self.continue_as_new_suggested
+        act.target_worker_deployment_version_changed = self.target_worker_deployment_version_changed
         return act
 
 
 class _OrderedInstance(WorkflowInstance):
     def __init__(self, workflow: WorkflowInstance) -> None:
         self._workflow = workflow
-        self._moment = _Moment(0, 0, 0, False)
+        self._moment = _Moment(0, 0, 0, False, False)
         self._was_asked = False
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
@@ -94,20 +114,22 @@ class _OrderedInstance(WorkflowInstance):
         for job in act.jobs:
             is_end = job.HasField("resolve_activity") and job.resolve_activity.is_local
             (ends if is_end else others).append(job)
-        if not ends or not (others or was_asked):
-            return self._workflow.activate(act)
-        if was_asked:  # then they have ended in the workflow task before
-            parts = [before.activation(act, ends)]
-            parts += [self._moment.activation(act, others)] if others else []
-        else:
-            parts = [self._moment.activation(act, others), self._moment.activation(act, ends)]
-        whole = WorkflowActivationCompletion()
-        for part in parts:
-            completion = self._workflow.activate(part)
-            if completion.HasField("failed"):
-                return completion
-            whole.MergeFrom(completion)
-        return whole
+        # After a query, what is told in a new workflow task has ended in the one before.
+        is_late = bool(ends) and was_asked and before.history_length != act.history_length
+        if not ends or not (others or is_late):
+            return self._activate(act, is_moved_on=not ends and not self._was_asked)
+        late = before.activation(act, ends) if is_late else self._moment.activation(act, ends)
+        if not others:
+            return self._activate(late, is_moved_on=False)
+        rest = self._moment.activation(act, others)
+        if is_late:
+            return _joined(self._activate(late, is_moved_on=False), partial(self._activate, rest))
+        return _joined(self._activate(rest), partial(self._activate, late, is_moved_on=False))
+
+    def _activate(self, act: WorkflowActivation, *, is_moved_on: bool = True) -> WorkflowActivationCompletion:
+        if is_moved_on:
+            keep_time(self._workflow, act.timestamp.ToNanoseconds() / 1e9)
+        return self._workflow.activate(act)
 
     def get_info(self) -> Info:
         """See base class."""
@@ -124,3 +146,18 @@ class _OrderedInstance(WorkflowInstance):
     def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
         """See base class."""
         return self._workflow.get_external_store_context(command_info)
+
+
+def _joined(
+    first: WorkflowActivationCompletion, activate: Callable[[], WorkflowActivationCompletion]
+) -> WorkflowActivationCompletion:
+    """Goes on with the second part, as far as the first has not failed, and returns what both come to."""
+    if first.HasField("failed"):
+        return first
+    second = activate()
+    if second.HasField("failed"):
+        return second
+    if any(command.WhichOneof("variant") in _LAST for command in first.successful.commands):
+        return first  # a replay hears nothing of a workflow after its end
+    first.MergeFrom(second)
+    return first

@@ -76,7 +76,7 @@ class Rollback:
     async def _run(self, reason: str, chosen: frozenset[str] | None, scope: StopScope | None) -> bool:
         running: dict[asyncio.Task[None], str] = {}
         while True:
-            room = max(self._caller.load.undos.room - len(running), 0)
+            room = max(self._caller.load.undos.most - len(running), 0)
             for entry_id in self._record.ledger.ready(within=chosen, sequential=self._sequential, most=room):
                 entry = self._record.begin_undo(entry_id)
                 running[asyncio.create_task(self._caller.undo(entry, reason))] = entry_id

@@ -23,11 +23,11 @@ _A_SECOND = 100
 (`history.maximumBufferedEventsBatch`), two for each call that ends; with one more it fails the task, and the
 workflow is replayed, which takes longer still. 50 calls under way never bring more."""
 
-_REMEMBERED = 20
-"""Calls over which the mean of how long one takes is moved."""
+_SLOWER, _FASTER = 20, 5
+"""Over how many calls the mean of how long one takes is moved, up and down."""
 
-PATIENCE = 5.0
-"""Seconds in which a call has to end for others to wait: with this and `_A_SECOND` all places are open."""
+TICK = 1.0
+"""Seconds after which it is seen whether those inside take long, while others wait."""
 
 
 class Gate:
@@ -39,7 +39,7 @@ class Gate:
     Not an `asyncio.Semaphore`: a stop of the scope has to reach those who wait.
 
     Attributes:
-        room: How many it lets through at present.
+        most: How many it ever lets through.
         left: How many have given their place back.
     """
 
@@ -48,16 +48,18 @@ class Gate:
 
         Args:
             most: How many it lets through.
-            clock: The time in seconds, the same in each replay; None to let so many through however fast they
-                are.
+            clock: The time in seconds, the same in a workflow task and in each replay; None to let as many
+                through however fast they are.
         """
-        self._most = most
-        self._clock = clock
-        self.room = most if clock is None else min(most, _FIRST)
+        self.most = most
         self.left = 0
+        self._clock = clock
+        self._room = most if clock is None else min(most, _FIRST)
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters = 0
         self._entered: deque[float] = deque()
+        self._now, self._new = 0.0, 0
         self._takes: float | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -74,18 +76,21 @@ class Gate:
         Raises:
             Stopped: The scope was stopped; there is no place to be given back.
         """
-        if self._inside < self.room:
+        if self._is_open():
             self._admit()
             return False
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
-        if self._clock is not None and self._watch is None:
-            self._watch = asyncio.create_task(self._watch_for_slow_calls(self._clock))
+        self._waiters += 1
+        self._keep_watch()
         try:
             await (place if scope is None else scope.interruptible(step, place))
         except BaseException:
             if place.done() and not place.cancelled():
                 self._give_back()
+            else:
+                self._waiters -= 1
+                self._keep_watch()
             raise
         return True
 
@@ -100,35 +105,55 @@ class Gate:
         if self._clock is not None:
             # Who has come first is taken for who leaves first, which is the same in the mean.
             took = self._clock() - self._entered[0]
-            self._takes = took if self._takes is None else self._takes + (took - self._takes) / _REMEMBERED
-            self.room = min(self._most, max(_LEAST, int(_A_SECOND * self._takes)))
+            before = took if self._takes is None else self._takes
+            self._takes = before + (took - before) / (_SLOWER if took > before else _FASTER)
+            self._make_room(self._takes)
         self._give_back()
 
-    async def _watch_for_slow_calls(self, clock: Callable[[], float]) -> None:
-        """Lets all go through where those inside take so long that none of them may have ended yet."""
-        while True:
-            await asyncio.sleep(PATIENCE)
-            if self._entered and clock() - self._entered[0] >= PATIENCE:
-                self.room = self._most
-                self._let_in()
+    def _make_room(self, takes: float) -> None:
+        self._room = min(self.most, max(_LEAST, int(_A_SECOND * takes)))
+
+    def _is_open(self) -> bool:
+        if self._clock is not None and self._now != (now := self._clock()):
+            self._now, self._new = now, 0
+        return self._inside < self._room and (self._clock is None or self._new < _FIRST)
 
     def _admit(self) -> None:
         self._inside += 1
         if self._clock is not None:
-            self._entered.append(self._clock())
+            self._new += 1
+            self._entered.append(self._now)
 
     def _give_back(self) -> None:
         self._inside -= 1
         if self._clock is not None:
             self._entered.popleft()
-        self._let_in()
+        self._let_in(self.most if self._clock is None else 2)
 
-    def _let_in(self) -> None:
-        while self._waiting and self._inside < self.room:
+    def _let_in(self, number: int) -> None:
+        while number and self._waiting and self._is_open():
             place = self._waiting.popleft()
             if not place.done():
+                self._waiters -= 1
                 self._admit()
                 place.set_result(None)
-        if self._watch is not None and not self._waiting:
+                number -= 1
+        self._keep_watch()
+
+    def _keep_watch(self) -> None:
+        """Watches for slow calls as long as somebody waits who could be let in."""
+        if self._clock is None:
+            return
+        if self._waiters and self._inside < self.most:
+            if self._watch is None:
+                self._watch = asyncio.create_task(self._watch_for_slow_calls(self._clock))
+        elif self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    async def _watch_for_slow_calls(self, clock: Callable[[], float]) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            if self._entered:
+                self._make_room(max(clock() - self._entered[0], self._takes or 0.0))
+            self._let_in(_FIRST)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from temporalio import workflow
-
 from .current_history import current_history_size
 from .gate import MOST_EVER, SIDE_BY_SIDE, Gate
 from .outgoing_message import FRAME, OutgoingMessage
 from .pace import Pace
 from .rest import Rest
+from .steady_time import steady_time
 
 CALL_EFFORT = 1_000
 """Microseconds that the workflow's side of one call takes, without its arguments."""
@@ -45,7 +44,7 @@ class Load:
         """
         self._bounded = engine >= 2
         most = SIDE_BY_SIDE if self._bounded else MOST_EVER
-        clock = _time if engine >= 9 else None
+        clock = steady_time if engine >= 9 else None
         self.calls, self.undos, self.children = (Gate(most, clock) for _ in range(3))
         self.most_items = MAX_ITEMS if self._bounded else sys.maxsize
         rest = Rest(self._ended if engine >= 9 else None)
@@ -64,8 +63,3 @@ class Load:
 
     def _ended(self) -> int:
         return self.calls.left + self.undos.left + self.children.left
-
-
-def _time() -> float:
-    # What is thrown away, as by an eviction, may come to its end outside of any workflow.
-    return workflow.time() if workflow.in_workflow() else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from heapq import heappop, heappush
 
 import pytest
 
@@ -71,7 +71,7 @@ async def test_a_place_that_comes_together_with_a_cancel_is_passed_on() -> None:
 
 
 class Crowd:
-    """Calls that all take as long, and a time that passes for nobody else.
+    """Calls that take about as long, and a time that passes for nobody else.
 
     Attributes:
         now: The time, in seconds.
@@ -87,18 +87,18 @@ class Crowd:
         return self.now
 
     async def pass_through(self, gate: Gate, number: int, seconds: float) -> None:
-        """Sends so many through; each stays for so long."""
-        ends: deque[float] = deque()
+        """Sends so many through; each stays for so long, or up to twice as long."""
+        ends: list[float] = []
 
-        async def enter() -> None:
+        async def enter(at: int) -> None:
             await gate.enter()
-            ends.append(self.now + seconds)
+            heappush(ends, self.now + seconds * (1 + at % 97 / 97))
 
-        waiting = [asyncio.ensure_future(enter()) for _ in range(number)]
+        waiting = [asyncio.ensure_future(enter(at)) for at in range(number)]
         for _ in range(number):
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            self.now = ends.popleft()
+            self.now = heappop(ends)
             gate.leave()
             self.inside.append(gate.inside)
         await asyncio.gather(*waiting)
@@ -118,8 +118,9 @@ async def test_of_fast_calls_no_more_go_through_than_one_workflow_task_takes() -
 
 
 async def test_where_no_call_ends_for_long_all_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module, "PATIENCE", 0.05)
-    gate = Gate(500, time.monotonic)
+    monkeypatch.setattr(gate_module, "TICK", 0.01)
+    began = time.monotonic()
+    gate = Gate(500, lambda: 100 * (time.monotonic() - began))
     waiting = [asyncio.ensure_future(gate.enter()) for _ in range(600)]
     await asyncio.sleep(0)
     assert gate.inside == 100
@@ -142,3 +143,25 @@ async def test_without_a_clock_as_many_go_through_however_fast_they_are() -> Non
     crowd = Crowd()
     await crowd.pass_through(Gate(2000), 3000, seconds=0.001)
     assert max(crowd.inside) == 2000
+
+
+async def test_fast_calls_after_slow_ones_are_not_let_in_all_at_once() -> None:
+    crowd = Crowd()
+    gate = Gate(500, crowd.clock)
+    await crowd.pass_through(gate, 1000, seconds=10)
+    crowd.inside.clear()
+    crowd.now += 60
+    await crowd.pass_through(gate, 1000, seconds=0.02)
+    assert max(crowd.inside) <= 120
+
+
+async def test_nobody_watches_a_full_gate_or_one_where_nobody_waits() -> None:
+    crowd = Crowd()
+    full, left = Gate(5, crowd.clock), Gate(500, crowd.clock)
+    waiting = [asyncio.ensure_future(gate.enter()) for gate in (full, left) for _ in range(101)]
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1 + (101 - 5) + 1 + 1, "this one, those who wait, and one that watches"
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert len(asyncio.all_tasks()) == 1

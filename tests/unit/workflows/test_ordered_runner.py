@@ -18,14 +18,22 @@ LOCAL, CALL, SIGNAL, QUERY = "local", "call", "signal", "query"
 class Listener(WorkflowInstance):
     """Notes what it is told, and answers with a timer for each."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
+    def __init__(self, fails_at: int | None = None, ends_at: int | None = None) -> None:
         self.told: list[tuple[int, list[str]]] = []
+        self.times: list[int] = []
+        self.steady: list[float] = []
         self._fails_at = fails_at
+        self._ends_at = ends_at
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """Notes it."""
         self.told.append((act.history_length, [kind_of(job) for job in act.jobs]))
+        self.times.append(act.timestamp.seconds)
+        self.steady.append(vars(self).get("__counterstep_steady_time__", 0.0))
         completion = WorkflowActivationCompletion(run_id=act.run_id)
+        if len(self.told) == self._ends_at:
+            completion.successful.commands.add().complete_workflow_execution.SetInParent()
+            return completion
         if len(self.told) == self._fails_at:
             completion.failed.failure.message = "it broke"
             return completion
@@ -97,6 +105,48 @@ def test_after_a_query_a_local_activity_has_ended_in_the_task_before(
     workflow.activate(activation(3, QUERY))
     assert timers(workflow.activate(activation(9, SIGNAL, CALL, LOCAL))) == [3, 4]
     assert listener.told[2:] == [(3, [LOCAL]), (9, [SIGNAL, CALL])]
+
+
+def test_after_a_query_it_is_told_as_of_the_task_before_also_where_nothing_else_has_happened(
+    instance: tuple[WorkflowInstance, Listener],
+) -> None:
+    workflow, listener = instance
+    workflow.activate(activation(3, QUERY))
+    workflow.activate(activation(7, LOCAL))
+    assert listener.told[1:] == [(3, [LOCAL])]
+
+
+def test_what_ends_in_the_task_of_the_query_is_told_as_it_is(
+    instance: tuple[WorkflowInstance, Listener],
+) -> None:
+    """The SDK has moved the time on by what it took, as it does in a replay."""
+    workflow, listener = instance
+    for seconds, kind in ((1, QUERY), (2, LOCAL)):
+        act = activation(3, kind)
+        act.timestamp.FromSeconds(seconds)
+        workflow.activate(act)
+    assert listener.times == [1, 2]
+
+
+def test_of_a_workflow_that_has_ended_no_more_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow, listener = made(monkeypatch, Listener(ends_at=2))
+    workflow.activate(activation(3, QUERY))
+    completion = workflow.activate(activation(9, CALL, LOCAL))
+    assert len(listener.told) == 3
+    assert [command.WhichOneof("variant") for command in completion.successful.commands] == [
+        "complete_workflow_execution"
+    ]
+
+
+def test_local_activities_and_queries_do_not_move_the_steady_time(
+    instance: tuple[WorkflowInstance, Listener],
+) -> None:
+    workflow, listener = instance
+    for seconds, kinds in ((1, [CALL]), (2, [LOCAL]), (3, [QUERY]), (4, [LOCAL]), (5, [SIGNAL, LOCAL])):
+        act = activation(seconds, *kinds)
+        act.timestamp.FromSeconds(seconds)
+        workflow.activate(act)
+    assert listener.steady == [1, 1, 1, 1, 5, 5]
 
 
 def test_without_a_query_it_has_ended_in_the_new_task(instance: tuple[WorkflowInstance, Listener]) -> None:
