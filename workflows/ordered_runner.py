@@ -118,13 +118,15 @@ class _OrderedInstance(WorkflowInstance):
         is_late = bool(ends) and was_asked and before.history_length != act.history_length
         if not ends or not (others or is_late):
             return self._activate(act, is_moved_on=not ends and not self._was_asked)
-        late = before.activation(act, ends) if is_late else self._moment.activation(act, ends)
+        told_of_ends = (before if is_late else self._moment).activation(act, ends)
         if not others:
-            return self._activate(late, is_moved_on=False)
-        rest = self._moment.activation(act, others)
+            return self._activate(told_of_ends, is_moved_on=False)
+        told_of_others = self._moment.activation(act, others)
         if is_late:
-            return _joined(self._activate(late, is_moved_on=False), partial(self._activate, rest))
-        return _joined(self._activate(rest), partial(self._activate, late, is_moved_on=False))
+            first = self._activate(told_of_ends, is_moved_on=False)
+            return _joined(first, partial(self._activate, told_of_others))
+        first = self._activate(told_of_others)
+        return _joined(first, partial(self._activate, told_of_ends, is_moved_on=False))
 
     def _activate(self, act: WorkflowActivation, *, is_moved_on: bool = True) -> WorkflowActivationCompletion:
         if is_moved_on:
