@@ -15,6 +15,8 @@ from counterstep.saga.agents.foreign.host_protocol import HostAnswer, HostRefusa
 from counterstep.tests.support.foreign.opened_endpoint import ASKED, TOKEN, Run, opened
 from counterstep.tests.support.processes.watching import until
 
+pytestmark = pytest.mark.long
+
 READ_TIMEOUT = 2.0
 MESSAGE = {"role": "assistant", "content": "Hi."}
 USED_UP = HostAnswer(refusal=HostRefusal(type="BudgetExceeded", message="used up", status=402))

@@ -25,6 +25,8 @@ from counterstep.tests.support.processes.watching import until
 from counterstep.tests.support.processes.worker_process import worker_process
 from counterstep.tests.support.tasks.tasks import end_of
 
+pytestmark = pytest.mark.long
+
 ROME = {"city": "Rome"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHandle
 
@@ -19,6 +20,8 @@ from counterstep.tests.support.tasks.tasks import (
     until_asked,
     until_step,
 )
+
+pytestmark = pytest.mark.long
 
 ONE_CALL = "limits: [{name: calls, model_calls: 1, per: 1d}]"
 CALLS_OF_6_SECONDS = "limits: [{name: calls, model_calls: 1, per: 6s}]"

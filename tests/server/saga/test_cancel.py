@@ -33,6 +33,12 @@ from counterstep.tests.support.tasks.tasks import End, Tasks, end_of, tell, unti
 from counterstep.tests.support.tasks.work import act, labelled, put, step
 from counterstep.tests.support.tasks.workers import errand_worker, half_workers, is_trouble
 
+CACHED_OR_EVICTED = pytest.mark.parametrize(
+    "tasks",
+    [pytest.param(1000, id="cached"), pytest.param(2, id="evicted", marks=pytest.mark.long)],
+    indirect=True,
+)
+
 
 @pytest.fixture
 async def tasks(
@@ -210,7 +216,7 @@ IN_A_SAGA = {
 }
 
 
-@pytest.mark.parametrize("tasks", [1000, 2], indirect=True, ids=["cached", "evicted"])
+@CACHED_OR_EVICTED
 async def test_a_task_cancelled_at_any_kind_of_moment(tasks: Tasks, effects: Desk) -> None:
     async def cancelled(label: str, moment: Moment) -> None:
         await check_cancelled(await tasks.start(labelled(moment.work, label)), effects, label, moment)
@@ -218,7 +224,7 @@ async def test_a_task_cancelled_at_any_kind_of_moment(tasks: Tasks, effects: Des
     await all_of(cancelled, IN_A_TASK)
 
 
-@pytest.mark.parametrize("tasks", [1000, 2], indirect=True, ids=["cached", "evicted"])
+@CACHED_OR_EVICTED
 async def test_a_saga_cancelled_at_any_kind_of_moment(tasks: Tasks, effects: Desk) -> None:
     async def cancelled(label: str, moment: Moment) -> None:
         handle = await tasks.start_workflow("Errand", labelled(moment.work, label))

@@ -19,7 +19,7 @@ from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.workflows.watched import Watched, WatchedInSandbox, look, work
 
 
-@pytest.mark.parametrize("watched", [Watched, WatchedInSandbox])
+@pytest.mark.parametrize("watched", [Watched, pytest.param(WatchedInSandbox, marks=pytest.mark.long)])
 async def test_a_task_that_is_watched_while_local_activities_end_replays(
     server: EmbeddedServer, watched: type
 ) -> None:
