@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHandle
 
 from counterstep.embedded import EmbeddedServer
-from counterstep.saga.temporal import load, pace
+from counterstep.saga.temporal import load, pace, rest
 from counterstep.tests.support.bundles.desk import HELD, Desk
 from counterstep.tests.support.histories.replay import replayer_of
 from counterstep.tests.support.tasks.tasks import Tasks, end_of
@@ -205,6 +207,23 @@ async def test_the_holes_of_one_template_are_spread(
     assert (await end_of(handle)).type == "completed"
     assert rests(await history_of(handle)) == 3, "before the second, the third, and the call"
     assert effects.what("done") == ["996-996-996"]
+
+
+async def test_the_end_of_a_call_is_the_end_of_a_rest(
+    tasks: Tasks, effects: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PORTION", 10_000)
+    monkeypatch.setattr(rest, "_SOON", timedelta(hours=1))
+    hole = "${{ size(task.rows.filter(x, x > 3)) }}"
+    steps = [
+        {"id": "soon", "tool": "desk.look", "input": {"what": "soon", "delay": 0.3}},
+        {"id": "later", "tool": "desk.look", "input": {"what": "later", "delay": 1}},
+        {"id": "much", "tool": "desk.put", "input": {"what": f"{hole}-{hole}"}},
+    ]
+    handle = await tasks.start(steps, {"rows": list(range(1000))})
+    end = await asyncio.wait_for(end_of(handle), 60)
+    assert end.type == "completed"
+    assert rests(await history_of(handle)) == 2, "before the second, and the call"
 
 
 async def test_many_waits_that_look_at_many_events_are_spread(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -29,7 +30,7 @@ async def test_a_task_that_is_watched_while_local_activities_end_replays(
     async with Worker(client, task_queue=queue, workflows=[watched], activities=[look, work]):
         handle = await client.start_workflow(watched.__name__, id=queue, task_queue=queue)
         watchers = [asyncio.create_task(watch(handle)) for _ in range(4)]
-        await asyncio.wait_for(handle.result(), 120)
+        assert await asyncio.wait_for(handle.result(), 120) == 0
         for watcher in watchers:
             watcher.cancel()
     history = await handle.fetch_history()
@@ -38,7 +39,7 @@ async def test_a_task_that_is_watched_while_local_activities_end_replays(
     await replayer.replay_workflow(history)
 
 
-async def watch(handle: WorkflowHandle[None, None]) -> None:
+async def watch(handle: WorkflowHandle[Any, Any]) -> None:
     """Asks again and again, from now and then on."""
     while True:
         with suppress(TemporalError):

@@ -181,3 +181,11 @@ def test_the_sdks_runners_are_put_in_order() -> None:
     assert isinstance(runner, SandboxedWorkflowRunner)
     assert (runner.runner_class, runner.restrictions) == (OrderedRunner, restrictions)
     assert in_order(runner) is runner
+
+
+def test_all_that_the_sdk_asks_of_a_workflow_is_passed_on(
+    instance: tuple[WorkflowInstance, Listener],
+) -> None:
+    """What a later version asks in addition would be answered by its base class, and wrongly."""
+    asked = {name for name in vars(WorkflowInstance) if not name.startswith("_")}
+    assert asked <= vars(type(instance[0])).keys()
