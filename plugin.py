@@ -161,7 +161,7 @@ class CounterstepPlugin(SimplePlugin):
             "counterstep.CounterstepPlugin",
             data_converter=_with_pydantic,
             workflows=self._workflows,
-            workflow_runner=_with_passthrough,
+            workflow_runner=lambda existing: in_order(_with_passthrough(existing)),
         )
 
     def configure_client(self, config: ClientConfig) -> ClientConfig:
@@ -342,8 +342,9 @@ def _with_pydantic(existing: DataConverter | None) -> DataConverter:
 def _with_passthrough(existing: WorkflowRunner | None) -> WorkflowRunner:
     if existing is None:
         restrictions = SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
-        return in_order(SandboxedWorkflowRunner(restrictions=restrictions))
+        return SandboxedWorkflowRunner(restrictions=restrictions)
     if not isinstance(existing, SandboxedWorkflowRunner):
-        return in_order(existing)
-    restrictions = existing.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
-    return in_order(dataclasses.replace(existing, restrictions=restrictions))
+        return existing
+    return dataclasses.replace(
+        existing, restrictions=existing.restrictions.with_passthrough_modules(*_PASSED_THROUGH)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
@@ -19,12 +19,6 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import Info
 
 from ..saga.temporal.steady_time import keep_time
-
-if TYPE_CHECKING:
-    from temporalio.converter import SerializationContext
-    from temporalio.converter._extstore import StorageDriverStoreContext
-    from temporalio.worker._command_aware_visitor import CommandInfo
-
 
 _LAST = frozenset(
     {
@@ -141,11 +135,11 @@ class _OrderedInstance(WorkflowInstance):
         """See base class."""
         return self._workflow.get_thread_id()
 
-    def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
+    def get_serialization_context(self, command_info: Any) -> Any:
         """See base class."""
         return self._workflow.get_serialization_context(command_info)
 
-    def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
+    def get_external_store_context(self, command_info: Any) -> Any:
         """See base class."""
         return self._workflow.get_external_store_context(command_info)
 

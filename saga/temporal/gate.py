@@ -18,10 +18,19 @@ MOST_EVER = 2000
 """The same for tasks that were begun when there was no gate: what had worked goes on as it was."""
 
 _FIRST, _LEAST = 100, 50
-_A_SECOND = 100
-"""Calls that may end in a second. While a workflow task is under way the server keeps a hundred events for it
+"""Places before it is known how long a call takes, which is also how many one workflow task lets in; and the
+places where calls take hardly any time.
+
+While a workflow task is under way the server keeps a hundred events for it
 (`history.maximumBufferedEventsBatch`), two for each call that ends; with one more it fails the task, and the
-workflow is replayed, which takes longer still. 50 calls under way never bring more."""
+workflow is replayed, which takes longer still. 50 calls under way never bring more.
+"""
+
+_A_SECOND = 100
+"""Calls that are to end in a second, at most."""
+
+_AFTER_ONE = 2
+"""Those let in after one that leaves: there may be room for more by then, but it is not filled in one go."""
 
 _SLOWER, _FASTER = 20, 5
 """Over how many calls the mean of how long one takes is moved, up and down."""
@@ -48,8 +57,8 @@ class Gate:
 
         Args:
             most: How many it lets through.
-            clock: The time in seconds, the same in a workflow task and in each replay; None to let as many
-                through however fast they are.
+            clock: The time in seconds, the same in a workflow task and in each replay; None for tasks that
+                were begun when it did not count how long calls take.
         """
         self.most = most
         self.left = 0
@@ -128,7 +137,7 @@ class Gate:
         self._inside -= 1
         if self._clock is not None:
             self._entered.popleft()
-        self._let_in(self.most if self._clock is None else 2)
+        self._let_in(self.most if self._clock is None else _AFTER_ONE)
 
     def _let_in(self, number: int) -> None:
         while number and self._waiting and self._is_open():

@@ -17,7 +17,7 @@ FRAME = 1_000
 class OutgoingMessage:
     """Counts the bytes that the current workflow task schedules."""
 
-    def __init__(self, rest: Rest, *, frame: int = FRAME, in_turn: bool = True) -> None:
+    def __init__(self, rest: Rest, *, frame: int, in_turn: bool) -> None:
         """Starts with nothing scheduled.
 
         Args:
