@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from counterstep.client import TaskClient
 from counterstep.testing.server import temporal_server
 
 AT_ONCE = 16
@@ -34,7 +35,8 @@ class Side:
     name: str
     workflow: str
     argument: Any
-    queue: str = ""
+    queue: str
+    is_task: bool
     latencies: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -65,9 +67,12 @@ def worker_process(address: str, side: Side) -> Iterator[None]:
 
 async def one(client: Client, side: Side) -> WorkflowHandle[Any, Any]:
     """Runs one saga to its rollback."""
-    handle: WorkflowHandle[Any, Any] = await client.start_workflow(
-        side.workflow, side.argument, id=f"bench-{uuid4()}", task_queue=side.queue
-    )
+    id_ = f"bench-{uuid4()}"
+    if side.is_task:
+        await TaskClient(client, task_queue=side.queue).start(side.workflow, side.argument, id=id_)
+    else:
+        await client.start_workflow(side.workflow, side.argument, id=id_, task_queue=side.queue)
+    handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(id_)
     with contextlib.suppress(WorkflowFailureError):
         await handle.result()
         raise AssertionError("the saga must fail")
@@ -95,8 +100,8 @@ async def measure(client: Client, side: Side, sagas: int) -> None:
 
 async def run(address: str, rounds: int, sagas: int) -> tuple[Side, Side]:
     """Measures both sides in turns."""
-    ours = Side("Counterstep", "bench.saga", {"fails": True}, queue=f"ours-{uuid4()}")
-    hand = Side("by hand", "SagaByHand", True, queue=f"hand-{uuid4()}")
+    ours = Side("Counterstep", "bench.saga", {"fails": True}, f"ours-{uuid4()}", is_task=True)
+    hand = Side("by hand", "SagaByHand", True, f"hand-{uuid4()}", is_task=False)
     client = await Client.connect(address)
     with worker_process(address, ours), worker_process(address, hand):
         for side in (ours, hand):

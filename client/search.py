@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from temporalio.client import Client, WorkflowExecution
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
-from ..observability.search_attribute_check import creation_command
+from ..observability.search_attribute_check import creation_command, tells_of_missing
 from ..saga.errors import CounterstepError
 
 
@@ -34,7 +34,7 @@ async def search(client: Client, query: str, limit: int | None = None) -> AsyncI
         async for found in client.list_workflows(query, limit=limit):
             yield found
     except RPCError as error:
-        if error.status is RPCStatusCode.INVALID_ARGUMENT and "Saga" in error.message:
+        if tells_of_missing(error):
             message = (
                 f"The namespace {client.namespace!r} has no search attributes of ours, by which tasks are "
                 f"found. Create them, for the tasks to come: {creation_command(client.namespace)}"

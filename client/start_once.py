@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakSet
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -14,11 +15,16 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..bundle.spec_file import parse_spec
+from ..observability.search_attribute_check import tells_of_missing
 from ..saga.errors import SpecError
+from ..saga.record.search_attributes import at_start
 from ..saga.spec.task_spec import TaskSpec
 from .errors import IdInUse
 
 AGENT_TASK: Final = "AgentTask"
+_WITHOUT_ATTRIBUTES: Final[WeakSet[Client]] = WeakSet()
+"""Clients whose server has refused a start because the namespace lacks Counterstep's search attributes."""
+
 _SUMMARY_BYTES: Final = 200
 
 _DETAILS: Final = """\
@@ -82,7 +88,8 @@ async def start_once(
         RPCError: The server does not answer or refuses.
     """
     try:
-        handle = await client.start_workflow(
+        handle = await _start(
+            client,
             workflow,
             argument,
             id=id,
@@ -101,6 +108,28 @@ async def start_once(
         return found
     newest = client.get_workflow_handle(id)
     return Started(newest, handle.result_run_id or "", task_queue, is_new=True)
+
+
+async def _start(client: Client, workflow: str, argument: Any, **options: Any) -> WorkflowHandle[Any, Any]:
+    """Starts a workflow with the search attributes of a task, if it is one and its namespace knows them."""
+    task = _task_of(workflow, argument)
+    if task and client not in _WITHOUT_ATTRIBUTES:
+        attributes = at_start(task)
+        try:
+            return await client.start_workflow(workflow, argument, search_attributes=attributes, **options)
+        except RPCError as error:
+            if not tells_of_missing(error):
+                raise
+            _WITHOUT_ATTRIBUTES.add(client)
+    return await client.start_workflow(workflow, argument, **options)
+
+
+def _task_of(workflow: str, argument: Any) -> str:
+    """Returns the name by which a task is found; empty for a workflow of one's own, which may be none."""
+    if workflow != AGENT_TASK:
+        return workflow if "." in workflow else ""
+    forked = (argument.get("fork") or {}).get("task")
+    return str(forked or argument.get("task") or argument["spec"]["name"])
 
 
 async def find_started(client: Client, workflow: str, argument: Any, *, id: str) -> Started | None:

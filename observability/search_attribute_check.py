@@ -11,7 +11,7 @@ from typing import Final
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from ..saga.record.search_attributes import SEARCH_ATTRIBUTES
 
@@ -68,6 +68,11 @@ async def until_created(client: Client) -> None:
     # Only one machine of the cluster has answered; another one that lacks them still would hold up tasks.
     await asyncio.sleep(RECHECK.total_seconds())
     logger.info("this namespace has the search attributes now: tasks that start from here on have them")
+
+
+def tells_of_missing(error: RPCError) -> bool:
+    """Says whether the server has refused a request because the namespace lacks one of them."""
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and "Saga" in error.message
 
 
 def creation_command(namespace: str, names: Collection[str] = tuple(SEARCH_ATTRIBUTES)) -> str:

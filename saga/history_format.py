@@ -41,7 +41,7 @@ EVENTS_HEADER = "counterstep-events"
 FORMAT_VERSION = 1
 """Version of what is recorded in histories: headers, activity ids, the snapshot."""
 
-ENGINE = 9
+ENGINE = 10
 """What tasks that begin now are run by; a task keeps the number with which it began.
 
 Whatever a change makes the engine do differently (other calls, other ids, another order, other words to a

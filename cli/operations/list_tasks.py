@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
+from ...client.first_workflow_task import has_begun
 from ...client.recovery import recovery_of
 from ...client.search import search
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
@@ -25,6 +26,7 @@ from ..terminal.output import printable, say
 _STATUS = "ExecutionStatus"
 _WIDTH = 160
 _OPEN = "running"
+_CUT_OFF = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
 _ORDERLY = ("completed", "failed", "canceled", _OPEN)
 
 
@@ -81,7 +83,7 @@ async def list_rows(
     client = await target.connect()
     rows: list[TaskRow] = []
     async for found in search(client, filter_of(states, task, query)):
-        if found.status is WorkflowExecutionStatus.TERMINATED and await _goes_on(client, found):
+        if found.status in _CUT_OFF and not await _stands_for_task(client, found):
             continue
         row = _row(found)
         if row.state == TaskState.ROLLBACK_INCOMPLETE:
@@ -173,10 +175,14 @@ def _state(found: WorkflowExecution) -> str:
     }.get(found.status or WorkflowExecutionStatus.FAILED, TaskState.ROLLBACK_INCOMPLETE).value
 
 
-async def _goes_on(client: Client, found: WorkflowExecution) -> bool:
-    """Returns whether a run was terminated because a reset has put another one in its place."""
+async def _stands_for_task(client: Client, found: WorkflowExecution) -> bool:
+    """Says whether the server has ended a task with this run.
+
+    It has not where a reset has put another run in its place, or where no worker had begun it.
+    """
     described = await client.get_workflow_handle(found.id, run_id=found.run_id).describe()
-    return bool(described.raw_description.workflow_extended_info.reset_run_id)
+    goes_on = bool(described.raw_description.workflow_extended_info.reset_run_id)
+    return not goes_on and await has_begun(client, found.id, found.run_id)
 
 
 def _quoted(text: str) -> str:

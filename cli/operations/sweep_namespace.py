@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from ...client.first_workflow_task import has_begun
 from ...client.search import search
 from ...histories.run_chain import RunChain, find_chain
 from ...saga.history_format import RECOVER
@@ -96,8 +97,9 @@ async def sweep_namespace(target: ServerTarget, older_than: timedelta | None, *,
         except NotRecoverable:
             continue  # its history is gone
         key = (workflow_id, chain.newest.run_id)
-        if key not in rows and not chain.recovered:
-            rows[key] = await _judged(client, chain, _row(chain, retention), act=act)
+        if key in rows or chain.recovered or not await has_begun(client, workflow_id, run_id):
+            continue
+        rows[key] = await _judged(client, chain, _row(chain, retention), act=act)
     return sorted(rows.values(), key=lambda row: str(row.closed))
 
 

@@ -41,7 +41,7 @@ async def admit(record: TaskRecord, question: SnapshotRequest) -> tuple[Snapshot
     _expect_wait(snapshot)
     if snapshot.engine < 6:
         return await _as_before(record, question, snapshot), None
-    status = Status(record, search_attributes=snapshot.search_attributes)
+    status = Status(record, search_attributes=snapshot.search_attributes, engine=snapshot.engine)
     status.begin()
     status.hold(TaskState.WAITING, "")
     lasts = snapshot.spec.deadline
@@ -126,7 +126,7 @@ async def _as_before(record: TaskRecord, question: SnapshotRequest, snapshot: Sn
     times = 1
     while snapshot.limited is not None:
         _expect_wait(snapshot)
-        status = Status(record, search_attributes=snapshot.search_attributes)
+        status = Status(record, search_attributes=snapshot.search_attributes, engine=snapshot.engine)
         status.hold(TaskState.WAITING, "")
         await _sleep(snapshot, 1, None)
         status.release(TaskState.WAITING, "")

@@ -111,7 +111,7 @@ class RunContext:
         root_key = workflow.info().first_execution_run_id if parent is None else parent.key
         record.know_compensations(catalog.compensations)
         record.spending.has_parts = snapshot.engine >= 4
-        status = Status(record, search_attributes=snapshot.search_attributes)
+        status = Status(record, search_attributes=snapshot.search_attributes, engine=snapshot.engine)
         notices = Notices(record, enabled=snapshot.notify)
         questions = Questions(record, status, notices)
         reset_gate = ResetGate(record, questions, snapshot.run_id, engine=snapshot.engine)

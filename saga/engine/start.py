@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from ..calls.headers import PARENT
 from ..effect import Effect
 from ..errors import FailureType
 from ..fault_texts import faults_in
+from ..history_format import ENGINE
 from ..limits.usage import Usage
 from ..names import nearest
 from ..record.carried_record import CarriedRecord
 from ..record.fork import Fork, ForkRequest
+from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
 from ..spec.graph import every_step
@@ -131,6 +134,7 @@ def _restored(arguments: Sequence[Any]) -> Engine:
 
 async def _begun(question: SnapshotRequest) -> Engine:
     record = open_record(question.task or question.called or _name_in(question.spec))
+    status = Status(record, search_attributes=False, engine=ENGINE)
     try:
         snapshot, deadline = await admit(record, question)
         _refuse_hidden_pivot(snapshot)
@@ -138,7 +142,12 @@ async def _begun(question: SnapshotRequest) -> Engine:
             _expect_steps(question.fork, snapshot)
     except ApplicationError as error:
         record.blame(failure_of(error))
-        record.enter(TaskState.ROLLED_BACK)
+        status.enter(TaskState.ROLLED_BACK)
+        raise
+    except (ActivityError, asyncio.CancelledError):
+        # Not when the run is only evicted.
+        if workflow.in_workflow() and workflow.cancellation_reason() is not None:
+            status.enter(TaskState.CANCELLED)
         raise
     if isinstance(question, ForkRequest):
         _take_over(record, question.fork)

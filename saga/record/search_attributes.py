@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from .task_state import TaskState
 
 SAGA_TASK: Final = SearchAttributeKey.for_keyword("SagaTask")
 """The task's name."""
@@ -25,3 +27,10 @@ SEARCH_ATTRIBUTES: Final = {
     SAGA_COST.name: "Double",
 }
 """The name of each, and the type under which Temporal's operator API and command line create it."""
+
+
+def at_start(task: str) -> TypedSearchAttributes:
+    """Returns what the start of a task says: so it is found before a worker has taken it."""
+    return TypedSearchAttributes(
+        [SearchAttributePair(SAGA_TASK, task), SearchAttributePair(SAGA_STATE, TaskState.RUNNING.value)]
+    )

@@ -22,18 +22,21 @@ class Status:
         waits_changed: Called when somebody has begun, or ended, to wait for a person.
     """
 
-    def __init__(self, record: TaskRecord, *, search_attributes: bool) -> None:
+    def __init__(self, record: TaskRecord, *, search_attributes: bool, engine: int) -> None:
         """Shows nothing yet.
 
         Args:
             record: The task's record.
-            search_attributes: Whether the namespace knows ours.
+            search_attributes: Whether the namespace is known to have all of ours. Where it is not, the state
+                is written if the start of the task has named one.
+            engine: By which rules the task is run, see `ENGINE`.
         """
         self.phase = TaskState.RUNNING
         self._blamed = ""
         self.waits_changed: Callable[[], None] = lambda: None
         self._record = record
         self._search_attributes = search_attributes
+        self._keeps_said = engine >= 10
         self._waits: dict[TaskState, Counter[str]] = {
             TaskState.NEEDS_ATTENTION: Counter(),
             TaskState.WAITING: Counter(),
@@ -91,5 +94,17 @@ class Status:
 
     def _show(self, state: TaskState, *also: SearchAttributeUpdate[Any]) -> None:
         self._record.enter(state)
-        if self._search_attributes:
-            workflow.upsert_search_attributes([SAGA_STATE.value_set(state.value), *also])
+        updates: list[SearchAttributeUpdate[Any]] = [SAGA_STATE.value_set(state.value), *also]
+        if self._keeps_said:
+            updates = self._news(updates)
+        elif not self._search_attributes:
+            updates = []
+        if updates:
+            workflow.upsert_search_attributes(updates)
+
+    def _news(self, updates: list[SearchAttributeUpdate[Any]]) -> list[SearchAttributeUpdate[Any]]:
+        """Leaves out what the start of the task has said, or an earlier run: each write is an event."""
+        said = workflow.info().typed_search_attributes
+        if not self._search_attributes:
+            updates = updates[:1] if said.get(SAGA_STATE) else []
+        return [update for update in updates if said.get(update.key) != update.value]

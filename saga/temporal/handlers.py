@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from inspect import Parameter, Signature
 from typing import Any
 
 from temporalio import workflow
 
 _Handler = Callable[..., Any]
+
+_ONE_ARGUMENT = Signature([Parameter("argument", Parameter.POSITIONAL_OR_KEYWORD, default=None)])
 
 
 def serve_query(name: str, handler: _Handler) -> None:
@@ -29,7 +32,7 @@ def serve_update(
         validator(argument)
 
     if _claim("update", name, workflow.get_update_handler(name), take):
-        _forget_annotations(take, check)
+        _know_signature(take, check)
         workflow.set_update_handler(name, take, validator=check)
 
 
@@ -40,14 +43,15 @@ def serve_signal(name: str, handler: Callable[[Any], None]) -> None:
         handler(argument)
 
     if _claim("signal", name, workflow.get_signal_handler(name), take):
-        _forget_annotations(take)
+        _know_signature(take)
         workflow.set_signal_handler(name, take)
 
 
-def _forget_annotations(*functions: _Handler) -> None:
-    """Spares the SDK evaluating them anew in each workflow, which takes longer than all else about them."""
+def _know_signature(*functions: _Handler) -> None:
+    """Spares the SDK finding it out anew in each workflow, which takes longer than all else about them."""
     for function in functions:
         function.__annotations__ = {}
+        vars(function)["__signature__"] = _ONE_ARGUMENT
 
 
 async def settle() -> None:

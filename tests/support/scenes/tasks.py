@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from counterstep.client import fork_task
+from counterstep.client import TaskClient, fork_task
 from counterstep.tests.support.bundles.desk import HELD
 from counterstep.tests.support.histories.history import TIMER_FIRED, until_event, until_heard, until_retry
 from counterstep.tests.support.scenes.scene import Handle, scene
@@ -94,6 +94,15 @@ async def refused(stage: Stage) -> Handle:
 @scene("completed")
 async def registered(stage: Stage) -> Handle:
     return await stage.start_workflow("desk.tidy", {"what": "cup"})
+
+
+@scene("completed")
+async def named_by_its_start(stage: Stage) -> Handle:
+    """Its start has said its name and its state, so that it does not write them."""
+    task = await TaskClient(stage.client, task_queue=stage.task_queue).start(
+        "desk.tidy", {"what": "cup"}, id=stage.name
+    )
+    return task.handle
 
 
 @scene("completed")
