@@ -57,7 +57,7 @@ SIX := --numprocesses 6 --dist loadfile --no-loadscope-reorder --max-worker-rest
 test: setup ## run the tests; ARGS="-k ledger" picks some
 	@$(BIN)/pytest $(SIX) -m "not slow and not long and not npm" $(ARGS)
 
-test-long: setup ## run what repeats those tests, larger and in more variations
+test-long: setup ## run what repeats those tests, larger and in more variations, and the examples
 	@$(BIN)/pytest $(SIX) -m "long and not slow and not npm" $(ARGS)
 
 test-unit: setup ## run the tests that need no server

@@ -132,6 +132,7 @@ def cut_at(number: int, call: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_wherever_a_call_or_an_undo_is_cut_off_the_change_is_made_or_taken_back_whole(
     root: Path, call: str
 ) -> None:

@@ -21,6 +21,8 @@ from examples.content_pipeline import demo
 from examples.content_pipeline.bundle import content
 from examples.content_pipeline.store import DRAFT, PAGE, SITE, Store, store
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:

@@ -15,6 +15,8 @@ from counterstep.plugin import CounterstepPlugin
 from counterstep.tests.support.tasks.tasks import end_of, tell, until_asked
 from examples.dinner.bundle import ENTERED, TAKEN_OUT, dinner, faults, planner, rows
 
+pytestmark = pytest.mark.long
+
 
 def standing(task: str) -> dict[tuple[str, str, str], int]:
     """Number of each entry that stands, by who, what and when."""

@@ -27,6 +27,8 @@ from examples.incident_response.checkout_site import DATABASE, Site, short_hash,
 from examples.incident_response.demo import Look, look
 from examples.incident_response.tools import PAUSE_VARIABLE
 
+pytestmark = pytest.mark.long
+
 ALARM = "Customers get errors."
 
 

@@ -22,6 +22,8 @@ from examples.investment_research import demo
 from examples.investment_research.bundle import research
 from examples.investment_research.store import ARCHIVE, CASE, REPORT, Store, store
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:

@@ -28,6 +28,8 @@ from examples.support_desk.bundle import support
 from examples.support_desk.demo import Rows, look
 from examples.support_desk.desk import Desk, desk
 
+pytestmark = pytest.mark.long
+
 MESSAGES = Path(demo.HERE) / "messages"
 TWO_WISHES = yaml.safe_load((MESSAGES / "charged_twice.yaml").read_text())
 TWO_WISHES["received"] = str(TWO_WISHES["received"])

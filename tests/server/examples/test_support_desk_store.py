@@ -17,6 +17,8 @@ from examples.support_desk.outcome import outcome
 from examples.support_desk.records import Call
 from examples.support_desk.tables import CUSTOMERS
 
+pytestmark = pytest.mark.long
+
 JUNE, JULY, MIDDLE = date(2026, 6, 1), date(2026, 7, 1), date(2026, 6, 16)
 
 

@@ -23,6 +23,8 @@ from examples.database import FENCED
 from examples.trip.store import BOOKED, CANCELLED, Store, store
 from examples.trip.tools import SILENT
 
+pytestmark = pytest.mark.long
+
 SPEC = Path(__file__).parents[3] / "examples" / "trip" / "tour.yaml"
 WISHES = {"origin": "Zurich", "budget": 1500}
 CLOSED = {"closed": ["davanzati"]}

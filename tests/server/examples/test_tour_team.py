@@ -20,6 +20,8 @@ from examples.trip.store import BOOKED, CANCELLED, Store, store
 from examples.trip.tools import SILENT
 from examples.trip.tour_script import MODEL, tour_played
 
+pytestmark = pytest.mark.long
+
 KEPT = {"AZ573", "artemide", "FR9410", "davanzati", "uffizi"}
 """What is booked in the middle, and is in the new plan as well."""
 

@@ -16,6 +16,8 @@ from counterstep.tests.support.processes.postgres import new_database, postgresq
 from examples.database import FENCED
 from examples.trip.store import BOOKED, CANCELLED, Store, store
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:

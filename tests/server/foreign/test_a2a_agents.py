@@ -55,6 +55,7 @@ async def test_it_answers_and_is_undone_like_any_other(
     assert [what for what, _ in orders.rows()] == ["room in Rome", "room in Rome", "cancelled room in Rome"]
 
 
+@pytest.mark.long
 async def test_a_cancel_is_passed_on(
     server: EmbeddedServer, task_queue: str, agent: A2aAgent, orders: Orders
 ) -> None:
@@ -93,6 +94,7 @@ async def test_over_a_kill_of_either_side_the_work_is_done_once(
     assert orders.rows() == [("room in Rome", "done")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("given", "said", "type_", "told"),
     [

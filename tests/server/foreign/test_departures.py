@@ -58,8 +58,8 @@ TAKEN_BACK = ["put flight", "takes back flight", "has taken back flight"]
     ("code", "is_cancelled", "ends", "happens"),
     [
         (0, False, "completed", TAKEN_BACK),
-        (1, False, "completed", [*TAKEN_BACK, "put hotel"]),
-        (1, True, "cancelled", TAKEN_BACK),
+        pytest.param(1, False, "completed", [*TAKEN_BACK, "put hotel"], marks=pytest.mark.long),
+        pytest.param(1, True, "cancelled", TAKEN_BACK, marks=pytest.mark.long),
     ],
 )
 async def test_an_undo_is_outlasted_by_the_task(

@@ -64,6 +64,7 @@ async def test_a_message_starts_a_task_once_and_gets_its_output(
     assert orders.rows() == [("reserve pen", "done"), ("pay 5", "done")]
 
 
+@pytest.mark.long
 async def test_an_approval_is_answered_after_the_server_was_killed(
     server: EmbeddedServer, worker: str, orders: Orders
 ) -> None:
@@ -100,6 +101,7 @@ async def test_an_approval_is_answered_after_the_server_was_killed(
     assert orders.rows() == [("reserve pen", "done"), ("pay 50", "done")]
 
 
+@pytest.mark.long
 async def test_a_cancel_undoes_and_is_told_once_also_after_a_restart(
     server: EmbeddedServer, worker: str, orders: Orders, tmp_path: Path
 ) -> None:
@@ -194,6 +196,7 @@ async def test_callers_are_known_and_see_their_own_tasks(
     assert orders.rows() == [("reserve pen", "done"), ("pay 5", "done")]
 
 
+@pytest.mark.long
 async def test_what_cannot_be_done_is_one_sentence(
     server: EmbeddedServer, worker: str, orders: Orders, tmp_path: Path
 ) -> None:

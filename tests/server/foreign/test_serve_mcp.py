@@ -106,6 +106,7 @@ async def test_a_client_with_forms_asks_its_person(
     assert ("pay 50", "done") in orders.rows() or not paid
 
 
+@pytest.mark.long
 async def test_a_person_is_asked_once_where_two_have_to_answer(
     server: EmbeddedServer, worker: str, orders: Orders
 ) -> None:
@@ -128,6 +129,7 @@ async def test_a_person_is_asked_once_where_two_have_to_answer(
     assert (ended["state"], len(shown)) == ("completed", 2)
 
 
+@pytest.mark.long
 async def test_a_server_that_is_gone_loses_nothing_and_a_cancel_undoes(
     server: EmbeddedServer, worker: str, orders: Orders
 ) -> None:
@@ -144,6 +146,7 @@ async def test_a_server_that_is_gone_loses_nothing_and_a_cancel_undoes(
     assert orders.rows() == [("reserve pen", "undone")]
 
 
+@pytest.mark.long
 async def test_what_cannot_be_done_is_one_sentence(
     server: EmbeddedServer, worker: str, orders: Orders
 ) -> None:
@@ -176,6 +179,7 @@ async def test_progress_is_told(server: EmbeddedServer, worker: str, orders: Ord
     assert (1.0, 2.0) in told
 
 
+@pytest.mark.long
 async def test_over_http_with_a_token(server: EmbeddedServer, worker: str, orders: Orders) -> None:
     words = command(server, worker, "--http", "127.0.0.1:0")
     env = {**os.environ, "COUNTERSTEP_MCP_TOKEN": "sesame"}
@@ -210,6 +214,7 @@ async def test_over_http_with_a_token(server: EmbeddedServer, worker: str, order
     assert taken.stderr.strip() == f"127.0.0.1:{port} cannot be opened: Address already in use."
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -118,6 +118,7 @@ async def test_a_person_may_be_asked_in_a_later_run(tasks: Tasks, effects: Desk)
     assert (await end_of(handle)).type == "completed"
 
 
+@pytest.mark.long
 async def test_the_deadline_of_the_first_run_counts(tasks: Tasks, effects: Desk) -> None:
     look = {"id": "look", "needs": ["l"], "tool": "desk.look", "input": {"what": "x", "delay": 20}}
     handle = await tasks.start([*chain(*ALPHABET), {**look, "timeout": "90s"}], deadline="10s")
