@@ -24,7 +24,7 @@ from ..saga.record.search_attributes import SAGA_STATE
 from ..saga.record.task_state import TaskState
 from ..saga.spec.task_spec import TaskSpec
 from .incoming import SaidAnswer
-from .task_view import CANCELED, COMPLETED, FAILED, WORKING, TaskView, answerable, has_ended
+from .task_view import CANCELED, COMPLETED, FAILED, SUBMITTED, WORKING, TaskView, answerable, has_ended
 
 MOST_LISTED: Final = 1000
 """Of how many tasks of one caller, the newest ones, a list is made."""
@@ -35,6 +35,9 @@ _LATEST: Final = 2.0
 _TAKEN_WITHIN: Final = timedelta(seconds=10)
 _MOST_ASKED: Final = 100
 _AT_ONCE: Final = 8
+_NOT_BEGUN: Final = 3
+"""Events of a task that no worker has answered for: its start, and a workflow task."""
+
 _OF_STATUS: Final = {
     WorkflowExecutionStatus.COMPLETED: COMPLETED,
     WorkflowExecutionStatus.CANCELED: CANCELED,
@@ -139,7 +142,7 @@ class ServedTasks:
         try:
             board = await found.task.board()
         except NoAnswer:
-            return found.view.without_board(begun=found.found.history_length > 3)
+            return found.view.without_board(begun=found.found.history_length > _NOT_BEGUN)
         if not has_ended(board):
             return found.view.of_board(board)
         return await self._ended(found)
@@ -206,21 +209,26 @@ class ServedTasks:
     async def _with_states(self, listed: list[OwnedTask]) -> list[OwnedTask]:
         """Adds the states; of some tasks only the board knows whether they ask somebody."""
         known = {one.task.id: state_shown(one.found) for one in listed}
-        unknown = [one for one in listed if known[one.task.id] is None][:_MOST_ASKED]
+        unknown = [one for one in listed if known[one.task.id] is None]
+        # What a start has called running may wait for a worker still.
+        running = [one for one in listed if known[one.task.id] == WORKING]
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(one: OwnedTask) -> None:
             async with gate:
-                known[one.task.id] = (await self.seen(one)).status.state
+                if known[one.task.id] is None:
+                    known[one.task.id] = (await self.seen(one)).status.state
+                elif (await one.task.handle.describe()).history_length <= _NOT_BEGUN:
+                    known[one.task.id] = SUBMITTED
 
-        await asyncio.gather(*map(ask, unknown))
+        await asyncio.gather(*map(ask, [*unknown, *running][:_MOST_ASKED]))
         return [replace(one, state=known[one.task.id] or _guess(one.found)) for one in listed]
 
     async def _running(self, found: OwnedTask) -> pb.Task | None:
         try:
             board = await found.task.board()
         except NoAnswer:
-            return found.view.without_board(begun=False) if found.found.history_length <= 3 else None
+            return found.view.without_board(begun=False) if found.found.history_length <= _NOT_BEGUN else None
         return None if has_ended(board) else found.view.of_board(board)
 
     async def _ended(self, found: OwnedTask) -> pb.Task:

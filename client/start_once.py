@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -15,15 +16,15 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..bundle.spec_file import parse_spec
-from ..observability.search_attribute_check import tells_of_missing
+from ..observability.search_attribute_check import RECHECK, tells_of_missing
 from ..saga.errors import SpecError
 from ..saga.record.search_attributes import at_start
 from ..saga.spec.task_spec import TaskSpec
 from .errors import IdInUse
 
 AGENT_TASK: Final = "AgentTask"
-_WITHOUT_ATTRIBUTES: Final[WeakSet[Client]] = WeakSet()
-"""Clients whose server has refused a start because the namespace lacks Counterstep's search attributes."""
+_WITHOUT_ATTRIBUTES: Final[WeakKeyDictionary[Client, float]] = WeakKeyDictionary()
+"""When the server has refused a start of a client, whose namespace lacks Counterstep's search attributes."""
 
 _SUMMARY_BYTES: Final = 200
 
@@ -113,14 +114,15 @@ async def start_once(
 async def _start(client: Client, workflow: str, argument: Any, **options: Any) -> WorkflowHandle[Any, Any]:
     """Starts a workflow with the search attributes of a task, if it is one and its namespace knows them."""
     task = _task_of(workflow, argument)
-    if task and client not in _WITHOUT_ATTRIBUTES:
+    refused = _WITHOUT_ATTRIBUTES.get(client)
+    if task and (refused is None or time.monotonic() - refused > RECHECK.total_seconds()):
         attributes = at_start(task)
         try:
             return await client.start_workflow(workflow, argument, search_attributes=attributes, **options)
         except RPCError as error:
             if not tells_of_missing(error):
                 raise
-            _WITHOUT_ATTRIBUTES.add(client)
+            _WITHOUT_ATTRIBUTES[client] = time.monotonic()
     return await client.start_workflow(workflow, argument, **options)
 
 

@@ -94,7 +94,9 @@ class RunHistory:
 
     def _on_started(self, event: HistoryEvent) -> None:
         started = event.workflow_execution_started_event_attributes
-        self.task = self.task or started.workflow_type.name
+        said = started.search_attributes.indexed_fields
+        named = json.loads(said[SAGA_TASK.name].data) if SAGA_TASK.name in said else ""
+        self.task = self.task or named or started.workflow_type.name
         self.task_queue = started.task_queue.name
         self.started = self._now
         header = _header(started.header)

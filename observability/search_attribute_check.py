@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ..saga.record.search_attributes import SEARCH_ATTRIBUTES
 
 RECHECK: Final = timedelta(minutes=1)
-"""How often a worker looks again where some were missing."""
+"""How often a worker looks again where some were missing, and a client tries them again."""
 
 _TYPES: Final = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,

@@ -29,7 +29,7 @@ def list_tasks(
     codec: Codec = None,
     json: Json = False,
 ) -> None:
-    """List tasks: those that run, then the others by their end. A task is here once a worker has begun it."""
+    """List tasks: those that run, then the others by their end. What ended before it began is left out."""
     from ..arguments.server_target import find_target
     from ..operations.list_tasks import list_rows, print_rows
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from ...client.first_workflow_task import has_begun
+from ...client.first_traces import has_begun
 from ...client.recovery import recovery_of
 from ...client.search import search
 from ...saga.record.search_attributes import SAGA_COST, SAGA_STATE, SAGA_STEP, SAGA_TASK
@@ -26,7 +26,11 @@ from ..terminal.output import printable, say
 _STATUS = "ExecutionStatus"
 _WIDTH = 160
 _OPEN = "running"
-_CUT_OFF = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
+_ONLY_OF_TASKS = (
+    WorkflowExecutionStatus.RUNNING,
+    WorkflowExecutionStatus.COMPLETED,
+    WorkflowExecutionStatus.CANCELED,
+)
 _ORDERLY = ("completed", "failed", "canceled", _OPEN)
 
 
@@ -83,7 +87,7 @@ async def list_rows(
     client = await target.connect()
     rows: list[TaskRow] = []
     async for found in search(client, filter_of(states, task, query)):
-        if found.status in _CUT_OFF and not await _stands_for_task(client, found):
+        if found.status not in _ONLY_OF_TASKS and not await _stands_for_task(client, found):
             continue
         row = _row(found)
         if row.state == TaskState.ROLLBACK_INCOMPLETE:
@@ -176,13 +180,14 @@ def _state(found: WorkflowExecution) -> str:
 
 
 async def _stands_for_task(client: Client, found: WorkflowExecution) -> bool:
-    """Says whether the server has ended a task with this run.
-
-    It has not where a reset has put another run in its place, or where no worker had begun it.
-    """
+    """Says whether a task has ended with a run: it had begun, and does not go on in a run after a reset."""
+    has_told = found.typed_search_attributes.get(SAGA_STATE) in ENDED
+    if not has_told and not await has_begun(client, found.id, found.run_id):
+        return False
+    if found.status is not WorkflowExecutionStatus.TERMINATED:
+        return True
     described = await client.get_workflow_handle(found.id, run_id=found.run_id).describe()
-    goes_on = bool(described.raw_description.workflow_extended_info.reset_run_id)
-    return not goes_on and await has_begun(client, found.id, found.run_id)
+    return not described.raw_description.workflow_extended_info.reset_run_id
 
 
 def _quoted(text: str) -> str:

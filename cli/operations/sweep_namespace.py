@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from ...client.first_workflow_task import has_begun
+from ...client.first_traces import has_begun
 from ...client.search import search
 from ...histories.run_chain import RunChain, find_chain
 from ...saga.history_format import RECOVER

@@ -21,6 +21,7 @@ from ..limits.usage import Usage
 from ..names import nearest
 from ..record.carried_record import CarriedRecord
 from ..record.fork import Fork, ForkRequest
+from ..record.search_attributes import SAGA_STATE
 from ..record.status import Status
 from ..record.task_record import TaskRecord
 from ..record.task_state import TaskState
@@ -104,7 +105,7 @@ async def run_task(arguments: Sequence[Any], read: Callable[[Sequence[Any]], Sna
     if _is_continued(arguments):
         engine = _restored(arguments)
     else:
-        engine = await _begun(read(arguments))
+        engine = await _begun(arguments, read)
     result = await engine.run()
     return result.model_dump(mode="json") if PARENT.get() is None else result.output
 
@@ -132,9 +133,13 @@ def _restored(arguments: Sequence[Any]) -> Engine:
     return _engine(record, task.snapshot, task.input, task.deadline)
 
 
-async def _begun(question: SnapshotRequest) -> Engine:
+async def _begun(arguments: Sequence[Any], read: Callable[[Sequence[Any]], SnapshotRequest]) -> Engine:
+    try:
+        question = read(arguments)
+    except ApplicationError:
+        _end_early(open_record(workflow.info().workflow_type), TaskState.ROLLED_BACK)
+        raise
     record = open_record(question.task or question.called or _name_in(question.spec))
-    status = Status(record, search_attributes=False, engine=ENGINE)
     try:
         snapshot, deadline = await admit(record, question)
         _refuse_hidden_pivot(snapshot)
@@ -142,16 +147,28 @@ async def _begun(question: SnapshotRequest) -> Engine:
             _expect_steps(question.fork, snapshot)
     except ApplicationError as error:
         record.blame(failure_of(error))
-        status.enter(TaskState.ROLLED_BACK)
+        _end_early(record, TaskState.ROLLED_BACK)
         raise
     except (ActivityError, asyncio.CancelledError):
         # Not when the run is only evicted.
         if workflow.in_workflow() and workflow.cancellation_reason() is not None:
-            status.enter(TaskState.CANCELLED)
+            _end_early(record, TaskState.CANCELLED)
         raise
     if isinstance(question, ForkRequest):
         _take_over(record, question.fork)
     return _engine(record, snapshot, question.input, deadline)
+
+
+def _end_early(record: TaskRecord, state: TaskState) -> None:
+    """Shows how a task has ended that has not begun; its start may have called it running.
+
+    Of such a task no history says by which engine it was refused.
+    """
+    said = workflow.info().typed_search_attributes.get(SAGA_STATE)
+    if said not in (None, state.value) and workflow.patched("counterstep.ended_early"):
+        Status(record, search_attributes=False, engine=ENGINE).enter(state)
+    else:
+        record.enter(state)
 
 
 def _expect_steps(fork: Fork, snapshot: Snapshot) -> None:

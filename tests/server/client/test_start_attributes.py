@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.converter import DataConverter, PayloadCodec
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 
+from counterstep.a2a_server.served_tasks import ServedTasks
+from counterstep.a2a_server.task_view import SUBMITTED
+from counterstep.bundle.registry import Registry
 from counterstep.cli.operations.list_tasks import TaskRow, list_rows
+from counterstep.cli.operations.recover_task import start_recovery
 from counterstep.cli.operations.sweep_namespace import sweep_namespace
 from counterstep.client import Task, TaskClient
-from counterstep.client.first_workflow_task import has_begun
+from counterstep.client.first_traces import has_begun
 from counterstep.client.start_once import start_once
 from counterstep.embedded import EmbeddedServer, lifecycle
+from counterstep.histories.run_chain import find_chain
 from counterstep.plugin import CounterstepPlugin
+from counterstep.saga.engine import start
 from counterstep.saga.record.search_attributes import SAGA_STATE, SAGA_TASK
+from counterstep.saga.record.task_record import TaskRecord
 from counterstep.testing.server import temporal_server
 from counterstep.tests.support.bundles.desk import HELD, Desk, desk
 from counterstep.tests.support.histories.history import reset
@@ -170,3 +187,122 @@ async def test_a_worker_that_may_not_ask_for_them_still_writes_the_state(
         by_any_client = await Tasks(client, task_queue).start([put("c")])
         assert (await end_of(by_any_client)).type == "completed"
         assert await states_written(by_any_client) == []
+
+
+async def test_they_are_tried_again_where_they_did_not_exist(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifecycle, "SEARCH_ATTRIBUTES", {"SagaTask": "Keyword"})
+    with temporal_server() as bare:
+        client = await Client.connect(bare.address)
+        first = await start_once(client, "shop.order", {}, id="first", task_queue=NOBODY)
+        assert await attributes_of(first.handle) == (None, None)
+        request = AddSearchAttributesRequest(namespace="default")
+        request.search_attributes["SagaState"] = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        await client.operator_service.add_search_attributes(request)
+        monkeypatch.setattr("counterstep.client.start_once.RECHECK", timedelta())
+        for number in range(100):  # the server takes a while to know them everywhere
+            later = await start_once(client, "shop.order", {}, id=f"later-{number}", task_queue=NOBODY)
+            if await attributes_of(later.handle) == ("shop.order", "running"):
+                return
+            await asyncio.sleep(0.2)
+    raise AssertionError("they exist, and are not used")
+
+
+async def test_a_recovery_is_named_after_its_task(tasks: Tasks, effects: Desk) -> None:
+    starter = TaskClient(tasks.client, task_queue=tasks.task_queue)
+    task = await starter.start(spec(put("a"), step("rest", "desk.look", "a", delay=HELD)))
+    await effects.until("look", "rest")
+    await task.handle.terminate()
+    effects.release("rest")
+    chain = await find_chain(tasks.client, task.id)
+    recovery = await start_recovery(tasks.client, chain, tasks.task_queue)
+    assert (await end_of(recovery)).type == "completed"
+    assert await attributes_of(recovery) == ("found", "completed")
+    assert effects.effects() == {}
+
+
+class Wrapped(PayloadCodec):
+    """What a worker without it cannot read."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [
+            Payload(metadata={"encoding": b"binary/wrapped"}, data=one.SerializeToString())
+            for one in payloads
+        ]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload.FromString(one.data) for one in payloads]
+
+
+async def test_a_task_whose_input_nobody_can_read_says_so(
+    server: EmbeddedServer, tasks: Tasks, effects: Desk
+) -> None:
+    converter = replace(DataConverter.default, payload_codec=Wrapped())
+    client = await Client.connect(server.address, data_converter=converter)
+    task = await TaskClient(client, task_queue=tasks.task_queue).start("desk.tidy", {"what": "cup"})
+    assert (await end_of(task.handle)).type == "InvalidInput"
+    assert await attributes_of(task.handle) == ("desk.tidy", "rolled_back")
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled"])
+async def test_what_an_older_worker_has_ended_early_still_replays(
+    client: Client,
+    server: EmbeddedServer,
+    task_queue: str,
+    effects: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    plugin = CounterstepPlugin([desk], inline_specs=True)
+    task = await TaskClient(client, task_queue=task_queue).start(
+        spec(put("a") if how == "cancelled" else step("a", "desk.no_such_tool"))
+    )
+    if how == "cancelled":
+        await task.cancel()
+    with monkeypatch.context() as older:
+        older.setattr(start, "_end_early", TaskRecord.enter)
+        async with Worker(await Client.connect(server.address, plugins=[plugin]), task_queue=task_queue):
+            await end_of(task.handle)
+    assert await attributes_of(task.handle) == ("found", "running")
+    await until_indexed(client, f'WorkflowId = "{task.id}" AND ExecutionStatus != "Running"')
+    incomplete, _ = await list_rows(
+        target_of(client),
+        states=["rollback_incomplete"],
+        task=None,
+        query=f'WorkflowId = "{task.id}"',
+        limit=5,
+    )
+    assert incomplete == []
+    await Replayer(workflows=[], plugins=[plugin]).replay_workflow(await task.handle.fetch_history())
+
+
+@workflow.defn(name="billing.report", sandboxed=False)
+class Report:
+    """A workflow of one's own without a saga, whose name looks like that of a task."""
+
+    @workflow.run
+    async def run(self, _: Any) -> None:
+        raise ApplicationError("no report", non_retryable=True)
+
+
+async def test_a_workflow_that_only_looks_like_a_task_is_not_a_forced_end(
+    client: Client, task_queue: str
+) -> None:
+    async with Worker(client, task_queue=task_queue, workflows=[Report]):
+        task = await TaskClient(client, task_queue=task_queue).start("billing.report", {})
+        assert (await end_of(task.handle)).message == "no report"
+    await until_indexed(client, f'WorkflowId = "{task.id}" AND ExecutionStatus = "Failed"')
+    assert task.id not in {
+        row.workflow_id for row in await sweep_namespace(target_of(client), None, act=False)
+    }
+
+
+async def test_the_list_of_an_a2a_server_tells_what_waits_for_a_worker(client: Client) -> None:
+    served = ServedTasks(client, Registry([desk]).catalog.tasks, NOBODY)
+    owner = f"owner-{uuid4()}"
+    queued = await served.start(owner, None, f"message-{uuid4()}", "desk.tidy", {"what": "cup"})
+    await until_indexed(client, f'WorkflowId = "{queued.task.id}"')
+    (listed,) = await served.newest(owner)
+    assert listed.state == (await served.seen(queued)).status.state == SUBMITTED
+    await queued.task.handle.terminate()
