@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -277,19 +277,25 @@ async def test_what_an_older_worker_has_ended_early_still_replays(
     await Replayer(workflows=[], plugins=[plugin]).replay_workflow(await task.handle.fetch_history())
 
 
+@activity.defn
+async def look_up() -> None:
+    """A call that is none of a saga's."""
+
+
 @workflow.defn(name="billing.report", sandboxed=False)
 class Report:
     """A workflow of one's own without a saga, whose name looks like that of a task."""
 
     @workflow.run
     async def run(self, _: Any) -> None:
+        await workflow.execute_activity(look_up, start_to_close_timeout=timedelta(seconds=30))
         raise ApplicationError("no report", non_retryable=True)
 
 
 async def test_a_workflow_that_only_looks_like_a_task_is_not_a_forced_end(
     client: Client, task_queue: str
 ) -> None:
-    async with Worker(client, task_queue=task_queue, workflows=[Report]):
+    async with Worker(client, task_queue=task_queue, workflows=[Report], activities=[look_up]):
         task = await TaskClient(client, task_queue=task_queue).start("billing.report", {})
         assert (await end_of(task.handle)).message == "no report"
     await until_indexed(client, f'WorkflowId = "{task.id}" AND ExecutionStatus = "Failed"')
