@@ -54,8 +54,9 @@ from .compensations.retract import retract
 from .mcp_client.requests import ServerRequests
 from .observability.search_attribute_check import until_created, warn_of_missing
 from .pool_limits.pool import Pool, make_pool
+from .runtime.activation_executor import MOST_THREADS, ActivationExecutor
 from .runtime.event_chain import EventChain
-from .runtime.other_plugins import ORDER, expect_models, is_taken_by
+from .runtime.other_plugins import ORDER, expect_models, expect_sandbox, is_taken_by, listed_behind
 from .runtime.payload_converter import SharedPydanticConverter
 from .runtime.worker_config import expect_recoverable, pinned
 from .saga.errors import DefinitionError
@@ -63,7 +64,7 @@ from .saga.limits.unpriced import UnpricedModels
 from .saga.temporal.sdk_internals import is_dynamic_activity, is_dynamic_workflow
 from .workflows import ON_EVERY_WORKER, AnyTask, registered_task
 from .workflows.interceptor import TaskInterceptor
-from .workflows.ordered_runner import in_order
+from .workflows.ordered_runner import in_order, is_ours
 
 __all__ = ["CounterstepPlugin", "Webhook"]
 
@@ -169,9 +170,7 @@ class CounterstepPlugin(SimplePlugin):
         given = config["data_converter"]
         config = super().configure_client(config)
         config["interceptors"] = [*config["interceptors"], EventChain()]
-        plugins = list(config["plugins"])
-        behind = plugins[plugins.index(self) + 1 :] if self in plugins else []
-        if not is_taken_by(config, behind):
+        if not is_taken_by(config, listed_behind(self, config["plugins"])):
             # One of them brings a converter of its own, for which it wants to find what the client was given.
             config["data_converter"] = given
         return config
@@ -194,7 +193,7 @@ class CounterstepPlugin(SimplePlugin):
             raise DefinitionError(message)
         expect_recoverable(config)
         expect_models(config["client"].data_converter)
-        self._expect_sandbox(config)
+        expect_sandbox(config, self, _PASSED_THROUGH)
         # Made for this worker alone: another one may have other workflows and another namespace.
         registry = copy.copy(self.registry)
         registry.know_workflows(config.get("workflows", ()))
@@ -203,6 +202,9 @@ class CounterstepPlugin(SimplePlugin):
         config["interceptors"] = [self._interceptor, *interceptors]
         config["deployment_config"] = pinned(config.get("deployment_config"))
         config["unsandboxed_workflow_runner"] = in_order(config["unsandboxed_workflow_runner"])
+        if config.get("workflow_task_executor") is None:
+            threads = config.get("max_concurrent_workflow_tasks") or MOST_THREADS
+            config["workflow_task_executor"] = ActivationExecutor(threads, is_ours)
         if self._sticky_timeout is not None:
             config["sticky_queue_schedule_to_start_timeout"] = self._sticky_timeout
         return config
@@ -236,25 +238,15 @@ class CounterstepPlugin(SimplePlugin):
                 from .runtime.decision_keys import serving_keys
 
                 await beside.enter_async_context(serving_keys(keys, audience))
+            executor = config.get("workflow_task_executor")
+            if isinstance(executor, ActivationExecutor):
+                beside.callback(executor.shutdown, wait=False)
             await beside.enter_async_context(self.mcp.used())
             await self._pool.open()
             beside.push_async_callback(self._pool.close)
             if not resolver.search_attributes:
                 await beside.enter_async_context(_watching(_use_search_attributes(worker.client, resolver)))
             await next(worker)
-
-    def _expect_sandbox(self, config: WorkerConfig) -> None:
-        plugins = [*config["client"].config()["plugins"], *config.get("plugins", ())]
-        behind = plugins[plugins.index(self) + 1 :] if self in plugins else []
-        for other in behind:
-            runner = getattr(other, "workflow_runner", None)
-            if not isinstance(runner, SandboxedWorkflowRunner):
-                continue
-            if not runner.restrictions.passthrough_modules.issuperset(_PASSED_THROUGH):
-                raise DefinitionError(
-                    f"the plugin {_name(other)} replaces the sandbox, which then lacks what Counterstep "
-                    f"passes through it; {ORDER}"
-                )
 
     def _activities(
         self, registry: Registry, own: Sequence[Callable[..., Any]]
@@ -321,10 +313,6 @@ async def _watching(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 async def _use_search_attributes(client: Client, resolver: Resolver) -> None:
     await until_created(client)
     resolver.search_attributes = True
-
-
-def _name(plugin: object) -> str:
-    return plugin.name() if isinstance(plugin, SimplePlugin) else type(plugin).__name__
 
 
 def _resolver_of(config: WorkerConfig) -> Resolver | None:

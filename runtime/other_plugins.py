@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 from temporalio.client import ClientConfig, Plugin
 from temporalio.converter import DataConverter, DefaultPayloadConverter
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import WorkerConfig
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from ..saga.duration import Duration, parse_duration
 from ..saga.errors import DefinitionError
 
 ORDER: Final = "list that one first: plugins=[the other one, CounterstepPlugin(...)]"
+
+
+AnyPlugin = TypeVar("AnyPlugin")
 
 
 class _Probe(BaseModel):
@@ -44,6 +50,36 @@ def is_taken_by(config: ClientConfig, plugins: Sequence[Plugin]) -> bool:
     except Exception:
         return False
     return True
+
+
+def listed_behind(plugin: object, plugins: Iterable[AnyPlugin]) -> list[AnyPlugin]:
+    """Returns the plugins that change a configuration after `plugin`; none if it is not among them."""
+    listed = list(plugins)
+    return listed[listed.index(plugin) + 1 :] if plugin in listed else []
+
+
+def expect_sandbox(config: WorkerConfig, plugin: object, modules: Iterable[str]) -> None:
+    """Refuses plugins behind this one that replace the sandbox.
+
+    Args:
+        config: The configuration of a worker.
+        plugin: This one, of the client or of the worker.
+        modules: What the sandbox passes through.
+
+    Raises:
+        DefinitionError: What replaces it does not pass them through.
+    """
+    plugins: list[Any] = [*config["client"].config()["plugins"], *config.get("plugins", ())]
+    for other in listed_behind(plugin, plugins):
+        runner = getattr(other, "workflow_runner", None)
+        if not isinstance(runner, SandboxedWorkflowRunner):
+            continue
+        if not runner.restrictions.passthrough_modules.issuperset(modules):
+            name = other.name() if isinstance(other, SimplePlugin) else type(other).__name__
+            raise DefinitionError(
+                f"the plugin {name} replaces the sandbox, which then lacks what Counterstep passes through "
+                f"it; {ORDER}"
+            )
 
 
 def expect_models(converter: DataConverter) -> None:

@@ -57,6 +57,11 @@ def with_argument_types(cls: type, types: Sequence[type]) -> type:
     return cls
 
 
+def activated_workflow(function: Callable[..., Any]) -> Any:
+    """Returns the workflow that a worker activates by calling a function; None for any other function."""
+    return getattr(getattr(function, "__self__", None), "instance", None)
+
+
 def decide_patch(patch_id: str) -> None:
     """Lets ``workflow.patched(patch_id)`` answer yes in the running workflow without a marker in its history.
 

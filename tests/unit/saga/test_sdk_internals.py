@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.common import RawValue
+from temporalio.worker._workflow import _RunningWorkflow, _WorkflowWorker
 from temporalio.worker._workflow_instance import _WorkflowInstanceImpl
 
 from counterstep.saga.temporal.sdk_internals import (
+    activated_workflow,
     activity_type,
     is_activity,
     is_dynamic_activity,
@@ -75,3 +78,11 @@ def test_the_types_of_arguments_are_those_that_the_sdk_decodes_with() -> None:
 def test_an_answer_to_patched_is_kept_where_it_is_written_by_us() -> None:
     assert "_patches_memoized" in _WorkflowInstanceImpl.workflow_patch.__code__.co_names
     assert workflow._Runtime.current.__name__ == "current"
+
+
+def test_what_a_worker_calls_to_activate_a_workflow_names_the_workflow() -> None:
+    instance: Any = object()
+    assert activated_workflow(_RunningWorkflow(instance, "order-1").activate) is instance
+    assert [activated_workflow(function) for function in (print, "x".join, Order().run)] == [None, None, None]
+    submits = _WorkflowWorker._handle_activation.__code__.co_names
+    assert {"run_in_executor", "_workflow_task_executor", "activate"} <= set(submits)

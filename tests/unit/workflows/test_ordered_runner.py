@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from counterstep.workflows.ordered_runner import OrderedRunner, in_order
+from counterstep.workflows import ON_EVERY_WORKER, AgentTask, AnyTask, registered_task
+from counterstep.workflows.ordered_runner import OrderedRunner, in_order, is_ours
 
 LOCAL, CALL, SIGNAL, QUERY = "local", "call", "signal", "query"
 
@@ -77,10 +79,13 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> tuple[WorkflowInstance, Listene
     return made(monkeypatch, Listener())
 
 
-def made(patch: pytest.MonkeyPatch, listener: Listener) -> tuple[WorkflowInstance, Listener]:
+def made(
+    patch: pytest.MonkeyPatch, listener: Listener, of: type = AgentTask
+) -> tuple[WorkflowInstance, Listener]:
     """An instance of the runner that tells this listener."""
     patch.setattr(UnsandboxedWorkflowRunner, "create_instance", lambda self, det: listener)
-    return OrderedRunner().create_instance(None), listener  # type: ignore[arg-type]
+    details: Any = SimpleNamespace(defn=SimpleNamespace(cls=of))
+    return OrderedRunner().create_instance(details), listener
 
 
 def timers(completion: WorkflowActivationCompletion) -> list[int]:
@@ -189,3 +194,14 @@ def test_all_that_the_sdk_asks_of_a_workflow_is_passed_on(
     """What a later version asks in addition would be answered by its base class, and wrongly."""
     asked = {name for name in vars(WorkflowInstance) if not name.startswith("_")}
     assert asked <= vars(type(instance[0])).keys()
+
+
+@pytest.mark.parametrize("cls", [registered_task("shop.order"), AnyTask, *ON_EVERY_WORKER])
+def test_workflows_of_ours_are_known(monkeypatch: pytest.MonkeyPatch, cls: type) -> None:
+    assert is_ours(made(monkeypatch, Listener(), cls)[0])
+
+
+@pytest.mark.parametrize("cls", [Own, type("Heir", (AgentTask,), {"__module__": __name__})])
+def test_what_others_have_written_is_not_ours(monkeypatch: pytest.MonkeyPatch, cls: type) -> None:
+    assert not is_ours(made(monkeypatch, Listener(), cls)[0])
+    assert not is_ours(Listener()), "what another runner has made is not known"
