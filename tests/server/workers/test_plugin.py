@@ -206,6 +206,7 @@ def different(theirs: Worker, ours: Worker) -> set[str]:
 
 RUNNERS = {"workflow_runner", "unsandboxed_workflow_runner"}
 ALWAYS = {"task_queue", "plugins", "activities", "workflows", "interceptors", *RUNNERS}
+UNLESS_GIVEN = {"workflow_task_executor"}
 
 POLLERS = {f"max_concurrent_{what}_task_polls": 3 for what in ("workflow", "activity")}
 SLOTS = {f"max_concurrent_{what}": 7 for what in ("workflow_tasks", "activities", "local_activities")}
@@ -234,6 +235,7 @@ TIMES = {
                 "sticky_queue_schedule_to_start_timeout": timedelta(seconds=7),
                 "workflow_failure_exception_types": [LookupError],
                 "workflow_runner": UnsandboxedWorkflowRunner(),
+                "workflow_task_executor": ThreadPoolExecutor(3),
                 "debug_mode": True,
                 "disable_eager_activity_execution": True,
                 "disable_safe_workflow_eviction": True,
@@ -276,7 +278,7 @@ async def test_nothing_of_a_workers_configuration_is_lost(
         )
 
     theirs, ours = made(f"{task_queue}-1"), made(f"{task_queue}-2", CounterstepPlugin([bundle]))
-    assert different(theirs, ours) == ALWAYS
+    assert different(theirs, ours) == ALWAYS | (UNLESS_GIVEN - options.keys())
     config = ours.config(active_config=True)
     assert config["workflows"][: len(OWN_WORKFLOWS)] == OWN_WORKFLOWS
     assert config["activities"][: len(OWN_ACTIVITIES)] == OWN_ACTIVITIES
@@ -357,7 +359,8 @@ async def test_a_plugin_given_twice_is_one(server: EmbeddedServer, task_queue: s
     once = Worker(client, task_queue=task_queue)
     with pytest.warns(UserWarning, match="The same plugin type"):
         twice = Worker(client, task_queue=f"{task_queue}-2", plugins=[plugin])
-    assert different(once, twice) == {"task_queue", "plugins", "activities", "unsandboxed_workflow_runner"}
+    made_anew = {"activities", "unsandboxed_workflow_runner", "workflow_task_executor"}
+    assert different(once, twice) == {"task_queue", "plugins", *made_anew}
     assert names_of(once) == names_of(twice)
     async with twice:
         handle = await Tasks(client, f"{task_queue}-2").start_workflow("nest.middle", {})
