@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import WeakSet
 
 from temporalio.worker import WorkflowInstance
@@ -18,7 +18,7 @@ MOST_THREADS: Final = 500
 """So many the SDK has where nothing else is said (`_WorkflowWorker` in temporalio 1.35)."""
 
 SLOW_SECONDS: Final = 0.02
-"""A workflow that has computed for so long in one turn has threads for all further ones."""
+"""After a turn that has taken so long, a workflow takes the next one in a thread."""
 
 
 class ActivationExecutor(ThreadPoolExecutor):
@@ -44,30 +44,41 @@ class ActivationExecutor(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Runs `fn`, which the worker wants to be run, in this event loop or in a thread."""
         workflow = activated_workflow(fn)
-        if workflow is None or workflow in self._slow or not self._may_run_here(workflow):
+        if workflow is None or not self._may_run_here(workflow):
             return super().submit(fn, *args, **kwargs)
-        future: Future[Any] = Future()
+        if workflow in self._slow:
+            return super().submit(self._timed, workflow, fn, *args)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         # Not at once: the worker's task is current here, and Python 3.14 lets no other one run meanwhile.
         # Nothing of the worker's context is the workflow's, as it would not be in a thread.
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._run_here, workflow, future, fn, args, context=Context())
-        return future
+        loop.call_soon(self._run_here, answer, workflow, fn, *args, context=Context())
+        # What `run_in_executor` wants of a future is one of its loop, and this is one already: no message to
+        # its own thread has to wake it.
+        return cast("Future[Any]", answer)
 
     def _run_here(
-        self, workflow: WorkflowInstance, future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...]
+        self, answer: asyncio.Future[Any], workflow: WorkflowInstance, fn: Callable[..., Any], *args: Any
     ) -> None:
-        if not future.set_running_or_notify_cancel():
+        if answer.cancelled():
             return
-        loop = asyncio.get_running_loop()
-        began = time.thread_time()
         try:
-            result = fn(*args)
+            result = self._timed(workflow, fn, *args)
         except BaseException as error:
-            future.set_exception(error)
+            answer.set_exception(error)
         else:
-            future.set_result(result)
+            answer.set_result(result)
         finally:
             # A workflow is an event loop of its own, and leaves none behind.
-            asyncio._set_running_loop(loop)
-            if time.thread_time() - began >= SLOW_SECONDS:
+            asyncio._set_running_loop(answer.get_loop())
+
+    def _timed(self, workflow: WorkflowInstance, fn: Callable[..., Any], *args: Any) -> Any:
+        # By the clock, and not by what it has computed: so long nothing else runs in the event loop.
+        began = time.monotonic()
+        try:
+            return fn(*args)
+        finally:
+            if time.monotonic() - began >= SLOW_SECONDS:
                 self._slow.add(workflow)
+            else:
+                self._slow.discard(workflow)

@@ -103,27 +103,28 @@ class _OrderedInstance(WorkflowInstance):
     def __init__(self, workflow: WorkflowInstance, *, is_ours: bool = False) -> None:
         self.is_ours = is_ours
         self._workflow = workflow
-        self._moment = _Moment(0, 0, 0, False, False)
-        self._was_asked = False
+        self._asked_at: _Moment | None = None
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """See base class."""
-        before, self._moment = self._moment, _Moment.of(act)
-        was_asked, self._was_asked = self._was_asked, any(job.HasField("query_workflow") for job in act.jobs)
+        is_asked = any(job.HasField("query_workflow") for job in act.jobs)
+        asked_at, self._asked_at = self._asked_at, _Moment.of(act) if is_asked else None
         ends: list[WorkflowActivationJob] = []
         others: list[WorkflowActivationJob] = []
         for job in act.jobs:
             is_end = job.HasField("resolve_activity") and job.resolve_activity.is_local
             (ends if is_end else others).append(job)
         # After a query, what is told in a new workflow task has ended in the one before.
-        is_late = bool(ends) and was_asked and before.history_length != act.history_length
-        if not ends or not (others or is_late):
-            return self._activate(act, is_moved_on=not ends and not self._was_asked)
-        told_of_ends = (before if is_late else self._moment).activation(act, ends)
+        is_late = ends and asked_at is not None and asked_at.history_length != act.history_length
+        late = asked_at if is_late else None
+        if not ends or not (others or late):
+            return self._activate(act, is_moved_on=not (ends or is_asked))
+        now = _Moment.of(act)
+        told_of_ends = (late or now).activation(act, ends)
         if not others:
             return self._activate(told_of_ends, is_moved_on=False)
-        told_of_others = self._moment.activation(act, others)
-        if is_late:
+        told_of_others = now.activation(act, others)
+        if late:
             first = self._activate(told_of_ends, is_moved_on=False)
             return _joined(first, partial(self._activate, told_of_others))
         first = self._activate(told_of_others)

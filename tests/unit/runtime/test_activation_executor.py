@@ -26,12 +26,14 @@ class Turn(WorkflowInstance):
     def __init__(self, does: Callable[[], Any]) -> None:
         self.does = does
         self.is_known = True
+        self.seconds = 0.0
 
     def activate(self, act: WorkflowActivation) -> Any:
         """Does it."""
         own = asyncio.new_event_loop()
         asyncio._set_running_loop(own)
         try:
+            time.sleep(self.seconds)
             return self.does()
         finally:
             asyncio._set_running_loop(None)
@@ -94,25 +96,15 @@ async def test_others_run_in_threads() -> None:
     assert await loop.run_in_executor(runner, threading.get_ident) != threading.get_ident()
 
 
-async def test_a_workflow_that_has_computed_for_long_has_threads_from_then_on() -> None:
-    def compute() -> int:
-        until = time.thread_time() + SLOW_SECONDS
-        while time.thread_time() < until:
-            pass
-        return threading.get_ident()
-
+async def test_after_a_long_turn_a_workflow_takes_the_next_one_in_a_thread() -> None:
     runner = executor()
-    slow, other = Turn(compute), Turn(threading.get_ident)
-    here = threading.get_ident()
-    assert [await activated(runner, slow) == here for _ in range(3)] == [True, False, False]
-    assert await activated(runner, other) == here
-
-
-async def test_waiting_is_not_computing() -> None:
-    runner, waits = executor(), Turn(lambda: time.sleep(2 * SLOW_SECONDS))
-    await activated(runner, waits)
-    waits.does = threading.get_ident
-    assert await activated(runner, waits) == threading.get_ident()
+    slow, other = Turn(threading.get_ident), Turn(threading.get_ident)
+    in_loop: list[bool] = []
+    for seconds in (2 * SLOW_SECONDS, 2 * SLOW_SECONDS, 0.0, 0.0):
+        slow.seconds = seconds
+        in_loop.append(await activated(runner, slow) == threading.get_ident())
+        assert await activated(runner, other) == threading.get_ident()
+    assert in_loop == [True, False, False, True]
 
 
 async def test_a_turn_that_nobody_waits_for_any_more_does_not_run() -> None:
