@@ -1,8 +1,8 @@
 """Counterstep beside a hand-written Temporal saga: ``make bench``.
 
 Five steps, a fault at the fifth, four undos. Both sagas run on one server in one run, each with a worker
-process of its own: for latency one by one in turns, for throughput in short turns, and for CPU both at the same
-time, so that a busy machine slows both alike. Read the ratios, and how far they may be off.
+process of its own: for latency one by one in turns, for throughput in short turns, and for CPU both at the
+same time, so that a busy machine slows both alike. Read the ratios, and how far they may be off.
 """
 
 from __future__ import annotations
