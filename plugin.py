@@ -238,9 +238,6 @@ class CounterstepPlugin(SimplePlugin):
                 from .runtime.decision_keys import serving_keys
 
                 await beside.enter_async_context(serving_keys(keys, audience))
-            executor = config.get("workflow_task_executor")
-            if isinstance(executor, ActivationExecutor):
-                beside.callback(executor.shutdown, wait=False)
             await beside.enter_async_context(self.mcp.used())
             await self._pool.open()
             beside.push_async_callback(self._pool.close)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity, workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -48,10 +48,35 @@ class SagaByHand:
                 done.append(placed)
                 outputs[name] = placed
         except Exception:
+            self.tell("compensating", NAMES[-1])
             for placed in reversed(done):
                 await workflow.execute_activity(take_back_by_hand, placed, **options)
+            self.tell("rolled_back", None)
             raise
         return outputs
+
+    def tell(self, state: str, step: str | None) -> None:
+        """Tells nobody."""
+
+
+STATE = SearchAttributeKey.for_keyword("SagaState")
+STEP = SearchAttributeKey.for_keyword("SagaStep")
+TASK = SearchAttributeKey.for_keyword("SagaTask")
+
+
+@workflow.defn
+class SagaInSearch(SagaByHand):
+    """The same saga, found by its state as each task of Counterstep is."""
+
+    @workflow.run
+    async def run(self, fails: bool) -> dict[str, Any]:
+        """Runs the saga."""
+        return await super().run(fails)
+
+    def tell(self, state: str, step: str | None) -> None:
+        """Writes its state for searches."""
+        at = STEP.value_unset() if step is None else STEP.value_set(step)
+        workflow.upsert_search_attributes([STATE.value_set(state), at])
 
 
 ACTIVITIES: list[Callable[..., Any]] = [put_by_hand, take_back_by_hand]

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,9 @@ from uuid import uuid4
 from rich.console import Console
 from rich.table import Table
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
+from benchmarks.by_hand import STATE, TASK
 from counterstep.client import TaskClient
 from counterstep.testing.server import temporal_server
 
@@ -38,7 +40,8 @@ class Side:
     workflow: str
     argument: Any
     queue: str
-    is_task: bool
+    is_task: bool = False
+    is_in_search: bool = False
     latencies: list[float] = field(default_factory=list)  # of each round the median, in ms
     rates: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)  # of each round, in ms a saga
@@ -73,7 +76,11 @@ async def one(client: Client, side: Side) -> WorkflowHandle[Any, Any]:
     if side.is_task:
         await TaskClient(client, task_queue=side.queue).start(side.workflow, side.argument, id=id_)
     else:
-        await client.start_workflow(side.workflow, side.argument, id=id_, task_queue=side.queue)
+        named = {TASK: side.workflow, STATE: "running"} if side.is_in_search else {}
+        pairs = TypedSearchAttributes([SearchAttributePair(key, value) for key, value in named.items()])
+        await client.start_workflow(
+            side.workflow, side.argument, id=id_, task_queue=side.queue, search_attributes=pairs
+        )
     handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(id_)
     with contextlib.suppress(WorkflowFailureError):
         await handle.result()
@@ -111,60 +118,78 @@ async def measure(client: Client, sides: Sequence[Side], sagas: int) -> None:
         side.cpu.append(1000 * (await asyncio.to_thread(side.cpu_seconds) - seconds) / sagas)
 
 
-async def run(address: str, rounds: int, sagas: int) -> tuple[Side, Side]:
-    """Measures both sides."""
-    ours = Side("Counterstep", "bench.saga", {"fails": True}, f"ours-{uuid4()}", is_task=True)
-    hand = Side("by hand", "SagaByHand", True, f"hand-{uuid4()}", is_task=False)
+async def run(address: str, rounds: int, sagas: int, states: bool) -> list[Side]:
+    """Measures all sides; ours is the first."""
+    sides = [
+        Side("Counterstep", "bench.saga", {"fails": True}, f"ours-{uuid4()}", is_task=True),
+        Side("by hand", "SagaByHand", True, f"hand-{uuid4()}"),
+    ]
+    if states:
+        sides.append(Side("with states", "SagaInSearch", True, f"states-{uuid4()}", is_in_search=True))
     client = await Client.connect(address)
-    with worker_process(address, ours), worker_process(address, hand):
-        for side in (ours, hand):
+    with contextlib.ExitStack() as workers:
+        for side in sides:
+            workers.enter_context(worker_process(address, side))
             for _ in range(5):
                 handle = await one(client, side)
             side.events = len([event async for event in handle.fetch_history_events()])
         for index in range(rounds):
-            await measure(client, (ours, hand) if index % 2 else (hand, ours), sagas)
-    return ours, hand
+            first = index % len(sides)
+            await measure(client, sides[first:] + sides[:first], sagas)
+    return sides
 
 
 def ratio(left: Sequence[float], right: Sequence[float]) -> str:
     """Returns the geometric mean of the rounds' ratios, and its standard error."""
     logs = [math.log(a / b) for a, b in zip(left, right, strict=True)]
-    error = statistics.stdev(logs) / math.sqrt(len(logs))
-    return f"{math.exp(statistics.mean(logs)):.3f} ± {error:.3f}"
+    mean = math.exp(statistics.mean(logs))
+    return f"{mean:.3f} ± {mean * statistics.stdev(logs) / math.sqrt(len(logs)):.3f}"
 
 
-def report(ours: Side, hand: Side) -> Table:
-    """Makes the table."""
-    table = Table(title=f"5 steps, a fault at the fifth, 4 undos; {len(ours.rates)} rounds, medians")
-    for heading in ("", ours.name, hand.name, "ratio"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    rows: list[tuple[str, Sequence[float], Sequence[float]]] = [
-        ("latency, ms", ours.latencies, hand.latencies),
-        (f"sagas a second, {AT_ONCE} at once", ours.rates, hand.rates),
-        ("worker CPU a saga, ms", ours.cpu, hand.cpu),
+def report(ours: Side, others: Sequence[Side]) -> Table:
+    """Makes the table: the medians of the rounds, and the mean of their ratios."""
+    table = Table(title=f"5 steps, a fault at the fifth, 4 undos; {len(ours.rates)} rounds")
+    table.add_column("")
+    for heading in (ours.name, *(text for other in others for text in (other.name, "ratio"))):
+        table.add_column(heading, justify="right")
+    rows: list[tuple[str, Callable[[Side], Sequence[float]]]] = [
+        ("latency, ms", lambda side: side.latencies),
+        (f"sagas a second, {AT_ONCE} at once", lambda side: side.rates),
+        ("worker CPU a saga, ms", lambda side: side.cpu),
     ]
-    for name, left, right in rows:
-        values = [format(statistics.median(side), ".1f") for side in (left, right)]
-        table.add_row(name, *values, ratio(left, right))
-    table.add_row("history events", str(ours.events), str(hand.events), f"{ours.events / hand.events:.3f}")
+    for name, of in rows:
+        cells = [f"{statistics.median(of(ours)):.1f}"]
+        for other in others:
+            cells += [f"{statistics.median(of(other)):.1f}", ratio(of(ours), of(other))]
+        table.add_row(name, *cells)
+    events = [text for other in others for text in (str(other.events), f"{ours.events / other.events:.3f}")]
+    table.add_row("history events", str(ours.events), *events)
     return table
 
 
-def _several(text: str) -> int:
-    if (number := int(text)) < 2:
-        raise argparse.ArgumentTypeError("one round does not tell how far its ratio may be off")
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if (given := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{least} at least")
+        return given
+
     return number
 
 
 def main() -> None:
     """Runs the benchmark and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=_several, default=20, help="2 at least (default 20)")
-    parser.add_argument("--sagas", type=int, default=32, help="sagas of one turn (default 32)")
+    parser.add_argument("--rounds", type=_at_least(2), default=20, help="default 20")
+    parser.add_argument("--sagas", type=_at_least(4), default=32, help="in one turn (default 32)")
+    parser.add_argument(
+        "--states",
+        action="store_true",
+        help="beside a saga by hand, too, that writes its state for searches as each task does",
+    )
     given = parser.parse_args()
     with temporal_server() as server:
-        ours, hand = asyncio.run(run(server.address, given.rounds, given.sagas))
-    Console().print(report(ours, hand))
+        ours, *others = asyncio.run(run(server.address, given.rounds, given.sagas, given.states))
+    Console(width=110).print(report(ours, others))
 
 
 if __name__ == "__main__":

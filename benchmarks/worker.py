@@ -14,7 +14,7 @@ import time
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from benchmarks.by_hand import ACTIVITIES, SagaByHand
+from benchmarks.by_hand import ACTIVITIES, SagaByHand, SagaInSearch
 from benchmarks.ours import bench
 from counterstep.plugin import CounterstepPlugin
 from counterstep.runtime.process import keep_what_is_loaded
@@ -29,7 +29,7 @@ async def main(address: str, queue: str) -> None:
     if ours:
         worker = Worker(client, task_queue=queue)
     else:
-        worker = Worker(client, task_queue=queue, workflows=[SagaByHand], activities=ACTIVITIES)
+        worker = Worker(client, task_queue=queue, workflows=[SagaByHand, SagaInSearch], activities=ACTIVITIES)
     async with worker:
         # What `counterstep worker` does once it serves; here both sides do it.
         keep_what_is_loaded()

@@ -207,9 +207,6 @@ class _Steps(Generator[Any, Any, Any]):
     def __await__(self) -> Generator[Any, Any, Any]:
         return self
 
-    def __next__(self) -> Any:
-        return self.send(None)
-
     def send(self, value: Any) -> Any:
         began = time.monotonic()
         try:

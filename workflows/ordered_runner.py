@@ -59,7 +59,7 @@ def in_order(runner: WorkflowRunner) -> WorkflowRunner:
 
 
 def is_ours(workflow: WorkflowInstance) -> bool:
-    """Says whether a workflow is one of Counterstep's own, whose code never computes for long."""
+    """Says whether a workflow is one of Counterstep's own, which all wait soon as a rule."""
     return isinstance(workflow, _OrderedInstance) and workflow.is_ours
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,15 +99,45 @@ async def test_others_run_in_threads() -> None:
     assert await loop.run_in_executor(runner, threading.get_ident) != threading.get_ident()
 
 
-async def test_after_a_long_turn_a_workflow_takes_the_next_one_in_a_thread() -> None:
+async def test_a_workflow_that_has_held_up_the_loop_has_threads_from_then_on() -> None:
     runner = executor()
     slow, other = Turn(threading.get_ident), Turn(threading.get_ident)
     in_loop: list[bool] = []
-    for seconds in (2 * SLOW_SECONDS, 2 * SLOW_SECONDS, 0.0, 0.0):
+    for seconds in (2 * SLOW_SECONDS, 0.0, 0.0):
         slow.seconds = seconds
         in_loop.append(await activated(runner, slow) == threading.get_ident())
         assert await activated(runner, other) == threading.get_ident()
-    assert in_loop == [True, False, False, True]
+    assert in_loop == [True, False, False]
+
+
+async def test_each_turn_has_a_round_of_the_loop_for_itself() -> None:
+    runner, loop = executor(), asyncio.get_running_loop()
+    seen: list[str] = []
+
+    def begin_round() -> None:
+        seen.append("round")
+        if len(seen) < 12:
+            loop.call_soon(begin_round)
+
+    turns = [Turn(lambda: seen.append("turn")) for _ in range(3)]
+    loop.call_soon(begin_round)
+    await asyncio.gather(*(activated(runner, turn) for turn in turns))
+    assert [a for a, b in pairwise(seen) if (a, b) == ("turn", "turn")] == []
+    assert seen.count("turn") == 3
+
+
+async def test_a_turn_finds_nothing_of_the_loop_that_it_would_not_find_in_a_thread() -> None:
+    """The workflow brings its own loop, and what leaves that is not the worker's to finish."""
+    before = sys.get_asyncgen_hooks()
+    found: list[Any] = []
+
+    class Bare(Turn):
+        def activate(self, act: WorkflowActivation) -> Any:
+            found.append((asyncio._get_running_loop(), *sys.get_asyncgen_hooks()))
+
+    await activated(executor(), Bare(print))
+    assert found == [(None, None, None)]
+    assert sys.get_asyncgen_hooks() == before
 
 
 async def test_a_turn_that_nobody_waits_for_any_more_does_not_run() -> None:
@@ -116,16 +149,20 @@ async def test_a_turn_that_nobody_waits_for_any_more_does_not_run() -> None:
     assert done == []
 
 
-def test_an_interrupt_of_the_process_is_not_kept_by_a_workflow() -> None:
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])
+def test_what_is_to_end_the_process_is_not_kept_by_a_workflow(signal: type[BaseException]) -> None:
     def interrupt() -> None:
-        raise KeyboardInterrupt
+        raise signal
+
+    async def goes_on_in_any_case() -> None:
+        """As the SDK does where it throws a workflow away."""
+        with suppress(BaseException):
+            await activated(executor(), Turn(interrupt))
 
     loop = asyncio.new_event_loop()
     try:
-        with pytest.raises(KeyboardInterrupt):
-            loop.run_until_complete(activated(executor(), Turn(interrupt)))
+        with pytest.raises(signal):
+            loop.run_until_complete(goes_on_in_any_case())
+        assert loop.run_until_complete(asyncio.sleep(0, "is whole")) == "is whole"
     finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
         loop.close()
