@@ -29,8 +29,8 @@ class ActivationExecutor(ThreadPoolExecutor):
 
     Temporal's SDK runs each in a thread, so that one which never ends holds up no other. A turn of a task is
     over within a millisecond as a rule; waking the thread, waiting for the interpreter's lock beside it and
-    waking the event loop again cost some percent of a worker's CPU time (``make bench``). The debug mode of the
-    SDK runs workflows in the event loop in the same way.
+    waking the event loop again cost some percent of a worker's CPU time (``make bench``). The debug mode of
+    the SDK runs workflows in the event loop in the same way.
     """
 
     def __init__(self, threads: int, may_run_here: Callable[[WorkflowInstance], bool]) -> None:

@@ -129,9 +129,8 @@ async def test_a_server_is_reached_through_the_proxy_of_the_environment(
         bundle.add(McpServer("near", url=address))
         async with working(server.address, task_queue, bundle) as tasks:
             assert (await tasks.run([{"id": "look", "tool": "far.look", "input": {}}])).type == "completed"
-            assert set(proxy.hosts) == {"mcp.example"}
-            proxy.hosts.clear()
             assert (await tasks.run([{"id": "look", "tool": "near.look", "input": {}}])).type == "completed"
-            assert proxy.hosts == []
+            # Some requests of the far one's session are sent when its call has ended already.
+            assert set(proxy.hosts) == {"mcp.example"}
     assert site.looked == 2
     assert "s3cret-in-an-address" not in caplog.text
